@@ -1,0 +1,3 @@
+//! The `floe` command.
+
+fn main() {}

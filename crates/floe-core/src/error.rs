@@ -1,0 +1,91 @@
+//! The one error of this crate.
+
+use std::fmt;
+
+/// What a caller can do about an [`Error`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// It is not there.
+    NotFound,
+    /// The caller asked for something that cannot be.
+    Invalid,
+    /// Somebody else was first; look again and repeat.
+    Conflict,
+    /// The other side does not answer as it should just now; the only kind that is retried.
+    Unavailable,
+    /// Bytes that were read are not what their id, sum or format says.
+    Corrupt,
+    /// This version cannot do it, or the other side cannot.
+    Unsupported,
+    /// The other side knows the caller and says no, or does not know the caller.
+    Denied,
+    /// The caller asked to stop.
+    Cancelled,
+    /// A fault of the machine or of Floe itself: a full disk, a broken invariant.
+    Internal,
+}
+
+/// Why an operation of the engine failed: a kind, a message and perhaps a cause.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// A result whose error is [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// An error of this kind with this message, which is lowercase and names the object.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), source: None }
+    }
+
+    /// The same error with its cause.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// What the caller can do about it.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// An error for an operation on a local file or directory, its kind told by the cause.
+    pub fn io(message: impl Into<String>, source: std::io::Error) -> Self {
+        use std::io::ErrorKind as Io;
+        let kind = match source.kind() {
+            Io::NotFound => ErrorKind::NotFound,
+            Io::PermissionDenied => ErrorKind::Denied,
+            _ => ErrorKind::Internal,
+        };
+        Self::new(kind, message).with_source(source)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|e| e as &(dyn std::error::Error + 'static))
+    }
+}
+
+impl From<floe_format::Error> for Error {
+    fn from(e: floe_format::Error) -> Self {
+        let kind = match e.kind() {
+            floe_format::ErrorKind::Invalid => ErrorKind::Invalid,
+            floe_format::ErrorKind::Unsupported => ErrorKind::Unsupported,
+            _ => ErrorKind::Corrupt,
+        };
+        Self::new(kind, e.to_string())
+    }
+}

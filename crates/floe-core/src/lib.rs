@@ -1,0 +1,8 @@
+//! The engine of Floe: stores, refs, leases, push and pull.
+//!
+//! It prints nothing, reads no environment and never exits the process. `docs/architecture.md` tells how its
+//! modules fit together.
+
+mod error;
+
+pub use error::{Error, ErrorKind, Result};

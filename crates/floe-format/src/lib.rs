@@ -1,0 +1,8 @@
+//! Floe's formats: bytes in, values out.
+//!
+//! Encoders and decoders for everything that `docs/format.md` specifies. This crate does no I/O, reads no clock
+//! and holds no `unsafe`.
+
+mod error;
+
+pub use error::{Error, ErrorKind, Result};

@@ -1,0 +1,1 @@
+//! Fixtures and stores for the tests of Floe.
