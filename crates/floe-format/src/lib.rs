@@ -4,5 +4,8 @@
 //! and holds no `unsafe`.
 
 mod error;
+mod ids;
+pub mod wire;
 
 pub use error::{Error, ErrorKind, Result};
+pub use ids::{ContentHash, FrameId, LayoutId, LeaseId, NamespaceId, PackId, SnapshotId, Sum128, Token};
