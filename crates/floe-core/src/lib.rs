@@ -4,5 +4,6 @@
 //! modules fit together.
 
 mod error;
+pub mod store;
 
 pub use error::{Error, ErrorKind, Result};
