@@ -4,8 +4,12 @@
 //! and holds no `unsafe`.
 
 mod error;
+mod frame;
 mod ids;
+mod units;
 pub mod wire;
 
 pub use error::{Error, ErrorKind, Result};
+pub use frame::{Codec, Compressor, Decompressor, MAX_FRAME_PLAIN, MAX_FRAME_STORED};
 pub use ids::{ContentHash, FrameId, LayoutId, LeaseId, NamespaceId, PackId, SnapshotId, Sum128, Token};
+pub use units::{LogicalOffset, StoredOffset};
