@@ -6,10 +6,16 @@
 mod error;
 mod frame;
 mod ids;
+mod pack;
 mod units;
 pub mod wire;
 
 pub use error::{Error, ErrorKind, Result};
 pub use frame::{Codec, Compressor, Decompressor, MAX_FRAME_PLAIN, MAX_FRAME_STORED};
 pub use ids::{ContentHash, FrameId, LayoutId, LeaseId, NamespaceId, PackId, SnapshotId, Sum128, Token};
+pub use pack::{
+    FrameRecord, MAX_PACK_LEN, MAX_WRITTEN_PACK_LEN, MIN_DIRECTORY_LEN, MIN_PACK_LEN, MIN_TAIL_LEN,
+    PACK_FOOTER_LEN, PACK_HEAD_LEN, PackDirectory, PackFooter, PackFrame, PackHead, PackMetadataWriter,
+    PackSummary, PackTail, PackWriter,
+};
 pub use units::{LogicalOffset, StoredOffset};
