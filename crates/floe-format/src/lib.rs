@@ -5,7 +5,19 @@
 
 mod error;
 mod ids;
+mod segment;
+mod tree;
 pub mod wire;
 
 pub use error::{Error, ErrorKind, Result};
 pub use ids::{ContentHash, FrameId, LayoutId, LeaseId, NamespaceId, PackId, SnapshotId, Sum128, Token};
+pub use segment::{
+    Content, MAX_SEGMENT_BYTES, MAX_SEGMENT_ENTRIES, MAX_SEGMENT_RUNS, Run, Segment, SegmentBuilder,
+    SegmentEntries,
+};
+pub use tree::{
+    Body, Entry, EntryKind, EntryRef, Kept, MAX_DEVICE_NUMBER, MAX_FILE_BYTES, MAX_NAME_BYTES,
+    MAX_PATH_BYTES, MAX_TARGET_BYTES, MAX_XATTR_NAME_BYTES, MAX_XATTRS_BYTES, Meta, OwnedBody, Owner,
+    TAR_BLOCK_BYTES, TAR_END, Timestamp, XattrList, Xattrs, compare_paths, parent_and_name, tar_header,
+    tar_header_len, tar_len, tar_padding, validate_path,
+};
