@@ -3,14 +3,22 @@
 //! Encoders and decoders for everything that `docs/format.md` specifies. This crate does no I/O, reads no clock
 //! and holds no `unsafe`.
 
+mod cut;
 mod error;
 mod ids;
+mod index_segment;
+mod root;
 mod segment;
 mod tree;
 pub mod wire;
 
+pub use cut::{Chunker, GroupCut, GroupEntry, Grouper, Parameters, SegmentCutter};
 pub use error::{Error, ErrorKind, Result};
 pub use ids::{ContentHash, FrameId, LayoutId, LeaseId, NamespaceId, PackId, SnapshotId, Sum128, Token};
+pub use index_segment::{
+    BuiltIndexSegment, Index, IndexSegment, Item, MAX_INDEX_SEGMENT_BYTES, MAX_ITEMS, MAX_LEVEL, build_index,
+};
+pub use root::{MAX_ROOT_BYTES, Root};
 pub use segment::{
     Content, MAX_SEGMENT_BYTES, MAX_SEGMENT_ENTRIES, MAX_SEGMENT_RUNS, Run, Segment, SegmentBuilder,
     SegmentEntries,
