@@ -1,0 +1,120 @@
+//! Segments: a contiguous run of a tree's entries, and the frames that hold their tar (`docs/format.md` §6).
+
+mod builder;
+mod content;
+mod entries;
+mod runs;
+
+pub use builder::SegmentBuilder;
+pub use content::Content;
+pub use entries::SegmentEntries;
+pub use runs::Run;
+
+use crate::wire::WireReader;
+use crate::{Kept, Result};
+
+/// The most plain bytes of a segment.
+pub const MAX_SEGMENT_BYTES: usize = 1 << 20;
+
+/// The most entries of a segment.
+pub const MAX_SEGMENT_ENTRIES: usize = 1_024;
+
+/// The most runs of a segment, the end included.
+pub const MAX_SEGMENT_RUNS: usize = 65;
+
+const MAGIC: &[u8; 4] = b"FSEG";
+const VERSION: u8 = 1;
+const KIND_TREE: u8 = 1;
+const FLAG_END: u8 = 1;
+
+/// The longest lead: the largest file with its padding.
+const MAX_LEAD: u64 = 1 << 60;
+
+/// A segment that was taken apart, but whose entries were not looked at closely yet.
+#[derive(Clone, Debug)]
+pub struct Segment<'a> {
+    kept: Kept,
+    has_end: bool,
+    lead: u64,
+    entry_count: usize,
+    entries: &'a [u8],
+    runs: Vec<Run>,
+}
+
+impl<'a> Segment<'a> {
+    /// Takes a segment's plain bytes apart and checks all but what [`SegmentEntries`] and [`check`](Self::check) do.
+    pub fn parse(plain: &'a [u8]) -> Result<Self> {
+        let mut reader = WireReader::new("segment", plain);
+        if plain.len() > MAX_SEGMENT_BYTES {
+            return Err(reader.corrupt("it is over 1 MiB"));
+        }
+        reader.magic(MAGIC)?;
+        let version = reader.u8()?;
+        if version != VERSION {
+            return Err(reader.unsupported(format_args!("version {version}")));
+        }
+        let kind = reader.u8()?;
+        if kind != KIND_TREE {
+            return Err(reader.unsupported(format_args!("kind {kind}")));
+        }
+        let kept = Kept::from_bits(reader.u8()?)?;
+        let flags = reader.u8()?;
+        if flags & !FLAG_END != 0 {
+            return Err(reader.unsupported(format_args!("flags {flags:#x}")));
+        }
+        let lead = reader.uv_max(MAX_LEAD, "lead")?;
+        let entry_count = reader.length(MAX_SEGMENT_ENTRIES, "number of entries")?;
+        let run_count = reader.length(MAX_SEGMENT_RUNS, "number of runs")?;
+        let start = reader.offset();
+        for _ in 0..entry_count {
+            entries::CodedEntry::read(&mut reader, kept)?;
+        }
+        let entries = &plain[start..reader.offset()];
+        let runs = runs::read(&mut reader, run_count)?;
+        let segment = Self {
+            kept,
+            has_end: flags & FLAG_END != 0,
+            lead,
+            entry_count,
+            entries,
+            runs,
+        };
+        reader.end()?;
+        Ok(segment)
+    }
+
+    /// What is kept of each entry.
+    pub fn kept(&self) -> Kept {
+        self.kept
+    }
+
+    /// Whether the tar's end is the last frame of this segment.
+    pub fn has_end(&self) -> bool {
+        self.has_end
+    }
+
+    /// How many bytes of the content, first of all, belong to a file begun in an earlier segment.
+    pub fn lead(&self) -> u64 {
+        self.lead
+    }
+
+    /// Number of entries.
+    pub fn entry_count(&self) -> usize {
+        self.entry_count
+    }
+
+    /// The entries.
+    pub fn entries(&self) -> SegmentEntries<'a> {
+        SegmentEntries::new(self.entries, self.entry_count, self.kept)
+    }
+
+    /// The frames, at least one run.
+    pub fn runs(&self) -> &[Run] {
+        &self.runs
+    }
+
+    /// Checks all entries, and that lead, entries and end give as many bytes of tar as the frames have.
+    pub fn check(&self) -> Result<Content> {
+        Content::of(self)
+    }
+}

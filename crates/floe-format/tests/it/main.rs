@@ -1,0 +1,4 @@
+//! Tests of the formats through the crate's public face.
+
+mod segment;
+mod trees;
