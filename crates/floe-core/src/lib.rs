@@ -4,5 +4,6 @@
 //! modules fit together.
 
 mod error;
+pub mod source;
 
 pub use error::{Error, ErrorKind, Result};
