@@ -5,5 +5,6 @@
 
 mod error;
 pub mod store;
+pub mod source;
 
 pub use error::{Error, ErrorKind, Result};

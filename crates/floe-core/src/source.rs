@@ -1,0 +1,18 @@
+//! The source of a push: a directory on this machine, as it is just now.
+//!
+//! [`Walk`] lists it in the canonical order of a tree, leaving out what [`Exclusions`] name. [`StatCache`] knows the
+//! content hash of what has not changed since the last push. [`SourceFiles`] reads the rest, one file at a time, and
+//! notices when a file changes meanwhile.
+//!
+//! Nothing here follows a symbolic link below the root: every directory is opened from its parent's descriptor by one
+//! component. All of it is synchronous and belongs on plain threads.
+
+mod ignore;
+mod path_order;
+mod stat;
+mod walk;
+
+pub use ignore::{ExcludeFile, Exclusions};
+pub use path_order::{compare_directories, compare_names};
+pub use stat::{FileKind, FileTime, Stat};
+pub use walk::{Child, Listing, Problem, Walk, WalkOptions};

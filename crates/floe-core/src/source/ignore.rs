@@ -1,0 +1,346 @@
+//! What a walk leaves out.
+//!
+//! Three sources of patterns, all in gitignore syntax; the first with an opinion on a name decides, and a `!pattern`
+//! is an opinion too: globs given by the caller; `.floeignore` files, the deepest first; `.gitignore` files, where
+//! asked for, the deepest first. Only files inside the tree count: no global ignore file, no `.git/info/exclude`, and
+//! `.git` itself is a directory like any other. A directory left out is not entered, so nothing in it can be brought
+//! back. Ignore files themselves are part of the tree. In the files `{` and `}` stand for themselves, as in git; in
+//! the caller's globs `{a,b}` means either.
+//!
+//! Where no rule holds, an entry costs nothing: there is no [`Excluder`].
+
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use ::ignore::Match;
+use ::ignore::gitignore::{Gitignore, GitignoreBuilder};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use super::stat::{FileKind, Stat};
+use super::walk::Names;
+use crate::error::{Error, ErrorKind, Result};
+
+#[cfg(test)]
+mod tests;
+
+const FLOE_IGNORE: &str = ".floeignore";
+const GIT_IGNORE: &str = ".gitignore";
+
+/// The file that marks a cache directory: <https://bford.info/cachedir/>.
+pub(super) const CACHE_TAG_NAME: &[u8] = b"CACHEDIR.TAG";
+const CACHE_TAG_SIGNATURE: &[u8; 43] = b"Signature: 8a477f597d28d172789f06886806bc55";
+
+/// The longest ignore file that is read.
+const MAX_IGNORE_FILE_BYTES: usize = 1 << 20;
+
+/// What a walk is to leave out, besides what `.floeignore` files say.
+#[derive(Clone, Debug, Default)]
+pub struct Exclusions {
+    /// Globs in gitignore syntax, relative to the root of the source.
+    pub globs: Vec<String>,
+    /// Contents of files with such globs; they come after [`Exclusions::globs`].
+    pub files: Vec<ExcludeFile>,
+    /// Whether the `.gitignore` files in the tree hold too.
+    pub gitignore: bool,
+    /// Whether of a directory with a valid `CACHEDIR.TAG` only itself and the tag are kept.
+    pub caches: bool,
+    /// Regular files with more bytes than this are left out.
+    pub larger_than_bytes: Option<u64>,
+    /// Whether directories on another file system than the root's are kept without what is in them.
+    pub one_file_system: bool,
+}
+
+/// The contents of a file with globs, and its name for messages.
+#[derive(Clone, Debug)]
+pub struct ExcludeFile {
+    /// What messages call it.
+    pub name: String,
+    /// One glob a line; empty lines and those that begin with `#` say nothing.
+    pub contents: Vec<u8>,
+}
+
+/// The exclusions of one walk, ready to be applied.
+#[derive(Debug)]
+pub(super) struct Filter {
+    globs: Option<Gitignore>,
+    gitignore: bool,
+    caches: bool,
+    larger_than_bytes: Option<u64>,
+    one_file_system: bool,
+}
+
+/// The ignore files of a directory, on top of those above it.
+#[derive(Debug)]
+pub(super) struct Rules {
+    above: Option<Arc<Rules>>,
+    /// Where the part of a path begins that is relative to this directory.
+    base: usize,
+    floe: Option<Gitignore>,
+    git: Option<Gitignore>,
+}
+
+impl Drop for Rules {
+    fn drop(&mut self) {
+        // One by one: the chain may be longer than the stack is deep.
+        let mut above = self.above.take();
+        while let Some(mut rules) = above.and_then(Arc::into_inner) {
+            above = rules.above.take();
+        }
+    }
+}
+
+impl Filter {
+    /// Compiles the caller's globs.
+    pub(super) fn new(exclusions: &Exclusions) -> Result<Self> {
+        let mut builder = builder();
+        for glob in &exclusions.globs {
+            builder.add_line(None, glob).map_err(|error| {
+                let message = format!("malformed exclude pattern {glob:?}: {}", reason(&error));
+                Error::new(ErrorKind::Invalid, message)
+            })?;
+        }
+        for file in &exclusions.files {
+            add_lines(&mut builder, &file.contents, &file.name, Braces::Alternatives)?;
+        }
+        let globs = build(&builder, "exclude patterns")?;
+        Ok(Self {
+            globs: (!globs.is_empty()).then_some(globs),
+            gitignore: exclusions.gitignore,
+            caches: exclusions.caches,
+            larger_than_bytes: exclusions.larger_than_bytes,
+            one_file_system: exclusions.one_file_system,
+        })
+    }
+
+    /// The rules that hold in a directory: those above and its own ignore files.
+    pub(super) fn enter(
+        &self,
+        above: Option<&Arc<Rules>>,
+        directory: &OwnedFd,
+        names: &Names,
+        path: impl Fn() -> Vec<u8>,
+    ) -> Result<Option<Arc<Rules>>> {
+        let read = |file: &str| match names.find(file.as_bytes()) {
+            Some(_) => read_ignore_file(directory, &path(), file),
+            None => Ok(None),
+        };
+        let floe = read(FLOE_IGNORE)?;
+        let git = if self.gitignore { read(GIT_IGNORE)? } else { None };
+        if floe.is_none() && git.is_none() {
+            return Ok(above.cloned());
+        }
+        let path = path();
+        let base = path.len() + usize::from(!path.is_empty());
+        Ok(Some(Arc::new(Rules {
+            above: above.cloned(),
+            base,
+            floe,
+            git,
+        })))
+    }
+
+    /// Whether a directory is a cache, of which only the tag is kept. A tag that cannot be read is none.
+    pub(super) fn keeps_only_tag(&self, directory: &OwnedFd, names: &Names) -> bool {
+        if !self.caches || names.find(CACHE_TAG_NAME).is_none() {
+            return false;
+        }
+        let tag = read_regular(directory, "CACHEDIR.TAG", CACHE_TAG_SIGNATURE.len());
+        tag.is_ok_and(|tag| tag.is_some_and(|bytes| bytes == CACHE_TAG_SIGNATURE))
+    }
+
+    /// Whether an entry is left out for what the kernel says about it.
+    pub(super) fn excludes_stat(&self, stat: &Stat) -> bool {
+        stat.kind == FileKind::File && self.larger_than_bytes.is_some_and(|limit| stat.size > limit)
+    }
+
+    /// Whether a directory is to be entered. Only directories are asked for their device: overlay file systems show
+    /// files on devices of their own.
+    pub(super) fn enters(&self, directory: &Stat, root_device: u64) -> bool {
+        !self.one_file_system || directory.device == root_device
+    }
+
+    /// What tells which names in the directory at `path` are left out, if anything could be.
+    pub(super) fn excluder<'a>(&'a self, rules: Option<&'a Arc<Rules>>, path: &[u8]) -> Option<Excluder<'a>> {
+        if self.globs.is_none() && rules.is_none() {
+            return None;
+        }
+        let mut path = path.to_vec();
+        if !path.is_empty() {
+            path.push(b'/');
+        }
+        Some(Excluder {
+            globs: self.globs.as_ref(),
+            rules: rules.map(Arc::as_ref),
+            directory: path.len(),
+            path,
+        })
+    }
+}
+
+/// Tells which names in one directory are left out by patterns.
+pub(super) struct Excluder<'a> {
+    globs: Option<&'a Gitignore>,
+    rules: Option<&'a Rules>,
+    /// The directory's path and `/`, then the name asked about last.
+    path: Vec<u8>,
+    directory: usize,
+}
+
+impl Excluder<'_> {
+    /// Whether that name is left out.
+    pub(super) fn excludes(&mut self, name: &[u8], is_directory: bool) -> bool {
+        self.path.truncate(self.directory);
+        self.path.extend_from_slice(name);
+        let opinion = |patterns: Option<&Gitignore>, base: usize| {
+            let path = Path::new(std::ffi::OsStr::from_bytes(&self.path[base..]));
+            match patterns?.matched(path, is_directory) {
+                Match::None => None,
+                Match::Ignore(_) => Some(true),
+                Match::Whitelist(_) => Some(false),
+            }
+        };
+        let chain = || std::iter::successors(self.rules, |rules| rules.above.as_deref());
+        opinion(self.globs, 0)
+            .or_else(|| chain().find_map(|rules| opinion(rules.floe.as_ref(), rules.base)))
+            .or_else(|| chain().find_map(|rules| opinion(rules.git.as_ref(), rules.base)))
+            .unwrap_or(false)
+    }
+}
+
+/// What braces mean in patterns.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Braces {
+    Alternatives,
+    Literal,
+}
+
+fn builder() -> GitignoreBuilder {
+    // "." makes the matcher take paths as they are, relative to the file with the patterns.
+    let mut builder = GitignoreBuilder::new(".");
+    builder.allow_unclosed_class(false);
+    builder
+}
+
+fn build(builder: &GitignoreBuilder, name: &str) -> Result<Gitignore> {
+    builder.build().map_err(|error| {
+        Error::new(
+            ErrorKind::Invalid,
+            format!("cannot use the patterns of {name}: {}", reason(&error)),
+        )
+    })
+}
+
+fn add_lines(builder: &mut GitignoreBuilder, contents: &[u8], name: &str, braces: Braces) -> Result<()> {
+    let contents = contents.strip_prefix(b"\xef\xbb\xbf").unwrap_or(contents);
+    for (index, line) in contents.split(|byte| *byte == b'\n').enumerate() {
+        let malformed = |reason: &str| {
+            let message = format!("malformed pattern in {name}, line {}: {reason}", index + 1);
+            Error::new(ErrorKind::Invalid, message)
+        };
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let line = std::str::from_utf8(line).map_err(|_| malformed("not UTF-8"))?;
+        let line = if braces == Braces::Literal {
+            escape_braces(line)
+        } else {
+            line.to_owned()
+        };
+        builder
+            .add_line(None, &line)
+            .map_err(|error| malformed(&reason(&error)))?;
+    }
+    Ok(())
+}
+
+/// Makes braces stand for themselves, as they do in git, except in classes, where they do so anyway.
+fn escape_braces(line: &str) -> String {
+    let mut escaped = String::with_capacity(line.len());
+    let mut characters = line.chars().peekable();
+    let mut class_length = None;
+    while let Some(character) = characters.next() {
+        match (character, &mut class_length) {
+            ('\\', _) => {
+                escaped.push('\\');
+                escaped.extend(characters.next());
+                continue;
+            }
+            ('{' | '}', None) => escaped.push('\\'),
+            ('[', None) => {
+                escaped.push('[');
+                escaped.extend(characters.next_if(|next| matches!(next, '!' | '^')));
+                class_length = Some(0_usize);
+                continue;
+            }
+            (']', Some(length)) if *length > 0 => class_length = None,
+            (_, Some(length)) => *length += 1,
+            _ => {}
+        }
+        escaped.push(character);
+    }
+    escaped
+}
+
+/// What the matcher found wrong, without what it does not know.
+fn reason(error: &::ignore::Error) -> String {
+    match error {
+        ::ignore::Error::Glob { err, .. } => err.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Reads an ignore file. One that vanished says nothing, nor does a `.gitignore` that is no regular file (as in git);
+/// a `.floeignore` that is none is an error, since what it was to keep out might be secret.
+fn read_ignore_file(directory: &OwnedFd, path: &[u8], file: &str) -> Result<Option<Gitignore>> {
+    let path = String::from_utf8_lossy(path);
+    let name = if path.is_empty() {
+        file.to_owned()
+    } else {
+        format!("{path}/{file}")
+    };
+    let contents = match read_regular(directory, file, MAX_IGNORE_FILE_BYTES + 1) {
+        Ok(Some(contents)) => contents,
+        Ok(None) if file == FLOE_IGNORE => {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                format!("{name} is not a regular file"),
+            ));
+        }
+        Ok(None) | Err(Errno::NOENT) => return Ok(None),
+        Err(errno) => return Err(Error::io(format!("cannot read {name}"), errno.into())),
+    };
+    if contents.len() > MAX_IGNORE_FILE_BYTES {
+        let message = format!("{name} has more than {MAX_IGNORE_FILE_BYTES} bytes");
+        return Err(Error::new(ErrorKind::Invalid, message));
+    }
+    let mut builder = builder();
+    add_lines(&mut builder, &contents, &name, Braces::Literal)?;
+    let patterns = build(&builder, &name)?;
+    Ok((!patterns.is_empty()).then_some(patterns))
+}
+
+/// At most `limit` bytes from the beginning of a regular file, or nothing where it is something else.
+fn read_regular(directory: &OwnedFd, name: &str, limit: usize) -> Result<Option<Vec<u8>>, Errno> {
+    // Without O_NONBLOCK a fifo of that name would stop the walk.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = match rustix::fs::openat(directory, name, flags, Mode::empty()) {
+        Err(Errno::LOOP | Errno::NXIO) => return Ok(None),
+        result => result?,
+    };
+    if Stat::of_file(&file)?.kind != FileKind::File {
+        return Ok(None);
+    }
+    let mut contents = Vec::new();
+    let mut buffer = [0; 4096];
+    while contents.len() < limit {
+        let wanted = buffer.len().min(limit - contents.len());
+        match rustix::io::read(&file, &mut buffer[..wanted]) {
+            Ok(0) => break,
+            Ok(count) => contents.extend_from_slice(&buffer[..count]),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(Some(contents))
+}

@@ -1,0 +1,256 @@
+//! What is left out, shown by the paths that are left.
+
+use std::path::Path;
+
+use super::*;
+use crate::source::{Walk, WalkOptions};
+
+/// Makes a tree of these: `dir/` or `file` or `file=contents`.
+fn tree(entries: &[&str]) -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    for entry in entries {
+        let (path, contents) = entry.split_once('=').unwrap_or((entry, ""));
+        let path = root.path().join(path);
+        if entry.ends_with('/') {
+            std::fs::create_dir_all(path).unwrap();
+        } else {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, contents).unwrap();
+        }
+    }
+    root
+}
+
+fn try_walk(root: &Path, exclusions: Exclusions) -> Result<String> {
+    let options = WalkOptions {
+        exclusions,
+        ..WalkOptions::default()
+    };
+    let mut paths = Vec::new();
+    for listing in Walk::new(root, &options)? {
+        let listing = listing?;
+        let directory = String::from_utf8(listing.path().to_vec()).unwrap();
+        for child in listing.children() {
+            let name = std::str::from_utf8(child.name).unwrap();
+            paths.push(if directory.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{directory}/{name}")
+            });
+        }
+    }
+    Ok(paths.join(" "))
+}
+
+fn walk(root: &tempfile::TempDir, exclusions: Exclusions) -> String {
+    try_walk(root.path(), exclusions).unwrap()
+}
+
+fn globs(globs: &[&str]) -> Exclusions {
+    Exclusions {
+        globs: globs.iter().map(|&glob| glob.to_owned()).collect(),
+        ..Exclusions::default()
+    }
+}
+
+#[test]
+fn floeignore_holds_at_every_level_and_the_deepest_wins() {
+    let root = tree(&[
+        ".floeignore=*.log\n/top\nbuild/\n",
+        "a.log",
+        "build/x",
+        "top",
+        "sub/.floeignore=!keep.log\nlocal\n",
+        "sub/keep.log",
+        "sub/other.log",
+        "sub/local",
+        "sub/top",
+        "sub/build",
+        "local",
+    ]);
+    assert_eq!(
+        walk(&root, Exclusions::default()),
+        ".floeignore local sub sub/.floeignore sub/build sub/keep.log sub/top"
+    );
+}
+
+#[test]
+fn what_is_in_an_excluded_directory_cannot_be_brought_back() {
+    let root = tree(&[".floeignore=out/\n!out/keep\n", "out/keep", "in"]);
+    assert_eq!(walk(&root, Exclusions::default()), ".floeignore in");
+}
+
+#[test]
+fn gitignore_files_count_only_when_asked_for_and_below_floeignore() {
+    let root = tree(&[
+        ".gitignore=*.o\ndist\n",
+        ".floeignore=!dist\n",
+        ".git/info/exclude=named\n",
+        "named",
+        "a.o",
+        "dist/x",
+        "sub/.gitignore=!b.o\n",
+        "sub/b.o",
+    ]);
+    let all = ".floeignore .git .gitignore a.o dist named sub .git/info .git/info/exclude dist/x sub/.gitignore sub/b.o";
+    assert_eq!(walk(&root, Exclusions::default()), all);
+    let gitignore = Exclusions {
+        gitignore: true,
+        ..Exclusions::default()
+    };
+    assert_eq!(walk(&root, gitignore), all.replace("a.o ", ""));
+}
+
+#[test]
+fn globs_come_before_every_file_and_in_their_order() {
+    let root = tree(&[".floeignore=a\n", "a", "b", "c", "d/e", "f.x", "f.y", "f.z"]);
+    let mut exclusions = globs(&["!a", "/b", "*.{x,y}"]);
+    let contents = b"\xef\xbb\xbfd/*\r\n# comment\n\nc\n!c\n".to_vec();
+    exclusions.files.push(ExcludeFile {
+        name: "list".into(),
+        contents,
+    });
+    assert_eq!(walk(&root, exclusions), ".floeignore a c d f.z");
+}
+
+#[test]
+fn braces_in_ignore_files_are_those_of_git() {
+    let root = tree(&[
+        ".floeignore={{cookie}}\n[{]x\n\\{y\n",
+        "{{cookie}}/x",
+        "cookie",
+        "{x",
+        "{y",
+        "y",
+        "x",
+    ]);
+    assert_eq!(walk(&root, Exclusions::default()), ".floeignore cookie x y");
+}
+
+#[test]
+fn git_itself_is_a_directory_like_any_other() {
+    assert_eq!(
+        walk(&tree(&[".git/HEAD"]), Exclusions::default()),
+        ".git .git/HEAD"
+    );
+}
+
+#[test]
+fn malformed_patterns_name_file_and_line() {
+    let message = |exclusions, entries: &[&str]| {
+        let error = try_walk(tree(entries).path(), exclusions).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        error.to_string()
+    };
+    let found = message(Exclusions::default(), &["a/.floeignore=ok\n[z-a]\n"]);
+    assert!(found.contains("a/.floeignore, line 2"), "{found}");
+    let found = message(globs(&["[x"]), &[]);
+    assert!(found.contains("[x"), "{found}");
+    let file = ExcludeFile {
+        name: "list.txt".into(),
+        contents: b"a\nb\n\xff\n".to_vec(),
+    };
+    let found = message(
+        Exclusions {
+            files: vec![file],
+            ..Exclusions::default()
+        },
+        &[],
+    );
+    assert!(found.contains("list.txt, line 3"), "{found}");
+}
+
+#[test]
+fn a_floeignore_that_is_no_file_or_too_long_is_an_error() {
+    let root = tree(&["elsewhere=*\n", "d/"]);
+    std::os::unix::fs::symlink("../elsewhere", root.path().join("d/.floeignore")).unwrap();
+    let error = try_walk(root.path(), Exclusions::default()).unwrap_err();
+    assert!(
+        error.to_string().contains("d/.floeignore is not a regular file"),
+        "{error}"
+    );
+
+    let long = "#".repeat(MAX_IGNORE_FILE_BYTES);
+    assert!(
+        try_walk(
+            tree(&[&format!(".floeignore={long}")]).path(),
+            Exclusions::default()
+        )
+        .is_ok()
+    );
+    assert!(
+        try_walk(
+            tree(&[&format!(".floeignore={long}#")]).path(),
+            Exclusions::default()
+        )
+        .is_err()
+    );
+}
+
+#[test]
+fn a_fifo_called_floeignore_does_not_stop_the_walk() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join(FLOE_IGNORE);
+    rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, Mode::RUSR, 0).unwrap();
+    assert!(try_walk(root.path(), Exclusions::default()).is_err());
+}
+
+#[test]
+fn of_a_cache_the_directory_and_the_tag_are_kept() {
+    let signature = std::str::from_utf8(CACHE_TAG_SIGNATURE).unwrap();
+    let root = tree(&[
+        &format!("cache/CACHEDIR.TAG={signature}\n# more"),
+        "cache/data",
+        "cache/deep/data",
+        "fake/CACHEDIR.TAG=Signature: 8a477f597d28d172789f06886806bc5",
+        "fake/data",
+        "dir/CACHEDIR.TAG/data",
+    ]);
+    let caches = Exclusions {
+        caches: true,
+        ..Exclusions::default()
+    };
+    assert_eq!(
+        walk(&root, caches),
+        "cache dir fake cache/CACHEDIR.TAG dir/CACHEDIR.TAG dir/CACHEDIR.TAG/data fake/CACHEDIR.TAG fake/data"
+    );
+    assert!(walk(&root, Exclusions::default()).contains("cache/deep/data"));
+}
+
+#[test]
+fn only_regular_files_are_too_large() {
+    let root = tree(&["dir/ten=0123456789", "eleven=0123456789a"]);
+    std::os::unix::fs::symlink("a target of 22 bytes..", root.path().join("link")).unwrap();
+    let exclusions = Exclusions {
+        larger_than_bytes: Some(10),
+        ..Exclusions::default()
+    };
+    assert_eq!(walk(&root, exclusions), "dir link dir/ten");
+}
+
+#[test]
+fn another_file_system_is_not_entered() {
+    let root = tree(&["same/x"]);
+    let exclusions = Exclusions {
+        one_file_system: true,
+        ..Exclusions::default()
+    };
+    assert_eq!(walk(&root, exclusions.clone()), "same same/x");
+
+    let filter = Filter::new(&exclusions).unwrap();
+    let directory = rustix::fs::open(root.path(), OFlags::RDONLY, Mode::empty()).unwrap();
+    let stat = Stat::of_file(&directory).unwrap();
+    assert!(filter.enters(&stat, stat.device));
+    assert!(!filter.enters(&stat, stat.device + 1));
+    assert!(
+        Filter::new(&Exclusions::default())
+            .unwrap()
+            .enters(&stat, stat.device + 1)
+    );
+}
+
+#[test]
+fn without_rules_nothing_is_asked_per_name() {
+    let filter = Filter::new(&globs(&["", "# nothing"])).unwrap();
+    assert!(filter.excluder(None, b"dir").is_none());
+}

@@ -1,0 +1,157 @@
+//! What the kernel says about one name.
+
+use std::ffi::CStr;
+use std::os::fd::AsFd;
+
+use rustix::fs::{AtFlags, StatxFlags, StatxTimestamp};
+use rustix::io::Errno;
+
+/// A point in time as file systems keep it, before 1970 and after 2106 too.
+///
+/// Ordered by time: `nanos` counts forward from `seconds`, also before 1970.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileTime {
+    /// Whole seconds since 1970-01-01.
+    pub seconds: i64,
+    /// Nanoseconds after those, less than 1,000,000,000.
+    pub nanos: u32,
+}
+
+impl FileTime {
+    /// Nanoseconds since 1970-01-01; wide enough for every value.
+    pub(super) fn as_nanos(self) -> i128 {
+        i128::from(self.seconds) * 1_000_000_000 + i128::from(self.nanos)
+    }
+}
+
+impl From<StatxTimestamp> for FileTime {
+    fn from(time: StatxTimestamp) -> Self {
+        Self {
+            seconds: time.tv_sec,
+            nanos: time.tv_nsec,
+        }
+    }
+}
+
+/// What a name stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum FileKind {
+    /// A directory.
+    Directory = 1,
+    /// A regular file.
+    File = 2,
+    /// A symbolic link.
+    Symlink = 3,
+    /// A named pipe.
+    Fifo = 4,
+    /// A character device.
+    CharDevice = 5,
+    /// A block device.
+    BlockDevice = 6,
+    /// A socket; no tree can hold one.
+    Socket = 7,
+}
+
+impl FileKind {
+    fn of_mode(mode: u16) -> Option<Self> {
+        use rustix::fs::FileType as Type;
+        Self::of_type(Type::from_raw_mode(mode.into()))
+    }
+
+    /// The kind a directory entry tells, if its file system does.
+    pub(super) fn of_type(file_type: rustix::fs::FileType) -> Option<Self> {
+        use rustix::fs::FileType as Type;
+        Some(match file_type {
+            Type::Directory => Self::Directory,
+            Type::RegularFile => Self::File,
+            Type::Symlink => Self::Symlink,
+            Type::Fifo => Self::Fifo,
+            Type::CharacterDevice => Self::CharDevice,
+            Type::BlockDevice => Self::BlockDevice,
+            Type::Socket => Self::Socket,
+            Type::Unknown => return None,
+        })
+    }
+}
+
+/// What the kernel says about one file, directory, link or device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// Length of the content in bytes, for files and symbolic links.
+    pub size: u64,
+    /// Inode number.
+    pub inode: u64,
+    /// The device it is on: major number in the upper, minor in the lower half.
+    pub device: u64,
+    /// The device it is, for device nodes; in the same form.
+    pub special: u64,
+    /// When its content last changed, or what somebody set that to.
+    pub modified: FileTime,
+    /// When its content or its inode last changed; nobody can set it.
+    pub changed: FileTime,
+    /// How many names it has.
+    pub links: u32,
+    /// Numeric owner.
+    pub uid: u32,
+    /// Numeric group.
+    pub gid: u32,
+    /// Permission bits with set-uid, set-gid and sticky: 0 to 0o7777.
+    pub mode: u16,
+    /// What it is.
+    pub kind: FileKind,
+}
+
+const MASK: StatxFlags = StatxFlags::BASIC_STATS
+    .difference(StatxFlags::ATIME)
+    .difference(StatxFlags::BLOCKS);
+
+impl Stat {
+    /// Asks about `name` in `directory`; a symbolic link is not followed, nothing is mounted.
+    pub(super) fn of_name(directory: impl AsFd, name: &CStr) -> Result<Self, Errno> {
+        // Not AT_STATX_DONT_SYNC: what a network file system remembers may be older than a change made elsewhere.
+        let flags = AtFlags::SYMLINK_NOFOLLOW.union(AtFlags::NO_AUTOMOUNT);
+        Self::new(&rustix::fs::statx(directory, name, flags, MASK)?)
+    }
+
+    /// Asks about an open file.
+    pub(super) fn of_file(file: impl AsFd) -> Result<Self, Errno> {
+        Self::new(&rustix::fs::statx(file, c"", AtFlags::EMPTY_PATH, MASK)?)
+    }
+
+    fn new(statx: &rustix::fs::Statx) -> Result<Self, Errno> {
+        let device = |major: u32, minor: u32| u64::from(major) << 32 | u64::from(minor);
+        Ok(Self {
+            size: statx.stx_size,
+            inode: statx.stx_ino,
+            device: device(statx.stx_dev_major, statx.stx_dev_minor),
+            special: device(statx.stx_rdev_major, statx.stx_rdev_minor),
+            modified: statx.stx_mtime.into(),
+            changed: statx.stx_ctime.into(),
+            links: statx.stx_nlink,
+            uid: statx.stx_uid,
+            gid: statx.stx_gid,
+            mode: statx.stx_mode & 0o7777,
+            kind: FileKind::of_mode(statx.stx_mode).ok_or(Errno::NOTSUP)?,
+        })
+    }
+
+    /// Whether both describe the same file with, as far as the kernel tells, the same content.
+    pub(super) fn same_content(&self, other: &Self) -> bool {
+        (
+            self.device,
+            self.inode,
+            self.size,
+            self.modified,
+            self.changed,
+            self.kind,
+        ) == (
+            other.device,
+            other.inode,
+            other.size,
+            other.modified,
+            other.changed,
+            other.kind,
+        )
+    }
+}

@@ -1,0 +1,388 @@
+//! A parallel walk in canonical order.
+//!
+//! The caller's thread and a few others take directories from one [`agenda`](self::agenda), soonest needed first; the
+//! caller gets the listings in order. A caller with nothing to take helps instead of waiting, so two threads keep two
+//! cores busy whether or not the caller has other work.
+//!
+//! Memory is bounded: others run ahead until [`WalkOptions::look_ahead_bytes`] of listings wait; a huge directory is
+//! handed out in parts, of which only the names exist at once. Dropping the walk stops all threads within one
+//! system call each.
+
+mod agenda;
+mod directory;
+mod huge;
+mod listing;
+mod names;
+#[cfg(test)]
+mod tests;
+
+use std::num::NonZeroUsize;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use self::agenda::{Agenda, Job, Outcome, Subdirectories};
+use self::directory::{Descriptors, Directory, lock};
+use self::huge::{CHUNK_NAMES, HugeDirectory};
+pub use self::listing::{Child, Listing, Problem};
+pub(super) use self::names::Names;
+use self::names::{Name, bytes_of, c_str};
+use super::ignore::{Exclusions, Filter, Rules};
+use super::stat::{FileKind, Stat};
+use crate::error::{Error, ErrorKind, Result};
+
+/// How a walk is done and what it leaves out.
+#[derive(Clone, Debug)]
+pub struct WalkOptions {
+    /// How many threads take part, the caller's included. Beyond two, nothing was gained on two cores.
+    pub threads: NonZeroUsize,
+    /// How many bytes of listings may wait to be taken.
+    pub look_ahead_bytes: usize,
+    /// What is left out.
+    pub exclusions: Exclusions,
+}
+
+impl Default for WalkOptions {
+    fn default() -> Self {
+        let threads = NonZeroUsize::MIN.saturating_add(1);
+        Self {
+            threads,
+            look_ahead_bytes: 8 << 20,
+            exclusions: Exclusions::default(),
+        }
+    }
+}
+
+/// A walk under way: an iterator over [`Listing`]s in canonical order, until one of them is an error.
+///
+/// Every directory has at least one listing, except one that vanished after its parent was listed (its last state
+/// was to be empty) and those on other file systems that are not entered. A directory that cannot be read has an
+/// empty one with a [`Problem`].
+#[derive(Debug)]
+pub struct Walk {
+    shared: Arc<Shared>,
+    dirents: Vec<u8>,
+    threads: Vec<JoinHandle<()>>,
+    failed: bool,
+}
+
+#[derive(Debug)]
+struct Shared {
+    agenda: Mutex<Agenda>,
+    /// Signalled when there is something to take, and when the walk stops.
+    changed: Condvar,
+    waiting: std::sync::atomic::AtomicUsize,
+    stopped: AtomicBool,
+    /// A thread panicked; its job will never be finished.
+    broken: AtomicBool,
+    filter: Filter,
+    root_device: u64,
+    descriptors: Descriptors,
+}
+
+impl Walk {
+    /// Starts to walk the directory at `root`, the one path here of which the last component may be a symbolic link.
+    ///
+    /// # Errors
+    ///
+    /// The root cannot be opened, is no directory, or a glob of the exclusions is malformed.
+    pub fn new(root: &Path, options: &WalkOptions) -> Result<Self> {
+        let open = || -> Result<(OwnedFd, Stat), Errno> {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let descriptor = rustix::fs::open(root, flags, Mode::empty())?;
+            let stat = Stat::of_file(&descriptor)?;
+            Ok((descriptor, stat))
+        };
+        let (descriptor, stat) =
+            open().map_err(|errno| Error::io(format!("cannot open {}", root.display()), errno.into()))?;
+        let root = Arc::new(Directory::root(descriptor));
+        let shared = Arc::new(Shared {
+            agenda: Mutex::new(Agenda::new(root, options.look_ahead_bytes)),
+            changed: Condvar::new(),
+            waiting: 0.into(),
+            stopped: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
+            filter: Filter::new(&options.exclusions)?,
+            root_device: stat.device,
+            descriptors: Descriptors::default(),
+        });
+        let mut walk = Self {
+            shared,
+            dirents: Vec::new(),
+            threads: Vec::new(),
+            failed: false,
+        };
+        for _ in 1..options.threads.get() {
+            let shared = Arc::clone(&walk.shared);
+            let spawned = std::thread::Builder::new()
+                .name("floe-walk".into())
+                .spawn(move || shared.work());
+            walk.threads
+                .push(spawned.map_err(|error| Error::io("cannot start a thread for the walk", error))?);
+        }
+        Ok(walk)
+    }
+
+    fn next_listing(&mut self) -> Option<Result<Listing>> {
+        let shared = &*self.shared;
+        let mut agenda = lock(&shared.agenda);
+        loop {
+            if let Some(result) = agenda.pop() {
+                drop(agenda);
+                shared.signal();
+                return Some(result);
+            }
+            if agenda.is_empty() {
+                return None;
+            }
+            if shared.broken.load(Ordering::Relaxed) {
+                return Some(Err(Error::new(
+                    ErrorKind::Internal,
+                    "a thread of the walk panicked",
+                )));
+            }
+            agenda = match agenda.take() {
+                Some((slot, job)) => {
+                    drop(agenda);
+                    let outcome = shared.run(job, &mut self.dirents);
+                    let mut agenda = lock(&shared.agenda);
+                    agenda.finish(slot, outcome);
+                    shared.signal();
+                    agenda
+                }
+                None => shared.wait(agenda),
+            };
+        }
+    }
+}
+
+impl Iterator for Walk {
+    type Item = Result<Listing>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let next = self.next_listing();
+        self.failed = matches!(next, Some(Err(_)));
+        next
+    }
+}
+
+impl Drop for Walk {
+    fn drop(&mut self) {
+        self.shared.stop();
+        for thread in self.threads.drain(..) {
+            // A panic was reported when it happened and, unless nobody asked any more, by `next`.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Tells the others when the thread that holds it panics.
+struct PanicWatch<'a>(&'a Shared);
+
+impl Drop for PanicWatch<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.broken.store(true, Ordering::Relaxed);
+            self.0.stop();
+        }
+    }
+}
+
+impl Shared {
+    /// What each thread but the caller's does.
+    fn work(&self) {
+        let _watch = PanicWatch(self);
+        let mut dirents = Vec::new();
+        let mut agenda = lock(&self.agenda);
+        while !agenda.is_empty() && !self.is_stopped() {
+            agenda = match agenda.take() {
+                Some((slot, job)) => {
+                    drop(agenda);
+                    let outcome = self.run(job, &mut dirents);
+                    let mut agenda = lock(&self.agenda);
+                    agenda.finish(slot, outcome);
+                    self.signal();
+                    agenda
+                }
+                None => self.wait(agenda),
+            };
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
+    fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+        // Under the lock, so that nobody is between looking and waiting.
+        let _agenda = lock(&self.agenda);
+        self.changed.notify_all();
+    }
+
+    fn signal(&self) {
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            self.changed.notify_all();
+        }
+    }
+
+    fn wait<'a>(&self, agenda: std::sync::MutexGuard<'a, Agenda>) -> std::sync::MutexGuard<'a, Agenda> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let agenda = self
+            .changed
+            .wait(agenda)
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        agenda
+    }
+
+    fn run(&self, job: Job, dirents: &mut Vec<u8>) -> Outcome {
+        match job {
+            Job::Root(root) => self.list(&root, false, dirents),
+            Job::Subdirectory(group, index) => {
+                let (directory, is_last) = group.directory(index);
+                drop(group);
+                self.list(&directory, is_last, dirents)
+            }
+            Job::Chunk(huge, chunk, reserved) => {
+                let (mut listing, spans) = huge.part(chunk);
+                let subdirectories =
+                    self.stat_names(&huge.descriptor, &mut listing, &spans, huge.rules.as_ref());
+                let (group, all_done) = huge.finish(chunk, subdirectories);
+                if group.is_some() {
+                    self.descriptors.keep(&huge.directory, &huge.descriptor);
+                }
+                Outcome::Part(listing, reserved, group, all_done)
+            }
+        }
+    }
+
+    fn list(&self, directory: &Arc<Directory>, closes_parent: bool, dirents: &mut Vec<u8>) -> Outcome {
+        let opened = self.descriptors.open(directory);
+        if closes_parent {
+            directory.close_parent();
+        }
+        let read = opened.and_then(|descriptor| {
+            let stat = Stat::of_file(&descriptor)?;
+            let names = Names::read(&descriptor, dirents)?;
+            Ok((descriptor, stat, names))
+        });
+        let (descriptor, stat, mut names) = match read {
+            Ok(read) => read,
+            Err(Errno::NOENT) => return Outcome::Nothing,
+            Err(errno) => return Outcome::Listed(unreadable(directory, errno), None),
+        };
+        let rules = match self
+            .filter
+            .enter(directory.inherited.as_ref(), &descriptor, &names, || {
+                directory.path()
+            }) {
+            Ok(rules) => rules,
+            Err(error) => return Outcome::Failed(error),
+        };
+        if self.filter.keeps_only_tag(&descriptor, &names) {
+            names
+                .spans
+                .retain(|span| bytes_of(&names.bytes, *span) == super::ignore::CACHE_TAG_NAME);
+        }
+        if names.spans.len() > CHUNK_NAMES {
+            let directory = Arc::clone(directory);
+            return Outcome::Huge(HugeDirectory::new(directory, descriptor, stat, names, rules));
+        }
+        let Names { bytes, spans } = names;
+        let mut listing = Listing::new(directory.path(), stat, bytes, spans.len());
+        let subdirectories = self.stat_names(&descriptor, &mut listing, &spans, rules.as_ref());
+        if subdirectories.spans.is_empty() {
+            return Outcome::Listed(listing, None);
+        }
+        self.descriptors.keep(directory, &descriptor);
+        let parent = Arc::clone(directory);
+        Outcome::Listed(
+            listing,
+            Some(Subdirectories {
+                parent,
+                names: subdirectories,
+                rules,
+            }),
+        )
+    }
+
+    /// Adds to the listing those of its names that are wanted and still there; returns the directories to enter.
+    fn stat_names(
+        &self,
+        descriptor: &OwnedFd,
+        listing: &mut Listing,
+        spans: &[Name],
+        rules: Option<&Arc<Rules>>,
+    ) -> Names {
+        let mut subdirectories = Names::default();
+        let mut excluder = self.filter.excluder(rules, &listing.path);
+        for &span in spans {
+            if self.is_stopped() {
+                break;
+            }
+            let name = c_str(&listing.names, span);
+            if let (Some(excluder), Some(kind)) = (&mut excluder, span.kind)
+                && excluder.excludes(name.to_bytes(), kind == FileKind::Directory)
+            {
+                continue;
+            }
+            let stat = match Stat::of_name(descriptor, name) {
+                Ok(stat) => stat,
+                Err(Errno::NOENT) => continue,
+                Err(errno) => {
+                    let name = name.to_bytes().to_vec();
+                    listing.push_problem(&name, errno);
+                    continue;
+                }
+            };
+            let is_directory = stat.kind == FileKind::Directory;
+            // Asked again where the directory entry told no kind, or one that is true no more.
+            if let Some(excluder) = &mut excluder
+                && span
+                    .kind
+                    .is_none_or(|kind| (kind == FileKind::Directory) != is_directory)
+                && excluder.excludes(name.to_bytes(), is_directory)
+            {
+                continue;
+            }
+            if self.filter.excludes_stat(&stat) {
+                continue;
+            }
+            if is_directory && self.filter.enters(&stat, self.root_device) {
+                let pushed = subdirectories.push(name, Some(stat.kind));
+                pushed.expect("a part of the names is smaller than all of them");
+            }
+            listing.push(span.start, span.length, stat);
+        }
+        subdirectories
+    }
+}
+
+/// The empty listing of a directory that cannot be read. Nothing is known about it but its path.
+fn unreadable(directory: &Directory, errno: Errno) -> Listing {
+    let stat = Stat {
+        size: 0,
+        inode: 0,
+        device: 0,
+        special: 0,
+        modified: super::FileTime::default(),
+        changed: super::FileTime::default(),
+        links: 0,
+        uid: 0,
+        gid: 0,
+        mode: 0,
+        kind: FileKind::Directory,
+    };
+    let mut listing = Listing::new(directory.path(), stat, Vec::new(), 0);
+    listing.push_problem(b"", errno);
+    listing
+}

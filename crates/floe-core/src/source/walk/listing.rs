@@ -1,0 +1,140 @@
+//! What a walk hands out: one directory with its children, or a part of a huge one.
+
+use std::io;
+
+use crate::source::Stat;
+
+/// A name that could not be read, and why.
+#[derive(Debug)]
+pub struct Problem {
+    /// Path below the root in raw bytes; empty for the root itself.
+    pub path: Vec<u8>,
+    /// What the kernel said.
+    pub error: io::Error,
+}
+
+/// One child of a directory.
+#[derive(Clone, Copy, Debug)]
+pub struct Child<'a> {
+    /// Its name in raw bytes.
+    pub name: &'a [u8],
+    /// What the kernel says about it.
+    pub stat: &'a Stat,
+}
+
+#[derive(Debug)]
+struct Entry {
+    stat: Stat,
+    name_start: u32,
+    name_length: u16,
+}
+
+/// A directory with its children sorted by name, or a run of them where there are many.
+#[derive(Debug)]
+pub struct Listing {
+    pub(super) path: Vec<u8>,
+    pub(super) stat: Stat,
+    pub(super) names: Vec<u8>,
+    entries: Vec<Entry>,
+    pub(super) problems: Vec<Problem>,
+    pub(super) is_first: bool,
+    pub(super) is_last: bool,
+}
+
+impl Listing {
+    /// A listing without children; `names` is where those of the children to come will be found.
+    pub(super) fn new(path: Vec<u8>, stat: Stat, names: Vec<u8>, capacity: usize) -> Self {
+        let entries = Vec::with_capacity(capacity);
+        Self {
+            path,
+            stat,
+            names,
+            entries,
+            problems: Vec::new(),
+            is_first: true,
+            is_last: true,
+        }
+    }
+
+    pub(super) fn push(&mut self, name_start: u32, name_length: u16, stat: Stat) {
+        self.entries.push(Entry {
+            stat,
+            name_start,
+            name_length,
+        });
+    }
+
+    pub(super) fn push_problem(&mut self, name: &[u8], error: impl Into<io::Error>) {
+        let path = join(&self.path, name);
+        self.problems.push(Problem {
+            path,
+            error: error.into(),
+        });
+    }
+
+    /// The directory's path below the root in raw bytes, with no `/` at either end; empty for the root itself.
+    pub fn path(&self) -> &[u8] {
+        &self.path
+    }
+
+    /// What the kernel said about the directory once it was open.
+    pub fn stat(&self) -> &Stat {
+        &self.stat
+    }
+
+    /// The children that could be read, by name bytewise.
+    pub fn children(&self) -> impl ExactSizeIterator<Item = Child<'_>> {
+        self.entries.iter().map(|entry| {
+            let start = entry.name_start as usize;
+            let name = &self.names[start..start + usize::from(entry.name_length)];
+            Child {
+                name,
+                stat: &entry.stat,
+            }
+        })
+    }
+
+    /// What could not be read: the directory itself, or children of it. What vanished is not among them.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    /// The same, to keep.
+    pub fn take_problems(&mut self) -> Vec<Problem> {
+        std::mem::take(&mut self.problems)
+    }
+
+    /// Whether this is the first listing of this directory.
+    pub fn is_first(&self) -> bool {
+        self.is_first
+    }
+
+    /// Whether no more children of this directory follow.
+    pub fn is_last(&self) -> bool {
+        self.is_last
+    }
+
+    /// About how much memory it holds.
+    pub(super) fn memory_bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.path.capacity()
+            + self.names.capacity()
+            + self.entries.capacity() * size_of::<Entry>()
+            + self
+                .problems
+                .iter()
+                .map(|problem| size_of::<Problem>() + problem.path.len())
+                .sum::<usize>()
+    }
+}
+
+/// `directory/name`, or either alone where the other is empty.
+pub(super) fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
+    let mut path = Vec::with_capacity(directory.len() + 1 + name.len());
+    path.extend_from_slice(directory);
+    if !directory.is_empty() && !name.is_empty() {
+        path.push(b'/');
+    }
+    path.extend_from_slice(name);
+    path
+}

@@ -1,0 +1,362 @@
+//! A walk against a naive one, and what is hard on walks: many, deep, gone, forbidden, replaced.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+
+use proptest::prelude::*;
+use rustix::fs::{CWD, FileType, Mode};
+
+use super::*;
+
+const NO_LOOK_AHEAD: usize = 0;
+
+fn options(threads: usize, look_ahead_bytes: usize) -> WalkOptions {
+    let threads = NonZeroUsize::new(threads).unwrap();
+    WalkOptions {
+        threads,
+        look_ahead_bytes,
+        exclusions: Exclusions::default(),
+    }
+}
+
+/// Every entry as (directory, name) in the order handed out; parts of directories are checked to fit together.
+fn walk(root: &Path, options: &WalkOptions) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut entries = Vec::new();
+    let mut open: Option<Vec<u8>> = None;
+    for listing in Walk::new(root, options).unwrap() {
+        let listing = listing.unwrap();
+        assert!(listing.problems().is_empty(), "{:?}", listing.problems());
+        assert_eq!(listing.is_first(), open.is_none());
+        assert!(open.is_none_or(|path| path == listing.path()));
+        open = (!listing.is_last()).then(|| listing.path().to_vec());
+        entries.extend(
+            listing
+                .children()
+                .map(|child| (listing.path().to_vec(), child.name.to_vec())),
+        );
+    }
+    assert_eq!(open, None);
+    entries
+}
+
+/// The same, made by collecting everything and sorting it by components.
+fn naive(root: &Path) -> Vec<(Vec<u8>, Vec<u8>)> {
+    fn collect(directory: &Path, components: &[Vec<u8>], all: &mut Vec<(Vec<Vec<u8>>, Vec<u8>)>) {
+        for entry in std::fs::read_dir(directory).unwrap().map(Result::unwrap) {
+            let name = entry.file_name().into_vec();
+            if entry.file_type().unwrap().is_dir() {
+                let below = [components, std::slice::from_ref(&name)].concat();
+                collect(&entry.path(), &below, all);
+            }
+            all.push((components.to_vec(), name));
+        }
+    }
+    let mut all = Vec::new();
+    collect(root, &[], &mut all);
+    all.sort();
+    all.into_iter()
+        .map(|(directory, name)| (directory.join(&b'/'), name))
+        .collect()
+}
+
+fn name_strategy() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        3 => prop::sample::select(vec![&b"a"[..], b"a-", b"a.", b"a0", b"aa", b"b", b"A"]).prop_map(<[u8]>::to_vec),
+        1 => prop::collection::vec(prop_oneof![1_u8..=b'.', b'0'..=255], 1..4)
+            .prop_filter("dots", |name| !matches!(name.as_slice(), b"." | b"..")),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn order_is_that_of_sorted_components(
+        paths in prop::collection::vec(prop::collection::vec(name_strategy(), 1..5), 0..40),
+        threads in 1_usize..4,
+        look_ahead in prop::sample::select(vec![NO_LOOK_AHEAD, 300, 1 << 20]),
+    ) {
+        let root = tempfile::tempdir().unwrap();
+        for path in &paths {
+            let mut directory = root.path().to_path_buf();
+            let (name, parents) = path.split_last().unwrap();
+            directory.extend(parents.iter().map(|name| OsStr::from_bytes(name)));
+            // A file may stand where a directory is wanted, and the reverse; either will do.
+            if std::fs::create_dir_all(&directory).is_ok() {
+                let _ = std::fs::File::create_new(directory.join(OsStr::from_bytes(name)));
+            }
+        }
+        prop_assert_eq!(walk(root.path(), &options(threads, look_ahead)), naive(root.path()));
+    }
+}
+
+#[test]
+fn every_kind_has_its_stat() {
+    let root = tempfile::tempdir().unwrap();
+    let at = |name: &str| root.path().join(name);
+    std::fs::write(at("file"), b"12345").unwrap();
+    std::fs::set_permissions(at("file"), std::fs::Permissions::from_mode(0o4751)).unwrap();
+    std::fs::hard_link(at("file"), at("hard")).unwrap();
+    symlink("nowhere", at("link")).unwrap();
+    std::fs::create_dir(at("dir")).unwrap();
+    rustix::fs::mknodat(CWD, at("fifo"), FileType::Fifo, Mode::RUSR, 0).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+
+    let listings: Vec<_> = Walk::new(root.path(), &WalkOptions::default())
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    let kinds: Vec<_> = listings[0]
+        .children()
+        .map(|child| (child.name, child.stat.kind))
+        .collect();
+    let expected: Vec<(&[u8], FileKind)> = vec![
+        (b"dir", FileKind::Directory),
+        (b"fifo", FileKind::Fifo),
+        (b"file", FileKind::File),
+        (b"hard", FileKind::File),
+        (b"link", FileKind::Symlink),
+        (b"socket", FileKind::Socket),
+    ];
+    assert_eq!(kinds, expected);
+    let file = *listings[0].children().nth(2).unwrap().stat;
+    let std = std::fs::metadata(at("file")).unwrap();
+    assert_eq!(
+        (file.size, file.links, file.mode, file.inode),
+        (5, 2, 0o4751, std.ino())
+    );
+    assert_eq!((file.uid, file.gid), (std.uid(), std.gid()));
+    assert_eq!(
+        i128::from(std.mtime()) * 1_000_000_000 + i128::from(std.mtime_nsec()),
+        file.modified.as_nanos()
+    );
+    assert_eq!(
+        i128::from(std.ctime()) * 1_000_000_000 + i128::from(std.ctime_nsec()),
+        file.changed.as_nanos()
+    );
+    assert_eq!(
+        listings[0].stat().inode,
+        std::fs::metadata(root.path()).unwrap().ino()
+    );
+    assert_eq!(listings[1].path(), b"dir");
+}
+
+#[test]
+fn a_huge_directory_comes_in_parts_with_its_subdirectories_after_them() {
+    for count in [CHUNK_NAMES, CHUNK_NAMES + 1, 3 * CHUNK_NAMES - 1] {
+        let root = tempfile::tempdir().unwrap();
+        let many = root.path().join("many");
+        std::fs::create_dir_all(root.path().join("z")).unwrap();
+        std::fs::create_dir(&many).unwrap();
+        for number in 0..count {
+            let name = many.join(format!("n{}", number * 7919 % count));
+            if number % 1000 == 0 {
+                std::fs::create_dir_all(name.join("below")).unwrap();
+            } else {
+                std::fs::File::create(name).unwrap();
+            }
+        }
+        let expected = naive(root.path());
+        for (threads, look_ahead) in [(1, NO_LOOK_AHEAD), (2, NO_LOOK_AHEAD), (3, 1 << 30)] {
+            assert_eq!(walk(root.path(), &options(threads, look_ahead)), expected);
+        }
+        let parts = Walk::new(root.path(), &WalkOptions::default())
+            .unwrap()
+            .map(Result::unwrap);
+        assert_eq!(
+            parts.filter(|part| part.path() == b"many").count(),
+            count.div_ceil(CHUNK_NAMES)
+        );
+    }
+}
+
+/// Makes `depth` directories one in another, each with a second subdirectory and a file, by descriptors alone.
+fn dig(root: &Path, name: &str, depth: usize) {
+    let open = |at: &OwnedFd, name: &str| {
+        rustix::fs::openat(
+            at,
+            name,
+            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .unwrap()
+    };
+    let mut at = rustix::fs::open(root, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap();
+    for _ in 0..depth {
+        rustix::fs::mkdirat(&at, name, Mode::RWXU).unwrap();
+        rustix::fs::mkdirat(&at, "z", Mode::RWXU).unwrap();
+        at = open(&at, name);
+    }
+}
+
+/// Removes what [`dig`] made: always from the top, so that no path grows long and no stack deep.
+fn fill(root: &Path, name: &str) {
+    let (top, below) = (root.join(name), root.join("below"));
+    while top.exists() {
+        std::fs::remove_dir(top.join("z")).ok();
+        let deeper = std::fs::rename(top.join(name), &below).is_ok();
+        std::fs::remove_dir_all(&top).unwrap();
+        if deeper {
+            std::fs::rename(&below, &top).unwrap();
+        }
+    }
+}
+
+#[test]
+fn ten_thousand_levels_are_walked_with_few_descriptors() {
+    let root = tempfile::tempdir().unwrap();
+    dig(root.path(), "d", 10_000);
+    let entries = walk(root.path(), &WalkOptions::default());
+    assert_eq!(entries.len(), 20_000);
+    assert!(entries.is_sorted_by(|a, b| {
+        crate::source::compare_directories(&a.0, &b.0).then(a.1.cmp(&b.1)) == std::cmp::Ordering::Less
+    }));
+    assert_eq!(
+        entries.iter().map(|entry| entry.0.len()).max(),
+        Some(9_999 * 2 - 1)
+    );
+    fill(root.path(), "d");
+}
+
+#[test]
+fn paths_longer_than_the_kernel_takes_are_walked() {
+    let root = tempfile::tempdir().unwrap();
+    let name = "d".repeat(200);
+    dig(root.path(), &name, 100);
+    let entries = walk(root.path(), &options(2, 1 << 20));
+    assert_eq!(entries.len(), 200);
+    assert_eq!(
+        entries.iter().map(|entry| entry.0.len()).max(),
+        Some(99 * 201 - 1)
+    );
+    fill(root.path(), &name);
+}
+
+#[test]
+fn what_vanishes_meanwhile_is_left_out_and_never_an_error() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = root.path().join("d");
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                for number in 0..50 {
+                    let below = directory.join(format!("{number}/below"));
+                    std::fs::create_dir_all(&below).unwrap();
+                    std::fs::write(below.join("file"), b"x").unwrap();
+                }
+                std::fs::remove_dir_all(&directory).unwrap();
+            }
+        });
+        let mut seen = 0;
+        for _ in 0..300 {
+            seen += walk(root.path(), &WalkOptions::default()).len();
+        }
+        stop.store(true, Ordering::Relaxed);
+        assert!(seen > 0);
+    });
+}
+
+/// The job after the root's, once the root is listed: what happens to a name between stat and open.
+fn second_step(root: &Path, between: impl FnOnce()) -> Vec<Listing> {
+    let mut walk = Walk::new(root, &options(1, NO_LOOK_AHEAD)).unwrap();
+    let first = walk.next().unwrap().unwrap();
+    between();
+    std::iter::once(first).chain(walk.map(Result::unwrap)).collect()
+}
+
+#[test]
+fn a_directory_replaced_by_a_link_is_named_and_not_followed() {
+    let root = tempfile::tempdir().unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    std::fs::write(outside.path().join("secret"), b"x").unwrap();
+    let victim = root.path().join("victim");
+    std::fs::create_dir(&victim).unwrap();
+    let listings = second_step(root.path(), || {
+        std::fs::remove_dir(&victim).unwrap();
+        symlink(outside.path(), &victim).unwrap();
+    });
+    assert_eq!(listings.len(), 2);
+    assert_eq!(listings[1].children().len(), 0);
+    assert_eq!(listings[1].problems()[0].path, b"victim");
+}
+
+#[test]
+fn a_directory_that_vanishes_before_it_is_opened_has_no_listing() {
+    let root = tempfile::tempdir().unwrap();
+    let victim = root.path().join("victim");
+    std::fs::create_dir(&victim).unwrap();
+    std::fs::create_dir(root.path().join("z")).unwrap();
+    let listings = second_step(root.path(), || std::fs::remove_dir(&victim).unwrap());
+    assert_eq!(
+        listings.iter().map(Listing::path).collect::<Vec<_>>(),
+        [&b""[..], b"z"]
+    );
+}
+
+/// Takes from this thread, and those it starts, what lets root read everything.
+fn give_up_reading_everything() {
+    use rustix::thread::CapabilitySet;
+    let mut sets = rustix::thread::capabilities(None).unwrap();
+    sets.effective
+        .remove(CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH);
+    rustix::thread::set_capabilities(None, sets).unwrap();
+}
+
+#[test]
+fn what_cannot_be_read_is_named_and_the_walk_goes_on() {
+    give_up_reading_everything();
+    let root = tempfile::tempdir().unwrap();
+    std::fs::create_dir(root.path().join("a")).unwrap();
+    std::fs::create_dir(root.path().join("b")).unwrap();
+    std::fs::write(root.path().join("b/file"), b"").unwrap();
+    std::fs::set_permissions(root.path().join("a"), std::fs::Permissions::from_mode(0)).unwrap();
+    let listings: Vec<_> = Walk::new(root.path(), &WalkOptions::default())
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    std::fs::set_permissions(root.path().join("a"), std::fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(listings.len(), 3);
+    assert_eq!(listings[1].problems()[0].path, b"a");
+    assert_eq!(
+        listings[1].problems()[0].error.kind(),
+        std::io::ErrorKind::PermissionDenied
+    );
+    assert_eq!(listings[2].children().len(), 1);
+}
+
+#[test]
+fn a_dropped_walk_stops_its_threads() {
+    let root = tempfile::tempdir().unwrap();
+    for number in 0..200 {
+        std::fs::create_dir_all(root.path().join(format!("{number}/below"))).unwrap();
+    }
+    for taken in [0, 1, 100] {
+        let mut walk = Walk::new(root.path(), &options(4, 1 << 20)).unwrap();
+        walk.by_ref()
+            .take(taken)
+            .for_each(|listing| drop(listing.unwrap()));
+        let shared = Arc::downgrade(&walk.shared);
+        drop(walk);
+        assert!(shared.upgrade().is_none(), "a thread outlived its walk");
+    }
+}
+
+#[test]
+fn a_root_that_is_no_directory_is_an_error_and_a_link_to_one_is_followed() {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("file");
+    std::fs::write(&file, b"").unwrap();
+    assert!(Walk::new(&file, &WalkOptions::default()).is_err());
+    assert_eq!(
+        Walk::new(&root.path().join("none"), &WalkOptions::default())
+            .unwrap_err()
+            .kind(),
+        ErrorKind::NotFound
+    );
+    let link = root.path().join("link");
+    symlink(root.path(), &link).unwrap();
+    assert_eq!(walk(&link, &WalkOptions::default()).len(), 2);
+}
