@@ -1,0 +1,1 @@
+"""The benchmark of Floe against its peers: corpora, tools, scenarios, a report."""

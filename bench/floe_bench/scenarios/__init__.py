@@ -1,0 +1,1 @@
+"""What is measured: one module each, all with `measure(session)` that gives a report's section."""

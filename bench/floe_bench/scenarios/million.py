@@ -1,0 +1,94 @@
+"""A million small files: second push, pull to tmpfs, and one directory listed with nothing cached."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+
+from ..corpora import million_tree
+from ..edits import Editor
+from ..measure import Run
+from ..report import Section, Table, ratio, seconds, size
+from ..rounds import in_turn
+from ..session import Session, say
+from ..tools.floe import told
+from ..tracing import touched
+from ..trees import weigh
+from .pull import UNTAR, timed_pulls
+from .second_push import GIT, Pushes, timed_second_pushes
+
+DIRECTORY = "p01/s01"
+MIB = 1 << 20
+
+
+def measure(session: Session) -> Section:
+    """Measures Floe, restic and the tar line; the others take too long to be run several times."""
+    section = Section("million", "1,000,000 files of 1–4 KB")
+    tree = million_tree(session.work, session.scale)
+    tools = session.named("floe", UNTAR, "restic") or session.tools[:1]
+    weight = weigh(tree)
+    section.notes.append(f"{weight.files:,} files, {size(weight.size_bytes)}.")
+    peaks: list[int] = []
+
+    say("million: first push")
+
+    def first(tool, _: int) -> Run:
+        return session.timed(tool.push(tree, session.prepared(tool), "bench", 1), tree)
+
+    series = in_turn(session, tools, first)
+    section.tables.append(series.table("First push", tools[0].name))
+    peaks += [series.peak("floe")] if session.floe else []
+
+    say("million: second push")
+    copy = session.copy_of(tree)
+    pushes = Pushes(session, copy, tools)
+    if pushes.tools or shutil.which("git"):
+        series = timed_second_pushes(session, copy, Editor(copy, seed=31), pushes)
+        section.tables.append(series.table("Second push, one line of one file changed", next(iter(series.runs))))
+        against = series.ratio("floe", GIT)
+        if session.floe and against:
+            section.figures.append(["second push, 1,000,000 files", "≤ 2 s", seconds(series.wall("floe").median)])
+            section.figures.append(["second push, 1,000,000 files, time against git status", "≤ 1.0×", ratio(against)])
+            peaks.append(series.peak("floe"))
+
+    section.tables += _listing(session, pushes, section)
+
+    if session.tmpfs:
+        say("million: pull")
+        series = timed_pulls(session, tree, session.named("floe", UNTAR), on_tmpfs=True)
+        section.tables.append(series.table("Pull to tmpfs", next(iter(series.runs))))
+        against = series.ratio("floe", UNTAR)
+        if against:
+            section.figures.append(["pull, 1,000,000 files, tmpfs, time against untar", "≤ 0.6×", ratio(against)])
+            peaks.append(series.peak("floe"))
+    if peaks:
+        section.figures.append(["peak memory, 1,000,000 files", "≤ 400 MiB", f"{max(peaks) / MIB:.0f} MiB"])
+    return section
+
+
+def _listing(session: Session, pushes: Pushes, section: Section) -> list[Table]:
+    """`ls` of one directory of the snapshot with a new cache: time, requests, bytes read."""
+    if not session.floe:
+        return []
+    place = pushes.places["floe"]
+    command = session.floe.list_directory(place, "bench", DIRECTORY)
+
+    def cold():
+        return replace(command, env={**command.env, "FLOE_CACHE_DIR": str(session.scratch())})
+
+    series = in_turn(session, [], lambda tool, _: session.run(command), extra={"floe ls": lambda _: session.timed(cold())})
+    last = series.runs["floe ls"][-1].stdout
+    requests, read = told(last, "requests"), told(last, "bytes_read")
+    seen = touched(session, cold(), place.data)
+    more = {
+        "requests, as told": {"floe ls": requests},
+        "bytes read, as told": {"floe ls": size(read)},
+        "objects opened, by strace": {"floe ls": len(seen.opened) if seen else None},
+        "bytes read, by strace": {"floe ls": size(seen.read_bytes) if seen else None},
+    }
+    opened = len(seen.opened) if seen else None
+    counted = requests if requests is not None else opened
+    moved = read if read is not None else seen.read_bytes if seen else None
+    if counted is not None and moved is not None:
+        section.figures.append(["ls of one directory, cold, 1,000,000 files", "≤ 4 requests, 2 MiB", f"{counted}, {moved / MIB:.2f} MiB"])
+    return [series.table(f"ls of one directory (`{DIRECTORY}`), nothing cached", "floe ls", more)]

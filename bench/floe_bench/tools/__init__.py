@@ -1,0 +1,1 @@
+"""Floe and its peers behind one shape."""
