@@ -1,0 +1,59 @@
+//! The side of a pull that writes: a tree of files below one directory, and never beside it.
+//!
+//! A tree is written into a [`Staging`] directory that is renamed into place when it is whole, or over an existing
+//! directory ([`InPlace`]), where each file is replaced at once and only where it differs. Both hand out a [`Tree`];
+//! each thread that writes takes a [`Worker`] of it.
+//!
+//! # Invariants
+//!
+//! - Nothing outside the destination is created, changed or removed, whatever the snapshot says and whatever another
+//!   process does to the destination meanwhile (invariant 6). Every directory is opened beneath the root's descriptor
+//!   without following a symlink; every other operation names one component relative to such a descriptor and follows
+//!   nothing. Names are checked again here, though the format has checked them.
+//! - A staged tree is seen whole or not at all. In place, each file is the old one or the new one, never a part.
+//! - What is removed never leads through a symlink or into another mount.
+//!
+//! # Concurrency
+//!
+//! A [`Tree`] is shared by reference; its table of directories is behind one lock that is taken when a directory is
+//! opened, not for each file. A [`Worker`] belongs to its thread: it keeps the directories last used open (a fixed number,
+//! so that neither a million directories nor a depth of ten thousand need more) and a umask of its own.
+//!
+//! # What a crash leaves
+//!
+//! A staging directory `.NAME.floe-…` beside the destination, or temporary files `.floe-….tmp` inside it. Both are
+//! held by a `flock` that ends with the process, so the next pull to the same place knows them for dead and clears
+//! them, and never a living one's.
+
+mod attributes;
+mod directories;
+mod entry;
+mod existing;
+mod file;
+mod finish;
+mod in_place;
+mod names;
+mod open;
+mod problem;
+mod reconcile;
+mod removal;
+mod special;
+mod staging;
+mod sys;
+mod tree;
+mod umask;
+mod worker;
+mod xattrs;
+
+#[cfg(test)]
+mod tests;
+
+pub use directories::DirId;
+pub use entry::{Device, FileStat, Kind, Meta, Mtime, Owner, Settings, Xattr};
+pub use existing::ExistingFile;
+pub use file::FileWriter;
+pub use in_place::InPlace;
+pub use reconcile::{SameContent, Survey, Verdict, Wanted, WantedKind};
+pub use staging::{Occupant, Staging, look};
+pub use tree::{Complaints, Tree};
+pub use worker::Worker;

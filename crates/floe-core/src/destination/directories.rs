@@ -1,0 +1,220 @@
+//! The directories of a tree: who is in whom, and what they become in the end.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use super::entry::{ALL_MODE_BITS, Meta, Mtime, Owner};
+use super::names;
+use crate::{Error, ErrorKind, Result};
+
+/// The most bytes of default ACLs kept until the end, in all. They wait because they change the mode of whatever is made
+/// in their directory.
+const LATE_XATTR_BYTES: usize = 16 << 20;
+
+/// A directory of a tree: the root, or one that was added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DirId(pub(super) u32);
+
+impl DirId {
+    /// The tree's own directory.
+    pub const ROOT: Self = Self(0);
+}
+
+/// What is known of a directory in the file system; only an in-place pull uses more than the first.
+pub(super) mod state {
+    /// It was there before.
+    pub(in super::super) const EXISTED: u8 = 1;
+    /// Something in it or of it was changed, so that its time must be set again.
+    pub(in super::super) const TOUCHED: u8 = 2;
+    /// Its mode, time or owner is not what it should be.
+    pub(in super::super) const DIFFERS: u8 = 4;
+    /// A survey found that it is not there.
+    pub(in super::super) const ABSENT: u8 = 8;
+    /// It was made sure that entries can be written in it.
+    pub(in super::super) const WRITABLE: u8 = 16;
+}
+
+/// What a directory becomes in the end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FinalMeta {
+    pub(super) mode: u32,
+    pub(super) mtime: Option<Mtime>,
+    pub(super) owner: Option<Owner>,
+}
+
+struct Row {
+    parent: u32,
+    name: Range<u32>,
+    /// The first of its directories; the others follow it.
+    first_child: u32,
+    children: u32,
+    meta: FinalMeta,
+    state: AtomicU8,
+}
+
+/// The table of a tree's directories; row 0 is the root.
+pub(super) struct Directories {
+    rows: Vec<Row>,
+    names: Vec<u8>,
+    late: HashMap<u32, Vec<u8>>,
+    late_bytes: usize,
+}
+
+impl Directories {
+    pub(super) fn new() -> Self {
+        let root = Row {
+            parent: 0,
+            name: 0..0,
+            first_child: 0,
+            children: 0,
+            meta: FinalMeta {
+                mode: 0o700,
+                mtime: None,
+                owner: None,
+            },
+            state: AtomicU8::new(state::EXISTED),
+        };
+        Self {
+            rows: vec![root],
+            names: Vec::new(),
+            late: HashMap::new(),
+            late_bytes: 0,
+        }
+    }
+
+    /// Adds a directory; those of one parent stand together and ascend by name.
+    pub(super) fn add(&mut self, parent: DirId, name: &[u8], meta: &Meta<'_>) -> Result<DirId> {
+        names::check(name)?;
+        meta.check()?;
+        let too_many = || Error::new(ErrorKind::Unsupported, "the snapshot has too many directories");
+        let id = u32::try_from(self.rows.len()).map_err(|_| too_many())?;
+        let start = u32::try_from(self.names.len()).map_err(|_| too_many())?;
+        let end = u32::try_from(self.names.len() + name.len()).map_err(|_| too_many())?;
+        let siblings = self.row(parent).children;
+        if siblings > 0 {
+            let last = self.row(parent).first_child + (siblings - 1);
+            if last + 1 != id || self.name(DirId(last)) >= name {
+                return Err(Error::new(
+                    ErrorKind::Corrupt,
+                    format!(
+                        "the snapshot's directory `{}` is out of order or listed twice",
+                        names::shown(&self.path_of(parent, name))
+                    ),
+                ));
+            }
+        }
+        let row = &mut self.rows[parent.0 as usize];
+        if siblings == 0 {
+            row.first_child = id;
+        }
+        row.children += 1;
+        self.names.extend_from_slice(name);
+        self.rows.push(Row {
+            parent: parent.0,
+            name: start..end,
+            first_child: 0,
+            children: 0,
+            meta: FinalMeta {
+                mode: meta.mode & ALL_MODE_BITS,
+                mtime: meta.mtime,
+                owner: meta.owner,
+            },
+            state: AtomicU8::new(0),
+        });
+        Ok(DirId(id))
+    }
+
+    /// The directory with this path, `/` between components; the empty path is the root.
+    pub(super) fn find(&self, path: &[u8]) -> Option<DirId> {
+        let mut at = DirId::ROOT;
+        if path.is_empty() {
+            return Some(at);
+        }
+        for name in path.split(|&b| b == b'/') {
+            let row = self.row(at);
+            let (mut low, mut high) = (row.first_child, row.first_child + row.children);
+            let end = high;
+            while low < high {
+                let middle = low + (high - low) / 2;
+                if self.name(DirId(middle)) < name {
+                    low = middle + 1;
+                } else {
+                    high = middle;
+                }
+            }
+            if low == end || self.name(DirId(low)) != name {
+                return None;
+            }
+            at = DirId(low);
+        }
+        Some(at)
+    }
+
+    /// How many there are, with the root.
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub(super) fn parent(&self, id: DirId) -> DirId {
+        DirId(self.row(id).parent)
+    }
+
+    pub(super) fn name(&self, id: DirId) -> &[u8] {
+        let range = &self.row(id).name;
+        &self.names[range.start as usize..range.end as usize]
+    }
+
+    pub(super) fn meta(&self, id: DirId) -> FinalMeta {
+        self.row(id).meta
+    }
+
+    pub(super) fn state(&self, id: DirId) -> u8 {
+        self.row(id).state.load(Ordering::Acquire)
+    }
+
+    pub(super) fn mark(&self, id: DirId, bits: u8) {
+        self.row(id).state.fetch_or(bits, Ordering::AcqRel);
+    }
+
+    /// Keeps the default ACL of a directory for the end.
+    pub(super) fn keep_late(&mut self, id: DirId, value: &[u8]) -> Result<()> {
+        self.late_bytes += value.len();
+        if self.late_bytes > LATE_XATTR_BYTES {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "the snapshot has more than 16 MiB of default ACLs on directories",
+            ));
+        }
+        self.late.insert(id.0, value.to_vec());
+        Ok(())
+    }
+
+    pub(super) fn late(&self, id: DirId) -> Option<&[u8]> {
+        self.late.get(&id.0).map(Vec::as_slice)
+    }
+
+    /// The path of a name in a directory, relative to the root.
+    pub(super) fn path_of(&self, directory: DirId, name: &[u8]) -> Vec<u8> {
+        let mut chain = Vec::new();
+        let mut at = directory;
+        while at != DirId::ROOT {
+            chain.push(at);
+            at = self.parent(at);
+        }
+        let mut path = Vec::new();
+        for &id in chain.iter().rev() {
+            path.extend_from_slice(self.name(id));
+            path.push(b'/');
+        }
+        path.extend_from_slice(name);
+        if path.last() == Some(&b'/') {
+            path.pop();
+        }
+        path
+    }
+
+    fn row(&self, id: DirId) -> &Row {
+        &self.rows[id.0 as usize]
+    }
+}

@@ -1,0 +1,217 @@
+//! What is written of an entry, and what is found of one.
+
+use rustix::fs::{AtFlags, FileType, Statx, StatxFlags, StatxTimestamp, makedev, statx};
+use rustix::io::{self, Errno};
+use std::os::fd::BorrowedFd;
+
+use crate::{Error, ErrorKind, Result};
+
+/// The permission bits that are always restored.
+const PERMISSIONS: u32 = 0o777;
+/// Those and setuid, setgid and sticky.
+pub(super) const ALL_MODE_BITS: u32 = 0o7777;
+
+/// One extended attribute: name and value.
+pub type Xattr<'a> = (&'a [u8], &'a [u8]);
+
+/// How a tree is written.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Restore setuid, setgid and sticky bits of what is not a directory. Otherwise they are left out, and so a file that
+    /// has them already is one that differs. Directories always get theirs.
+    pub special_bits: bool,
+    /// Make device nodes. Otherwise [`Worker::device`](super::Worker::device) refuses and a survey skips them.
+    pub devices: bool,
+    /// In place: a directory with entries may be removed where the snapshot has something else.
+    pub delete: bool,
+    /// Return the [`FileStat`] of each file written, at the price of one more system call.
+    pub stat_written: bool,
+    /// A random number that tells this pull's temporary names from others'.
+    pub token: u64,
+}
+
+/// A modification time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Mtime {
+    /// Seconds since 1970, rounded down.
+    pub seconds: i64,
+    /// And nanoseconds, below 1,000,000,000.
+    pub nanoseconds: u32,
+}
+
+/// A user and a group, as numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Owner {
+    /// The user.
+    pub user: u32,
+    /// The group.
+    pub group: u32,
+}
+
+/// What is restored of an entry besides kind, name and content; what is `None` is left as it comes.
+///
+/// A file system holds fewer times than a snapshot (ext4: 1901 to 2446). The kernel takes the nearest that it can hold and
+/// reports nothing, so such an entry differs again at the next pull in place.
+#[derive(Clone, Copy, Debug)]
+pub struct Meta<'a> {
+    /// The mode's 12 bits.
+    pub mode: u32,
+    /// The modification time.
+    pub mtime: Option<Mtime>,
+    /// The owner.
+    pub owner: Option<Owner>,
+    /// All extended attributes.
+    pub xattrs: Option<&'a [Xattr<'a>]>,
+}
+
+/// The numbers of a device node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// Whether it is a block device; otherwise it is a character device.
+    pub block: bool,
+    /// The major number.
+    pub major: u32,
+    /// The minor number.
+    pub minor: u32,
+}
+
+/// What a name in the file system is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    File,
+    /// A symbolic link.
+    Symlink,
+    /// A named pipe.
+    Fifo,
+    /// A device node.
+    Device(Device),
+    /// A socket, or something newer than this code.
+    Other,
+}
+
+/// What the file system says of a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileStat {
+    /// What it is.
+    pub kind: Kind,
+    /// The mode's 12 bits.
+    pub mode: u32,
+    /// The number of the file system.
+    pub device: u64,
+    /// The number of the file in it.
+    pub inode: u64,
+    /// How many names it has.
+    pub links: u32,
+    /// Who owns it.
+    pub owner: Owner,
+    /// Its length, in bytes.
+    pub size: u64,
+    /// When its content last changed.
+    pub mtime: Mtime,
+    /// When anything of it last changed.
+    pub ctime: Mtime,
+}
+
+impl Settings {
+    /// The bits of an entry's mode that are restored; an entry that is not a directory may not get all.
+    pub(super) fn restored_mode(&self, mode: u32) -> u32 {
+        mode & if self.special_bits {
+            ALL_MODE_BITS
+        } else {
+            PERMISSIONS
+        }
+    }
+}
+
+impl Meta<'_> {
+    /// Refuses what no file system can hold or what has another meaning to the kernel.
+    pub(super) fn check(&self) -> Result<()> {
+        let wrong = if self.mtime.is_some_and(|t| t.nanoseconds > 999_999_999) {
+            "a time with more than 999,999,999 nanoseconds"
+        } else if self
+            .owner
+            .is_some_and(|o| o.user == u32::MAX || o.group == u32::MAX)
+        {
+            "an owner that the kernel reserves"
+        } else {
+            return Ok(());
+        };
+        Err(Error::new(
+            ErrorKind::Corrupt,
+            format!("the snapshot has an entry with {wrong}"),
+        ))
+    }
+}
+
+impl FileStat {
+    /// That of one name in a directory; symlinks are not followed.
+    pub(super) fn of_name(directory: BorrowedFd<'_>, name: &[u8]) -> io::Result<Self> {
+        let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+        statx(directory, name, flags, StatxFlags::BASIC_STATS).map(|s| Self::new(&s))
+    }
+
+    /// That of one name in a directory, if it exists.
+    pub(super) fn of_name_if_any(directory: BorrowedFd<'_>, name: &[u8]) -> io::Result<Option<Self>> {
+        match Self::of_name(directory, name) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// That of what is open.
+    pub(super) fn of_descriptor(fd: BorrowedFd<'_>) -> io::Result<Self> {
+        statx(fd, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS).map(|s| Self::new(&s))
+    }
+
+    pub(super) fn new(stat: &Statx) -> Self {
+        let mode = u32::from(stat.stx_mode);
+        let device = |block| {
+            Kind::Device(Device {
+                block,
+                major: stat.stx_rdev_major,
+                minor: stat.stx_rdev_minor,
+            })
+        };
+        Self {
+            kind: match FileType::from_raw_mode(mode) {
+                FileType::Directory => Kind::Directory,
+                FileType::RegularFile => Kind::File,
+                FileType::Symlink => Kind::Symlink,
+                FileType::Fifo => Kind::Fifo,
+                FileType::CharacterDevice => device(false),
+                FileType::BlockDevice => device(true),
+                _ => Kind::Other,
+            },
+            mode: mode & ALL_MODE_BITS,
+            device: makedev(stat.stx_dev_major, stat.stx_dev_minor),
+            inode: stat.stx_ino,
+            links: stat.stx_nlink,
+            owner: Owner {
+                user: stat.stx_uid,
+                group: stat.stx_gid,
+            },
+            size: stat.stx_size,
+            mtime: Mtime::new(stat.stx_mtime),
+            ctime: Mtime::new(stat.stx_ctime),
+        }
+    }
+
+    /// Whether two are the same file, whatever was done to it in between.
+    pub(super) fn is_same_file(&self, other: &Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+}
+
+impl Mtime {
+    fn new(time: StatxTimestamp) -> Self {
+        Self {
+            seconds: time.tv_sec,
+            nanoseconds: time.tv_nsec,
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! Writing regular files.
+
+use std::io::IoSlice;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::{AtFlags, Mode, OFlags, fchmod, fchown, ftruncate, futimens, openat, renameat, unlinkat};
+use rustix::io::{self, Errno, pwrite, write, writev};
+
+use super::attributes::{ids, times};
+use super::directories::DirId;
+use super::entry::{FileStat, Meta};
+use super::problem::failed;
+use super::tree::Tree;
+use super::worker::Worker;
+use super::{names, removal, xattrs};
+use crate::{Error, ErrorKind, Result};
+
+/// A file of at most this many bytes is written whole, zeros and all.
+const HOLES_OVER_BYTES: u64 = 64 << 10;
+/// The size and alignment of the blocks of zeros that become holes.
+const BLOCK_BYTES: usize = 4 << 10;
+static ZEROS: [u8; BLOCK_BYTES] = [0; BLOCK_BYTES];
+
+/// A file whose content comes in parts, from any thread and in any order.
+///
+/// In place it is a temporary file until [`Worker::finish_file`]; dropped before, it is removed.
+#[derive(Debug)]
+pub struct FileWriter<'t> {
+    tree: &'t Tree,
+    directory: DirId,
+    name: Box<[u8]>,
+    file: NewFile,
+    length: u64,
+    /// Where the furthest byte written ends; what is beyond it is a hole.
+    end: AtomicU64,
+}
+
+/// A file just made, under its own name or, in place, under a temporary one.
+#[derive(Debug)]
+struct NewFile {
+    fd: OwnedFd,
+    temporary: Option<(Arc<OwnedFd>, Vec<u8>)>,
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if let Some((directory, name)) = self.temporary.take() {
+            // It is recognised and cleared by the next pull when this fails.
+            let _ = unlinkat(&*directory, name, AtFlags::empty());
+        }
+    }
+}
+
+impl FileWriter<'_> {
+    /// Writes bytes at an offset of the file. In a file over 64 KiB, each aligned 4 KiB of zeros stays a hole.
+    pub fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        let end = u64::try_from(bytes.len())
+            .ok()
+            .and_then(|length| offset.checked_add(length))
+            .filter(|&end| end <= self.length)
+            .ok_or_else(|| {
+                let path = self.tree.shown(self.directory, &self.name);
+                Error::new(
+                    ErrorKind::Corrupt,
+                    format!("the snapshot has more content for `{path}` than its size says"),
+                )
+            })?;
+        let sparse = self.length > HOLES_OVER_BYTES;
+        let written = if sparse {
+            self.write_sparse(offset, bytes)
+        } else {
+            write_all_at(self.file.fd.as_fd(), offset, bytes).map(|()| end)
+        };
+        let end = written.map_err(|e| failed("write", &self.tree.shown(self.directory, &self.name), e))?;
+        self.end.fetch_max(end, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Writes all but blocks of zeros; also the part of a block may be left out, as the file had nothing there before.
+    fn write_sparse(&self, offset: u64, bytes: &[u8]) -> io::Result<u64> {
+        let mut end = 0;
+        let mut run = 0;
+        let mut at = 0;
+        let mut flush = |from: usize, to: usize| {
+            if from < to {
+                let start = offset + from as u64;
+                write_all_at(self.file.fd.as_fd(), start, &bytes[from..to])?;
+                end = start + (to - from) as u64;
+            }
+            Ok::<(), Errno>(())
+        };
+        while at < bytes.len() {
+            let position = offset + at as u64;
+            // Less than a block: the remainder fits.
+            let into_block = usize::try_from(position % BLOCK_BYTES as u64).unwrap_or_default();
+            let length = (BLOCK_BYTES - into_block).min(bytes.len() - at);
+            if bytes[at..at + length] == ZEROS[..length] {
+                flush(run, at)?;
+                run = at + length;
+            }
+            at += length;
+        }
+        flush(run, at)?;
+        Ok(end)
+    }
+}
+
+impl<'t> Worker<'t> {
+    /// Writes a whole file from parts of its content, in the fewest system calls.
+    ///
+    /// Returns its stat when [`Settings::stat_written`](super::Settings::stat_written) asks for it.
+    pub fn write_small_file(
+        &mut self,
+        directory: DirId,
+        name: &[u8],
+        meta: &Meta<'_>,
+        content: &[&[u8]],
+    ) -> Result<Option<FileStat>> {
+        let (at, file) = self.new_file(directory, name, meta)?;
+        write_parts(file.fd.as_fd(), content)
+            .map_err(|e| failed("write", &self.tree.shown(directory, name), e))?;
+        self.complete(directory, name, meta, at.as_fd(), file)
+    }
+
+    /// Makes a file of which the content is written in parts; `length` is its size in bytes.
+    pub fn create_file(
+        &mut self,
+        directory: DirId,
+        name: &[u8],
+        meta: &Meta<'_>,
+        length: u64,
+    ) -> Result<FileWriter<'t>> {
+        let (_, file) = self.new_file(directory, name, meta)?;
+        Ok(FileWriter {
+            tree: self.tree,
+            directory,
+            name: name.into(),
+            file,
+            length,
+            end: AtomicU64::new(0),
+        })
+    }
+
+    /// Gives a file its length, owner, mode, extended attributes and time, and in place its name. The last call for a
+    /// file, with what was given at first; any worker of the tree may make it.
+    pub fn finish_file(&mut self, writer: FileWriter<'t>, meta: &Meta<'_>) -> Result<Option<FileStat>> {
+        let FileWriter {
+            directory,
+            name,
+            file,
+            length,
+            end,
+            ..
+        } = writer;
+        if end.into_inner() < length {
+            ftruncate(&file.fd, length)
+                .map_err(|e| failed("set the size of", &self.tree.shown(directory, &name), e))?;
+        }
+        let at = match &file.temporary {
+            Some((at, _)) => Arc::clone(at),
+            None => self.directory(directory)?,
+        };
+        self.complete(directory, &name, meta, at.as_fd(), file)
+    }
+
+    fn new_file(
+        &mut self,
+        directory: DirId,
+        name: &[u8],
+        meta: &Meta<'_>,
+    ) -> Result<(Arc<OwnedFd>, NewFile)> {
+        names::check(name)?;
+        meta.check()?;
+        let at = self.directory_to_write(directory)?;
+        let flags = OFlags::WRONLY
+            | OFlags::CREATE
+            | OFlags::EXCL
+            | OFlags::NOFOLLOW
+            | OFlags::CLOEXEC
+            | OFlags::NOCTTY;
+        let mode = Mode::from_raw_mode(meta.mode & 0o777);
+        let wrong = |errno| failed("make the file", &self.tree.shown(directory, name), errno);
+        if !self.tree.in_place {
+            let fd = openat(&*at, name, flags, mode).map_err(wrong)?;
+            return Ok((at, NewFile { fd, temporary: None }));
+        }
+        loop {
+            let temporary = self.tree.temporary_name();
+            match openat(&*at, &temporary, flags, mode) {
+                Ok(fd) => {
+                    let temporary = Some((Arc::clone(&at), temporary));
+                    return Ok((at, NewFile { fd, temporary }));
+                }
+                Err(Errno::EXIST) => {}
+                Err(errno) => return Err(wrong(errno)),
+            }
+        }
+    }
+
+    /// Owner first, because changing it takes special bits and capabilities away; the time last.
+    fn complete(
+        &self,
+        directory: DirId,
+        name: &[u8],
+        meta: &Meta<'_>,
+        at: BorrowedFd<'_>,
+        mut file: NewFile,
+    ) -> Result<Option<FileStat>> {
+        let tree = self.tree;
+        let wrong = |doing, errno| failed(doing, &tree.shown(directory, name), errno);
+        let fd = file.fd.as_fd();
+        if let Some(owner) = meta.owner {
+            let (user, group) = ids(owner);
+            fchown(fd, user, group).map_err(|e| wrong("set the owner of", e))?;
+        }
+        let mode = tree.settings.restored_mode(meta.mode);
+        // A directory's default ACL, inherited in place, overrides the mode given to `open`.
+        let differs = !self.umask.is_private()
+            || mode & 0o7000 != 0
+            || (tree.in_place && FileStat::of_descriptor(fd).map_err(|e| wrong("look at", e))?.mode != mode);
+        if differs {
+            fchmod(fd, Mode::from_raw_mode(mode)).map_err(|e| wrong("set the mode of", e))?;
+        }
+        for &xattr in meta.xattrs.unwrap_or_default() {
+            if let Err(errno) = xattrs::set_open(fd, xattr) {
+                tree.complain(directory, name, xattr.0, errno);
+            }
+        }
+        if let Some(mtime) = meta.mtime {
+            futimens(fd, &times(mtime)).map_err(|e| wrong("set the time of", e))?;
+        }
+        if let Some((_, temporary)) = &file.temporary {
+            self.publish(at, temporary, name)
+                .map_err(|e| wrong("replace", e))?;
+            file.temporary = None;
+        }
+        self.written(file.fd.as_fd()).map_err(|e| wrong("look at", e))
+    }
+
+    /// The stat of what was just written, if it is asked for.
+    pub(super) fn written(&self, fd: BorrowedFd<'_>) -> io::Result<Option<FileStat>> {
+        if self.tree.settings.stat_written {
+            FileStat::of_descriptor(fd).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// Moves a temporary name over the one it is for. A directory in the way goes first: when it is empty, or when
+    /// deleting is asked for.
+    pub(super) fn publish(&self, at: BorrowedFd<'_>, temporary: &[u8], name: &[u8]) -> io::Result<()> {
+        match renameat(at, temporary, at, name) {
+            Err(Errno::ISDIR | Errno::EXIST | Errno::NOTEMPTY) => {}
+            other => return other,
+        }
+        if self.tree.settings.delete {
+            removal::remove(at, name, self.tree.settings.token)?;
+        } else {
+            unlinkat(at, name, AtFlags::REMOVEDIR)?;
+        }
+        renameat(at, temporary, at, name)
+    }
+}
+
+fn write_parts(fd: BorrowedFd<'_>, content: &[&[u8]]) -> io::Result<()> {
+    match content {
+        [] => Ok(()),
+        [one] => write_all(fd, one),
+        many => {
+            let slices: Vec<_> = many.iter().map(|part| IoSlice::new(part)).collect();
+            let length: usize = many.iter().map(|part| part.len()).sum();
+            // The kernel takes at most 1,024 at once, and may take fewer bytes than it is given.
+            let mut taken = retry(|| writev(fd, &slices[..slices.len().min(1024)]))?;
+            if taken == length {
+                return Ok(());
+            }
+            for part in many {
+                let skipped = taken.min(part.len());
+                taken -= skipped;
+                write_all(fd, &part[skipped..])?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match retry(|| write(fd, bytes))? {
+            0 => return Err(Errno::IO),
+            taken => bytes = &bytes[taken..],
+        }
+    }
+    Ok(())
+}
+
+fn write_all_at(fd: BorrowedFd<'_>, mut offset: u64, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match retry(|| pwrite(fd, bytes, offset))? {
+            0 => return Err(Errno::IO),
+            taken => {
+                bytes = &bytes[taken..];
+                offset += taken as u64;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match call() {
+            Err(Errno::INTR) => {}
+            other => return other,
+        }
+    }
+}

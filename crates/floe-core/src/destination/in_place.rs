@@ -1,0 +1,63 @@
+//! Writing a tree over a directory that is there.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, openat};
+use rustix::io::Errno;
+
+use super::entry::Settings;
+use super::names;
+use super::problem::failed;
+use super::tree::Tree;
+use crate::{Error, ErrorKind, Result};
+
+/// An existing directory that a tree is written over, held against other pulls.
+///
+/// In this order, each step by as many workers as there are: add all directories; [survey](super::Worker::survey)
+/// them, parents first; make the directories, in order; remove what is stale; write, replace and fix; link; remove what
+/// is extra, if asked for; [finish](super::Worker::finish).
+#[derive(Debug)]
+pub struct InPlace {
+    tree: Tree,
+    is_locked: bool,
+}
+
+impl InPlace {
+    /// Opens a directory, following the path that the user gave, to write a tree over it.
+    ///
+    /// # Errors
+    ///
+    /// Conflict: another pull is writing there.
+    pub fn open(destination: &Path, settings: Settings) -> Result<Self> {
+        let shown = names::shown(destination.as_os_str().as_bytes());
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = openat(CWD, destination, flags, Mode::empty())
+            .map_err(|e| Error::io(format!("cannot open the directory `{shown}`"), e.into()))?;
+        let is_locked = match flock(&root, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => true,
+            Err(Errno::WOULDBLOCK) => {
+                return Err(Error::new(
+                    ErrorKind::Conflict,
+                    format!("another pull is writing to `{shown}`"),
+                ));
+            }
+            // A file system without locks on directories (NFS): then nobody can tell the living from the dead.
+            Err(Errno::BADF | Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => false,
+            Err(errno) => return Err(failed("lock", &shown, errno)),
+        };
+        let tree = Tree::new(root, settings, true, false, shown);
+        Ok(Self { tree, is_locked })
+    }
+
+    /// The tree to write.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// Whether other pulls are kept away, so that the temporary names that a survey finds
+    /// ([`Survey::stale`](super::Survey::stale)) are known to be of dead ones and may be removed.
+    pub fn is_locked(&self) -> bool {
+        self.is_locked
+    }
+}

@@ -1,0 +1,90 @@
+//! Opening directories beneath another, following nothing.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::io::{self, Errno};
+
+use super::entry::FileStat;
+
+/// For a directory that entries are named relative to.
+const ANCHOR: OFlags = OFlags::PATH
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+/// For a directory whose entries or attributes are read or changed.
+const READABLE: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+/// Opens the directory with this path of plain names beneath another; no component may be a symlink.
+pub(super) fn beneath(base: BorrowedFd<'_>, path: &[u8]) -> io::Result<OwnedFd> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    match openat2(base, path, ANCHOR, Mode::empty(), resolve) {
+        // An old kernel, or a sandbox that does not know the call: one component after the other is as safe.
+        Err(Errno::NOSYS | Errno::PERM) => one_by_one(base, path),
+        other => other,
+    }
+}
+
+fn one_by_one(base: BorrowedFd<'_>, path: &[u8]) -> io::Result<OwnedFd> {
+    let mut at: Option<OwnedFd> = None;
+    for name in path.split(|&b| b == b'/') {
+        let from = at.as_ref().map_or(base, AsFd::as_fd);
+        at = Some(openat(from, name, ANCHOR, Mode::empty())?);
+    }
+    at.ok_or(Errno::INVAL)
+}
+
+/// Opens one directory of another to read or change it; it is not followed when it is a symlink.
+pub(super) fn readable(base: BorrowedFd<'_>, name: &[u8]) -> io::Result<OwnedFd> {
+    openat(base, name, READABLE, Mode::empty())
+}
+
+/// Opens one directory of another to read it, unless it is a mount of its own.
+pub(super) fn readable_same_mount(base: BorrowedFd<'_>, name: &[u8]) -> io::Result<OwnedFd> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+    match openat2(base, name, READABLE, Mode::empty(), resolve) {
+        Err(Errno::NOSYS | Errno::PERM) => {
+            let fd = readable(base, name)?;
+            let device = |fd| FileStat::of_descriptor(fd).map(|s| s.device);
+            if device(fd.as_fd())? == device(base)? {
+                Ok(fd)
+            } else {
+                Err(Errno::XDEV)
+            }
+        }
+        other => other,
+    }
+}
+
+/// Opens any name of a directory only to change its attributes; it is not followed when it is a symlink.
+pub(super) fn for_attributes(base: BorrowedFd<'_>, name: &[u8]) -> io::Result<OwnedFd> {
+    openat(
+        base,
+        name,
+        OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::CWD;
+
+    #[test]
+    fn i6_one_by_one_follows_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("a/b/c")).unwrap();
+        std::os::unix::fs::symlink("b", dir.path().join("a/link")).unwrap();
+        let root = openat(CWD, dir.path(), READABLE, Mode::empty()).unwrap();
+        one_by_one(root.as_fd(), b"a/b/c").unwrap();
+        beneath(root.as_fd(), b"a/b/c").unwrap();
+        for path in [&b"a/link"[..], b"a/link/c"] {
+            assert!(one_by_one(root.as_fd(), path).is_err());
+            assert_eq!(beneath(root.as_fd(), path).unwrap_err(), Errno::LOOP);
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! What differs between a directory as it is and as the snapshot has it.
+
+use std::cmp::Ordering;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::fs::readlinkat_raw;
+use rustix::io::{self, Errno};
+
+use super::attributes::Handle;
+use super::directories::{DirId, state};
+use super::entry::{ALL_MODE_BITS, Device, FileStat, Kind, Meta};
+use super::existing::{ExistingFile, Listing, has_entries};
+use super::problem::failed;
+use super::worker::Worker;
+use super::{names, xattrs};
+use crate::{Error, ErrorKind, Result};
+
+/// One entry that the snapshot has in a directory.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// Its name.
+    pub name: &'a [u8],
+    /// What it is.
+    pub kind: WantedKind<'a>,
+    /// What is restored of it besides; not looked at for a hard link.
+    pub meta: Meta<'a>,
+}
+
+/// What an entry of the snapshot is.
+#[derive(Clone, Copy, Debug)]
+pub enum WantedKind<'a> {
+    /// A directory that was added to the tree.
+    Directory(DirId),
+    /// A regular file with so many bytes.
+    File(u64),
+    /// A symlink with this target.
+    Symlink(&'a [u8]),
+    /// Another name of an earlier file.
+    HardLink,
+    /// A named pipe.
+    Fifo,
+    /// A device node.
+    Device(Device),
+}
+
+/// What an entry of the snapshot asks for, where things are as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing: it is there and equal. A directory that is there is kept whatever its mode and time.
+    Keep,
+    /// [`Worker::fix`]: only mode, time, owner or extended attributes differ.
+    Fix,
+    /// To be written; there is nothing of that name.
+    Create,
+    /// To be written over something else, which the same calls do.
+    Replace,
+    /// [`Worker::hard_link`], after all files are written; it finds out for itself.
+    Link,
+    /// Nothing: a device node, which was not asked for.
+    Skip,
+}
+
+/// A directory compared with the snapshot's.
+#[derive(Debug, Default)]
+pub struct Survey {
+    /// For each wanted entry, in their order.
+    pub verdicts: Vec<Verdict>,
+    /// Names that the snapshot does not have; to be removed only when deleting is asked for.
+    pub extra: Vec<Vec<u8>>,
+    /// Temporary names that a killed pull left behind; to be removed in any case.
+    pub stale: Vec<Vec<u8>>,
+}
+
+/// Decides whether a file of the right size has the content that the snapshot has; the number is the wanted entry's.
+pub type SameContent<'a> = dyn FnMut(usize, &ExistingFile<'_>) -> Result<bool> + 'a;
+
+impl Worker<'_> {
+    /// Compares a directory with all that the snapshot has in it, ascending by name. Nothing is changed.
+    ///
+    /// A directory is surveyed after its parent, so that what is below a missing one costs nothing; survey all before the
+    /// first is written, and whatever stands in the way is known before anything has changed.
+    ///
+    /// # Errors
+    ///
+    /// Invalid: a directory with entries is where the snapshot has something else, and deleting was not asked for.
+    pub fn survey(
+        &mut self,
+        directory: DirId,
+        wanted: &[Wanted<'_>],
+        same: &mut SameContent<'_>,
+    ) -> Result<Survey> {
+        let mut survey = Survey::default();
+        check_order(wanted)?;
+        if self.tree.directories().state(directory) & state::ABSENT != 0 {
+            for entry in wanted {
+                let verdict = self.missing(entry);
+                survey.verdicts.push(verdict);
+            }
+            return Ok(survey);
+        }
+        let at = self.directory(directory)?;
+        let at = at.as_fd();
+        let listing = Listing::read(at)
+            .map_err(|e| failed("read the directory", &self.tree.shown(directory, b""), e))?;
+        let mut found = listing.iter().peekable();
+        for (number, entry) in wanted.iter().enumerate() {
+            let mut there = false;
+            while let Some(&name) = found.peek() {
+                match name.cmp(entry.name) {
+                    Ordering::Less => self.surplus(&mut survey, name),
+                    Ordering::Equal => there = true,
+                    Ordering::Greater => break,
+                }
+                found.next();
+            }
+            let stat = if there {
+                FileStat::of_name_if_any(at, entry.name)
+                    .map_err(|e| failed("look at", &self.tree.shown(directory, entry.name), e))?
+            } else {
+                None
+            };
+            let verdict = match stat {
+                Some(stat) => self.judge(directory, at, entry, stat, &mut |file| same(number, file))?,
+                None => self.missing(entry),
+            };
+            survey.verdicts.push(verdict);
+        }
+        for name in found {
+            self.surplus(&mut survey, name);
+        }
+        Ok(survey)
+    }
+
+    fn surplus(&self, survey: &mut Survey, name: &[u8]) {
+        if names::is_temporary(name) {
+            survey.stale.push(name.to_vec());
+        } else {
+            survey.extra.push(name.to_vec());
+        }
+    }
+
+    fn missing(&self, entry: &Wanted<'_>) -> Verdict {
+        match entry.kind {
+            WantedKind::Directory(id) => {
+                self.tree.directories().mark(id, state::ABSENT);
+                Verdict::Create
+            }
+            WantedKind::HardLink => Verdict::Link,
+            WantedKind::Device(_) if !self.tree.settings.devices => Verdict::Skip,
+            _ => Verdict::Create,
+        }
+    }
+
+    fn judge(
+        &self,
+        directory: DirId,
+        at: BorrowedFd<'_>,
+        entry: &Wanted<'_>,
+        stat: FileStat,
+        same: &mut dyn FnMut(&ExistingFile<'_>) -> Result<bool>,
+    ) -> Result<Verdict> {
+        let tree = self.tree;
+        let wrong = |errno| failed("look at", &tree.shown(directory, entry.name), errno);
+        if let WantedKind::Directory(id) = entry.kind {
+            if stat.kind != Kind::Directory {
+                tree.directories().mark(id, state::ABSENT);
+                return Ok(Verdict::Replace);
+            }
+            let meta = &entry.meta;
+            let equal = stat.mode == meta.mode & ALL_MODE_BITS
+                && meta.mtime.is_none_or(|t| t == stat.mtime)
+                && meta.owner.is_none_or(|o| o == stat.owner);
+            let differs = if equal { 0 } else { state::DIFFERS };
+            tree.directories().mark(id, state::EXISTED | differs);
+            return Ok(Verdict::Keep);
+        }
+        if matches!(entry.kind, WantedKind::Device(_)) && !tree.settings.devices {
+            return Ok(Verdict::Skip);
+        }
+        if stat.kind == Kind::Directory
+            && !tree.settings.delete
+            && has_entries(at, entry.name).map_err(wrong)?
+        {
+            let path = tree.shown(directory, entry.name);
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                format!(
+                    "the directory `{path}` is not empty, and the snapshot has something else of that name; only deleting removes it"
+                ),
+            ));
+        }
+        let same_content = match entry.kind {
+            WantedKind::HardLink => return Ok(Verdict::Link),
+            WantedKind::File(length) => {
+                let file = ExistingFile {
+                    directory: at,
+                    name: entry.name,
+                    stat,
+                };
+                stat.kind == Kind::File && stat.size == length && (length == 0 || same(&file)?)
+            }
+            WantedKind::Symlink(target) => {
+                stat.kind == Kind::Symlink && link_is(at, entry.name, target).map_err(wrong)?
+            }
+            WantedKind::Fifo => stat.kind == Kind::Fifo,
+            WantedKind::Device(device) => stat.kind == Kind::Device(device),
+            WantedKind::Directory(_) => false,
+        };
+        if !same_content {
+            return Ok(Verdict::Replace);
+        }
+        let same_meta = self.has_meta(at, entry, &stat).map_err(wrong)?;
+        // Its other names may be outside of the destination, or be files of their own in the snapshot: only one entry may
+        // keep it, and none may change it.
+        if stat.links > 1 && !(same_meta && tree.claim(stat.device, stat.inode)) {
+            return Ok(Verdict::Replace);
+        }
+        Ok(if same_meta { Verdict::Keep } else { Verdict::Fix })
+    }
+
+    /// Whether all that is restored of an entry is as it should be.
+    fn has_meta(&self, at: BorrowedFd<'_>, entry: &Wanted<'_>, stat: &FileStat) -> io::Result<bool> {
+        let meta = &entry.meta;
+        let equal = (stat.kind == Kind::Symlink || stat.mode == self.tree.settings.restored_mode(meta.mode))
+            && meta.mtime.is_none_or(|t| t == stat.mtime)
+            && meta.owner.is_none_or(|o| o == stat.owner);
+        match meta.xattrs {
+            Some(wanted) if equal => {
+                let handle = Handle::place(at, entry.name)?;
+                Ok(xattrs::compare(handle.as_fd(), wanted)?.is_empty())
+            }
+            _ => Ok(equal),
+        }
+    }
+
+    /// Sets what a survey found different of something whose content is right ([`Verdict::Fix`]).
+    pub fn fix(&mut self, directory: DirId, wanted: &Wanted<'_>) -> Result<Option<FileStat>> {
+        names::check(wanted.name)?;
+        wanted.meta.check()?;
+        let at = self.directory(directory)?;
+        let at = at.as_fd();
+        let mode = match wanted.kind {
+            WantedKind::Symlink(_) => None,
+            _ => Some(self.tree.settings.restored_mode(wanted.meta.mode)),
+        };
+        self.attributes_of_name(directory, at, wanted.name, wanted.name, &wanted.meta, mode)?;
+        self.stat_of_name(directory, at, wanted.name)
+    }
+}
+
+fn check_order(wanted: &[Wanted<'_>]) -> Result<()> {
+    for entry in wanted {
+        names::check(entry.name)?;
+        entry.meta.check()?;
+    }
+    match wanted.windows(2).find(|pair| pair[0].name >= pair[1].name) {
+        None => Ok(()),
+        Some(pair) => Err(Error::new(
+            ErrorKind::Corrupt,
+            format!(
+                "the snapshot's entry `{}` is out of order or listed twice",
+                names::shown(pair[1].name)
+            ),
+        )),
+    }
+}
+
+fn link_is(at: BorrowedFd<'_>, name: &[u8], target: &[u8]) -> io::Result<bool> {
+    let mut buffer = vec![0; target.len() + 1];
+    match readlinkat_raw(at, name, &mut buffer[..]) {
+        Ok(length) => Ok(buffer[..length] == *target),
+        // It became something else.
+        Err(Errno::INVAL) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}

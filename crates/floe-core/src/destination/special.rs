@@ -1,0 +1,239 @@
+//! Symlinks, hard links, fifos and devices.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::fs::{AtFlags, Dev, FileType, Mode, linkat, makedev, mknodat, symlinkat, unlinkat};
+use rustix::io::{self, Errno};
+
+use super::attributes::{Handle, set_mtime_of_name};
+use super::directories::DirId;
+use super::entry::{Device, FileStat, Kind, Meta};
+use super::names;
+use super::problem::failed;
+use super::worker::Worker;
+use crate::{Error, ErrorKind, Result};
+
+/// The longest target of a symlink, in bytes.
+const LONGEST_TARGET_BYTES: usize = 4_095;
+
+impl Worker<'_> {
+    /// Makes a symlink. Its target is never looked at; its mode is what the system gives it.
+    pub fn symlink(
+        &mut self,
+        directory: DirId,
+        name: &[u8],
+        target: &[u8],
+        meta: &Meta<'_>,
+    ) -> Result<Option<FileStat>> {
+        if target.is_empty() || target.len() > LONGEST_TARGET_BYTES || target.contains(&0) {
+            let path = self.tree.shown(directory, name);
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                format!(
+                    "the snapshot has a symlink `{path}` whose target is empty, too long or has a NUL byte"
+                ),
+            ));
+        }
+        self.place(directory, name, meta, None, |at, name| {
+            symlinkat(target, at, name)
+        })
+    }
+
+    /// Makes a named pipe.
+    pub fn fifo(&mut self, directory: DirId, name: &[u8], meta: &Meta<'_>) -> Result<Option<FileStat>> {
+        self.node(directory, name, meta, FileType::Fifo, 0)
+    }
+
+    /// Makes a device node.
+    ///
+    /// # Errors
+    ///
+    /// Invalid unless [`Settings::devices`](super::Settings::devices) asks for them; Denied without the capability.
+    pub fn device(
+        &mut self,
+        directory: DirId,
+        name: &[u8],
+        device: Device,
+        meta: &Meta<'_>,
+    ) -> Result<Option<FileStat>> {
+        if !self.tree.settings.devices {
+            let path = self.tree.shown(directory, name);
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                format!("`{path}` is a device node, and those are made only on request"),
+            ));
+        }
+        let kind = if device.block {
+            FileType::BlockDevice
+        } else {
+            FileType::CharacterDevice
+        };
+        self.node(directory, name, meta, kind, makedev(device.major, device.minor))
+    }
+
+    fn node(
+        &mut self,
+        directory: DirId,
+        name: &[u8],
+        meta: &Meta<'_>,
+        kind: FileType,
+        device: Dev,
+    ) -> Result<Option<FileStat>> {
+        let mode = self.tree.settings.restored_mode(meta.mode);
+        let raw = Mode::from_raw_mode(mode);
+        self.place(directory, name, meta, Some(mode), |at, name| {
+            mknodat(at, name, kind, raw, device)
+        })
+    }
+
+    /// Makes what has no content, under its own name or a temporary one, and gives it its attributes.
+    fn place(
+        &mut self,
+        directory: DirId,
+        name: &[u8],
+        meta: &Meta<'_>,
+        mode: Option<u32>,
+        make: impl Fn(BorrowedFd<'_>, &[u8]) -> io::Result<()>,
+    ) -> Result<Option<FileStat>> {
+        names::check(name)?;
+        meta.check()?;
+        let tree = self.tree;
+        let wrong = |doing, errno| failed(doing, &tree.shown(directory, name), errno);
+        let at = self.directory_to_write(directory)?;
+        let at = at.as_fd();
+        let temporary = self
+            .make_under_free_name(at, name, make)
+            .map_err(|e| wrong("make", e))?;
+        let made = temporary.as_deref().unwrap_or(name);
+        let done = self.attributes_of_name(directory, at, made, name, meta, mode);
+        let done = done.and_then(|()| match &temporary {
+            Some(temporary) => self.publish(at, temporary, name).map_err(|e| wrong("replace", e)),
+            None => Ok(()),
+        });
+        if let (Err(_), Some(temporary)) = (&done, &temporary) {
+            // It is recognised and cleared by the next pull when this fails.
+            let _ = unlinkat(at, temporary, AtFlags::empty());
+        }
+        done?;
+        self.stat_of_name(directory, at, name)
+    }
+
+    /// Makes something under its name, or in place under the temporary name that is returned.
+    fn make_under_free_name(
+        &self,
+        at: BorrowedFd<'_>,
+        name: &[u8],
+        make: impl Fn(BorrowedFd<'_>, &[u8]) -> io::Result<()>,
+    ) -> io::Result<Option<Vec<u8>>> {
+        if !self.tree.in_place {
+            return make(at, name).map(|()| None);
+        }
+        loop {
+            let temporary = self.tree.temporary_name();
+            match make(at, &temporary) {
+                Err(Errno::EXIST) => {}
+                other => return other.map(|()| Some(temporary)),
+            }
+        }
+    }
+
+    /// Sets owner, mode (unless it has none), extended attributes and time of what is found under `made`.
+    pub(super) fn attributes_of_name(
+        &self,
+        directory: DirId,
+        at: BorrowedFd<'_>,
+        made: &[u8],
+        name: &[u8],
+        meta: &Meta<'_>,
+        mode: Option<u32>,
+    ) -> Result<()> {
+        let wrong = |doing, errno| failed(doing, &self.tree.shown(directory, name), errno);
+        let by_handle = meta.owner.is_some()
+            || meta.xattrs.is_some_and(|x| !x.is_empty() || self.tree.in_place)
+            || (mode.is_some() && (self.tree.in_place || !self.umask.is_private()));
+        if by_handle {
+            let handle = Handle::place(at, made).map_err(|e| wrong("open", e))?;
+            if let Some(owner) = meta.owner {
+                handle
+                    .set_owner(owner)
+                    .map_err(|e| wrong("set the owner of", e))?;
+            }
+            if let Some(mode) = mode {
+                handle.set_mode(mode).map_err(|e| wrong("set the mode of", e))?;
+            }
+            if let Some(xattrs) = meta.xattrs {
+                self.bring_xattrs(&handle, directory, name, xattrs)?;
+            }
+        }
+        if let Some(mtime) = meta.mtime {
+            set_mtime_of_name(at, made, mtime).map_err(|e| wrong("set the time of", e))?;
+        }
+        Ok(())
+    }
+
+    /// Makes a hard link to a file of the tree that was written before. In place, one that is there is left alone.
+    ///
+    /// The stat is the file's, whose time of change each new name moves.
+    pub fn hard_link(
+        &mut self,
+        directory: DirId,
+        name: &[u8],
+        target_directory: DirId,
+        target_name: &[u8],
+    ) -> Result<Option<FileStat>> {
+        names::check(name)?;
+        names::check(target_name)?;
+        let tree = self.tree;
+        let wrong = |doing, errno| failed(doing, &tree.shown(directory, name), errno);
+        let from = self.directory(target_directory)?;
+        let target = FileStat::of_name(from.as_fd(), target_name)
+            .map_err(|e| failed("look at", &tree.shown(target_directory, target_name), e))?;
+        if target.kind != Kind::File {
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                format!(
+                    "the snapshot's hard link `{}` names `{}`, which is not a file",
+                    tree.shown(directory, name),
+                    tree.shown(target_directory, target_name)
+                ),
+            ));
+        }
+        if tree.in_place {
+            let at = self.directory(directory)?;
+            let there = FileStat::of_name_if_any(at.as_fd(), name).map_err(|e| wrong("look at", e))?;
+            // The rename of one name of a file over another would leave both.
+            if there.is_some_and(|there| there.is_same_file(&target)) {
+                return Ok(tree.settings.stat_written.then_some(target));
+            }
+        }
+        let at = self.directory_to_write(directory)?;
+        let at = at.as_fd();
+        let temporary = self
+            .make_under_free_name(at, name, |at, name| {
+                linkat(&*from, target_name, at, name, AtFlags::empty())
+            })
+            .map_err(|e| wrong("make the hard link", e))?;
+        if let Some(temporary) = temporary
+            && let Err(errno) = self.publish(at, &temporary, name)
+        {
+            // As above.
+            let _ = unlinkat(at, &temporary, AtFlags::empty());
+            return Err(wrong("replace", errno));
+        }
+        self.stat_of_name(directory, at, name)
+    }
+
+    pub(super) fn stat_of_name(
+        &self,
+        directory: DirId,
+        at: BorrowedFd<'_>,
+        name: &[u8],
+    ) -> Result<Option<FileStat>> {
+        if !self.tree.settings.stat_written {
+            return Ok(None);
+        }
+        FileStat::of_name(at, name)
+            .map(Some)
+            .map_err(|e| failed("look at", &self.tree.shown(directory, name), e))
+    }
+}

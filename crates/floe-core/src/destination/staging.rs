@@ -1,0 +1,296 @@
+//! Writing a tree beside its destination, and moving it there when it is whole.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{
+    AtFlags, CWD, FlockOperation, Mode, OFlags, RenameFlags, StatxAttributes, StatxFlags, flock, fsync,
+    mkdirat, openat, renameat, renameat_with, statx, unlinkat,
+};
+use rustix::io::{self, Errno};
+
+use super::entry::{FileStat, Kind, Settings};
+use super::existing::Listing;
+use super::problem::failed;
+use super::tree::Tree;
+use super::{names, open, removal};
+use crate::{Error, ErrorKind, Result};
+
+/// Between the destination's name and the token in a staging directory's.
+const MARK: &[u8] = b".floe-";
+/// How much of the destination's name is in that of its staging directory, in bytes; a name has at most 255.
+const NAME_BYTES: usize = 220;
+
+/// What a pull finds at its destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occupant {
+    /// Nothing: a tree can be staged.
+    Absent,
+    /// An empty directory that can be replaced: a tree can be staged.
+    Empty,
+    /// A directory that must be written in place: it has entries, is mounted on, or is reached by a symlink or as `.`.
+    Directory,
+    /// Something else; nothing can be pulled there.
+    Other,
+}
+
+/// Looks at what a pull would replace.
+pub fn look(destination: &Path) -> Result<Occupant> {
+    let wrong = |errno| failed("look at", &shown(destination), errno);
+    let stat = match statx(
+        CWD,
+        destination,
+        AtFlags::SYMLINK_NOFOLLOW,
+        StatxFlags::BASIC_STATS,
+    ) {
+        Err(Errno::NOENT) => return Ok(Occupant::Absent),
+        other => other.map_err(wrong)?,
+    };
+    let kind = FileStat::new(&stat).kind;
+    if kind == Kind::Symlink {
+        return match statx(CWD, destination, AtFlags::empty(), StatxFlags::BASIC_STATS) {
+            Ok(stat) if FileStat::new(&stat).kind == Kind::Directory => Ok(Occupant::Directory),
+            Ok(_) | Err(Errno::NOENT) => Ok(Occupant::Other),
+            Err(errno) => Err(wrong(errno)),
+        };
+    }
+    if kind != Kind::Directory {
+        return Ok(Occupant::Other);
+    }
+    let plain = destination.file_name().is_some() && destination.components().next_back().is_some();
+    if !plain || ends_in_dot(destination) || stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) {
+        return Ok(Occupant::Directory);
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = openat(CWD, destination, flags, Mode::empty()).map_err(wrong)?;
+    let listing = Listing::read(directory.as_fd()).map_err(wrong)?;
+    Ok(if listing.iter().next().is_none() {
+        Occupant::Empty
+    } else {
+        Occupant::Directory
+    })
+}
+
+/// Whether a path ends in `/.`, which `Path` does not show.
+fn ends_in_dot(path: &Path) -> bool {
+    let bytes = path.as_os_str().as_bytes();
+    let end = bytes.iter().rposition(|&b| b != b'/').map_or(0, |last| last + 1);
+    bytes[..end].ends_with(b"/.")
+}
+
+/// A directory beside the destination that a tree is written into; dropped without [`commit`](Self::commit), it is removed.
+#[derive(Debug)]
+pub struct Staging {
+    tree: Tree,
+    parent: OwnedFd,
+    /// The staging directory's name, until it has that of the destination.
+    name: Option<Vec<u8>>,
+    destination: PathBuf,
+    final_name: Vec<u8>,
+    replaces_empty: bool,
+}
+
+impl Staging {
+    /// Makes a staging directory for a destination that is [absent](Occupant::Absent) or [empty](Occupant::Empty), and
+    /// clears those that killed pulls to the same destination left behind.
+    ///
+    /// # Errors
+    ///
+    /// Invalid: something is there already. NotFound: the directory that it is to be in does not exist.
+    pub fn create(destination: &Path, settings: Settings) -> Result<Self> {
+        let replaces_empty = match look(destination)? {
+            Occupant::Absent => false,
+            Occupant::Empty => true,
+            Occupant::Directory | Occupant::Other => return Err(occupied(ErrorKind::Invalid, destination)),
+        };
+        let final_name = destination
+            .file_name()
+            .map(OsStr::as_bytes)
+            .filter(|_| !ends_in_dot(destination))
+            .ok_or_else(|| {
+                let path = shown(destination);
+                Error::new(
+                    ErrorKind::Invalid,
+                    format!("the destination `{path}` does not end in a name"),
+                )
+            })?
+            .to_vec();
+        let above = destination.parent().filter(|p| !p.as_os_str().is_empty());
+        let above = above.unwrap_or(Path::new("."));
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let parent = openat(CWD, above, flags, Mode::empty())
+            .map_err(|e| Error::io(format!("cannot open the directory `{}`", shown(above)), e.into()))?;
+        let prefix = prefix(&final_name);
+        let wrong = |doing, errno| failed(doing, &shown(destination), errno);
+        clear_stale(parent.as_fd(), &prefix, settings.token)
+            .map_err(|e| wrong("clear an interrupted pull to", e))?;
+        let (name, root) = make(parent.as_fd(), &prefix, settings.token)
+            .map_err(|e| wrong("make a staging directory for", e))?;
+        Tree::drop_inherited_acls(&root);
+        let mode = FileStat::of_descriptor(root.as_fd())
+            .map_err(|e| wrong("look at", e))?
+            .mode;
+        Ok(Self {
+            tree: Tree::new(root, settings, false, mode == 0o700, shown(destination)),
+            parent,
+            name: Some(name),
+            destination: destination.to_owned(),
+            final_name,
+            replaces_empty,
+        })
+    }
+
+    /// The tree to write.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// Moves the finished tree to its destination; with `sync`, what was reported survives a loss of power.
+    ///
+    /// # Errors
+    ///
+    /// Conflict: something is there by now. The staging directory is removed then.
+    pub fn commit(mut self, sync: bool) -> Result<()> {
+        if sync {
+            self.tree.sync()?;
+        }
+        let Some(name) = self.name.clone() else {
+            return Ok(());
+        };
+        let moved = if self.replaces_empty {
+            renameat(&self.parent, &name, &self.parent, &self.final_name)
+        } else {
+            move_to_free_name(self.parent.as_fd(), &name, &self.final_name)
+        };
+        match moved {
+            Ok(()) => self.name = None,
+            Err(Errno::EXIST | Errno::NOTEMPTY | Errno::NOTDIR | Errno::BUSY) => {
+                return Err(occupied(ErrorKind::Conflict, &self.destination));
+            }
+            Err(errno) => return Err(failed("move the tree to", &shown(&self.destination), errno)),
+        }
+        if sync {
+            fsync(&self.parent).map_err(|e| failed("sync", &shown(&self.destination), e))?;
+        }
+        Ok(())
+    }
+
+    /// Removes the staging directory; as dropping does, but it tells what went wrong.
+    pub fn abandon(mut self) -> Result<()> {
+        self.remove()
+            .map_err(|e| failed("remove the staging directory of", &shown(&self.destination), e))
+    }
+
+    fn remove(&mut self) -> io::Result<()> {
+        match self.name.take() {
+            Some(name) => remove_held(
+                self.parent.as_fd(),
+                &name,
+                &self.tree.root,
+                self.tree.settings.token,
+            ),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // The next pull clears what this could not.
+        let _ = self.remove();
+    }
+}
+
+fn shown(path: &Path) -> String {
+    names::shown(path.as_os_str().as_bytes())
+}
+
+fn occupied(kind: ErrorKind, destination: &Path) -> Error {
+    let path = shown(destination);
+    Error::new(
+        kind,
+        format!("`{path}` exists and is not an empty directory that can be replaced"),
+    )
+}
+
+/// What the names of a destination's staging directories begin with.
+fn prefix(name: &[u8]) -> Vec<u8> {
+    let mut prefix = vec![b'.'];
+    prefix.extend_from_slice(&name[..name.len().min(NAME_BYTES)]);
+    prefix.extend_from_slice(MARK);
+    prefix
+}
+
+/// Makes a staging directory and takes its lock.
+fn make(parent: BorrowedFd<'_>, prefix: &[u8], token: u64) -> io::Result<(Vec<u8>, OwnedFd)> {
+    let mut token = token;
+    loop {
+        let mut name = prefix.to_vec();
+        name.extend_from_slice(format!("{token:016x}").as_bytes());
+        token = token.wrapping_add(1);
+        match mkdirat(parent, &name, Mode::RWXU) {
+            Err(Errno::EXIST) => continue,
+            other => other?,
+        }
+        // Before it was locked, another pull may have taken it for a dead one and have removed it.
+        match lock(parent, &name)? {
+            Some(root) => return Ok((name, root)),
+            None => continue,
+        }
+    }
+}
+
+/// Locks a staging directory; none if another process holds it or it is no longer there.
+fn lock(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<Option<OwnedFd>> {
+    let fd = match open::readable(parent, name) {
+        Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => return Ok(None),
+        other => other?,
+    };
+    match flock(&fd, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK) => return Ok(None),
+        Err(errno) => return Err(errno),
+    }
+    // Committed or removed in between: the lock is then on something that no longer has this name.
+    Ok(is_same(parent, name, &fd)?.then_some(fd))
+}
+
+fn is_same(parent: BorrowedFd<'_>, name: &[u8], fd: &OwnedFd) -> io::Result<bool> {
+    let held = FileStat::of_descriptor(fd.as_fd())?;
+    Ok(FileStat::of_name_if_any(parent, name)?.is_some_and(|there| there.is_same_file(&held)))
+}
+
+/// Removes the staging directories of pulls that are no longer alive.
+fn clear_stale(parent: BorrowedFd<'_>, prefix: &[u8], token: u64) -> io::Result<()> {
+    for name in Listing::read(parent)?.iter() {
+        let Some(rest) = name.strip_prefix(prefix) else {
+            continue;
+        };
+        if rest.len() == names::TOKEN_DIGITS
+            && names::is_hexadecimal(rest)
+            && let Ok(Some(root)) = lock(parent, name)
+        {
+            remove_held(parent, name, &root, token)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes a staging directory whose lock is held.
+fn remove_held(parent: BorrowedFd<'_>, name: &[u8], root: &OwnedFd, token: u64) -> io::Result<()> {
+    removal::empty(root.as_fd(), token)?;
+    if is_same(parent, name, root)? {
+        unlinkat(parent, name, AtFlags::REMOVEDIR)?;
+    }
+    Ok(())
+}
+
+fn move_to_free_name(parent: BorrowedFd<'_>, from: &[u8], to: &[u8]) -> io::Result<()> {
+    match renameat_with(parent, from, parent, to, RenameFlags::NOREPLACE) {
+        // The file system does not know the flag; a directory then replaces an empty directory at most.
+        Err(Errno::INVAL | Errno::NOSYS) => renameat(parent, from, parent, to),
+        other => other,
+    }
+}

@@ -1,0 +1,174 @@
+//! One tree that is being written.
+
+use std::collections::HashSet;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use rustix::fs::syncfs;
+use rustix::io::Errno;
+
+use super::directories::{DirId, Directories};
+use super::entry::{Meta, Settings};
+use super::problem::failed;
+use super::worker::Worker;
+use super::{names, xattrs};
+use crate::Result;
+
+/// How many complaints are kept word for word.
+const COMPLAINTS_KEPT: usize = 20;
+
+/// A tree that is being written below one directory, shared by the threads that write it.
+///
+/// Directories are added in the snapshot's order ([`add_directory`](Self::add_directory)) and made by a [`Worker`];
+/// entries may be written in any directory that was made, by any worker, in any order, hard links after the files that
+/// they name. [`Worker::finish`] comes last and sets what the directories become.
+#[derive(Debug)]
+pub struct Tree {
+    pub(super) root: OwnedFd,
+    pub(super) settings: Settings,
+    /// Whether it is written over an existing directory.
+    pub(super) in_place: bool,
+    /// Whether what is made in the root has the mode it was made with: not below a setgid directory.
+    pub(super) exact_modes: bool,
+    /// The destination as a message shows it.
+    shown: String,
+    directories: RwLock<Directories>,
+    temporaries: AtomicU64,
+    claimed: Mutex<HashSet<(u64, u64)>>,
+    complaints: Mutex<Complaints>,
+}
+
+/// What could not be restored without the tree being wrong: extended attributes that the file system or the kernel
+/// refused.
+#[derive(Clone, Debug, Default)]
+pub struct Complaints {
+    /// How many there were.
+    pub count: u64,
+    /// The first of them, as sentences.
+    pub first: Vec<String>,
+}
+
+impl Tree {
+    pub(super) fn new(
+        root: OwnedFd,
+        settings: Settings,
+        in_place: bool,
+        exact_modes: bool,
+        shown: String,
+    ) -> Self {
+        Self {
+            root,
+            settings,
+            in_place,
+            exact_modes,
+            shown,
+            directories: RwLock::new(Directories::new()),
+            temporaries: AtomicU64::new(0),
+            claimed: Mutex::default(),
+            complaints: Mutex::default(),
+        }
+    }
+
+    /// How this tree is written.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Adds a directory to the table, without making it: in the snapshot's order, so that those of one parent come
+    /// one after the other, ascending by name. Its mode, time and owner are set by [`Worker::finish`].
+    ///
+    /// # Errors
+    ///
+    /// Corrupt: the name is not one component, or the order is another.
+    pub fn add_directory(&self, parent: DirId, name: &[u8], meta: &Meta<'_>) -> Result<DirId> {
+        self.directories_mut().add(parent, name, meta)
+    }
+
+    /// The directory with this path (raw bytes, `/` between components), if it was added; the empty path is the root.
+    pub fn find(&self, path: &[u8]) -> Option<DirId> {
+        self.directories().find(path)
+    }
+
+    /// A handle for the calling thread to write with.
+    pub fn worker(&self) -> Worker<'_> {
+        Worker::new(self)
+    }
+
+    /// What could not be restored so far.
+    pub fn complaints(&self) -> Complaints {
+        self.complaints
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Makes all that was written durable.
+    pub fn sync(&self) -> Result<()> {
+        syncfs(&self.root).map_err(|e| failed("sync", &self.shown, e))
+    }
+
+    pub(super) fn directories(&self) -> RwLockReadGuard<'_, Directories> {
+        self.directories.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn directories_mut(&self) -> RwLockWriteGuard<'_, Directories> {
+        self.directories.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A name that nothing in the destination has; should it be taken after all, the next is not.
+    pub(super) fn temporary_name(&self) -> Vec<u8> {
+        let number = self.temporaries.fetch_add(1, Ordering::Relaxed);
+        names::temporary(self.settings.token, number)
+    }
+
+    /// Makes this entry the one that keeps an existing file of several names; false when another entry has it.
+    pub(super) fn claim(&self, device: u64, inode: u64) -> bool {
+        self.claimed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert((device, inode))
+    }
+
+    /// A path as messages show it.
+    pub(super) fn shown(&self, directory: DirId, name: &[u8]) -> String {
+        self.shown_by(&self.directories(), directory, name)
+    }
+
+    /// The same, for who holds the table already.
+    pub(super) fn shown_by(&self, table: &Directories, directory: DirId, name: &[u8]) -> String {
+        let path = table.path_of(directory, name);
+        if path.is_empty() {
+            return self.shown.clone();
+        }
+        format!("{}/{}", self.shown, names::shown(&path))
+    }
+
+    /// Notes an extended attribute that could not be set or taken away.
+    pub(super) fn complain(&self, directory: DirId, name: &[u8], xattr: &[u8], errno: Errno) {
+        let mut complaints = self.complaints.lock().unwrap_or_else(PoisonError::into_inner);
+        complaints.count += 1;
+        if complaints.first.len() < COMPLAINTS_KEPT {
+            let why = std::io::Error::from(errno);
+            let path = self.shown(directory, name);
+            complaints.first.push(format!(
+                "cannot restore the extended attribute {} of `{path}`: {why}",
+                names::shown(xattr)
+            ));
+        }
+    }
+
+    /// Takes the attributes away that a directory inherits and that change the modes of what is made in it.
+    pub(super) fn drop_inherited_acls(root: &OwnedFd) {
+        for name in [xattrs::DEFAULT_ACL, b"system.posix_acl_access"] {
+            // Where there is none, or none is possible, nothing is inherited either.
+            let _ = rustix::fs::fremovexattr(root, name);
+        }
+    }
+}
+
+impl std::fmt::Debug for Directories {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} directories", self.len())
+    }
+}

@@ -1,0 +1,249 @@
+//! What one thread writes a tree with.
+
+use std::marker::PhantomData;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use rustix::fs::{AtFlags, Mode, mkdirat, unlinkat};
+use rustix::io::Errno;
+
+use super::attributes::Handle;
+use super::directories::{DirId, state};
+use super::entry::{FileStat, Kind, Xattr};
+use super::problem::failed;
+use super::tree::Tree;
+use super::umask::PrivateUmask;
+use super::{open, removal, xattrs};
+use crate::Result;
+
+/// How many directories a worker keeps open.
+const OPEN_DIRECTORIES: usize = 32;
+/// The longest path handed to the kernel in one call; it takes 4,095 bytes.
+const STEP_BYTES: usize = 3_800;
+/// A directory this many levels above the wanted one is kept open too when the way is longer than twice that, so that
+/// its neighbours are not walked to from the root again.
+const NEAR_LEVELS: usize = 64;
+
+/// A [`Tree`] as the calling thread writes it: it holds directories open, and the thread's umask at zero.
+///
+/// It stays on its thread. While it lives, the thread has a umask and a working directory of its own, of which the umask
+/// is put back when it is dropped; so take it on a thread that exists for this, and start no process from there.
+pub struct Worker<'t> {
+    pub(super) tree: &'t Tree,
+    pub(super) umask: PrivateUmask,
+    /// Most recently used first.
+    open: Vec<(DirId, Arc<OwnedFd>)>,
+    on_this_thread: PhantomData<*const ()>,
+}
+
+impl<'t> Worker<'t> {
+    pub(super) fn new(tree: &'t Tree) -> Self {
+        Self {
+            tree,
+            umask: PrivateUmask::enter(),
+            open: Vec::with_capacity(OPEN_DIRECTORIES),
+            on_this_thread: PhantomData,
+        }
+    }
+
+    /// The tree that is written.
+    pub fn tree(&self) -> &'t Tree {
+        self.tree
+    }
+
+    /// Makes a directory that was added to the tree, and sets the extended attributes given (a default ACL waits for
+    /// [`finish`](Self::finish), which also sets those of the root). In place, one that is there is used, and anything else of that name is replaced.
+    pub fn make_directory(&mut self, directory: DirId, xattrs: Option<&[Xattr<'_>]>) -> Result<()> {
+        let (parent, name, known) = {
+            let table = self.tree.directories();
+            let name = table.name(directory).to_vec();
+            (table.parent(directory), name, table.state(directory))
+        };
+        if known & state::EXISTED == 0 {
+            self.make_missing(directory, parent, &name)?;
+        }
+        if let Some(wanted) = xattrs
+            && directory != DirId::ROOT
+        {
+            self.set_directory_xattrs(directory, parent, &name, wanted)?;
+        }
+        Ok(())
+    }
+
+    fn make_missing(&mut self, directory: DirId, parent: DirId, name: &[u8]) -> Result<()> {
+        let tree = self.tree;
+        let wrong = |doing, errno| failed(doing, &tree.shown(parent, name), errno);
+        let at = self.directory_to_write(parent)?;
+        let mode = Mode::from_raw_mode(tree.directories().meta(directory).mode & 0o777 | 0o700);
+        match mkdirat(&*at, name, mode) {
+            Ok(()) => {
+                tree.directories()
+                    .mark(directory, state::TOUCHED | state::WRITABLE);
+                return Ok(());
+            }
+            Err(Errno::EXIST) if tree.in_place => {}
+            Err(errno) => return Err(wrong("make the directory", errno)),
+        }
+        let stat = FileStat::of_name(at.as_fd(), name).map_err(|e| wrong("look at", e))?;
+        if stat.kind == Kind::Directory {
+            tree.directories()
+                .mark(directory, state::EXISTED | state::DIFFERS);
+            return Ok(());
+        }
+        unlinkat(&*at, name, AtFlags::empty()).map_err(|e| wrong("replace", e))?;
+        mkdirat(&*at, name, mode).map_err(|e| wrong("make the directory", e))?;
+        tree.directories()
+            .mark(directory, state::TOUCHED | state::WRITABLE);
+        Ok(())
+    }
+
+    fn set_directory_xattrs(
+        &mut self,
+        directory: DirId,
+        parent: DirId,
+        name: &[u8],
+        wanted: &[Xattr<'_>],
+    ) -> Result<()> {
+        let tree = self.tree;
+        if let Some((_, acl)) = wanted.iter().find(|(n, _)| *n == xattrs::DEFAULT_ACL) {
+            tree.directories_mut().keep_late(directory, acl)?;
+        }
+        let wrong = |errno| failed("restore extended attributes of", &tree.shown(parent, name), errno);
+        let at = self.directory(parent)?;
+        let handle = Handle::directory(at.as_fd(), name).map_err(wrong)?;
+        let now: Vec<_> = wanted
+            .iter()
+            .copied()
+            .filter(|(n, _)| *n != xattrs::DEFAULT_ACL)
+            .collect();
+        self.bring_xattrs(&handle, parent, name, &now)
+    }
+
+    /// Gives what is open exactly these extended attributes; what cannot be set is noted, not an error.
+    pub(super) fn bring_xattrs(
+        &self,
+        handle: &Handle,
+        directory: DirId,
+        name: &[u8],
+        wanted: &[Xattr<'_>],
+    ) -> Result<()> {
+        let tree = self.tree;
+        if !tree.in_place {
+            for &xattr in wanted {
+                if let Err(errno) = xattrs::set_place(handle.as_fd(), xattr) {
+                    tree.complain(directory, name, xattr.0, errno);
+                }
+            }
+            return Ok(());
+        }
+        let difference = xattrs::compare(handle.as_fd(), wanted)
+            .map_err(|e| failed("read extended attributes of", &tree.shown(directory, name), e))?;
+        for xattr in difference.set {
+            if let Err(errno) = xattrs::set_place(handle.as_fd(), xattr) {
+                tree.complain(directory, name, xattr.0, errno);
+            }
+        }
+        for xattr in difference.removed {
+            if let Err(errno) = xattrs::remove_place(handle.as_fd(), &xattr) {
+                tree.complain(directory, name, &xattr, errno);
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a name of a directory and all below it, if it is there. Nothing is followed, no mount is entered.
+    pub fn remove(&mut self, directory: DirId, name: &[u8]) -> Result<()> {
+        super::names::check(name)?;
+        let at = self.directory_to_write(directory)?;
+        removal::remove(at.as_fd(), name, self.tree.settings.token)
+            .map_err(|e| failed("remove", &self.tree.shown(directory, name), e))
+    }
+
+    /// A directory's descriptor, to name entries relative to; kept open for the next call.
+    pub(super) fn directory(&mut self, id: DirId) -> Result<Arc<OwnedFd>> {
+        if let Some(at) = self.open.iter().position(|(open, _)| *open == id) {
+            self.open[..=at].rotate_right(1);
+            return Ok(Arc::clone(&self.open[0].1));
+        }
+        self.open_directory(id)
+    }
+
+    /// The same, for a change in the directory: in place it is made writable first, and its time is set again in the end.
+    pub(super) fn directory_to_write(&mut self, id: DirId) -> Result<Arc<OwnedFd>> {
+        let fd = self.directory(id)?;
+        if self.tree.in_place && self.tree.directories().state(id) & state::WRITABLE == 0 {
+            self.make_writable(id, fd.as_fd())?;
+        }
+        Ok(fd)
+    }
+
+    fn make_writable(&self, id: DirId, fd: BorrowedFd<'_>) -> Result<()> {
+        let wrong = |errno| failed("make writable", &self.tree.shown(id, b""), errno);
+        let stat = FileStat::of_descriptor(fd).map_err(wrong)?;
+        if stat.mode & 0o700 != 0o700 && !rustix::process::geteuid().is_root() {
+            // The mode it should have is set in the end. Whoever may not change it may still write, by group or ACL.
+            let _ = rustix::fs::chmod(
+                super::attributes::proc_path(fd),
+                Mode::from_raw_mode(stat.mode | 0o700),
+            );
+        }
+        self.tree.directories().mark(id, state::WRITABLE | state::TOUCHED);
+        Ok(())
+    }
+
+    fn open_directory(&mut self, id: DirId) -> Result<Arc<OwnedFd>> {
+        let table = self.tree.directories();
+        // Up to an ancestor that is open, then down again in as few calls as paths allow.
+        let mut way = Vec::new();
+        let mut at = id;
+        let mut base = None;
+        while at != DirId::ROOT {
+            if let Some((_, fd)) = self.open.iter().find(|(open, _)| *open == at) {
+                base = Some(Arc::clone(fd));
+                break;
+            }
+            way.push(at);
+            at = table.parent(at);
+        }
+        let mut near = None;
+        let mut path = Vec::new();
+        for (levels_left, &step) in way.iter().enumerate().rev() {
+            if !path.is_empty() {
+                path.push(b'/');
+            }
+            path.extend_from_slice(table.name(step));
+            let is_near = way.len() > 2 * NEAR_LEVELS && levels_left == NEAR_LEVELS;
+            if levels_left > 0 && !is_near && path.len() < STEP_BYTES {
+                continue;
+            }
+            let from = base.as_ref().map_or(self.tree.root.as_fd(), |fd| fd.as_fd());
+            let fd = open::beneath(from, &path)
+                .map_err(|e| failed("open the directory", &self.tree.shown_by(&table, step, b""), e))?;
+            let fd = Arc::new(fd);
+            if is_near {
+                near = Some((step, Arc::clone(&fd)));
+            }
+            base = Some(fd);
+            path.clear();
+        }
+        drop(table);
+        let fd = match base {
+            Some(fd) => fd,
+            None => {
+                let root = self.tree.root.try_clone();
+                Arc::new(root.map_err(|e| crate::Error::io("cannot keep the destination open", e))?)
+            }
+        };
+        for (key, fd) in near.into_iter().chain([(id, Arc::clone(&fd))]) {
+            self.open.truncate(OPEN_DIRECTORIES - 1);
+            self.open.insert(0, (key, fd));
+        }
+        Ok(fd)
+    }
+}
+
+impl std::fmt::Debug for Worker<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "a worker of {:?}", self.tree)
+    }
+}
