@@ -1,11 +1,28 @@
-//! The engine of Floe: stores, refs, leases, push and pull.
+//! The engine of Floe: stores, namespaces, refs and leases; walking a source and writing a destination.
 //!
 //! It prints nothing, reads no environment and never exits the process. `docs/architecture.md` tells how its
 //! modules fit together.
 
+mod ambient;
+mod collector_state;
+mod commit;
 pub mod destination;
 mod error;
-pub mod store;
+mod keys;
+mod lease;
+mod names;
+mod namespace;
+mod reference;
+mod resolve;
+mod sealed;
 pub mod source;
+pub mod store;
 
+pub use ambient::{Ambient, Clock, Entropy, SystemClock, SystemEntropy};
 pub use error::{Error, ErrorKind, Result};
+pub use names::{NamespaceName, RefName, Reference};
+pub use namespace::{Namespace, Writers};
+pub use reference::{
+    Annotation, Generation, MAX_HISTORY, MAX_LABELS_BYTES, MAX_MESSAGE_BYTES, RefRecord, SnapshotAt,
+};
+pub use resolve::Resolved;

@@ -9,6 +9,8 @@
 
 mod key;
 pub mod local;
+mod probe;
+mod settle;
 mod upload;
 
 use std::fmt;
@@ -22,6 +24,8 @@ use crate::{Error, ErrorKind, Result};
 
 pub use key::{Key, KeyPrefix};
 pub use local::LocalStore;
+pub use probe::probe_conditions;
+pub use settle::{Settled, put_settled};
 pub use upload::{PART_BYTES, Upload};
 
 /// A place that holds objects under keys; every method is one request.
@@ -224,10 +228,7 @@ pub async fn list_all(store: &dyn Store, prefix: &KeyPrefix, max_entries: usize)
 /// # Errors
 /// `Invalid` for a range that ends before it starts or fits no memory.
 pub fn range_length(key: &Key, range: &Range<u64>) -> Result<Option<usize>> {
-    let length = range
-        .end
-        .checked_sub(range.start)
-        .and_then(|length| usize::try_from(length).ok());
+    let length = range.end.checked_sub(range.start).and_then(|length| usize::try_from(length).ok());
     match length {
         Some(0) => Ok(None),
         Some(length) => Ok(Some(length)),

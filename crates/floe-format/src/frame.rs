@@ -108,9 +108,7 @@ impl Default for Decompressor {
 impl Decompressor {
     /// A decompressor.
     pub fn new() -> Self {
-        Self {
-            context: DCtx::create(),
-        }
+        Self { context: DCtx::create() }
     }
 
     /// Appends the plain bytes of frame `id`.
@@ -133,12 +131,9 @@ impl Decompressor {
         check_frame(stored, plain_len).map_err(|error| Error::corrupt(format!("frame {id}: {error}")))?;
         let start = out.len();
         out.reserve(plain_len);
-        let written = self
-            .context
-            .decompress(&mut after(out, start), stored)
-            .map_err(|code| {
-                Error::corrupt(format!("frame {id}: zstd: {}", zstd_safe::get_error_name(code)))
-            })?;
+        let written = self.context.decompress(&mut after(out, start), stored).map_err(|code| {
+            Error::corrupt(format!("frame {id}: zstd: {}", zstd_safe::get_error_name(code)))
+        })?;
         if written != plain_len || FrameId::of(&out[start..]) != *id {
             out.truncate(start);
             return Err(Error::corrupt(format!(
@@ -191,17 +186,14 @@ fn check_frame(stored: &[u8], plain_len: usize) -> Result<()> {
         _ => reader.u64()?,
     };
     if content_size != plain_len as u64 {
-        return Err(reader.corrupt(format_args!(
-            "a content size of {content_size} bytes, not {plain_len}"
-        )));
+        return Err(reader.corrupt(format_args!("a content size of {content_size} bytes, not {plain_len}")));
     }
     // zstd would decode one frame after another.
     match zstd_safe::find_frame_compressed_size(stored) {
         Ok(length) if length == stored.len() => Ok(()),
-        Ok(length) => Err(reader.corrupt(format_args!(
-            "{} bytes follow its end",
-            stored.len().saturating_sub(length)
-        ))),
+        Ok(length) => {
+            Err(reader.corrupt(format_args!("{} bytes follow its end", stored.len().saturating_sub(length))))
+        }
         Err(code) => Err(reader.corrupt(zstd_safe::get_error_name(code))),
     }
 }

@@ -35,6 +35,14 @@ macro_rules! id {
             }
         }
 
+        impl std::str::FromStr for $name {
+            type Err = Error;
+
+            fn from_str(hex: &str) -> Result<Self> {
+                Self::from_hex(hex)
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write_hex(&self.0, f)
@@ -211,9 +219,6 @@ mod tests {
     #[test]
     fn pack_ids_sort_by_time() {
         assert!(PackId::new(1, [255; 10]) < PackId::new(2, [0; 10]));
-        assert_eq!(
-            PackId::new(0x0102_0304_0506, [9; 10]).to_string(),
-            "01020304050609090909090909090909"
-        );
+        assert_eq!(PackId::new(0x0102_0304_0506, [9; 10]).to_string(), "01020304050609090909090909090909");
     }
 }

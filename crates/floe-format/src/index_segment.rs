@@ -35,20 +35,14 @@ pub struct Item {
 /// The length and the number of entries that a list of items covers; none over 64 bits.
 pub(crate) fn sums(items: &[Item]) -> Option<(u64, u64)> {
     items.iter().try_fold((0u64, 0u64), |(length, entries), item| {
-        Some((
-            length.checked_add(item.length)?,
-            entries.checked_add(item.entries)?,
-        ))
+        Some((length.checked_add(item.length)?, entries.checked_add(item.entries)?))
     })
 }
 
 /// Appends the number of items and the items.
 pub(crate) fn write_items(items: &[Item], out: &mut Vec<u8>) -> Result<()> {
     if items.is_empty() || items.len() > MAX_ITEMS {
-        return Err(Error::invalid(format!(
-            "a list has 1 to 128 items, not {}",
-            items.len()
-        )));
+        return Err(Error::invalid(format!("a list has 1 to 128 items, not {}", items.len())));
     }
     out.put_uv(items.len() as u64);
     let mut cursor = ItemCursor::new(items.len());
@@ -80,15 +74,8 @@ pub(crate) fn read_items(reader: &mut WireReader<'_>) -> Result<Vec<Item>> {
         let entries = reader.uv()?;
         let shared = reader.length(crate::MAX_PATH_BYTES, "shared length")?;
         let suffix = reader.bytes(crate::MAX_PATH_BYTES - shared, "path")?;
-        cursor
-            .advance(length, shared, suffix)
-            .map_err(|what| reader.corrupt(what))?;
-        items.push(Item {
-            id,
-            length,
-            entries,
-            path: cursor.paths.path().to_vec(),
-        });
+        cursor.advance(length, shared, suffix).map_err(|what| reader.corrupt(what))?;
+        items.push(Item { id, length, entries, path: cursor.paths.path().to_vec() });
     }
     Ok(items)
 }
@@ -101,10 +88,7 @@ struct ItemCursor {
 
 impl ItemCursor {
     fn new(count: usize) -> Self {
-        Self {
-            is_only: count == 1,
-            paths: PathCursor::default(),
-        }
+        Self { is_only: count == 1, paths: PathCursor::default() }
     }
 
     fn advance(&mut self, length: u64, shared: usize, suffix: &[u8]) -> Result<(), &'static str> {
@@ -163,15 +147,10 @@ impl IndexSegment {
     /// The plain bytes.
     pub fn to_plain(&self) -> Result<Vec<u8>> {
         if !(1..=MAX_LEVEL).contains(&self.level) {
-            return Err(Error::invalid(format!(
-                "an index segment cannot be of level {}",
-                self.level
-            )));
+            return Err(Error::invalid(format!("an index segment cannot be of level {}", self.level)));
         }
         if self.items.iter().any(|item| item.path.is_empty()) || sums(&self.items).is_none() {
-            return Err(Error::invalid(
-                "an index segment with an empty path, or over 2^64 bytes",
-            ));
+            return Err(Error::invalid("an index segment with an empty path, or over 2^64 bytes"));
         }
         let mut plain = MAGIC.to_vec();
         plain.extend_from_slice(&[VERSION, KIND_TREE, self.level, 0]);
@@ -190,10 +169,7 @@ impl IndexSegment {
         if agrees {
             Ok(())
         } else {
-            Err(Error::corrupt(format!(
-                "index segment {}: it is not what the list of it says",
-                item.id
-            )))
+            Err(Error::corrupt(format!("index segment {}: it is not what the list of it says", item.id)))
         }
     }
 }
@@ -222,11 +198,7 @@ pub struct Index {
 
 /// Cuts a list of segments into index segments, level by level, until a root holds what is left.
 pub fn build_index(segments: Vec<Item>) -> Result<Index> {
-    let mut index = Index {
-        segments: Vec::new(),
-        level: 0,
-        items: segments,
-    };
+    let mut index = Index { segments: Vec::new(), level: 0, items: segments };
     while needs_cut(&index.items) {
         if index.level == MAX_LEVEL {
             return Err(Error::invalid("a tree with over eight levels of index segments"));
@@ -234,20 +206,12 @@ pub fn build_index(segments: Vec<Item>) -> Result<Index> {
         index.level += 1;
         let mut above = Vec::new();
         for range in cut_items(&index.items) {
-            let content = IndexSegment {
-                level: index.level,
-                items: index.items[range].to_vec(),
-            };
+            let content = IndexSegment { level: index.level, items: index.items[range].to_vec() };
             let plain = content.to_plain()?;
             let id = FrameId::of(&plain);
             let (length, entries) =
                 sums(&content.items).ok_or_else(|| Error::invalid("a tree over 2^64 bytes"))?;
-            above.push(Item {
-                id,
-                length,
-                entries,
-                path: content.items[0].path.clone(),
-            });
+            above.push(Item { id, length, entries, path: content.items[0].path.clone() });
             index.segments.push(BuiltIndexSegment { id, plain, content });
         }
         index.items = above;

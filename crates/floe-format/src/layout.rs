@@ -69,13 +69,7 @@ impl LayoutPack {
 
     /// What of this pack breaks the format, in a layout of `items` root items.
     fn check(&self, items: usize) -> Result<(), String> {
-        let Self {
-            id,
-            len,
-            directory_len,
-            tail_len,
-            item_runs,
-        } = self;
+        let Self { id, len, directory_len, tail_len, item_runs } = self;
         if !(MIN_PACK_LEN..=MAX_PACK_LEN).contains(len)
             || !(MIN_TAIL_LEN..=len - PACK_HEAD_LEN as u64).contains(tail_len)
             || !(MIN_DIRECTORY_LEN..=tail_len - (MIN_TAIL_LEN - MIN_DIRECTORY_LEN)).contains(directory_len)
@@ -134,16 +128,9 @@ impl Layout {
             return Err(reader.corrupt(format_args!("has {} bytes", bytes.len())));
         }
         let packs = reader.length(MAX_LAYOUT_PACKS, "number of packs")?;
-        let packs = (0..packs)
-            .map(|_| decode_pack(&mut reader, root_items))
-            .collect::<Result<_>>()?;
+        let packs = (0..packs).map(|_| decode_pack(&mut reader, root_items)).collect::<Result<_>>()?;
         let items = (0..root_items)
-            .map(|_| {
-                Ok(LayoutItem {
-                    stored_len: reader.uv()?,
-                    hash: reader.array()?,
-                })
-            })
+            .map(|_| Ok(LayoutItem { stored_len: reader.uv()?, hash: reader.array()? }))
             .collect::<Result<_>>()?;
         let layout = Self { packs, items };
         layout.check().map_err(|broken| reader.corrupt(broken))?;
@@ -154,9 +141,7 @@ impl Layout {
     /// Bytes of the archive `tar.zst`: the stored bytes of all data frames, with repetitions.
     pub fn archive_len(&self) -> u64 {
         // No layout is encoded or decoded whose sum is over 64 bits; one made by hand shows its fault in `encode`.
-        self.items
-            .iter()
-            .fold(0, |len, item| len.saturating_add(item.stored_len))
+        self.items.iter().fold(0, |len, item| len.saturating_add(item.stored_len))
     }
 
     /// The archive's entity tag: the BLAKE3-256 of the items.
@@ -206,22 +191,14 @@ fn decode_pack(reader: &mut WireReader<'_>, root_items: usize) -> Result<LayoutP
     for _ in 0..runs {
         let mut item = |from: u32, what| {
             let count = reader.uv_max(MAX_ROOT_ITEMS as u64, what)?;
-            let item = u32::try_from(count)
-                .ok()
-                .and_then(|count| from.checked_add(count));
+            let item = u32::try_from(count).ok().and_then(|count| from.checked_add(count));
             item.ok_or_else(|| reader.corrupt(what))
         };
         let start = item(end, "number of root items skipped")?;
         end = item(start, "number of root items")?;
         item_runs.push(start..end);
     }
-    Ok(LayoutPack {
-        id,
-        len,
-        directory_len,
-        tail_len,
-        item_runs,
-    })
+    Ok(LayoutPack { id, len, directory_len, tail_len, item_runs })
 }
 
 /// Makes a [`LayoutItem`] of the data frames of a root item, in order.
@@ -246,10 +223,7 @@ impl ItemHasher {
 
     /// The item.
     pub fn finish(self) -> LayoutItem {
-        LayoutItem {
-            stored_len: self.stored_len,
-            hash: self.hasher.finalize().into(),
-        }
+        LayoutItem { stored_len: self.stored_len, hash: self.hasher.finalize().into() }
     }
 }
 

@@ -89,10 +89,7 @@ impl PackHead {
         if head.pack_id == pack_id {
             Ok(())
         } else {
-            Err(crate::Error::corrupt(format!(
-                "pack {pack_id}: its head is that of pack {}",
-                head.pack_id
-            )))
+            Err(crate::Error::corrupt(format!("pack {pack_id}: its head is that of pack {}", head.pack_id)))
         }
     }
 }

@@ -97,8 +97,7 @@ impl Root {
     /// The root's bytes.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         self.parameters.validate()?;
-        self.check()
-            .map_err(|what| Error::invalid(format!("root: {what}")))?;
+        self.check().map_err(|what| Error::invalid(format!("root: {what}")))?;
         let mut bytes = MAGIC.to_vec();
         let flags = if self.reproducible { FLAG_REPRODUCIBLE } else { 0 };
         bytes.extend_from_slice(&[VERSION, KIND_TREE, self.kept.bits(), flags]);

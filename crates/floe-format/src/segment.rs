@@ -71,14 +71,7 @@ impl<'a> Segment<'a> {
         }
         let entries = &plain[start..reader.offset()];
         let runs = runs::read(&mut reader, run_count)?;
-        let segment = Self {
-            kept,
-            has_end: flags & FLAG_END != 0,
-            lead,
-            entry_count,
-            entries,
-            runs,
-        };
+        let segment = Self { kept, has_end: flags & FLAG_END != 0, lead, entry_count, entries, runs };
         reader.end()?;
         Ok(segment)
     }

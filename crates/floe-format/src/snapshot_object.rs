@@ -42,10 +42,7 @@ impl<'a> SnapshotObject<'a> {
     pub fn encode(&self) -> Result<Vec<u8>> {
         let len = |part: &str, bytes: &[u8], limit: usize| match u32::try_from(bytes.len()) {
             Ok(len) if len > 0 && bytes.len() <= limit => Ok(len),
-            _ => Err(Error::invalid(format!(
-                "a {part} of {} bytes, not 1 to {limit}",
-                bytes.len()
-            ))),
+            _ => Err(Error::invalid(format!("a {part} of {} bytes, not 1 to {limit}", bytes.len()))),
         };
         let root_len = len("root", self.root, MAX_ROOT_LEN)?;
         let layout_len = len("layout", self.layout, MAX_LAYOUT_LEN)?;
@@ -87,11 +84,7 @@ impl<'a> SnapshotObject<'a> {
         reader.reserved(4)?;
         let stated_layout_id = LayoutId::from_bytes(reader.array()?);
         let stated_sum = Sum128::from_bytes(reader.array()?);
-        let object = Self {
-            layout_id,
-            root: reader.take(root_len)?,
-            layout: reader.take(layout_len)?,
-        };
+        let object = Self { layout_id, root: reader.take(root_len)?, layout: reader.take(layout_len)? };
         reader.end()?;
         let wrong = |what| Error::corrupt(format!("snapshot object {snapshot_id}/{layout_id}: {what}"));
         if sum(&bytes[..SUM_AT], &[object.root, object.layout]) != stated_sum {
@@ -126,12 +119,7 @@ mod tests {
 
     fn encoded(root: &[u8], layout: &[u8]) -> Result<Vec<u8>> {
         let layout_id = LAYOUT;
-        SnapshotObject {
-            layout_id,
-            root,
-            layout,
-        }
-        .encode()
+        SnapshotObject { layout_id, root, layout }.encode()
     }
 
     /// Puts the sum right, so that only the checks behind it are left.
@@ -212,10 +200,7 @@ mod tests {
         let mut bad = object.clone();
         (bad[12], bad[16]) = (bad[12] + 1, bad[16] - 1);
         assert!(SnapshotObject::decode(id, LAYOUT, &with_right_sum(bad)).is_err());
-        for (id, layout) in [
-            (SnapshotId::of(b"another"), LAYOUT),
-            (id, LayoutId::from_bytes([4; 16])),
-        ] {
+        for (id, layout) in [(SnapshotId::of(b"another"), LAYOUT), (id, LayoutId::from_bytes([4; 16]))] {
             let error = SnapshotObject::decode(id, layout, &object).unwrap_err();
             assert!(error.to_string().contains("of another"), "{error}");
         }

@@ -62,10 +62,7 @@ mod tests {
         let offset = StoredOffset::new(40);
         assert_eq!(offset.checked_add(2), Some(StoredOffset::new(42)));
         assert_eq!(offset.checked_add(u64::MAX - 39), None);
-        assert_eq!(
-            LogicalOffset::new(5).checked_distance(LogicalOffset::new(2)),
-            Some(3)
-        );
+        assert_eq!(LogicalOffset::new(5).checked_distance(LogicalOffset::new(2)), Some(3));
         assert_eq!(LogicalOffset::ZERO.checked_distance(LogicalOffset::new(1)), None);
         assert_eq!(offset.to_string(), "40");
     }

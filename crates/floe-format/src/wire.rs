@@ -16,11 +16,7 @@ pub struct WireReader<'a> {
 impl<'a> WireReader<'a> {
     /// A reader of `bytes`, which are said to be an `object` in errors.
     pub fn new(object: &'static str, bytes: &'a [u8]) -> Self {
-        Self {
-            object,
-            bytes,
-            offset: 0,
-        }
+        Self { object, bytes, offset: 0 }
     }
 
     /// A [`Corrupt`](crate::ErrorKind::Corrupt) error about the field just read.
@@ -252,9 +248,6 @@ mod tests {
         assert!(WireReader::new("test", &bytes).bytes(usize::MAX, "name").is_err());
         assert!(WireReader::new("test", &[5, 1, 2]).bytes(4, "name").is_err());
         assert!(WireReader::new("test", &[3, 1, 2]).bytes(4, "name").is_err());
-        assert_eq!(
-            WireReader::new("test", &[2, 1, 2]).bytes(2, "name").unwrap(),
-            [1, 2]
-        );
+        assert_eq!(WireReader::new("test", &[2, 1, 2]).bytes(2, "name").unwrap(), [1, 2]);
     }
 }

@@ -30,10 +30,7 @@ pub enum KnownGap {
 
 /// Runs the whole suite below a prefix that nothing else uses.
 pub async fn run(store: Arc<dyn Store>, prefix: &str, gaps: &[KnownGap]) {
-    let subject = Subject {
-        store,
-        prefix: prefix.to_owned(),
-    };
+    let subject = Subject { store, prefix: prefix.to_owned() };
     reading::whole_and_ranges(&subject).await;
     reading::absent(&subject).await;
     reading::listing(&subject).await;
@@ -46,10 +43,7 @@ pub async fn run(store: Arc<dyn Store>, prefix: &str, gaps: &[KnownGap]) {
     if gaps.contains(&KnownGap::Races) {
         #[expect(clippy::print_stderr, reason = "a skip says why")]
         {
-            eprintln!(
-                "skipped the races: {:?} is known to get them wrong",
-                subject.store
-            );
+            eprintln!("skipped the races: {:?} is known to get them wrong", subject.store);
         }
     } else {
         races::creations(&subject).await;
@@ -74,10 +68,8 @@ impl Subject {
     async fn names(&self, below: &str) -> Vec<String> {
         let prefix = KeyPrefix::new(format!("{}/{below}", self.prefix)).unwrap();
         let entries = list_all(&*self.store, &prefix, 10_000).await.unwrap();
-        let mut names: Vec<_> = entries
-            .iter()
-            .map(|e| e.key.as_str()[self.prefix.len() + 1..].to_owned())
-            .collect();
+        let mut names: Vec<_> =
+            entries.iter().map(|e| e.key.as_str()[self.prefix.len() + 1..].to_owned()).collect();
         names.sort();
         names
     }

@@ -7,15 +7,8 @@ pub use memory::MemoryStore;
 
 /// Lengths at which code that cuts at `boundary` goes wrong first: nothing, one, around the boundary, and many.
 pub fn interesting_sizes(boundary: usize) -> Vec<usize> {
-    let mut sizes = vec![
-        0,
-        1,
-        boundary.saturating_sub(1),
-        boundary,
-        boundary + 1,
-        2 * boundary,
-        3 * boundary + 7,
-    ];
+    let mut sizes =
+        vec![0, 1, boundary.saturating_sub(1), boundary, boundary + 1, 2 * boundary, 3 * boundary + 7];
     sizes.sort_unstable();
     sizes.dedup();
     sizes
@@ -25,9 +18,7 @@ pub fn interesting_sizes(boundary: usize) -> Vec<usize> {
 pub fn bytes_of(seed: u64, length: usize) -> bytes::Bytes {
     let mut state = seed ^ 0x9e37_79b9_7f4a_7c15;
     let next = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         state.to_be_bytes()[0]
     };
     std::iter::repeat_with(next).take(length).collect()

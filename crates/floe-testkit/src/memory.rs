@@ -43,25 +43,15 @@ impl MemoryStore {
 
     /// All objects, for comparing and corrupting.
     pub fn objects(&self) -> BTreeMap<Key, Bytes> {
-        self.lock()
-            .objects
-            .iter()
-            .map(|(key, object)| (key.clone(), object.body.clone()))
-            .collect()
+        self.lock().objects.iter().map(|(key, object)| (key.clone(), object.body.clone())).collect()
     }
 
     /// Another store with the same objects.
     #[must_use]
     pub fn fork(&self) -> Self {
         let state = self.lock();
-        let forked = State {
-            objects: state.objects.clone(),
-            uploads: HashMap::new(),
-            writes: state.writes,
-        };
-        Self {
-            state: Arc::new(Mutex::new(forked)),
-        }
+        let forked = State { objects: state.objects.clone(), uploads: HashMap::new(), writes: state.writes };
+        Self { state: Arc::new(Mutex::new(forked)) }
     }
 
     /// Puts an object there whatever was there before, or removes it.
@@ -81,13 +71,7 @@ impl MemoryStore {
 impl State {
     fn write(&mut self, key: &Key, body: Bytes) -> Version {
         self.writes += 1;
-        self.objects.insert(
-            key.clone(),
-            Object {
-                body,
-                version: self.writes,
-            },
-        );
+        self.objects.insert(key.clone(), Object { body, version: self.writes });
         Version::new(self.writes.to_string())
     }
 
@@ -103,20 +87,14 @@ const PAGE_ENTRIES: usize = 1_000;
 impl Store for MemoryStore {
     async fn put(&self, key: &Key, body: Bytes, mode: PutMode) -> Result<Version> {
         let mut state = self.lock();
-        let found = state
-            .objects
-            .get(key)
-            .map(|object| Version::new(object.version.to_string()));
+        let found = state.objects.get(key).map(|object| Version::new(object.version.to_string()));
         let holds = match &mode {
             PutMode::Create => found.is_none(),
             PutMode::Overwrite => true,
             PutMode::Swap(expected) => found.as_ref() == Some(expected),
         };
         if !holds {
-            return Err(Error::new(
-                ErrorKind::Conflict,
-                format!("`{key}` exists already or has changed"),
-            ));
+            return Err(Error::new(ErrorKind::Conflict, format!("`{key}` exists already or has changed")));
         }
         Ok(state.write(key, body))
     }
@@ -145,11 +123,7 @@ impl Store for MemoryStore {
     }
 
     async fn head(&self, key: &Key) -> Result<Option<u64>> {
-        Ok(self
-            .lock()
-            .objects
-            .get(key)
-            .map(|object| object.body.len() as u64))
+        Ok(self.lock().objects.get(key).map(|object| object.body.len() as u64))
     }
 
     async fn list(&self, prefix: &KeyPrefix, after: Option<&Cursor>) -> Result<Page> {
@@ -168,10 +142,7 @@ impl Store for MemoryStore {
             .collect();
         let more = entries.len() > PAGE_ENTRIES;
         entries.truncate(PAGE_ENTRIES);
-        let next = entries
-            .last()
-            .filter(|_| more)
-            .map(|entry| Cursor::new(entry.key.as_str()));
+        let next = entries.last().filter(|_| more).map(|entry| Cursor::new(entry.key.as_str()));
         Ok(Page { entries, next })
     }
 
@@ -201,18 +172,12 @@ impl Store for MemoryStore {
         let mut body = BytesMut::new();
         for (offset_bytes, part) in &parts {
             if *offset_bytes != body.len() as u64 {
-                return Err(Error::new(
-                    ErrorKind::Invalid,
-                    format!("the parts of `{key}` have a gap"),
-                ));
+                return Err(Error::new(ErrorKind::Invalid, format!("the parts of `{key}` have a gap")));
             }
             body.extend_from_slice(part);
         }
         if tags.len() != parts.len() {
-            return Err(Error::new(
-                ErrorKind::Invalid,
-                format!("`{key}` is finished without all its parts"),
-            ));
+            return Err(Error::new(ErrorKind::Invalid, format!("`{key}` is finished without all its parts")));
         }
         state.write(key, body.freeze());
         Ok(())

@@ -67,23 +67,14 @@ pub(super) fn proc_path(fd: BorrowedFd<'_>) -> String {
 
 /// Both ids as the kernel takes them; [`Meta::check`](super::Meta::check) has refused the reserved ones.
 pub(super) fn ids(owner: Owner) -> (Option<Uid>, Option<Gid>) {
-    (
-        Some(Uid::from_raw_unchecked(owner.user)),
-        Some(Gid::from_raw_unchecked(owner.group)),
-    )
+    (Some(Uid::from_raw_unchecked(owner.user)), Some(Gid::from_raw_unchecked(owner.group)))
 }
 
 /// The modification time, and the time of access as it is.
 pub(super) fn times(mtime: Mtime) -> Timestamps {
     Timestamps {
-        last_access: Timespec {
-            tv_sec: 0,
-            tv_nsec: UTIME_OMIT,
-        },
-        last_modification: Timespec {
-            tv_sec: mtime.seconds,
-            tv_nsec: mtime.nanoseconds.into(),
-        },
+        last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+        last_modification: Timespec { tv_sec: mtime.seconds, tv_nsec: mtime.nanoseconds.into() },
     }
 }
 

@@ -68,19 +68,10 @@ impl Directories {
             name: 0..0,
             first_child: 0,
             children: 0,
-            meta: FinalMeta {
-                mode: 0o700,
-                mtime: None,
-                owner: None,
-            },
+            meta: FinalMeta { mode: 0o700, mtime: None, owner: None },
             state: AtomicU8::new(state::EXISTED),
         };
-        Self {
-            rows: vec![root],
-            names: Vec::new(),
-            late: HashMap::new(),
-            late_bytes: 0,
-        }
+        Self { rows: vec![root], names: Vec::new(), late: HashMap::new(), late_bytes: 0 }
     }
 
     /// Adds a directory; those of one parent stand together and ascend by name.
@@ -115,11 +106,7 @@ impl Directories {
             name: start..end,
             first_child: 0,
             children: 0,
-            meta: FinalMeta {
-                mode: meta.mode & ALL_MODE_BITS,
-                mtime: meta.mtime,
-                owner: meta.owner,
-            },
+            meta: FinalMeta { mode: meta.mode & ALL_MODE_BITS, mtime: meta.mtime, owner: meta.owner },
             state: AtomicU8::new(0),
         });
         Ok(DirId(id))

@@ -119,11 +119,7 @@ pub struct FileStat {
 impl Settings {
     /// The bits of an entry's mode that are restored; an entry that is not a directory may not get all.
     pub(super) fn restored_mode(&self, mode: u32) -> u32 {
-        mode & if self.special_bits {
-            ALL_MODE_BITS
-        } else {
-            PERMISSIONS
-        }
+        mode & if self.special_bits { ALL_MODE_BITS } else { PERMISSIONS }
     }
 }
 
@@ -132,18 +128,12 @@ impl Meta<'_> {
     pub(super) fn check(&self) -> Result<()> {
         let wrong = if self.mtime.is_some_and(|t| t.nanoseconds > 999_999_999) {
             "a time with more than 999,999,999 nanoseconds"
-        } else if self
-            .owner
-            .is_some_and(|o| o.user == u32::MAX || o.group == u32::MAX)
-        {
+        } else if self.owner.is_some_and(|o| o.user == u32::MAX || o.group == u32::MAX) {
             "an owner that the kernel reserves"
         } else {
             return Ok(());
         };
-        Err(Error::new(
-            ErrorKind::Corrupt,
-            format!("the snapshot has an entry with {wrong}"),
-        ))
+        Err(Error::new(ErrorKind::Corrupt, format!("the snapshot has an entry with {wrong}")))
     }
 }
 
@@ -170,13 +160,8 @@ impl FileStat {
 
     pub(super) fn new(stat: &Statx) -> Self {
         let mode = u32::from(stat.stx_mode);
-        let device = |block| {
-            Kind::Device(Device {
-                block,
-                major: stat.stx_rdev_major,
-                minor: stat.stx_rdev_minor,
-            })
-        };
+        let device =
+            |block| Kind::Device(Device { block, major: stat.stx_rdev_major, minor: stat.stx_rdev_minor });
         Self {
             kind: match FileType::from_raw_mode(mode) {
                 FileType::Directory => Kind::Directory,
@@ -191,10 +176,7 @@ impl FileStat {
             device: makedev(stat.stx_dev_major, stat.stx_dev_minor),
             inode: stat.stx_ino,
             links: stat.stx_nlink,
-            owner: Owner {
-                user: stat.stx_uid,
-                group: stat.stx_gid,
-            },
+            owner: Owner { user: stat.stx_uid, group: stat.stx_gid },
             size: stat.stx_size,
             mtime: Mtime::new(stat.stx_mtime),
             ctime: Mtime::new(stat.stx_ctime),
@@ -209,9 +191,6 @@ impl FileStat {
 
 impl Mtime {
     fn new(time: StatxTimestamp) -> Self {
-        Self {
-            seconds: time.tv_sec,
-            nanoseconds: time.tv_nsec,
-        }
+        Self { seconds: time.tv_sec, nanoseconds: time.tv_nsec }
     }
 }

@@ -42,10 +42,7 @@ impl ExistingFile<'_> {
         if now.kind != Kind::File || !now.is_same_file(&self.stat) {
             return Err(Error::new(
                 ErrorKind::Conflict,
-                format!(
-                    "`{}` was replaced by somebody else while it was read",
-                    names::shown(self.name)
-                ),
+                format!("`{}` was replaced by somebody else while it was read", names::shown(self.name)),
             ));
         }
         Ok(File::from(fd))

@@ -133,27 +133,13 @@ impl<'t> Worker<'t> {
         length: u64,
     ) -> Result<FileWriter<'t>> {
         let (_, file) = self.new_file(directory, name, meta)?;
-        Ok(FileWriter {
-            tree: self.tree,
-            directory,
-            name: name.into(),
-            file,
-            length,
-            end: AtomicU64::new(0),
-        })
+        Ok(FileWriter { tree: self.tree, directory, name: name.into(), file, length, end: AtomicU64::new(0) })
     }
 
     /// Gives a file its length, owner, mode, extended attributes and time, and in place its name. The last call for a
     /// file, with what was given at first; any worker of the tree may make it.
     pub fn finish_file(&mut self, writer: FileWriter<'t>, meta: &Meta<'_>) -> Result<Option<FileStat>> {
-        let FileWriter {
-            directory,
-            name,
-            file,
-            length,
-            end,
-            ..
-        } = writer;
+        let FileWriter { directory, name, file, length, end, .. } = writer;
         if end.into_inner() < length {
             ftruncate(&file.fd, length)
                 .map_err(|e| failed("set the size of", &self.tree.shown(directory, &name), e))?;
@@ -232,8 +218,7 @@ impl<'t> Worker<'t> {
             futimens(fd, &times(mtime)).map_err(|e| wrong("set the time of", e))?;
         }
         if let Some((_, temporary)) = &file.temporary {
-            self.publish(at, temporary, name)
-                .map_err(|e| wrong("replace", e))?;
+            self.publish(at, temporary, name).map_err(|e| wrong("replace", e))?;
             file.temporary = None;
         }
         self.written(file.fd.as_fd()).map_err(|e| wrong("look at", e))
@@ -241,11 +226,7 @@ impl<'t> Worker<'t> {
 
     /// The stat of what was just written, if it is asked for.
     pub(super) fn written(&self, fd: BorrowedFd<'_>) -> io::Result<Option<FileStat>> {
-        if self.tree.settings.stat_written {
-            FileStat::of_descriptor(fd).map(Some)
-        } else {
-            Ok(None)
-        }
+        if self.tree.settings.stat_written { FileStat::of_descriptor(fd).map(Some) } else { Ok(None) }
     }
 
     /// Moves a temporary name over the one it is for. A directory in the way goes first: when it is empty, or when

@@ -41,10 +41,7 @@ impl Worker<'_> {
             let at = self.directory(parent)?;
             self.finish_one(at.as_fd(), &name, known, &meta, late.as_deref())
                 .map_err(|(doing, errno)| failed(doing, &tree.shown(id, b""), errno))?
-                .map_or_else(
-                    || (),
-                    |errno| tree.complain(parent, &name, xattrs::DEFAULT_ACL, errno),
-                );
+                .map_or_else(|| (), |errno| tree.complain(parent, &name, xattrs::DEFAULT_ACL, errno));
         }
         root.map_or(Ok(()), |meta| self.finish_root(meta))
     }
@@ -95,9 +92,7 @@ impl Worker<'_> {
             .map(Handle::Open)
             .map_err(|e| crate::Error::io("cannot keep the destination open", e))?;
         if let Some(owner) = meta.owner.filter(|&owner| owner != stat.owner) {
-            handle
-                .set_owner(owner)
-                .map_err(|e| wrong("set the owner of", e))?;
+            handle.set_owner(owner).map_err(|e| wrong("set the owner of", e))?;
         }
         if let Some(wanted) = meta.xattrs {
             self.bring_xattrs(&handle, DirId::ROOT, b"", wanted)?;
@@ -107,10 +102,7 @@ impl Worker<'_> {
             handle.set_mode(mode).map_err(|e| wrong("set the mode of", e))?;
         }
         let changed = tree.directories().state(DirId::ROOT) & state::TOUCHED != 0;
-        if let Some(mtime) = meta
-            .mtime
-            .filter(|&t| t != stat.mtime || changed || !tree.in_place)
-        {
+        if let Some(mtime) = meta.mtime.filter(|&t| t != stat.mtime || changed || !tree.in_place) {
             rustix::fs::futimens(&tree.root, &attributes::times(mtime))
                 .map_err(|e| wrong("set the time of", e))?;
         }

@@ -37,10 +37,7 @@ impl InPlace {
         let is_locked = match flock(&root, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => true,
             Err(Errno::WOULDBLOCK) => {
-                return Err(Error::new(
-                    ErrorKind::Conflict,
-                    format!("another pull is writing to `{shown}`"),
-                ));
+                return Err(Error::new(ErrorKind::Conflict, format!("another pull is writing to `{shown}`")));
             }
             // A file system without locks on directories (NFS): then nobody can tell the living from the dead.
             Err(Errno::BADF | Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => false,

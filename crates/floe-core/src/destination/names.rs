@@ -42,9 +42,8 @@ pub(super) fn temporary(token: u64, number: u64) -> Vec<u8> {
 
 /// Whether a name is of the form that [`temporary`] makes.
 pub(super) fn is_temporary(name: &[u8]) -> bool {
-    let Some(middle) = name
-        .strip_prefix(TEMPORARY_PREFIX)
-        .and_then(|rest| rest.strip_suffix(TEMPORARY_SUFFIX))
+    let Some(middle) =
+        name.strip_prefix(TEMPORARY_PREFIX).and_then(|rest| rest.strip_suffix(TEMPORARY_SUFFIX))
     else {
         return false;
     };

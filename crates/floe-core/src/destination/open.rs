@@ -8,15 +8,10 @@ use rustix::io::{self, Errno};
 use super::entry::FileStat;
 
 /// For a directory that entries are named relative to.
-const ANCHOR: OFlags = OFlags::PATH
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
+const ANCHOR: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 /// For a directory whose entries or attributes are read or changed.
-const READABLE: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
+const READABLE: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Opens the directory with this path of plain names beneath another; no component may be a symlink.
 pub(super) fn beneath(base: BorrowedFd<'_>, path: &[u8]) -> io::Result<OwnedFd> {
@@ -49,11 +44,7 @@ pub(super) fn readable_same_mount(base: BorrowedFd<'_>, name: &[u8]) -> io::Resu
         Err(Errno::NOSYS | Errno::PERM) => {
             let fd = readable(base, name)?;
             let device = |fd| FileStat::of_descriptor(fd).map(|s| s.device);
-            if device(fd.as_fd())? == device(base)? {
-                Ok(fd)
-            } else {
-                Err(Errno::XDEV)
-            }
+            if device(fd.as_fd())? == device(base)? { Ok(fd) } else { Err(Errno::XDEV) }
         }
         other => other,
     }
@@ -61,12 +52,7 @@ pub(super) fn readable_same_mount(base: BorrowedFd<'_>, name: &[u8]) -> io::Resu
 
 /// Opens any name of a directory only to change its attributes; it is not followed when it is a symlink.
 pub(super) fn for_attributes(base: BorrowedFd<'_>, name: &[u8]) -> io::Result<OwnedFd> {
-    openat(
-        base,
-        name,
-        OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
+    openat(base, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
 }
 
 #[cfg(test)]

@@ -12,24 +12,17 @@ pub(super) fn failed(doing: &str, path: &str, errno: Errno) -> Error {
         Errno::ACCESS | Errno::PERM => (ErrorKind::Denied, ": not permitted"),
         Errno::ROFS => (ErrorKind::Denied, ": the file system is read-only"),
         Errno::NOENT | Errno::STALE => (ErrorKind::Conflict, ": it was removed by somebody else meanwhile"),
-        Errno::LOOP | Errno::NOTDIR | Errno::XDEV => (
-            ErrorKind::Conflict,
-            ": it is not the directory it was, and links are not followed",
-        ),
+        Errno::LOOP | Errno::NOTDIR | Errno::XDEV => {
+            (ErrorKind::Conflict, ": it is not the directory it was, and links are not followed")
+        }
         Errno::ISDIR | Errno::NOTEMPTY => (ErrorKind::Conflict, ": a directory with entries is in the way"),
         Errno::EXIST => (
             ErrorKind::Invalid,
             ": it exists already (do two names of the snapshot differ only in ways that this file system ignores?)",
         ),
         Errno::NAMETOOLONG | Errno::ILSEQ => (ErrorKind::Invalid, ": the file system cannot hold this name"),
-        Errno::FBIG => (
-            ErrorKind::Invalid,
-            ": the file system cannot hold a file of this size",
-        ),
-        Errno::MLINK => (
-            ErrorKind::Invalid,
-            ": the file system cannot hold so many links to one file",
-        ),
+        Errno::FBIG => (ErrorKind::Invalid, ": the file system cannot hold a file of this size"),
+        Errno::MLINK => (ErrorKind::Invalid, ": the file system cannot hold so many links to one file"),
         Errno::OPNOTSUPP => (ErrorKind::Unsupported, ": the file system cannot do this"),
         Errno::MFILE | Errno::NFILE => (ErrorKind::Internal, ": too many files are open"),
         _ => (ErrorKind::Internal, ""),

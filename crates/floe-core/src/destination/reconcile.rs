@@ -192,11 +192,7 @@ impl Worker<'_> {
         let same_content = match entry.kind {
             WantedKind::HardLink => return Ok(Verdict::Link),
             WantedKind::File(length) => {
-                let file = ExistingFile {
-                    directory: at,
-                    name: entry.name,
-                    stat,
-                };
+                let file = ExistingFile { directory: at, name: entry.name, stat };
                 stat.kind == Kind::File && stat.size == length && (length == 0 || same(&file)?)
             }
             WantedKind::Symlink(target) => {
@@ -257,10 +253,7 @@ fn check_order(wanted: &[Wanted<'_>]) -> Result<()> {
         None => Ok(()),
         Some(pair) => Err(Error::new(
             ErrorKind::Corrupt,
-            format!(
-                "the snapshot's entry `{}` is out of order or listed twice",
-                names::shown(pair[1].name)
-            ),
+            format!("the snapshot's entry `{}` is out of order or listed twice", names::shown(pair[1].name)),
         )),
     }
 }

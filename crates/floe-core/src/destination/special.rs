@@ -34,9 +34,7 @@ impl Worker<'_> {
                 ),
             ));
         }
-        self.place(directory, name, meta, None, |at, name| {
-            symlinkat(target, at, name)
-        })
+        self.place(directory, name, meta, None, |at, name| symlinkat(target, at, name))
     }
 
     /// Makes a named pipe.
@@ -63,11 +61,7 @@ impl Worker<'_> {
                 format!("`{path}` is a device node, and those are made only on request"),
             ));
         }
-        let kind = if device.block {
-            FileType::BlockDevice
-        } else {
-            FileType::CharacterDevice
-        };
+        let kind = if device.block { FileType::BlockDevice } else { FileType::CharacterDevice };
         self.node(directory, name, meta, kind, makedev(device.major, device.minor))
     }
 
@@ -81,9 +75,7 @@ impl Worker<'_> {
     ) -> Result<Option<FileStat>> {
         let mode = self.tree.settings.restored_mode(meta.mode);
         let raw = Mode::from_raw_mode(mode);
-        self.place(directory, name, meta, Some(mode), |at, name| {
-            mknodat(at, name, kind, raw, device)
-        })
+        self.place(directory, name, meta, Some(mode), |at, name| mknodat(at, name, kind, raw, device))
     }
 
     /// Makes what has no content, under its own name or a temporary one, and gives it its attributes.
@@ -101,9 +93,7 @@ impl Worker<'_> {
         let wrong = |doing, errno| failed(doing, &tree.shown(directory, name), errno);
         let at = self.directory_to_write(directory)?;
         let at = at.as_fd();
-        let temporary = self
-            .make_under_free_name(at, name, make)
-            .map_err(|e| wrong("make", e))?;
+        let temporary = self.make_under_free_name(at, name, make).map_err(|e| wrong("make", e))?;
         let made = temporary.as_deref().unwrap_or(name);
         let done = self.attributes_of_name(directory, at, made, name, meta, mode);
         let done = done.and_then(|()| match &temporary {
@@ -154,9 +144,7 @@ impl Worker<'_> {
         if by_handle {
             let handle = Handle::place(at, made).map_err(|e| wrong("open", e))?;
             if let Some(owner) = meta.owner {
-                handle
-                    .set_owner(owner)
-                    .map_err(|e| wrong("set the owner of", e))?;
+                handle.set_owner(owner).map_err(|e| wrong("set the owner of", e))?;
             }
             if let Some(mode) = mode {
                 handle.set_mode(mode).map_err(|e| wrong("set the mode of", e))?;

@@ -39,12 +39,7 @@ pub enum Occupant {
 /// Looks at what a pull would replace.
 pub fn look(destination: &Path) -> Result<Occupant> {
     let wrong = |errno| failed("look at", &shown(destination), errno);
-    let stat = match statx(
-        CWD,
-        destination,
-        AtFlags::SYMLINK_NOFOLLOW,
-        StatxFlags::BASIC_STATS,
-    ) {
+    let stat = match statx(CWD, destination, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS) {
         Err(Errno::NOENT) => return Ok(Occupant::Absent),
         other => other.map_err(wrong)?,
     };
@@ -66,11 +61,7 @@ pub fn look(destination: &Path) -> Result<Occupant> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory = openat(CWD, destination, flags, Mode::empty()).map_err(wrong)?;
     let listing = Listing::read(directory.as_fd()).map_err(wrong)?;
-    Ok(if listing.iter().next().is_none() {
-        Occupant::Empty
-    } else {
-        Occupant::Directory
-    })
+    Ok(if listing.iter().next().is_none() { Occupant::Empty } else { Occupant::Directory })
 }
 
 /// Whether a path ends in `/.`, which `Path` does not show.
@@ -111,10 +102,7 @@ impl Staging {
             .filter(|_| !ends_in_dot(destination))
             .ok_or_else(|| {
                 let path = shown(destination);
-                Error::new(
-                    ErrorKind::Invalid,
-                    format!("the destination `{path}` does not end in a name"),
-                )
+                Error::new(ErrorKind::Invalid, format!("the destination `{path}` does not end in a name"))
             })?
             .to_vec();
         let above = destination.parent().filter(|p| !p.as_os_str().is_empty());
@@ -129,9 +117,7 @@ impl Staging {
         let (name, root) = make(parent.as_fd(), &prefix, settings.token)
             .map_err(|e| wrong("make a staging directory for", e))?;
         Tree::drop_inherited_acls(&root);
-        let mode = FileStat::of_descriptor(root.as_fd())
-            .map_err(|e| wrong("look at", e))?
-            .mode;
+        let mode = FileStat::of_descriptor(root.as_fd()).map_err(|e| wrong("look at", e))?.mode;
         Ok(Self {
             tree: Tree::new(root, settings, false, mode == 0o700, shown(destination)),
             parent,
@@ -179,18 +165,12 @@ impl Staging {
 
     /// Removes the staging directory; as dropping does, but it tells what went wrong.
     pub fn abandon(mut self) -> Result<()> {
-        self.remove()
-            .map_err(|e| failed("remove the staging directory of", &shown(&self.destination), e))
+        self.remove().map_err(|e| failed("remove the staging directory of", &shown(&self.destination), e))
     }
 
     fn remove(&mut self) -> io::Result<()> {
         match self.name.take() {
-            Some(name) => remove_held(
-                self.parent.as_fd(),
-                &name,
-                &self.tree.root,
-                self.tree.settings.token,
-            ),
+            Some(name) => remove_held(self.parent.as_fd(), &name, &self.tree.root, self.tree.settings.token),
             None => Ok(()),
         }
     }
@@ -209,10 +189,7 @@ fn shown(path: &Path) -> String {
 
 fn occupied(kind: ErrorKind, destination: &Path) -> Error {
     let path = shown(destination);
-    Error::new(
-        kind,
-        format!("`{path}` exists and is not an empty directory that can be replaced"),
-    )
+    Error::new(kind, format!("`{path}` exists and is not an empty directory that can be replaced"))
 }
 
 /// What the names of a destination's staging directories begin with.

@@ -97,10 +97,7 @@ impl Tree {
 
     /// What could not be restored so far.
     pub fn complaints(&self) -> Complaints {
-        self.complaints
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.complaints.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Makes all that was written durable.
@@ -124,10 +121,7 @@ impl Tree {
 
     /// Makes this entry the one that keeps an existing file of several names; false when another entry has it.
     pub(super) fn claim(&self, device: u64, inode: u64) -> bool {
-        self.claimed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert((device, inode))
+        self.claimed.lock().unwrap_or_else(PoisonError::into_inner).insert((device, inode))
     }
 
     /// A path as messages show it.

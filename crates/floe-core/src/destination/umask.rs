@@ -15,9 +15,7 @@ pub(super) struct PrivateUmask {
 
 impl PrivateUmask {
     pub(super) fn enter() -> Self {
-        let previous = sys::unshare_file_system_attributes()
-            .ok()
-            .map(|()| umask(Mode::empty()));
+        let previous = sys::unshare_file_system_attributes().ok().map(|()| umask(Mode::empty()));
         Self { previous }
     }
 

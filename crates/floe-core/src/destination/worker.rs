@@ -77,8 +77,7 @@ impl<'t> Worker<'t> {
         let mode = Mode::from_raw_mode(tree.directories().meta(directory).mode & 0o777 | 0o700);
         match mkdirat(&*at, name, mode) {
             Ok(()) => {
-                tree.directories()
-                    .mark(directory, state::TOUCHED | state::WRITABLE);
+                tree.directories().mark(directory, state::TOUCHED | state::WRITABLE);
                 return Ok(());
             }
             Err(Errno::EXIST) if tree.in_place => {}
@@ -86,14 +85,12 @@ impl<'t> Worker<'t> {
         }
         let stat = FileStat::of_name(at.as_fd(), name).map_err(|e| wrong("look at", e))?;
         if stat.kind == Kind::Directory {
-            tree.directories()
-                .mark(directory, state::EXISTED | state::DIFFERS);
+            tree.directories().mark(directory, state::EXISTED | state::DIFFERS);
             return Ok(());
         }
         unlinkat(&*at, name, AtFlags::empty()).map_err(|e| wrong("replace", e))?;
         mkdirat(&*at, name, mode).map_err(|e| wrong("make the directory", e))?;
-        tree.directories()
-            .mark(directory, state::TOUCHED | state::WRITABLE);
+        tree.directories().mark(directory, state::TOUCHED | state::WRITABLE);
         Ok(())
     }
 
@@ -111,11 +108,7 @@ impl<'t> Worker<'t> {
         let wrong = |errno| failed("restore extended attributes of", &tree.shown(parent, name), errno);
         let at = self.directory(parent)?;
         let handle = Handle::directory(at.as_fd(), name).map_err(wrong)?;
-        let now: Vec<_> = wanted
-            .iter()
-            .copied()
-            .filter(|(n, _)| *n != xattrs::DEFAULT_ACL)
-            .collect();
+        let now: Vec<_> = wanted.iter().copied().filter(|(n, _)| *n != xattrs::DEFAULT_ACL).collect();
         self.bring_xattrs(&handle, parent, name, &now)
     }
 
@@ -182,10 +175,8 @@ impl<'t> Worker<'t> {
         let stat = FileStat::of_descriptor(fd).map_err(wrong)?;
         if stat.mode & 0o700 != 0o700 && !rustix::process::geteuid().is_root() {
             // The mode it should have is set in the end. Whoever may not change it may still write, by group or ACL.
-            let _ = rustix::fs::chmod(
-                super::attributes::proc_path(fd),
-                Mode::from_raw_mode(stat.mode | 0o700),
-            );
+            let _ =
+                rustix::fs::chmod(super::attributes::proc_path(fd), Mode::from_raw_mode(stat.mode | 0o700));
         }
         self.tree.directories().mark(id, state::WRITABLE | state::TOUCHED);
         Ok(())

@@ -134,12 +134,7 @@ impl Filter {
         }
         let path = path();
         let base = path.len() + usize::from(!path.is_empty());
-        Ok(Some(Arc::new(Rules {
-            above: above.cloned(),
-            base,
-            floe,
-            git,
-        })))
+        Ok(Some(Arc::new(Rules { above: above.cloned(), base, floe, git })))
     }
 
     /// Whether a directory is a cache, of which only the tag is kept. A tag that cannot be read is none.
@@ -226,10 +221,7 @@ fn builder() -> GitignoreBuilder {
 
 fn build(builder: &GitignoreBuilder, name: &str) -> Result<Gitignore> {
     builder.build().map_err(|error| {
-        Error::new(
-            ErrorKind::Invalid,
-            format!("cannot use the patterns of {name}: {}", reason(&error)),
-        )
+        Error::new(ErrorKind::Invalid, format!("cannot use the patterns of {name}: {}", reason(&error)))
     })
 }
 
@@ -242,14 +234,8 @@ fn add_lines(builder: &mut GitignoreBuilder, contents: &[u8], name: &str, braces
         };
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let line = std::str::from_utf8(line).map_err(|_| malformed("not UTF-8"))?;
-        let line = if braces == Braces::Literal {
-            escape_braces(line)
-        } else {
-            line.to_owned()
-        };
-        builder
-            .add_line(None, &line)
-            .map_err(|error| malformed(&reason(&error)))?;
+        let line = if braces == Braces::Literal { escape_braces(line) } else { line.to_owned() };
+        builder.add_line(None, &line).map_err(|error| malformed(&reason(&error)))?;
     }
     Ok(())
 }
@@ -294,18 +280,11 @@ fn reason(error: &::ignore::Error) -> String {
 /// a `.floeignore` that is none is an error, since what it was to keep out might be secret.
 fn read_ignore_file(directory: &OwnedFd, path: &[u8], file: &str) -> Result<Option<Gitignore>> {
     let path = String::from_utf8_lossy(path);
-    let name = if path.is_empty() {
-        file.to_owned()
-    } else {
-        format!("{path}/{file}")
-    };
+    let name = if path.is_empty() { file.to_owned() } else { format!("{path}/{file}") };
     let contents = match read_regular(directory, file, MAX_IGNORE_FILE_BYTES + 1) {
         Ok(Some(contents)) => contents,
         Ok(None) if file == FLOE_IGNORE => {
-            return Err(Error::new(
-                ErrorKind::Invalid,
-                format!("{name} is not a regular file"),
-            ));
+            return Err(Error::new(ErrorKind::Invalid, format!("{name} is not a regular file")));
         }
         Ok(None) | Err(Errno::NOENT) => return Ok(None),
         Err(errno) => return Err(Error::io(format!("cannot read {name}"), errno.into())),

@@ -26,10 +26,7 @@ impl FileTime {
 
 impl From<StatxTimestamp> for FileTime {
     fn from(time: StatxTimestamp) -> Self {
-        Self {
-            seconds: time.tv_sec,
-            nanos: time.tv_nsec,
-        }
+        Self { seconds: time.tv_sec, nanos: time.tv_nsec }
     }
 }
 
@@ -102,9 +99,7 @@ pub struct Stat {
     pub kind: FileKind,
 }
 
-const MASK: StatxFlags = StatxFlags::BASIC_STATS
-    .difference(StatxFlags::ATIME)
-    .difference(StatxFlags::BLOCKS);
+const MASK: StatxFlags = StatxFlags::BASIC_STATS.difference(StatxFlags::ATIME).difference(StatxFlags::BLOCKS);
 
 impl Stat {
     /// Asks about `name` in `directory`; a symbolic link is not followed, nothing is mounted.
@@ -138,20 +133,7 @@ impl Stat {
 
     /// Whether both describe the same file with, as far as the kernel tells, the same content.
     pub(super) fn same_content(&self, other: &Self) -> bool {
-        (
-            self.device,
-            self.inode,
-            self.size,
-            self.modified,
-            self.changed,
-            self.kind,
-        ) == (
-            other.device,
-            other.inode,
-            other.size,
-            other.modified,
-            other.changed,
-            other.kind,
-        )
+        (self.device, self.inode, self.size, self.modified, self.changed, self.kind)
+            == (other.device, other.inode, other.size, other.modified, other.changed, other.kind)
     }
 }

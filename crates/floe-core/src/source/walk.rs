@@ -50,11 +50,7 @@ pub struct WalkOptions {
 impl Default for WalkOptions {
     fn default() -> Self {
         let threads = NonZeroUsize::MIN.saturating_add(1);
-        Self {
-            threads,
-            look_ahead_bytes: 8 << 20,
-            exclusions: Exclusions::default(),
-        }
+        Self { threads, look_ahead_bytes: 8 << 20, exclusions: Exclusions::default() }
     }
 }
 
@@ -111,17 +107,10 @@ impl Walk {
             root_device: stat.device,
             descriptors: Descriptors::default(),
         });
-        let mut walk = Self {
-            shared,
-            dirents: Vec::new(),
-            threads: Vec::new(),
-            failed: false,
-        };
+        let mut walk = Self { shared, dirents: Vec::new(), threads: Vec::new(), failed: false };
         for _ in 1..options.threads.get() {
             let shared = Arc::clone(&walk.shared);
-            let spawned = std::thread::Builder::new()
-                .name("floe-walk".into())
-                .spawn(move || shared.work());
+            let spawned = std::thread::Builder::new().name("floe-walk".into()).spawn(move || shared.work());
             walk.threads
                 .push(spawned.map_err(|error| Error::io("cannot start a thread for the walk", error))?);
         }
@@ -141,10 +130,7 @@ impl Walk {
                 return None;
             }
             if shared.broken.load(Ordering::Relaxed) {
-                return Some(Err(Error::new(
-                    ErrorKind::Internal,
-                    "a thread of the walk panicked",
-                )));
+                return Some(Err(Error::new(ErrorKind::Internal, "a thread of the walk panicked")));
             }
             agenda = match agenda.take() {
                 Some((slot, job)) => {
@@ -236,10 +222,7 @@ impl Shared {
 
     fn wait<'a>(&self, agenda: std::sync::MutexGuard<'a, Agenda>) -> std::sync::MutexGuard<'a, Agenda> {
         self.waiting.fetch_add(1, Ordering::Relaxed);
-        let agenda = self
-            .changed
-            .wait(agenda)
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let agenda = self.changed.wait(agenda).unwrap_or_else(std::sync::PoisonError::into_inner);
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         agenda
     }
@@ -280,18 +263,13 @@ impl Shared {
             Err(Errno::NOENT) => return Outcome::Nothing,
             Err(errno) => return Outcome::Listed(unreadable(directory, errno), None),
         };
-        let rules = match self
-            .filter
-            .enter(directory.inherited.as_ref(), &descriptor, &names, || {
-                directory.path()
-            }) {
-            Ok(rules) => rules,
-            Err(error) => return Outcome::Failed(error),
-        };
+        let rules =
+            match self.filter.enter(directory.inherited.as_ref(), &descriptor, &names, || directory.path()) {
+                Ok(rules) => rules,
+                Err(error) => return Outcome::Failed(error),
+            };
         if self.filter.keeps_only_tag(&descriptor, &names) {
-            names
-                .spans
-                .retain(|span| bytes_of(&names.bytes, *span) == super::ignore::CACHE_TAG_NAME);
+            names.spans.retain(|span| bytes_of(&names.bytes, *span) == super::ignore::CACHE_TAG_NAME);
         }
         if names.spans.len() > CHUNK_NAMES {
             let directory = Arc::clone(directory);
@@ -305,14 +283,7 @@ impl Shared {
         }
         self.descriptors.keep(directory, &descriptor);
         let parent = Arc::clone(directory);
-        Outcome::Listed(
-            listing,
-            Some(Subdirectories {
-                parent,
-                names: subdirectories,
-                rules,
-            }),
-        )
+        Outcome::Listed(listing, Some(Subdirectories { parent, names: subdirectories, rules }))
     }
 
     /// Adds to the listing those of its names that are wanted and still there; returns the directories to enter.
@@ -347,9 +318,7 @@ impl Shared {
             let is_directory = stat.kind == FileKind::Directory;
             // Asked again where the directory entry told no kind, or one that is true no more.
             if let Some(excluder) = &mut excluder
-                && span
-                    .kind
-                    .is_none_or(|kind| (kind == FileKind::Directory) != is_directory)
+                && span.kind.is_none_or(|kind| (kind == FileKind::Directory) != is_directory)
                 && excluder.excludes(name.to_bytes(), is_directory)
             {
                 continue;

@@ -50,9 +50,7 @@ impl KeyPrefix {
     /// `Invalid` for one that no key begins with.
     pub fn new(name: impl Into<String>) -> Result<Self> {
         let name = name.into();
-        let (whole, partial) = name
-            .rsplit_once('/')
-            .map_or((None, name.as_str()), |(w, p)| (Some(w), p));
+        let (whole, partial) = name.rsplit_once('/').map_or((None, name.as_str()), |(w, p)| (Some(w), p));
         let valid = name.len() <= MAX_KEY_BYTES
             && whole.is_none_or(|whole| whole.split('/').all(is_segment))
             && (partial.is_empty() || is_segment(partial));
@@ -77,17 +75,12 @@ impl fmt::Display for KeyPrefix {
 fn is_segment(segment: &str) -> bool {
     !segment.is_empty()
         && !segment.starts_with('.')
-        && segment
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-._%~=@".contains(&b))
+        && segment.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._%~=@".contains(&b))
 }
 
 fn invalid(what: &str, name: &str) -> Error {
     let shown: String = name.chars().take(80).collect();
-    Error::new(
-        ErrorKind::Invalid,
-        format!("`{}` is not a {what}", shown.escape_debug()),
-    )
+    Error::new(ErrorKind::Invalid, format!("`{}` is not a {what}", shown.escape_debug()))
 }
 
 #[cfg(test)]
@@ -96,18 +89,12 @@ mod tests {
 
     #[test]
     fn keys_are_relative_paths_of_plain_segments() {
-        for good in [
-            "a",
-            "ns/refs/main%2Fdev",
-            "ns/packs/0123",
-            "a.b/c~d",
-            &"x".repeat(700),
-        ] {
+        for good in ["a", "ns/refs/main%2Fdev", "ns/packs/0123", "a.b/c~d", &"x".repeat(700)] {
             assert_eq!(Key::new(good).unwrap().as_str(), good);
         }
-        for bad in [
-            "", "/", "a/", "/a", "a//b", ".", "..", "a/../b", "a/.tmp", "a+b", "a b", "ä", "a\0", "a\\b",
-        ] {
+        for bad in
+            ["", "/", "a/", "/a", "a//b", ".", "..", "a/../b", "a/.tmp", "a+b", "a b", "ä", "a\0", "a\\b"]
+        {
             assert_eq!(Key::new(bad).unwrap_err().kind(), ErrorKind::Invalid, "{bad:?}");
         }
         assert!(Key::new("x".repeat(701)).is_err());

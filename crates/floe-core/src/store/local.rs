@@ -145,8 +145,7 @@ impl Store for LocalStore {
 
     async fn list(&self, prefix: &KeyPrefix, after: Option<&Cursor>) -> Result<Page> {
         let (prefix, after) = (prefix.clone(), after.map(|cursor| cursor.as_str().to_owned()));
-        self.blocking(move |inner| listing::page(&inner.root, &prefix, after.as_deref()))
-            .await
+        self.blocking(move |inner| listing::page(&inner.root, &prefix, after.as_deref())).await
     }
 
     async fn delete(&self, key: &Key) -> Result<()> {
@@ -159,11 +158,7 @@ impl Store for LocalStore {
         self.blocking(move |inner| {
             let temp = inner.temp().map_err(|e| inner.failed("begin", &key, e))?;
             let id = PartsId::new(temp.name());
-            inner
-                .parts
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(id.clone(), Arc::new(temp));
+            inner.parts.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), Arc::new(temp));
             Ok(id)
         })
         .await
@@ -172,15 +167,9 @@ impl Store for LocalStore {
     async fn put_part(&self, key: &Key, id: &PartsId, part: Part, body: Bytes) -> Result<PartTag> {
         let (key, id) = (key.clone(), id.clone());
         self.blocking(move |inner| {
-            let temp = inner
-                .parts
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .get(&id)
-                .cloned();
+            let temp = inner.parts.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
             let temp = temp.ok_or_else(|| not_under_way(&key))?;
-            temp.write_at(&body, part.offset_bytes)
-                .map_err(|e| inner.failed("write", &key, e))?;
+            temp.write_at(&body, part.offset_bytes).map_err(|e| inner.failed("write", &key, e))?;
             Ok(PartTag::new(part.index.to_string()))
         })
         .await
@@ -189,11 +178,7 @@ impl Store for LocalStore {
     async fn finish_parts(&self, key: &Key, id: &PartsId, _tags: Vec<PartTag>) -> Result<()> {
         let (key, id) = (key.clone(), id.clone());
         self.blocking(move |inner| {
-            let temp = inner
-                .parts
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .remove(&id);
+            let temp = inner.parts.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
             let temp = temp.ok_or_else(|| not_under_way(&key))?;
             let publish = || {
                 temp.sync()?;
@@ -208,13 +193,7 @@ impl Store for LocalStore {
     async fn abort_parts(&self, _key: &Key, id: &PartsId) -> Result<()> {
         let id = id.clone();
         self.blocking(move |inner| {
-            drop(
-                inner
-                    .parts
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .remove(&id),
-            );
+            drop(inner.parts.lock().unwrap_or_else(PoisonError::into_inner).remove(&id));
             Ok(())
         })
         .await
@@ -268,15 +247,9 @@ impl Inner {
         }
         let mut body = Vec::new();
         // One more than its size: room to notice the end without growing.
-        body.try_reserve_exact(
-            usize::try_from(size_bytes)
-                .unwrap_or(usize::MAX)
-                .saturating_add(1),
-        )
-        .map_err(|e| Error::new(ErrorKind::Internal, format!("no memory for `{key}`")).with_source(e))?;
-        file.take(size_bytes)
-            .read_to_end(&mut body)
-            .map_err(|e| self.failed("read", key, e))?;
+        body.try_reserve_exact(usize::try_from(size_bytes).unwrap_or(usize::MAX).saturating_add(1))
+            .map_err(|e| Error::new(ErrorKind::Internal, format!("no memory for `{key}`")).with_source(e))?;
+        file.take(size_bytes).read_to_end(&mut body).map_err(|e| self.failed("read", key, e))?;
         let version = version_of(&body);
         Ok((Bytes::from(body), version))
     }
@@ -290,11 +263,10 @@ impl Inner {
             return Err(super::too_short(key, range));
         }
         let mut body = vec![0; length];
-        file.read_exact_at(&mut body, range.start)
-            .map_err(|e| match e.kind() {
-                io::ErrorKind::UnexpectedEof => super::too_short(key, range),
-                _ => self.failed("read", key, e),
-            })?;
+        file.read_exact_at(&mut body, range.start).map_err(|e| match e.kind() {
+            io::ErrorKind::UnexpectedEof => super::too_short(key, range),
+            _ => self.failed("read", key, e),
+        })?;
         Ok(Bytes::from(body))
     }
 
@@ -319,10 +291,7 @@ impl Inner {
         let absent = || Error::new(ErrorKind::NotFound, format!("no object `{key}` in the store"));
         // Non-blocking, so that a fifo that a stranger put there cannot hang us.
         let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
-        let opened = OpenOptions::new()
-            .read(true)
-            .custom_flags(nonblock)
-            .open(self.path(key));
+        let opened = OpenOptions::new().read(true).custom_flags(nonblock).open(self.path(key));
         let file = match opened {
             Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 return Err(absent());
@@ -372,13 +341,7 @@ impl Inner {
         let stripe = blake3::hash(key.as_str().as_bytes()).as_bytes()[0] % LOCKS;
         let dir = self.root.join(TEMP_DIR);
         let path = dir.join(format!("swap-{stripe:02}.lock"));
-        let open = || {
-            OpenOptions::new()
-                .create(true)
-                .truncate(false)
-                .write(true)
-                .open(&path)
-        };
+        let open = || OpenOptions::new().create(true).truncate(false).write(true).open(&path);
         let file = match open() {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 fs::create_dir_all(&dir)?;
@@ -392,18 +355,10 @@ impl Inner {
 
     /// Makes a directory and sees to it that its entry survives power loss, all the way up.
     fn ensure_dir(&self, dir: &Path) -> io::Result<()> {
-        if self
-            .durable
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains(dir)
-        {
+        if self.durable.lock().unwrap_or_else(PoisonError::into_inner).contains(dir) {
             return Ok(());
         }
-        let depth = dir
-            .strip_prefix(&self.root)
-            .map(|below| below.components().count())
-            .ok();
+        let depth = dir.strip_prefix(&self.root).map(|below| below.components().count()).ok();
         let mark = dir.join(DURABLE_MARK);
         if depth.is_some_and(|depth| depth > 0) || !dir.exists() {
             self.ensure_dir(parent(dir))?;
@@ -424,10 +379,7 @@ impl Inner {
                 self.disk.mark(&mark)?;
             }
         }
-        self.durable
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(dir.to_owned());
+        self.durable.lock().unwrap_or_else(PoisonError::into_inner).insert(dir.to_owned());
         Ok(())
     }
 
@@ -437,10 +389,7 @@ impl Inner {
 
     fn failed(&self, what: &str, key: &Key, e: io::Error) -> Error {
         let root = self.root.display();
-        if matches!(
-            e.kind(),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-        ) {
+        if matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
             let message = format!("no space left to {what} `{key}` in the store {root}");
             return Error::new(ErrorKind::Internal, message).with_source(e);
         }

@@ -63,8 +63,7 @@ impl Upload {
                 self.send_part().await?;
             }
             let room = PART_BYTES - self.buffer.len();
-            self.buffer
-                .extend_from_slice(&bytes.split_to(room.min(bytes.len())));
+            self.buffer.extend_from_slice(&bytes.split_to(room.min(bytes.len())));
         }
         Ok(())
     }
@@ -73,11 +72,7 @@ impl Upload {
     pub async fn finish(mut self) -> Result<()> {
         if self.id.is_none() {
             let body = std::mem::take(&mut self.buffer).freeze();
-            return self
-                .store
-                .put(&self.key, body, PutMode::Overwrite)
-                .await
-                .map(drop);
+            return self.store.put(&self.key, body, PutMode::Overwrite).await.map(drop);
         }
         let finished = self.finish_parts().await;
         if finished.is_err() {
@@ -126,13 +121,9 @@ impl Upload {
         let id = self.id.clone().expect("just begun");
         let body = self.buffer.split().freeze();
         let index = self.started_parts;
-        let part = Part {
-            index,
-            offset_bytes: u64::from(index) * PART_BYTES as u64,
-        };
+        let part = Part { index, offset_bytes: u64::from(index) * PART_BYTES as u64 };
         self.started_parts += 1;
-        self.in_flight
-            .spawn(async move { (index, store.put_part(&key, &id, part, body).await) });
+        self.in_flight.spawn(async move { (index, store.put_part(&key, &id, part, body).await) });
         Ok(())
     }
 
@@ -141,11 +132,8 @@ impl Upload {
             return Ok(());
         };
         let (index, tag) = joined.map_err(|e| {
-            Error::new(
-                ErrorKind::Internal,
-                format!("a part of `{}` was not written", self.key),
-            )
-            .with_source(e)
+            Error::new(ErrorKind::Internal, format!("a part of `{}` was not written", self.key))
+                .with_source(e)
         })?;
         self.tags.push((index, tag?));
         Ok(())

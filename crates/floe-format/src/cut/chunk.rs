@@ -11,10 +11,7 @@ const WINDOW: usize = 64;
 
 static TABLE: LazyLock<[u64; 256]> = LazyLock::new(|| {
     let mut bytes = [0; 2048];
-    blake3::Hasher::new()
-        .update(LABEL)
-        .finalize_xof()
-        .fill(&mut bytes);
+    blake3::Hasher::new().update(LABEL).finalize_xof().fill(&mut bytes);
     let mut table = [0; 256];
     for (entry, bytes) in table.iter_mut().zip(bytes.as_chunks().0) {
         *entry = u64::from_le_bytes(*bytes);

@@ -22,17 +22,8 @@ impl<'a> GroupEntry<'a> {
     #[inline]
     pub fn of(entry: &EntryRef<'a>, parameters: &Parameters) -> Self {
         let is_big = parameters.is_big(entry.body.size());
-        let tar_len = if is_big {
-            tar_header_len(entry) as u64
-        } else {
-            tar_len(entry)
-        };
-        Self {
-            path: entry.path,
-            tar_len,
-            metadata_len: entry.metadata_len() as u64,
-            is_big,
-        }
+        let tar_len = if is_big { tar_header_len(entry) as u64 } else { tar_len(entry) };
+        Self { path: entry.path, tar_len, metadata_len: entry.metadata_len() as u64, is_big }
     }
 }
 

@@ -79,14 +79,9 @@ impl Parameters {
     }
 
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        for parameter in [
-            self.group_min,
-            self.group_max,
-            self.small_max,
-            self.chunk_min,
-            self.chunk_avg,
-            self.chunk_max,
-        ] {
+        for parameter in
+            [self.group_min, self.group_max, self.small_max, self.chunk_min, self.chunk_avg, self.chunk_max]
+        {
             out.extend_from_slice(&parameter.to_le_bytes());
         }
     }
@@ -110,42 +105,15 @@ mod tests {
         };
         tiny.validate().unwrap();
         for bad in [
-            Parameters {
-                group_min: 511,
-                ..good
-            },
-            Parameters {
-                group_min: good.group_max + 1,
-                ..good
-            },
-            Parameters {
-                group_max: (512 << 10) + 1,
-                ..good
-            },
-            Parameters {
-                small_max: (512 << 10) + 1,
-                ..good
-            },
-            Parameters {
-                chunk_min: 64,
-                ..good
-            },
-            Parameters {
-                chunk_min: good.chunk_avg + 1,
-                ..good
-            },
-            Parameters {
-                chunk_avg: good.chunk_avg + 1,
-                ..good
-            },
-            Parameters {
-                chunk_max: good.chunk_avg - 1,
-                ..good
-            },
-            Parameters {
-                chunk_max: (1 << 20) + 1,
-                ..good
-            },
+            Parameters { group_min: 511, ..good },
+            Parameters { group_min: good.group_max + 1, ..good },
+            Parameters { group_max: (512 << 10) + 1, ..good },
+            Parameters { small_max: (512 << 10) + 1, ..good },
+            Parameters { chunk_min: 64, ..good },
+            Parameters { chunk_min: good.chunk_avg + 1, ..good },
+            Parameters { chunk_avg: good.chunk_avg + 1, ..good },
+            Parameters { chunk_max: good.chunk_avg - 1, ..good },
+            Parameters { chunk_max: (1 << 20) + 1, ..good },
         ] {
             assert!(bad.validate().is_err(), "{bad:?}");
             let mut bytes = Vec::new();

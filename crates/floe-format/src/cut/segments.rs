@@ -41,10 +41,7 @@ impl SegmentCutter {
             || self.entries + entries > MAX_SEGMENT_ENTRIES
             || self.weight + weight > MAX_WEIGHT;
         if begins {
-            *self = Self {
-                weight: SEGMENT_WEIGHT,
-                ..Self::default()
-            };
+            *self = Self { weight: SEGMENT_WEIGHT, ..Self::default() };
         }
         self.runs += 1;
         self.entries += entries;

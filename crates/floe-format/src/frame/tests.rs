@@ -27,12 +27,7 @@ fn noise(len: usize) -> Vec<u8> {
 }
 
 fn text(len: usize) -> Vec<u8> {
-    b"a frame of words and words of a frame, "
-        .iter()
-        .copied()
-        .cycle()
-        .take(len)
-        .collect()
+    b"a frame of words and words of a frame, ".iter().copied().cycle().take(len).collect()
 }
 
 fn compressed(plain: &[u8]) -> Vec<u8> {
@@ -80,13 +75,7 @@ fn interesting_sizes_round_trip_at_every_level() {
                 out.clear();
                 let plain_len = u32::try_from(len).unwrap();
                 decompressor
-                    .decompress(
-                        &FrameId::of(&plain),
-                        Codec::Zstd,
-                        &stored[1..],
-                        plain_len,
-                        &mut out,
-                    )
+                    .decompress(&FrameId::of(&plain), Codec::Zstd, &stored[1..], plain_len, &mut out)
                     .unwrap();
                 assert!(out == plain, "level {level}, {len} bytes");
             }
@@ -96,15 +85,8 @@ fn interesting_sizes_round_trip_at_every_level() {
 
 #[test]
 fn the_level_is_used_and_checked() {
-    let plain: Vec<u8> = (0..40_000u32)
-        .flat_map(|n| (n * n % 9973).to_le_bytes())
-        .collect();
-    let length = |level| {
-        Compressor::new(level)
-            .unwrap()
-            .compress(&plain, &mut Vec::new())
-            .unwrap()
-    };
+    let plain: Vec<u8> = (0..40_000u32).flat_map(|n| (n * n % 9973).to_le_bytes()).collect();
+    let length = |level| Compressor::new(level).unwrap().compress(&plain, &mut Vec::new()).unwrap();
     assert!(length(19) < length(1));
     for level in [23, i32::MIN, i32::MAX] {
         assert_eq!(Compressor::new(level).err().unwrap().kind(), ErrorKind::Invalid);
@@ -129,10 +111,7 @@ fn what_was_compressed_before_leaves_no_trace() {
 fn what_no_frame_holds_is_invalid() {
     let mut out = b"before".to_vec();
     for plain in [Vec::new(), vec![0; MAX_FRAME_PLAIN + 1]] {
-        let error = Compressor::new(3)
-            .unwrap()
-            .compress(&plain, &mut out)
-            .unwrap_err();
+        let error = Compressor::new(3).unwrap().compress(&plain, &mut out).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
     }
     assert_eq!(out, b"before");
@@ -151,15 +130,7 @@ fn the_plain_length_is_the_stated_one() {
     let plain = text(5000);
     let id = FrameId::of(&plain);
     let stored = compressed(&plain);
-    for plain_len in [
-        0,
-        1,
-        4999,
-        5001,
-        MAX_FRAME_PLAIN,
-        MAX_FRAME_PLAIN + 1,
-        u32::MAX as usize,
-    ] {
+    for plain_len in [0, 1, 4999, 5001, MAX_FRAME_PLAIN, MAX_FRAME_PLAIN + 1, u32::MAX as usize] {
         assert_corrupt(&id, &stored, plain_len, "");
     }
 }
@@ -172,18 +143,8 @@ fn i7_exactly_one_standard_frame() {
     let (left, right) = plain.split_at(300);
     let skippable = [0x57, 0x2a, 0x4d, 0x18, 2, 0, 0, 0, 9, 9];
     assert_corrupt(&id, &[one.as_slice(), &[0]].concat(), 600, "follow its end");
-    assert_corrupt(
-        &id,
-        &[compressed(left), compressed(right)].concat(),
-        600,
-        "content size",
-    );
-    assert_corrupt(
-        &id,
-        &[one.as_slice(), &skippable].concat(),
-        600,
-        "10 bytes follow",
-    );
+    assert_corrupt(&id, &[compressed(left), compressed(right)].concat(), 600, "content size");
+    assert_corrupt(&id, &[one.as_slice(), &skippable].concat(), 600, "10 bytes follow");
     assert_corrupt(&id, &[&skippable, one.as_slice()].concat(), 600, "does not begin");
     assert_corrupt(&id, &skippable, 600, "does not begin");
     assert_corrupt(&id, &[], 600, "early");
@@ -212,11 +173,7 @@ fn headers_are_held_to_the_format() {
         &[0x80, 10 << 3, len, 0, 0, 0],
         &[0x30, len],
     ] {
-        assert_eq!(
-            decompressed(&id, &by_hand(good, plain), plain.len()).unwrap(),
-            plain,
-            "{good:?}"
-        );
+        assert_eq!(decompressed(&id, &by_hand(good, plain), plain.len()).unwrap(), plain, "{good:?}");
     }
     for (bad, why) in [
         (&[0x00, 10 << 3][..], "no content size"),
@@ -239,13 +196,7 @@ fn lz4_is_unsupported() {
     let plain = text(100);
     let mut out = Vec::new();
     let error = Decompressor::new()
-        .decompress(
-            &FrameId::of(&plain),
-            Codec::Lz4,
-            &compressed(&plain),
-            100,
-            &mut out,
-        )
+        .decompress(&FrameId::of(&plain), Codec::Lz4, &compressed(&plain), 100, &mut out)
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert!(out.is_empty());
@@ -256,12 +207,7 @@ fn lz4_is_unsupported() {
 
 #[test]
 fn an_overlong_frame_is_corrupt() {
-    assert_corrupt(
-        &FrameId::of(b"x"),
-        &vec![0; MAX_FRAME_STORED + 1],
-        1,
-        "stored bytes",
-    );
+    assert_corrupt(&FrameId::of(b"x"), &vec![0; MAX_FRAME_STORED + 1], 1, "stored bytes");
 }
 
 #[test]
@@ -275,15 +221,9 @@ fn a_decompressor_recovers_from_corruption() {
     let mut decompressor = Decompressor::new();
     let mut out = Vec::new();
     for _ in 0..3 {
-        assert!(
-            decompressor
-                .decompress(&id, Codec::Zstd, &bad, 20_000, &mut out)
-                .is_err()
-        );
+        assert!(decompressor.decompress(&id, Codec::Zstd, &bad, 20_000, &mut out).is_err());
         out.clear();
-        decompressor
-            .decompress(&id, Codec::Zstd, &stored, 20_000, &mut out)
-            .unwrap();
+        decompressor.decompress(&id, Codec::Zstd, &stored, 20_000, &mut out).unwrap();
         assert!(out == plain);
     }
 }
@@ -311,10 +251,7 @@ fn every_truncation_and_every_changed_byte_is_detected_or_harmless() {
         }
     }
     // The ignored bit of the header at least; what makes no difference to the plain bytes is the exception.
-    assert!(
-        (1..stored.len() * 2).contains(&harmless),
-        "{harmless} changes are harmless"
-    );
+    assert!((1..stored.len() * 2).contains(&harmless), "{harmless} changes are harmless");
 }
 
 proptest! {

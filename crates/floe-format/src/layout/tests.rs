@@ -4,13 +4,7 @@ use super::*;
 use crate::ErrorKind;
 
 fn pack(id: u8, item_runs: Vec<Range<u32>>) -> LayoutPack {
-    LayoutPack {
-        id: PackId::from_bytes([id; 16]),
-        len: 5000,
-        directory_len: 300,
-        tail_len: 900,
-        item_runs,
-    }
+    LayoutPack { id: PackId::from_bytes([id; 16]), len: 5000, directory_len: 300, tail_len: 900, item_runs }
 }
 
 fn item(stored_len: u64) -> LayoutItem {
@@ -124,10 +118,7 @@ fn i7_hostile_layouts_are_refused() {
         ([min, MIN_DIRECTORY_LEN, MIN_TAIL_LEN], ""),
         ([max, max - 48, max - 40], ""),
         ([max + 1, 300, 900], "bytes with a directory"),
-        (
-            [min - 1, MIN_DIRECTORY_LEN, MIN_TAIL_LEN],
-            "bytes with a directory",
-        ),
+        ([min - 1, MIN_DIRECTORY_LEN, MIN_TAIL_LEN], "bytes with a directory"),
         ([0, 0, 0], "bytes with a directory"),
         ([5000, 300, 4961], "bytes with a directory"),
         ([5000, 300, 4960], ""),
@@ -152,36 +143,18 @@ fn a_writer_is_held_to_the_same() {
     };
     assert_invalid(&with(|layout| layout.packs.clear()), "0 packs");
     assert_invalid(&with(|layout| layout.packs[2].id = layout.packs[0].id), "twice");
-    assert_invalid(
-        &with(|layout| layout.packs[0].item_runs = vec![0..2, 1..3]),
-        "root items",
-    );
-    assert_invalid(
-        &with(|layout| layout.packs[0].item_runs = vec![2..3, 0..1]),
-        "root items",
-    );
-    assert_invalid(
-        &with(|layout| layout.packs[0].item_runs = vec![4..5]),
-        "root items",
-    );
-    assert_invalid(
-        &with(|layout| layout.packs[1].tail_len = 0),
-        "bytes with a directory",
-    );
+    assert_invalid(&with(|layout| layout.packs[0].item_runs = vec![0..2, 1..3]), "root items");
+    assert_invalid(&with(|layout| layout.packs[0].item_runs = vec![2..3, 0..1]), "root items");
+    assert_invalid(&with(|layout| layout.packs[0].item_runs = vec![4..5]), "root items");
+    assert_invalid(&with(|layout| layout.packs[1].tail_len = 0), "bytes with a directory");
     assert_invalid(&with(|layout| layout.items[0].stored_len = u64::MAX), "2^64");
     assert_invalid(&with(|layout| layout.items.clear()), "0 root items");
     let many = |n: u16| {
         let packs = (0..n).map(|i| {
             let id = PackId::new(i.into(), [0; 10]);
-            LayoutPack {
-                id,
-                ..pack(0, vec![0..4])
-            }
+            LayoutPack { id, ..pack(0, vec![0..4]) }
         });
-        Layout {
-            packs: packs.collect(),
-            ..sample()
-        }
+        Layout { packs: packs.collect(), ..sample() }
     };
     let most = many(4096);
     assert_eq!(Layout::decode(4, &most.encode().unwrap()).unwrap(), most);
@@ -222,10 +195,7 @@ fn the_archive_is_told_by_its_items() {
         bytes.extend(item.hash);
     }
     assert_eq!(layout.archive_etag(), *blake3::hash(&bytes).as_bytes());
-    let elsewhere = Layout {
-        packs: vec![pack(9, vec![0..4])],
-        ..layout.clone()
-    };
+    let elsewhere = Layout { packs: vec![pack(9, vec![0..4])], ..layout.clone() };
     assert_eq!(layout.archive_etag(), elsewhere.archive_etag());
     let mut swapped = layout.clone();
     swapped.items.swap(0, 1);
@@ -234,11 +204,7 @@ fn the_archive_is_told_by_its_items() {
 
 #[test]
 fn an_item_is_hashed_frame_by_frame() {
-    let frames = [
-        (5u32, Sum128::of(b"one")),
-        (5, Sum128::of(b"one")),
-        (7, Sum128::of(b"two")),
-    ];
+    let frames = [(5u32, Sum128::of(b"one")), (5, Sum128::of(b"one")), (7, Sum128::of(b"two"))];
     let mut hasher = ItemHasher::new();
     let mut bytes = Vec::new();
     for (stored_len, sum) in &frames {

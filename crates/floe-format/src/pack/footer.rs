@@ -113,26 +113,11 @@ impl PackFooter {
     /// `pack_id`.
     pub fn decode(pack_id: PackId, pack_len: u64, bytes: &[u8]) -> Result<Self> {
         if bytes.len() != PACK_FOOTER_LEN || bytes[PACK_FOOTER_LEN - FOOTER_MAGIC.len()..] != *FOOTER_MAGIC {
-            return Err(Error::corrupt(format!(
-                "pack {pack_id}: does not end with a footer"
-            )));
+            return Err(Error::corrupt(format!("pack {pack_id}: does not end with a footer")));
         }
         let mut reader = WireReader::new("pack footer", bytes);
-        let [
-            stated_len,
-            data_len,
-            data_index_len,
-            segments_len,
-            index_segments_len,
-            metadata_index_len,
-        ] = [
-            reader.u64()?,
-            reader.u64()?,
-            reader.u64()?,
-            reader.u64()?,
-            reader.u64()?,
-            reader.u64()?,
-        ];
+        let [stated_len, data_len, data_index_len, segments_len, index_segments_len, metadata_index_len] =
+            [reader.u64()?, reader.u64()?, reader.u64()?, reader.u64()?, reader.u64()?, reader.u64()?];
         let footer = Self {
             data_len,
             data_index_len,
@@ -166,13 +151,7 @@ impl PackFooter {
             return Err(reader.corrupt(format_args!("a pack of {pack_len} bytes")));
         }
         // Each length is checked before any are added: no sum below can overflow.
-        let lengths = [
-            data_len,
-            data_index_len,
-            segments_len,
-            index_segments_len,
-            metadata_index_len,
-        ];
+        let lengths = [data_len, data_index_len, segments_len, index_segments_len, metadata_index_len];
         if lengths.iter().any(|&length| length > pack_len) {
             return Err(reader.corrupt("a part is longer than the pack"));
         }

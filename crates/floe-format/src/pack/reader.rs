@@ -140,12 +140,7 @@ fn last(bytes: &[u8], len: u64) -> Result<&[u8]> {
         .ok()
         .and_then(|len| bytes.len().checked_sub(len))
         .map(|start| &bytes[start..])
-        .ok_or_else(|| {
-            Error::corrupt(format!(
-                "{} bytes of a pack, where {len} were needed",
-                bytes.len()
-            ))
-        })
+        .ok_or_else(|| Error::corrupt(format!("{} bytes of a pack, where {len} were needed", bytes.len())))
 }
 
 fn wrong_sum(footer: &PackFooter, part: &str) -> Error {

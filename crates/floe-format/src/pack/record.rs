@@ -77,13 +77,8 @@ impl FrameRecord {
         let codec = reader.u8()?;
         let codec = Codec::from_u8(codec)
             .ok_or_else(|| reader.unsupported(format_args!("frame {id}: codec {codec}")))?;
-        let record = Self {
-            id,
-            stored_sum,
-            stored_len,
-            plain_len: u32::from_le_bytes([low, middle, high, 0]),
-            codec,
-        };
+        let record =
+            Self { id, stored_sum, stored_len, plain_len: u32::from_le_bytes([low, middle, high, 0]), codec };
         record.check_limits().map_err(|broken| reader.corrupt(broken))?;
         Ok(record)
     }
@@ -133,16 +128,10 @@ pub(super) fn read_frames(
     let mut offset = part.start;
     for _ in 0..count {
         let record = FrameRecord::decode(reader)?;
-        frames.push(PackFrame {
-            record,
-            offset: StoredOffset::new(offset),
-        });
+        frames.push(PackFrame { record, offset: StoredOffset::new(offset) });
         offset += u64::from(record.stored_len);
         if offset > part.end {
-            return Err(reader.corrupt(format_args!(
-                "frame {}: lies past its part of the pack",
-                record.id
-            )));
+            return Err(reader.corrupt(format_args!("frame {}: lies past its part of the pack", record.id)));
         }
     }
     if offset == part.end {

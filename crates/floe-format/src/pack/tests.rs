@@ -54,12 +54,7 @@ fn write_pack(plain: [Vec<Vec<u8>>; 3]) -> Sample {
     let summary = writer.finish(&mut bytes);
     assert_eq!(foretold, summary.pack_len);
     assert_eq!(summary.pack_len, bytes.len() as u64);
-    Sample {
-        bytes,
-        summary,
-        plain,
-        offsets,
-    }
+    Sample { bytes, summary, plain, offsets }
 }
 
 fn small_pack() -> Sample {
@@ -135,14 +130,9 @@ fn with_right_sums(mut bytes: Vec<u8>, summary: &PackSummary) -> Vec<u8> {
 fn a_pack_is_read_as_it_was_written() {
     let frames =
         |n: usize| -> Vec<Vec<u8>> { (0..n).map(|i| format!("frame {n} {i}").into_bytes()).collect() };
-    for [data, segments, index_segments] in [
-        [0, 0, 0],
-        [1, 0, 0],
-        [0, 1, 0],
-        [0, 0, 1],
-        [5, 0, 2],
-        [300, 129, 3],
-    ] {
+    for [data, segments, index_segments] in
+        [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [5, 0, 2], [300, 129, 3]]
+    {
         let sample = write_pack([frames(data), frames(segments), frames(index_segments)]);
         read_whole(&sample).unwrap();
     }
@@ -207,18 +197,9 @@ fn i7_every_truncation_is_detected() {
         // Too few or too many of the last bytes: only the exact directory and tail are taken.
         let last = &sample.bytes[len..];
         let last_len = last.len() as u64;
-        assert_eq!(
-            PackDirectory::parse(PACK, whole, last).is_ok(),
-            last_len == sample.summary.directory_len
-        );
-        assert_eq!(
-            PackTail::parse(PACK, whole, last).is_ok(),
-            last_len == sample.summary.tail_len
-        );
-        assert_eq!(
-            PackFooter::decode(PACK, whole, last).is_ok(),
-            last.len() == PACK_FOOTER_LEN
-        );
+        assert_eq!(PackDirectory::parse(PACK, whole, last).is_ok(), last_len == sample.summary.directory_len);
+        assert_eq!(PackTail::parse(PACK, whole, last).is_ok(), last_len == sample.summary.tail_len);
+        assert_eq!(PackFooter::decode(PACK, whole, last).is_ok(), last.len() == PACK_FOOTER_LEN);
         assert!(len >= PACK_HEAD_LEN || PackHead::decode(cut).is_err());
     }
 }
@@ -239,22 +220,9 @@ fn another_pack_is_refused() {
 fn i7_hostile_footers_with_right_sums_are_refused() {
     let sample = small_pack();
     let len = sample.bytes.len();
-    assert_eq!(
-        with_right_sums(sample.bytes.clone(), &sample.summary),
-        sample.bytes
-    );
+    assert_eq!(with_right_sums(sample.bytes.clone(), &sample.summary), sample.bytes);
     for at in (0..48).step_by(8) {
-        for value in [
-            0,
-            1,
-            8,
-            64,
-            0xffff_ffff,
-            MAX_PACK_LEN,
-            MAX_PACK_LEN + 1,
-            u64::MAX / 2,
-            u64::MAX,
-        ] {
+        for value in [0, 1, 8, 64, 0xffff_ffff, MAX_PACK_LEN, MAX_PACK_LEN + 1, u64::MAX / 2, u64::MAX] {
             let mut bytes = sample.bytes.clone();
             bytes[len - PACK_FOOTER_LEN + at..][..8].copy_from_slice(&value.to_le_bytes());
             assert_refused(with_right_sums(bytes, &sample.summary), &sample, "");
@@ -267,12 +235,7 @@ fn i7_hostile_footers_with_right_sums_are_refused() {
             assert_refused(with_right_sums(bytes, &sample.summary), &sample, "");
         }
     }
-    for (at, why) in [
-        (104, "version 0"),
-        (105, "version 257"),
-        (106, "version 1"),
-        (111, "version 1"),
-    ] {
+    for (at, why) in [(104, "version 0"), (105, "version 257"), (106, "version 1"), (111, "version 1")] {
         let mut bytes = sample.bytes.clone();
         bytes[len - PACK_FOOTER_LEN + at] ^= 1;
         assert_refused(with_right_sums(bytes, &sample.summary), &sample, why);
@@ -281,11 +244,7 @@ fn i7_hostile_footers_with_right_sums_are_refused() {
     let mut bytes = sample.bytes.clone();
     bytes[len - PACK_FOOTER_LEN + 48] -= 1;
     bytes[len - PACK_FOOTER_LEN + 52] += 1;
-    assert_refused(
-        with_right_sums(bytes, &sample.summary),
-        &sample,
-        "records leave out",
-    );
+    assert_refused(with_right_sums(bytes, &sample.summary), &sample, "records leave out");
 }
 
 #[track_caller]
@@ -313,11 +272,7 @@ fn i7_hostile_records_with_right_sums_are_refused() {
             (48, u32::try_from(MAX_FRAME_STORED).unwrap(), "past its part"),
             (48, 1, "leave out"),
             (52, 1 << 24, "0 plain bytes"),
-            (
-                52,
-                1 << 24 | u32::try_from(MAX_FRAME_PLAIN).unwrap() + 1,
-                "plain bytes",
-            ),
+            (52, 1 << 24 | u32::try_from(MAX_FRAME_PLAIN).unwrap() + 1, "plain bytes"),
             (52, 3 << 24 | 5, "codec 3"),
             (52, 5, "codec 0"),
         ] {
@@ -335,12 +290,7 @@ fn i7_hostile_records_with_right_sums_are_refused() {
         let result = PackTail::parse(PACK, len as u64, last_bytes(&bytes, sample.summary.tail_len));
         assert_eq!(result.is_ok(), part == "data");
     }
-    for at in [
-        tail_start,
-        tail_start + 4,
-        segment_record - SKIPPABLE_LEN,
-        segment_record - 4,
-    ] {
+    for at in [tail_start, tail_start + 4, segment_record - SKIPPABLE_LEN, segment_record - 4] {
         let mut bytes = sample.bytes.clone();
         bytes[at] ^= 1;
         assert_refused(with_right_sums(bytes, &sample.summary), &sample, "");
@@ -349,10 +299,8 @@ fn i7_hostile_records_with_right_sums_are_refused() {
 
 #[test]
 fn a_writer_ends_a_pack_before_64_mib() {
-    let record = FrameRecord {
-        stored_len: u32::try_from(MAX_FRAME_STORED).unwrap(),
-        ..stored_frame(b"big").0
-    };
+    let record =
+        FrameRecord { stored_len: u32::try_from(MAX_FRAME_STORED).unwrap(), ..stored_frame(b"big").0 };
     let each = u64::from(record.stored_len) + RECORD_LEN as u64;
     let mut writer = PackWriter::new(PACK, &mut Vec::new());
     assert!(!writer.fits(u64::MAX, u64::MAX));
@@ -365,14 +313,8 @@ fn a_writer_ends_a_pack_before_64_mib() {
     assert_eq!(writer.add_data(&record).unwrap_err().kind(), ErrorKind::Invalid);
     assert_eq!(writer.pack_len(), full);
     let mut writer = writer.end_data(&mut Vec::new());
-    assert_eq!(
-        writer.add_segment(&record).unwrap_err().kind(),
-        ErrorKind::Invalid
-    );
-    assert_eq!(
-        writer.add_index_segment(&record).unwrap_err().kind(),
-        ErrorKind::Invalid
-    );
+    assert_eq!(writer.add_segment(&record).unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(writer.add_index_segment(&record).unwrap_err().kind(), ErrorKind::Invalid);
     assert_eq!(writer.finish(&mut Vec::new()).pack_len, full);
 }
 
@@ -381,29 +323,14 @@ fn a_writer_takes_only_what_a_reader_takes() {
     let (record, _) = stored_frame(b"frame");
     let mut writer = PackWriter::new(PACK, &mut Vec::new());
     for bad in [
-        FrameRecord {
-            stored_len: 0,
-            ..record
-        },
-        FrameRecord {
-            plain_len: 0,
-            ..record
-        },
-        FrameRecord {
-            plain_len: (1 << 20) + 1,
-            ..record
-        },
-        FrameRecord {
-            stored_len: u32::MAX,
-            ..record
-        },
+        FrameRecord { stored_len: 0, ..record },
+        FrameRecord { plain_len: 0, ..record },
+        FrameRecord { plain_len: (1 << 20) + 1, ..record },
+        FrameRecord { stored_len: u32::MAX, ..record },
     ] {
         assert!(writer.add_data(&bad).is_err());
     }
-    let lz4 = FrameRecord {
-        codec: Codec::Lz4,
-        ..record
-    };
+    let lz4 = FrameRecord { codec: Codec::Lz4, ..record };
     writer.add_data(&lz4).unwrap();
     let mut writer = writer.end_data(&mut Vec::new());
     assert!(writer.add_segment(&lz4).is_err());
@@ -479,11 +406,7 @@ fn stock_zstd_reads_a_pack() {
         let Some(tested) = stock_zstd("-t", &sample.bytes) else {
             return;
         };
-        assert!(
-            tested.status.success(),
-            "{}",
-            String::from_utf8_lossy(&tested.stderr)
-        );
+        assert!(tested.status.success(), "{}", String::from_utf8_lossy(&tested.stderr));
         let Some(decompressed) = stock_zstd("-dc", &sample.bytes) else {
             return;
         };

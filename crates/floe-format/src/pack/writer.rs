@@ -83,10 +83,7 @@ impl PackWriter {
         finish_index(&mut self.index, 0);
         self.footer.data_index_sum = Sum128::of(&self.index);
         out.extend_from_slice(&self.index);
-        PackMetadataWriter {
-            footer: self.footer,
-            index: index_start(),
-        }
+        PackMetadataWriter { footer: self.footer, index: index_start() }
     }
 }
 
@@ -135,10 +132,7 @@ impl PackMetadataWriter {
     fn add(&mut self, record: &FrameRecord) -> Result<StoredOffset> {
         check(&self.footer, record)?;
         if record.codec != Codec::Zstd {
-            return Err(Error::invalid(format!(
-                "metadata frame {} is not a zstd frame",
-                record.id
-            )));
+            return Err(Error::invalid(format!("metadata frame {} is not a zstd frame", record.id)));
         }
         record.encode(&mut self.index);
         Ok(StoredOffset::new(self.footer.index_segments_range().end))
@@ -163,10 +157,7 @@ impl PackMetadataWriter {
 const _: () = assert!(MIN_PACK_LEN + RECORD_LEN as u64 + MAX_FRAME_STORED as u64 <= MAX_WRITTEN_PACK_LEN);
 
 fn fits(footer: &PackFooter, frames: u64, stored_len: u64) -> bool {
-    frames
-        .saturating_mul(RECORD_LEN as u64)
-        .saturating_add(stored_len)
-        .saturating_add(footer.pack_len())
+    frames.saturating_mul(RECORD_LEN as u64).saturating_add(stored_len).saturating_add(footer.pack_len())
         <= MAX_WRITTEN_PACK_LEN
 }
 
@@ -175,10 +166,7 @@ fn check(footer: &PackFooter, record: &FrameRecord) -> Result<()> {
     if fits(footer, 1, u64::from(record.stored_len)) {
         Ok(())
     } else {
-        Err(Error::invalid(format!(
-            "pack {} is full: frame {} does not fit",
-            footer.pack_id, record.id
-        )))
+        Err(Error::invalid(format!("pack {} is full: frame {} does not fit", footer.pack_id, record.id)))
     }
 }
 

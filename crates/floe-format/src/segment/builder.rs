@@ -66,11 +66,7 @@ impl SegmentBuilder {
 
     /// Adds a frame; it joins the last run if it is equal to that one's.
     pub fn add_frame(&mut self, id: FrameId, plain_len: u32) -> Result<()> {
-        self.add_run(Run {
-            count: 1,
-            plain_len,
-            id,
-        })
+        self.add_run(Run { count: 1, plain_len, id })
     }
 
     /// Adds frames that are equal; they join the last run if they are equal to that one's.
@@ -99,9 +95,7 @@ impl SegmentBuilder {
     /// The segment's plain bytes; `has_end` says that the tar's end is the last frame added.
     pub fn finish(self, has_end: bool) -> Result<Vec<u8>> {
         if self.runs.is_empty() || self.lead > super::MAX_LEAD {
-            return Err(Error::invalid(
-                "a segment without frames, or with a lead over 2^60 bytes",
-            ));
+            return Err(Error::invalid("a segment without frames, or with a lead over 2^60 bytes"));
         }
         let mut plain = Vec::with_capacity(32 + self.entries.len() + 48 * self.runs.len());
         plain.extend_from_slice(MAGIC);

@@ -32,11 +32,7 @@ impl<'a> CodedEntry<'a> {
             EntryKind::Symlink => 0o777,
             _ => read_mode(reader)?,
         };
-        let own_kept = if kind == EntryKind::HardLink {
-            Kept::NONE
-        } else {
-            kept
-        };
+        let own_kept = if kind == EntryKind::HardLink { Kept::NONE } else { kept };
         let meta = Meta::read_kept(mode, reader, own_kept)?;
         let body = read_body(reader, kind)?;
         let mut xattrs = Xattrs::default();
@@ -46,13 +42,7 @@ impl<'a> CodedEntry<'a> {
             }
             xattrs = Xattrs::read(reader, 1)?;
         }
-        Ok(Self {
-            shared,
-            suffix,
-            meta,
-            body,
-            xattrs,
-        })
+        Ok(Self { shared, suffix, meta, body, xattrs })
     }
 }
 
@@ -106,11 +96,7 @@ fn read_body<'a>(reader: &mut WireReader<'a>, kind: EntryKind) -> Result<Body<'a
         EntryKind::Directory => Body::Directory,
         EntryKind::File => {
             let size = reader.uv_max(MAX_FILE_BYTES, "size")?;
-            let hash = if size > 0 {
-                Some(ContentHash::from_bytes(reader.array()?))
-            } else {
-                None
-            };
+            let hash = if size > 0 { Some(ContentHash::from_bytes(reader.array()?)) } else { None };
             Body::File { size, hash }
         }
         EntryKind::Symlink => {
@@ -118,9 +104,7 @@ fn read_body<'a>(reader: &mut WireReader<'a>, kind: EntryKind) -> Result<Body<'a
             check_target(target).map_err(|what| reader.corrupt(what))?;
             Body::Symlink { target }
         }
-        EntryKind::HardLink => Body::HardLink {
-            target: reader.bytes(MAX_PATH_BYTES, "target")?,
-        },
+        EntryKind::HardLink => Body::HardLink { target: reader.bytes(MAX_PATH_BYTES, "target")? },
         EntryKind::Fifo => Body::Fifo,
         EntryKind::CharDevice => {
             let (major, minor) = read_numbers(reader)?;
@@ -168,9 +152,7 @@ impl<'a> SegmentEntries<'a> {
         }
         let left = std::mem::take(&mut self.left) - 1;
         let coded = CodedEntry::read(&mut self.reader, self.kept)?;
-        self.cursor
-            .advance(coded.shared, coded.suffix, false)
-            .map_err(|what| self.reader.corrupt(what))?;
+        self.cursor.advance(coded.shared, coded.suffix, false).map_err(|what| self.reader.corrupt(what))?;
         let path = self.cursor.path();
         if let Body::HardLink { target } = coded.body {
             check_link(target, path).map_err(|what| self.reader.corrupt(what))?;

@@ -125,11 +125,7 @@ impl<'a> EntryRef<'a> {
 
     /// Mode, and of time and owner what is kept.
     pub fn meta(&self) -> Meta {
-        Meta {
-            mode: self.mode,
-            mtime: self.mtime,
-            owner: self.owner,
-        }
+        Meta { mode: self.mode, mtime: self.mtime, owner: self.owner }
     }
 
     /// *m(e)* of `docs/format.md` §5.3: what the entry weighs in a segment beyond its fixed part, in bytes.
@@ -141,8 +137,7 @@ impl<'a> EntryRef<'a> {
     /// except that a hard link's path comes before its own.
     pub fn validate(&self, kept: Kept) -> Result<()> {
         validate_path(self.path)?;
-        self.check(kept)
-            .map_err(|what| Error::invalid(format!("entry {}: {what}", Shown(self.path))))
+        self.check(kept).map_err(|what| Error::invalid(format!("entry {}: {what}", Shown(self.path))))
     }
 
     /// Says what is wrong with all but the path, which is valid.
@@ -258,12 +253,8 @@ impl From<Body<'_>> for OwnedBody {
         match body {
             Body::Directory => Self::Directory,
             Body::File { size, hash } => Self::File { size, hash },
-            Body::Symlink { target } => Self::Symlink {
-                target: target.to_vec(),
-            },
-            Body::HardLink { target } => Self::HardLink {
-                target: target.to_vec(),
-            },
+            Body::Symlink { target } => Self::Symlink { target: target.to_vec() },
+            Body::HardLink { target } => Self::HardLink { target: target.to_vec() },
             Body::Fifo => Self::Fifo,
             Body::CharDevice { major, minor } => Self::CharDevice { major, minor },
             Body::BlockDevice { major, minor } => Self::BlockDevice { major, minor },

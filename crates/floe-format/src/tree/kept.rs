@@ -19,11 +19,7 @@ impl Kept {
 
     /// The set with these bits; unknown ones are [`Unsupported`](crate::ErrorKind::Unsupported).
     pub fn from_bits(bits: u8) -> Result<Self> {
-        if bits <= 7 {
-            Ok(Self(bits))
-        } else {
-            Err(Error::unsupported(format!("kept bits {bits:#x}")))
-        }
+        if bits <= 7 { Ok(Self(bits)) } else { Err(Error::unsupported(format!("kept bits {bits:#x}"))) }
     }
 
     /// The bits of the set.
@@ -108,10 +104,7 @@ impl Meta {
     /// Reads time and owner, as far as they are kept.
     #[inline]
     pub(crate) fn read_kept(mode: u16, reader: &mut WireReader<'_>, kept: Kept) -> Result<Self> {
-        let mut meta = Self {
-            mode,
-            ..Self::default()
-        };
+        let mut meta = Self { mode, ..Self::default() };
         if kept.contains(Kept::MTIME) {
             let seconds = reader.sv()?;
             let nanos = reader.uv_max(999_999_999, "nanoseconds")? as u32;

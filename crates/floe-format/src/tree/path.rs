@@ -37,9 +37,7 @@ fn compare_after(shared: usize, (a, a_parent): (&[u8], usize), (b, b_parent): (&
         return rank(a[shared]).cmp(&rank(b[shared]));
     }
     // The shorter parent is a prefix of the other; where they are equal the names differ at `shared`.
-    a_parent
-        .cmp(&b_parent)
-        .then_with(|| a.get(shared).cmp(&b.get(shared)))
+    a_parent.cmp(&b_parent).then_with(|| a.get(shared).cmp(&b.get(shared)))
 }
 
 /// A byte's place when components are compared one by one.
@@ -62,12 +60,7 @@ fn common_prefix(a: &[u8], b: &[u8]) -> usize {
         }
         length += 8;
     }
-    length
-        + a[length..]
-            .iter()
-            .zip(&b[length..])
-            .take_while(|(a, b)| a == b)
-            .count()
+    length + a[length..].iter().zip(&b[length..]).take_while(|(a, b)| a == b).count()
 }
 
 /// Checks the components of a path from the one that begins at `start` on.

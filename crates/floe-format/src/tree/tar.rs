@@ -127,10 +127,7 @@ struct Header {
 
 impl Header {
     fn new(kind: u8, mode: u16) -> Self {
-        let mut header = Self {
-            bytes: TEMPLATE,
-            sum: TEMPLATE_SUM,
-        };
+        let mut header = Self { bytes: TEMPLATE, sum: TEMPLATE_SUM };
         header.put(TYPE, &[kind]);
         header.put_octal::<7>(MODE, u64::from(mode));
         header
@@ -188,9 +185,7 @@ impl<'a> Records<'a> {
 
     #[inline]
     fn len(&self) -> usize {
-        let path = self.path.map_or(0, |(path, slash)| {
-            record_len("path", path.len() + usize::from(slash))
-        });
+        let path = self.path.map_or(0, |(path, slash)| record_len("path", path.len() + usize::from(slash)));
         let link = self.link.map_or(0, |link| record_len("linkpath", link.len()));
         let size = self.size.map_or(0, |size| record_len("size", digits(size)));
         path + link + size

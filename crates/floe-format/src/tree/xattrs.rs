@@ -38,20 +38,13 @@ impl<'a> Xattrs<'a> {
     pub fn iter(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         let mut reader = WireReader::new("xattrs", self.encoded);
         (0..self.count).map_while(move |_| {
-            Some((
-                reader.bytes(usize::MAX, "").ok()?,
-                reader.bytes(usize::MAX, "").ok()?,
-            ))
+            Some((reader.bytes(usize::MAX, "").ok()?, reader.bytes(usize::MAX, "").ok()?))
         })
     }
 
     /// The attributes with a buffer of their own.
     pub fn to_list(&self) -> XattrList {
-        XattrList {
-            encoded: self.encoded.to_vec(),
-            count: self.count,
-            bytes: self.bytes,
-        }
+        XattrList { encoded: self.encoded.to_vec(), count: self.count, bytes: self.bytes }
     }
 
     /// Reads the number of attributes, at least `least`, and the attributes.
@@ -80,11 +73,7 @@ impl<'a> Xattrs<'a> {
             last = name;
         }
         let encoded = encoded.take(reader.offset() - encoded.offset())?;
-        Ok(Self {
-            encoded,
-            count,
-            bytes,
-        })
+        Ok(Self { encoded, count, bytes })
     }
 
     /// Appends the number of attributes, and the attributes.
@@ -122,10 +111,7 @@ impl XattrList {
                 )));
             }
             if name == last {
-                return Err(Error::invalid(format!(
-                    "xattr \"{}\" stands twice",
-                    name.escape_ascii()
-                )));
+                return Err(Error::invalid(format!("xattr \"{}\" stands twice", name.escape_ascii())));
             }
             list.bytes += name.len() + value.len();
             if list.bytes > MAX_XATTRS_BYTES {
@@ -141,11 +127,7 @@ impl XattrList {
 
     /// The attributes, borrowed.
     pub fn as_xattrs(&self) -> Xattrs<'_> {
-        Xattrs {
-            encoded: &self.encoded,
-            count: self.count,
-            bytes: self.bytes,
-        }
+        Xattrs { encoded: &self.encoded, count: self.count, bytes: self.bytes }
     }
 }
 
@@ -170,10 +152,7 @@ mod tests {
     fn order_does_not_matter_and_all_come_back() {
         let list = XattrList::new([(b"user.b", &b"2"[..]), (b"user.a", b""), (b"user.c", b"\0")]).unwrap();
         let back: Vec<_> = list.as_xattrs().iter().collect();
-        assert_eq!(
-            back,
-            [(&b"user.a"[..], &b""[..]), (b"user.b", b"2"), (b"user.c", b"\0")]
-        );
+        assert_eq!(back, [(&b"user.a"[..], &b""[..]), (b"user.b", b"2"), (b"user.c", b"\0")]);
         let mut bytes = Vec::new();
         list.as_xattrs().write(&mut bytes);
         let mut reader = WireReader::new("test", &bytes);
@@ -207,10 +186,6 @@ mod tests {
         ] {
             assert!(Xattrs::read(&mut WireReader::new("test", &bad), 1).is_err());
         }
-        assert!(
-            Xattrs::read(&mut WireReader::new("test", &[0]), 0)
-                .unwrap()
-                .is_empty()
-        );
+        assert!(Xattrs::read(&mut WireReader::new("test", &[0]), 0).unwrap().is_empty());
     }
 }

@@ -47,10 +47,7 @@ fn build(kept: Kept, lead: u64, entries: &[Entry], frames: &[(FrameId, u32)], ha
 }
 
 fn frames() -> impl Strategy<Value = Vec<(FrameId, u32)>> {
-    proptest::collection::vec(
-        (0u8..4).prop_map(|n| (FrameId::of(&[n]), u32::from(n) + 1)),
-        1..20,
-    )
+    proptest::collection::vec((0u8..4).prop_map(|n| (FrameId::of(&[n]), u32::from(n) + 1)), 1..20)
 }
 
 fn a_segment() -> impl Strategy<Value = (Kept, Vec<Entry>, Vec<u8>)> {
@@ -123,21 +120,9 @@ fn kind(result: Result<impl Sized, Error>) -> Option<ErrorKind> {
 
 #[test]
 fn what_is_newer_is_unsupported() {
-    let good = build(
-        Kept::NONE,
-        0,
-        &[plain(b"a", 0, OwnedBody::Fifo)],
-        &some_frames(),
-        false,
-    );
+    let good = build(Kept::NONE, 0, &[plain(b"a", 0, OwnedBody::Fifo)], &some_frames(), false);
     decode(&good).unwrap();
-    for (at, what) in [
-        (4, "version"),
-        (5, "kind"),
-        (6, "kept"),
-        (7, "flags"),
-        (11, "kind of entry"),
-    ] {
+    for (at, what) in [(4, "version"), (5, "kind"), (6, "kept"), (7, "flags"), (11, "kind of entry")] {
         let mut newer = good.clone();
         newer[at] = 0x48;
         assert_eq!(kind(decode(&newer)), Some(ErrorKind::Unsupported), "{what}");
@@ -160,15 +145,9 @@ fn counts_are_bounded() {
     }
     let mut builder = SegmentBuilder::new(Kept::NONE);
     for n in 0..1024 {
-        builder
-            .add_entry(&plain(format!("{n:04}").as_bytes(), 0, OwnedBody::Fifo).as_entry())
-            .unwrap();
+        builder.add_entry(&plain(format!("{n:04}").as_bytes(), 0, OwnedBody::Fifo).as_entry()).unwrap();
     }
-    assert!(
-        builder
-            .add_entry(&plain(b"9999", 0, OwnedBody::Fifo).as_entry())
-            .is_err()
-    );
+    assert!(builder.add_entry(&plain(b"9999", 0, OwnedBody::Fifo).as_entry()).is_err());
     let mut builder = SegmentBuilder::new(Kept::NONE);
     for n in 0..65u8 {
         builder.add_frame(FrameId::of(&[n]), 1).unwrap();
@@ -192,25 +171,15 @@ fn a_segment_over_1_mib_is_refused() {
     }
     builder.add_frame(FrameId::of(b"x"), 1).unwrap();
     assert!(builder.finish(false).is_err());
-    assert_eq!(
-        kind(Segment::parse(&vec![0; (1 << 20) + 1])),
-        Some(ErrorKind::Corrupt)
-    );
+    assert_eq!(kind(Segment::parse(&vec![0; (1 << 20) + 1])), Some(ErrorKind::Corrupt));
 }
 
 #[test]
 fn entries_out_of_order_are_refused() {
     for (a, b) in [("b", "a"), ("a", "a"), ("a/b", "b"), ("a", "b/../c"), ("a", "")] {
         let mut builder = SegmentBuilder::new(Kept::NONE);
-        builder
-            .add_entry(&plain(a.as_bytes(), 0, OwnedBody::Fifo).as_entry())
-            .unwrap();
-        assert!(
-            builder
-                .add_entry(&plain(b.as_bytes(), 0, OwnedBody::Fifo).as_entry())
-                .is_err(),
-            "{a} {b}"
-        );
+        builder.add_entry(&plain(a.as_bytes(), 0, OwnedBody::Fifo).as_entry()).unwrap();
+        assert!(builder.add_entry(&plain(b.as_bytes(), 0, OwnedBody::Fifo).as_entry()).is_err(), "{a} {b}");
         // The same by hand: neither path shares a byte with the other, or says so.
         let mut bytes = b"FSEG\x01\x01\x00\x00\x00\x02\x01".to_vec();
         for path in [a, b] {
@@ -225,10 +194,7 @@ fn entries_out_of_order_are_refused() {
 }
 
 fn lengths(frames: &[u32]) -> Vec<(FrameId, u32)> {
-    frames
-        .iter()
-        .map(|&length| (FrameId::of(&length.to_le_bytes()), length))
-        .collect()
+    frames.iter().map(|&length| (FrameId::of(&length.to_le_bytes()), length)).collect()
 }
 
 #[test]
@@ -248,10 +214,7 @@ fn frames_hold_the_lead_and_the_entries() {
     assert!(whole.follow(1).is_err());
 
     let cut_short = check(7, one, &lengths(&[519]), false).unwrap();
-    assert_eq!(
-        (cut_short.length, cut_short.lead, cut_short.unfinished),
-        (519, 7, 1024)
-    );
+    assert_eq!((cut_short.length, cut_short.lead, cut_short.unfinished), (519, 7, 1024));
     assert_eq!(cut_short.follow(7).unwrap(), 1024);
     assert!(cut_short.follow(8).is_err() && cut_short.follow(0).is_err());
 
@@ -272,58 +235,29 @@ fn frames_hold_the_lead_and_the_entries() {
         (0, &[], lengths(&[5]), false, "bytes of nothing"),
         (6, &[], lengths(&[5]), false, "a lead that is too long"),
         (0, one, lengths(&[1536, 1024]), true, "an end that is none"),
-        (
-            0,
-            one,
-            vec![lengths(&[1024])[0], end],
-            true,
-            "a file cut short before the end",
-        ),
-        (
-            0,
-            one,
-            vec![lengths(&[1536])[0], end],
-            false,
-            "an end without flag",
-        ),
+        (0, one, vec![lengths(&[1024])[0], end], true, "a file cut short before the end"),
+        (0, one, vec![lengths(&[1536])[0], end], false, "an end without flag"),
     ] {
-        assert_eq!(
-            kind(check(lead, entries, &frames, has_end)),
-            Some(ErrorKind::Corrupt),
-            "{what}"
-        );
+        assert_eq!(kind(check(lead, entries, &frames, has_end)), Some(ErrorKind::Corrupt), "{what}");
     }
 }
 
 #[test]
 fn lengths_do_not_overflow() {
     let id = FrameId::of(b"x");
-    let body = OwnedBody::File {
-        size: 1 << 60,
-        hash: Some(ContentHash::of(b"")),
-    };
+    let body = OwnedBody::File { size: 1 << 60, hash: Some(ContentHash::of(b"")) };
     let entries: Vec<Entry> = (0..100u8).map(|n| plain(&[n + 128], 0, body.clone())).collect();
-    let run = |count| Run {
-        count,
-        plain_len: 1 << 20,
-        id,
-    };
-    for (count, entries) in [
-        (u64::MAX, &entries[..]),
-        (1 << 44, &entries[..]),
-        (1 << 43, &entries[..]),
-        (u64::MAX, &[]),
-    ] {
+    let run = |count| Run { count, plain_len: 1 << 20, id };
+    for (count, entries) in
+        [(u64::MAX, &entries[..]), (1 << 44, &entries[..]), (1 << 43, &entries[..]), (u64::MAX, &[])]
+    {
         let mut builder = SegmentBuilder::new(Kept::NONE);
         for entry in entries {
             builder.add_entry(&entry.as_entry()).unwrap();
         }
         builder.add_run(run(count)).unwrap();
         let bytes = builder.finish(false).unwrap();
-        assert_eq!(
-            kind(Segment::parse(&bytes).unwrap().check()),
-            Some(ErrorKind::Corrupt)
-        );
+        assert_eq!(kind(Segment::parse(&bytes).unwrap().check()), Some(ErrorKind::Corrupt));
     }
     let mut builder = SegmentBuilder::new(Kept::NONE);
     builder.add_run(run(u64::MAX)).unwrap();
@@ -333,15 +267,8 @@ fn lengths_do_not_overflow() {
 #[test]
 fn what_is_not_kept_is_not_taken() {
     let entry = trees::file(b"a", 0o644, b"x").0;
-    assert!(
-        SegmentBuilder::new(Kept::MTIME)
-            .add_entry(&entry.as_entry())
-            .is_err()
-    );
-    let later = EntryRef {
-        body: Body::HardLink { target: b"b" },
-        ..entry.as_entry()
-    };
+    assert!(SegmentBuilder::new(Kept::MTIME).add_entry(&entry.as_entry()).is_err());
+    let later = EntryRef { body: Body::HardLink { target: b"b" }, ..entry.as_entry() };
     assert!(SegmentBuilder::new(Kept::NONE).add_entry(&later).is_err());
     // The same by hand: `a` is a hard link to `b`.
     let mut bytes = b"FSEG\x01\x01\x00\x00\x00\x01\x01\x04\x00\x01a\x00\x01b\x01\x01".to_vec();

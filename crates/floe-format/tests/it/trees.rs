@@ -19,22 +19,12 @@ pub(crate) fn kept() -> impl Strategy<Value = Kept> {
 
 pub(crate) fn file(path: &[u8], mode: u16, content: &[u8]) -> Member {
     let hash = (!content.is_empty()).then(|| ContentHash::of(content));
-    let body = OwnedBody::File {
-        size: content.len() as u64,
-        hash,
-    };
+    let body = OwnedBody::File { size: content.len() as u64, hash };
     (plain(path, mode, body), content.to_vec())
 }
 
 pub(crate) fn plain(path: &[u8], mode: u16, body: OwnedBody) -> Entry {
-    Entry {
-        path: path.to_vec(),
-        mode,
-        mtime: None,
-        owner: None,
-        body,
-        xattrs: XattrList::default(),
-    }
+    Entry { path: path.to_vec(), mode, mtime: None, owner: None, body, xattrs: XattrList::default() }
 }
 
 /// Puts members in order and drops all but one of a path.
@@ -53,11 +43,7 @@ fn content() -> impl Strategy<Value = Vec<u8>> {
     ];
     (length, 0u8..4, any::<u64>()).prop_map(|(length, style, seed)| match style {
         0 => vec![0; length],
-        1 => noise(length.min(3000), seed)
-            .into_iter()
-            .cycle()
-            .take(length)
-            .collect(),
+        1 => noise(length.min(3000), seed).into_iter().cycle().take(length).collect(),
         _ => noise(length, seed),
     })
 }
@@ -86,15 +72,8 @@ fn name() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-type Raw = (
-    Vec<Vec<u8>>,
-    u8,
-    u16,
-    (i64, u32, u32, u32),
-    Vec<u8>,
-    Vec<(Vec<u8>, Vec<u8>)>,
-    prop::sample::Index,
-);
+type Raw =
+    (Vec<Vec<u8>>, u8, u16, (i64, u32, u32, u32), Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>, prop::sample::Index);
 
 fn raw() -> impl Strategy<Value = Raw> {
     (
@@ -104,10 +83,7 @@ fn raw() -> impl Strategy<Value = Raw> {
         (any::<i64>(), 0u32..1_000_000_000, any::<u32>(), any::<u32>()),
         content(),
         proptest::collection::vec(
-            (
-                proptest::collection::vec(1u8..=255, 1..6),
-                proptest::collection::vec(any::<u8>(), 0..40),
-            ),
+            (proptest::collection::vec(1u8..=255, 1..6), proptest::collection::vec(any::<u8>(), 0..40)),
             0..3,
         ),
         any::<prop::sample::Index>(),
@@ -125,10 +101,7 @@ fn build(kept: Kept, raws: Vec<Raw>) -> Vec<Member> {
     for (names, kind, mode, (seconds, nanos, user, group), content, xattrs, pick) in raws {
         for depth in 1..names.len() {
             let parent = names[..depth].join(&b'/');
-            by_path.insert(
-                parent.clone(),
-                (plain(&parent, 0o755, OwnedBody::Directory), vec![]),
-            );
+            by_path.insert(parent.clone(), (plain(&parent, 0o755, OwnedBody::Directory), vec![]));
         }
         let path = names.join(&b'/');
         if by_path.contains_key(&path) {
@@ -140,36 +113,18 @@ fn build(kept: Kept, raws: Vec<Raw>) -> Vec<Member> {
                 plain(
                     &path,
                     0o777,
-                    OwnedBody::Symlink {
-                        target: [b"t", &content[..content.len().min(300)]].concat(),
-                    },
+                    OwnedBody::Symlink { target: [b"t", &content[..content.len().min(300)]].concat() },
                 ),
                 vec![],
             ),
             2 => (plain(&path, mode, OwnedBody::HardLink { target: vec![] }), vec![]),
             3 => (plain(&path, mode, OwnedBody::Fifo), vec![]),
-            4 => (
-                plain(
-                    &path,
-                    mode,
-                    OwnedBody::CharDevice {
-                        major: user >> 11,
-                        minor: group >> 11,
-                    },
-                ),
-                vec![],
-            ),
-            5 => (
-                plain(
-                    &path,
-                    mode,
-                    OwnedBody::BlockDevice {
-                        major: user >> 11,
-                        minor: group >> 11,
-                    },
-                ),
-                vec![],
-            ),
+            4 => {
+                (plain(&path, mode, OwnedBody::CharDevice { major: user >> 11, minor: group >> 11 }), vec![])
+            }
+            5 => {
+                (plain(&path, mode, OwnedBody::BlockDevice { major: user >> 11, minor: group >> 11 }), vec![])
+            }
             _ => file(&path, mode, &content),
         };
         let mut entry = entry;
@@ -185,22 +140,13 @@ fn build(kept: Kept, raws: Vec<Raw>) -> Vec<Member> {
     }
     let mut members = in_order(by_path.into_values().collect());
     // A path that is a parent is a directory, and its xattrs stay with the one that came first.
-    let times: BTreeMap<_, _> = picks
-        .into_iter()
-        .map(|(path, pick, times)| (path, (pick, times)))
-        .collect();
-    let files: Vec<Entry> = members
-        .iter()
-        .map(|m| m.0.clone())
-        .filter(|e| e.as_entry().kind() == EntryKind::File)
-        .collect();
+    let times: BTreeMap<_, _> = picks.into_iter().map(|(path, pick, times)| (path, (pick, times))).collect();
+    let files: Vec<Entry> =
+        members.iter().map(|m| m.0.clone()).filter(|e| e.as_entry().kind() == EntryKind::File).collect();
     members.retain_mut(|(entry, _)| {
         let times = times.get(&entry.path);
         if let OwnedBody::HardLink { target } = &mut entry.body {
-            let earlier = files
-                .iter()
-                .filter(|f| compare_paths(&f.path, &entry.path).is_lt())
-                .count();
+            let earlier = files.iter().filter(|f| compare_paths(&f.path, &entry.path).is_lt()).count();
             let Some((pick, _)) = times.filter(|_| earlier > 0) else {
                 return false;
             };

@@ -17,22 +17,15 @@ const ROUNDS: usize = 20;
 async fn race(subject: &Subject, key: &Key, round: usize, mode: &PutMode) -> (usize, Version) {
     let barrier = Arc::new(Barrier::new(RACERS));
     let racers = (0..RACERS).map(|racer| {
-        let (store, key, mode, barrier) = (
-            Arc::clone(&subject.store),
-            key.clone(),
-            mode.clone(),
-            Arc::clone(&barrier),
-        );
+        let (store, key, mode, barrier) =
+            (Arc::clone(&subject.store), key.clone(), mode.clone(), Arc::clone(&barrier));
         tokio::spawn(async move {
             barrier.wait().await;
             store.put(&key, body(round, racer), mode).await
         })
     });
-    let answers: Vec<Result<Version>> = join_all(racers)
-        .await
-        .into_iter()
-        .map(|joined| joined.unwrap())
-        .collect();
+    let answers: Vec<Result<Version>> =
+        join_all(racers).await.into_iter().map(|joined| joined.unwrap()).collect();
     let mut winners = Vec::new();
     for (racer, answer) in answers.into_iter().enumerate() {
         match answer {
@@ -52,11 +45,7 @@ pub(super) async fn creations(subject: &Subject) {
     for round in 0..ROUNDS {
         let key = subject.key(&format!("races/create-{round}"));
         let (winner, _) = race(subject, &key, round, &PutMode::Create).await;
-        assert_eq!(
-            subject.read(&key).await,
-            body(round, winner),
-            "the winner's body is there"
-        );
+        assert_eq!(subject.read(&key).await, body(round, winner), "the winner's body is there");
     }
 }
 
@@ -95,11 +84,5 @@ pub(super) async fn counter(subject: &Subject) {
     }
     let mut letters = subject.read(&key).await.to_vec();
     letters.sort_unstable();
-    assert_eq!(
-        letters,
-        b"abcdefgh"
-            .iter()
-            .flat_map(|letter| [*letter; 5])
-            .collect::<Vec<_>>()
-    );
+    assert_eq!(letters, b"abcdefgh".iter().flat_map(|letter| [*letter; 5]).collect::<Vec<_>>());
 }

@@ -25,14 +25,9 @@ pub(super) async fn whole_and_ranges(subject: &Subject) {
             assert_kind(subject.store.get(&key, less).await, ErrorKind::Corrupt);
         }
 
-        for range in [
-            0..0,
-            length..length,
-            0..1,
-            0..length,
-            length / 2..length,
-            length.saturating_sub(1)..length,
-        ] {
+        for range in
+            [0..0, length..length, 0..1, 0..length, length / 2..length, length.saturating_sub(1)..length]
+        {
             if range.end <= length {
                 let expected = body.slice(range.start as usize..range.end as usize);
                 assert_eq!(
@@ -42,12 +37,7 @@ pub(super) async fn whole_and_ranges(subject: &Subject) {
                 );
             }
         }
-        for range in [
-            0..length + 1,
-            length..length + 1,
-            length + 5..length + 9,
-            length / 2..length + 4096,
-        ] {
+        for range in [0..length + 1, length..length + 1, length + 5..length + 9, length / 2..length + 4096] {
             assert_kind(subject.store.get_range(&key, range).await, ErrorKind::Corrupt);
         }
         #[expect(clippy::reversed_empty_ranges, reason = "that is what is refused")]
@@ -70,31 +60,18 @@ pub(super) async fn absent(subject: &Subject) {
 
 pub(super) async fn listing(subject: &Subject) {
     for name in ["a/1", "a/2", "a/10", "ab", "b/c/d", "b%2Fc"] {
-        subject
-            .create(&subject.key(&format!("listing/{name}")), name)
-            .await
-            .unwrap();
+        subject.create(&subject.key(&format!("listing/{name}")), name).await.unwrap();
     }
-    let of = |names: &[&str]| {
-        names
-            .iter()
-            .map(|name| format!("listing/{name}"))
-            .collect::<Vec<_>>()
-    };
+    let of = |names: &[&str]| names.iter().map(|name| format!("listing/{name}")).collect::<Vec<_>>();
     assert_eq!(subject.names("listing/a/").await, of(&["a/1", "a/10", "a/2"]));
     assert_eq!(subject.names("listing/a/1").await, of(&["a/1", "a/10"]));
-    assert_eq!(
-        subject.names("listing/a").await,
-        of(&["a/1", "a/10", "a/2", "ab"])
-    );
+    assert_eq!(subject.names("listing/a").await, of(&["a/1", "a/10", "a/2", "ab"]));
     assert_eq!(subject.names("listing/b").await, of(&["b%2Fc", "b/c/d"]));
     assert_eq!(subject.names("listing/").await.len(), 6);
 
     let prefix = KeyPrefix::new(format!("{}/listing/ab", subject.prefix)).unwrap();
     let page = subject.store.list(&prefix, None).await.unwrap();
-    let [entry] = &page.entries[..] else {
-        panic!("{page:?}")
-    };
+    let [entry] = &page.entries[..] else { panic!("{page:?}") };
     assert_eq!((entry.size_bytes, page.next.is_none()), (2, true));
     // The store's own clock, which need not be ours; but it is not nonsense.
     let age = SystemTime::UNIX_EPOCH.elapsed().unwrap() + Duration::from_secs(86_400);
@@ -130,10 +107,7 @@ pub(super) async fn keys(subject: &Subject) {
     }
     for name in &names {
         assert_eq!(subject.read(&subject.key(&format!("keys/{name}"))).await, name);
-        assert_eq!(
-            subject.names(&format!("keys/{name}")).await,
-            [format!("keys/{name}")]
-        );
+        assert_eq!(subject.names(&format!("keys/{name}")).await, [format!("keys/{name}")]);
     }
     assert_eq!(subject.names("keys/").await.len(), names.len());
     assert_eq!(

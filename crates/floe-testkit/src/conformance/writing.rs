@@ -13,15 +13,8 @@ pub(super) async fn conditions(subject: &Subject) {
     let key = subject.key("writing/conditions");
     let put = |body: &'static str, mode| store.put(&key, Bytes::from_static(body.as_bytes()), mode);
 
-    assert_kind(
-        put("z", PutMode::Swap(Version::new("0123456789abcdef"))).await,
-        ErrorKind::Conflict,
-    );
-    assert_eq!(
-        store.head(&key).await.unwrap(),
-        None,
-        "a refused swap makes nothing"
-    );
+    assert_kind(put("z", PutMode::Swap(Version::new("0123456789abcdef"))).await, ErrorKind::Conflict);
+    assert_eq!(store.head(&key).await.unwrap(), None, "a refused swap makes nothing");
 
     let one = put("one", PutMode::Create).await.unwrap();
     assert_kind(put("other", PutMode::Create).await, ErrorKind::Conflict);
@@ -29,10 +22,7 @@ pub(super) async fn conditions(subject: &Subject) {
 
     let two = put("two", PutMode::Swap(one.clone())).await.unwrap();
     assert_ne!(one, two);
-    assert_eq!(
-        store.get(&key, 10).await.unwrap(),
-        (Bytes::from_static(b"two"), two.clone())
-    );
+    assert_eq!(store.get(&key, 10).await.unwrap(), (Bytes::from_static(b"two"), two.clone()));
     assert_kind(put("three", PutMode::Swap(one)).await, ErrorKind::Conflict);
     assert_eq!(subject.read(&key).await, "two");
 
@@ -52,12 +42,7 @@ pub(super) async fn deleting(subject: &Subject) {
     assert_kind(store.get(&key, 10).await, ErrorKind::NotFound);
     assert_eq!(subject.names("writing/deleting").await, [""; 0]);
     store.delete(&key).await.unwrap();
-    assert_kind(
-        store
-            .put(&key, Bytes::from_static(b"y"), PutMode::Swap(version))
-            .await,
-        ErrorKind::Conflict,
-    );
+    assert_kind(store.put(&key, Bytes::from_static(b"y"), PutMode::Swap(version)).await, ErrorKind::Conflict);
 }
 
 pub(super) async fn uploads(subject: &Subject) {
@@ -67,15 +52,8 @@ pub(super) async fn uploads(subject: &Subject) {
         let mut upload = Upload::new(Arc::clone(&subject.store), key.clone());
         // Pieces that do not fit into parts.
         for start in (0..size).step_by(3_000_001) {
-            upload
-                .write(body.slice(start..size.min(start + 3_000_001)))
-                .await
-                .unwrap();
-            assert_eq!(
-                subject.store.head(&key).await.unwrap(),
-                None,
-                "visible before it is finished"
-            );
+            upload.write(body.slice(start..size.min(start + 3_000_001))).await.unwrap();
+            assert_eq!(subject.store.head(&key).await.unwrap(), None, "visible before it is finished");
         }
         assert_eq!(upload.written_bytes(), size as u64);
         upload.finish().await.unwrap();
@@ -101,16 +79,7 @@ pub(super) async fn aborted_uploads(subject: &Subject) {
     let id = subject.store.start_parts(&key).await.unwrap();
     subject.store.abort_parts(&key, &id).await.unwrap();
     subject.store.abort_parts(&key, &id).await.unwrap();
-    let part = Part {
-        index: 0,
-        offset_bytes: 0,
-    };
-    assert_kind(
-        subject
-            .store
-            .put_part(&key, &id, part, body.slice(..PART_BYTES))
-            .await,
-        ErrorKind::NotFound,
-    );
+    let part = Part { index: 0, offset_bytes: 0 };
+    assert_kind(subject.store.put_part(&key, &id, part, body.slice(..PART_BYTES)).await, ErrorKind::NotFound);
     assert_eq!(subject.store.head(&key).await.unwrap(), None);
 }

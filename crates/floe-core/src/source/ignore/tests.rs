@@ -22,21 +22,14 @@ fn tree(entries: &[&str]) -> tempfile::TempDir {
 }
 
 fn try_walk(root: &Path, exclusions: Exclusions) -> Result<String> {
-    let options = WalkOptions {
-        exclusions,
-        ..WalkOptions::default()
-    };
+    let options = WalkOptions { exclusions, ..WalkOptions::default() };
     let mut paths = Vec::new();
     for listing in Walk::new(root, &options)? {
         let listing = listing?;
         let directory = String::from_utf8(listing.path().to_vec()).unwrap();
         for child in listing.children() {
             let name = std::str::from_utf8(child.name).unwrap();
-            paths.push(if directory.is_empty() {
-                name.to_owned()
-            } else {
-                format!("{directory}/{name}")
-            });
+            paths.push(if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") });
         }
     }
     Ok(paths.join(" "))
@@ -47,10 +40,7 @@ fn walk(root: &tempfile::TempDir, exclusions: Exclusions) -> String {
 }
 
 fn globs(globs: &[&str]) -> Exclusions {
-    Exclusions {
-        globs: globs.iter().map(|&glob| glob.to_owned()).collect(),
-        ..Exclusions::default()
-    }
+    Exclusions { globs: globs.iter().map(|&glob| glob.to_owned()).collect(), ..Exclusions::default() }
 }
 
 #[test]
@@ -94,10 +84,7 @@ fn gitignore_files_count_only_when_asked_for_and_below_floeignore() {
     ]);
     let all = ".floeignore .git .gitignore a.o dist named sub .git/info .git/info/exclude dist/x sub/.gitignore sub/b.o";
     assert_eq!(walk(&root, Exclusions::default()), all);
-    let gitignore = Exclusions {
-        gitignore: true,
-        ..Exclusions::default()
-    };
+    let gitignore = Exclusions { gitignore: true, ..Exclusions::default() };
     assert_eq!(walk(&root, gitignore), all.replace("a.o ", ""));
 }
 
@@ -106,33 +93,20 @@ fn globs_come_before_every_file_and_in_their_order() {
     let root = tree(&[".floeignore=a\n", "a", "b", "c", "d/e", "f.x", "f.y", "f.z"]);
     let mut exclusions = globs(&["!a", "/b", "*.{x,y}"]);
     let contents = b"\xef\xbb\xbfd/*\r\n# comment\n\nc\n!c\n".to_vec();
-    exclusions.files.push(ExcludeFile {
-        name: "list".into(),
-        contents,
-    });
+    exclusions.files.push(ExcludeFile { name: "list".into(), contents });
     assert_eq!(walk(&root, exclusions), ".floeignore a c d f.z");
 }
 
 #[test]
 fn braces_in_ignore_files_are_those_of_git() {
-    let root = tree(&[
-        ".floeignore={{cookie}}\n[{]x\n\\{y\n",
-        "{{cookie}}/x",
-        "cookie",
-        "{x",
-        "{y",
-        "y",
-        "x",
-    ]);
+    let root =
+        tree(&[".floeignore={{cookie}}\n[{]x\n\\{y\n", "{{cookie}}/x", "cookie", "{x", "{y", "y", "x"]);
     assert_eq!(walk(&root, Exclusions::default()), ".floeignore cookie x y");
 }
 
 #[test]
 fn git_itself_is_a_directory_like_any_other() {
-    assert_eq!(
-        walk(&tree(&[".git/HEAD"]), Exclusions::default()),
-        ".git .git/HEAD"
-    );
+    assert_eq!(walk(&tree(&[".git/HEAD"]), Exclusions::default()), ".git .git/HEAD");
 }
 
 #[test]
@@ -146,17 +120,8 @@ fn malformed_patterns_name_file_and_line() {
     assert!(found.contains("a/.floeignore, line 2"), "{found}");
     let found = message(globs(&["[x"]), &[]);
     assert!(found.contains("[x"), "{found}");
-    let file = ExcludeFile {
-        name: "list.txt".into(),
-        contents: b"a\nb\n\xff\n".to_vec(),
-    };
-    let found = message(
-        Exclusions {
-            files: vec![file],
-            ..Exclusions::default()
-        },
-        &[],
-    );
+    let file = ExcludeFile { name: "list.txt".into(), contents: b"a\nb\n\xff\n".to_vec() };
+    let found = message(Exclusions { files: vec![file], ..Exclusions::default() }, &[]);
     assert!(found.contains("list.txt, line 3"), "{found}");
 }
 
@@ -165,26 +130,11 @@ fn a_floeignore_that_is_no_file_or_too_long_is_an_error() {
     let root = tree(&["elsewhere=*\n", "d/"]);
     std::os::unix::fs::symlink("../elsewhere", root.path().join("d/.floeignore")).unwrap();
     let error = try_walk(root.path(), Exclusions::default()).unwrap_err();
-    assert!(
-        error.to_string().contains("d/.floeignore is not a regular file"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("d/.floeignore is not a regular file"), "{error}");
 
     let long = "#".repeat(MAX_IGNORE_FILE_BYTES);
-    assert!(
-        try_walk(
-            tree(&[&format!(".floeignore={long}")]).path(),
-            Exclusions::default()
-        )
-        .is_ok()
-    );
-    assert!(
-        try_walk(
-            tree(&[&format!(".floeignore={long}#")]).path(),
-            Exclusions::default()
-        )
-        .is_err()
-    );
+    assert!(try_walk(tree(&[&format!(".floeignore={long}")]).path(), Exclusions::default()).is_ok());
+    assert!(try_walk(tree(&[&format!(".floeignore={long}#")]).path(), Exclusions::default()).is_err());
 }
 
 #[test]
@@ -206,10 +156,7 @@ fn of_a_cache_the_directory_and_the_tag_are_kept() {
         "fake/data",
         "dir/CACHEDIR.TAG/data",
     ]);
-    let caches = Exclusions {
-        caches: true,
-        ..Exclusions::default()
-    };
+    let caches = Exclusions { caches: true, ..Exclusions::default() };
     assert_eq!(
         walk(&root, caches),
         "cache dir fake cache/CACHEDIR.TAG dir/CACHEDIR.TAG dir/CACHEDIR.TAG/data fake/CACHEDIR.TAG fake/data"
@@ -221,20 +168,14 @@ fn of_a_cache_the_directory_and_the_tag_are_kept() {
 fn only_regular_files_are_too_large() {
     let root = tree(&["dir/ten=0123456789", "eleven=0123456789a"]);
     std::os::unix::fs::symlink("a target of 22 bytes..", root.path().join("link")).unwrap();
-    let exclusions = Exclusions {
-        larger_than_bytes: Some(10),
-        ..Exclusions::default()
-    };
+    let exclusions = Exclusions { larger_than_bytes: Some(10), ..Exclusions::default() };
     assert_eq!(walk(&root, exclusions), "dir link dir/ten");
 }
 
 #[test]
 fn another_file_system_is_not_entered() {
     let root = tree(&["same/x"]);
-    let exclusions = Exclusions {
-        one_file_system: true,
-        ..Exclusions::default()
-    };
+    let exclusions = Exclusions { one_file_system: true, ..Exclusions::default() };
     assert_eq!(walk(&root, exclusions.clone()), "same same/x");
 
     let filter = Filter::new(&exclusions).unwrap();
@@ -242,11 +183,7 @@ fn another_file_system_is_not_entered() {
     let stat = Stat::of_file(&directory).unwrap();
     assert!(filter.enters(&stat, stat.device));
     assert!(!filter.enters(&stat, stat.device + 1));
-    assert!(
-        Filter::new(&Exclusions::default())
-            .unwrap()
-            .enters(&stat, stat.device + 1)
-    );
+    assert!(Filter::new(&Exclusions::default()).unwrap().enters(&stat, stat.device + 1));
 }
 
 #[test]

@@ -95,17 +95,8 @@ pub(super) struct Agenda {
 
 impl Agenda {
     pub(super) fn new(root: Arc<Directory>, look_ahead_bytes: usize) -> Self {
-        let end = Node {
-            order: Link::default(),
-            unfinished: Link::default(),
-            slot: Slot::Free,
-        };
-        let mut agenda = Self {
-            nodes: vec![end],
-            free: Vec::new(),
-            ready_bytes: 0,
-            look_ahead_bytes,
-        };
+        let end = Node { order: Link::default(), unfinished: Link::default(), slot: Slot::Free };
+        let mut agenda = Self { nodes: vec![end], free: Vec::new(), ready_bytes: 0, look_ahead_bytes };
         agenda.insert_before(END, Slot::Root(root));
         agenda
     }
@@ -151,17 +142,11 @@ impl Agenda {
             Slot::Root(root) => (Job::Root(Arc::clone(root)), true),
             Slot::Subdirectories(group, next) => {
                 *next += 1;
-                (
-                    Job::Subdirectory(Arc::clone(group), *next - 1),
-                    *next == group.names.spans.len(),
-                )
+                (Job::Subdirectory(Arc::clone(group), *next - 1), *next == group.names.spans.len())
             }
             Slot::Chunks(huge, next) => {
                 *next += 1;
-                (
-                    Job::Chunk(Arc::clone(huge), *next - 1, reserved),
-                    *next == huge.chunk_count(),
-                )
+                (Job::Chunk(Arc::clone(huge), *next - 1, reserved), *next == huge.chunk_count())
             }
             Slot::Free | Slot::Reserved | Slot::Running | Slot::Ready(_) => return None,
         };
@@ -224,14 +209,8 @@ impl Agenda {
     fn insert_before(&mut self, at: u32, slot: Slot) -> u32 {
         let (order, unfinished) = (self.node(at).order.before, self.node(at).unfinished.before);
         let node = Node {
-            order: Link {
-                before: order,
-                after: at,
-            },
-            unfinished: Link {
-                before: unfinished,
-                after: at,
-            },
+            order: Link { before: order, after: at },
+            unfinished: Link { before: unfinished, after: at },
             slot,
         };
         let new = match self.free.pop() {

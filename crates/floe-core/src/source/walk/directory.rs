@@ -37,13 +37,7 @@ impl Directory {
     /// The root of a walk, which stays open while any directory below it is known.
     pub(super) fn root(descriptor: OwnedFd) -> Self {
         let descriptor = Mutex::new(Some(Arc::new(descriptor)));
-        Self {
-            parent: None,
-            name: CString::default(),
-            path_length: 0,
-            inherited: None,
-            descriptor,
-        }
+        Self { parent: None, name: CString::default(), path_length: 0, inherited: None, descriptor }
     }
 
     /// The directory `name` in this one.
@@ -130,12 +124,8 @@ impl Descriptors {
         };
         while let Some(next) = closed.pop() {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            descriptor = Arc::new(rustix::fs::openat(
-                &*descriptor,
-                next.name.as_c_str(),
-                flags,
-                Mode::empty(),
-            )?);
+            descriptor =
+                Arc::new(rustix::fs::openat(&*descriptor, next.name.as_c_str(), flags, Mode::empty())?);
             if !closed.is_empty() {
                 self.keep(next, &descriptor);
             }
@@ -151,11 +141,7 @@ impl Descriptors {
         *lock(&directory.descriptor) = Some(Arc::clone(descriptor));
         let mut kept = lock(&self.kept);
         kept.push_back(Arc::clone(directory));
-        let oldest = if kept.len() > KEPT_DESCRIPTORS {
-            kept.pop_front()
-        } else {
-            None
-        };
+        let oldest = if kept.len() > KEPT_DESCRIPTORS { kept.pop_front() } else { None };
         drop(kept);
         if let Some(oldest) = oldest {
             lock(&oldest.descriptor).take();

@@ -44,19 +44,8 @@ impl HugeDirectory {
     ) -> Self {
         let unfinished = names.spans.len().div_ceil(CHUNK_NAMES);
         let subdirectories = (0..unfinished).map(|_| Names::default()).collect();
-        let progress = Mutex::new(Progress {
-            unfinished,
-            subdirectories,
-        });
-        Self {
-            path: directory.path(),
-            directory,
-            descriptor,
-            stat,
-            names,
-            rules,
-            progress,
-        }
+        let progress = Mutex::new(Progress { unfinished, subdirectories });
+        Self { path: directory.path(), directory, descriptor, stat, names, rules, progress }
     }
 
     pub(super) fn chunk_count(&self) -> usize {
@@ -91,22 +80,12 @@ impl HugeDirectory {
         let mut all = parts.next().unwrap_or_default();
         for part in parts {
             let base = u32::try_from(all.bytes.len()).expect("fewer bytes than all names of the directory");
-            all.spans.extend(part.spans.iter().map(|span| Name {
-                start: base + span.start,
-                ..*span
-            }));
+            all.spans.extend(part.spans.iter().map(|span| Name { start: base + span.start, ..*span }));
             all.bytes.extend_from_slice(&part.bytes);
         }
-        debug_assert!(
-            all.spans
-                .is_sorted_by(|a, b| bytes_of(&all.bytes, *a) < bytes_of(&all.bytes, *b))
-        );
+        debug_assert!(all.spans.is_sorted_by(|a, b| bytes_of(&all.bytes, *a) < bytes_of(&all.bytes, *b)));
         let parent = Arc::clone(&self.directory);
-        let group = Subdirectories {
-            parent,
-            names: all,
-            rules: self.rules.clone(),
-        };
+        let group = Subdirectories { parent, names: all, rules: self.rules.clone() };
         (Some(group).filter(|group| !group.names.spans.is_empty()), true)
     }
 }

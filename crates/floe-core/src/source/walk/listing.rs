@@ -45,31 +45,16 @@ impl Listing {
     /// A listing without children; `names` is where those of the children to come will be found.
     pub(super) fn new(path: Vec<u8>, stat: Stat, names: Vec<u8>, capacity: usize) -> Self {
         let entries = Vec::with_capacity(capacity);
-        Self {
-            path,
-            stat,
-            names,
-            entries,
-            problems: Vec::new(),
-            is_first: true,
-            is_last: true,
-        }
+        Self { path, stat, names, entries, problems: Vec::new(), is_first: true, is_last: true }
     }
 
     pub(super) fn push(&mut self, name_start: u32, name_length: u16, stat: Stat) {
-        self.entries.push(Entry {
-            stat,
-            name_start,
-            name_length,
-        });
+        self.entries.push(Entry { stat, name_start, name_length });
     }
 
     pub(super) fn push_problem(&mut self, name: &[u8], error: impl Into<io::Error>) {
         let path = join(&self.path, name);
-        self.problems.push(Problem {
-            path,
-            error: error.into(),
-        });
+        self.problems.push(Problem { path, error: error.into() });
     }
 
     /// The directory's path below the root in raw bytes, with no `/` at either end; empty for the root itself.
@@ -87,10 +72,7 @@ impl Listing {
         self.entries.iter().map(|entry| {
             let start = entry.name_start as usize;
             let name = &self.names[start..start + usize::from(entry.name_length)];
-            Child {
-                name,
-                stat: &entry.stat,
-            }
+            Child { name, stat: &entry.stat }
         })
     }
 
@@ -120,11 +102,7 @@ impl Listing {
             + self.path.capacity()
             + self.names.capacity()
             + self.entries.capacity() * size_of::<Entry>()
-            + self
-                .problems
-                .iter()
-                .map(|problem| size_of::<Problem>() + problem.path.len())
-                .sum::<usize>()
+            + self.problems.iter().map(|problem| size_of::<Problem>() + problem.path.len()).sum::<usize>()
     }
 }
 

@@ -66,9 +66,7 @@ impl Names {
 
     /// Finds a name among the sorted.
     pub(in crate::source) fn find(&self, name: &[u8]) -> Option<Name> {
-        let found = self
-            .spans
-            .binary_search_by(|span| bytes_of(&self.bytes, *span).cmp(name));
+        let found = self.spans.binary_search_by(|span| bytes_of(&self.bytes, *span).cmp(name));
         found.ok().map(|index| self.spans[index])
     }
 }

@@ -14,11 +14,7 @@ const NO_LOOK_AHEAD: usize = 0;
 
 fn options(threads: usize, look_ahead_bytes: usize) -> WalkOptions {
     let threads = NonZeroUsize::new(threads).unwrap();
-    WalkOptions {
-        threads,
-        look_ahead_bytes,
-        exclusions: Exclusions::default(),
-    }
+    WalkOptions { threads, look_ahead_bytes, exclusions: Exclusions::default() }
 }
 
 /// Every entry as (directory, name) in the order handed out; parts of directories are checked to fit together.
@@ -31,11 +27,7 @@ fn walk(root: &Path, options: &WalkOptions) -> Vec<(Vec<u8>, Vec<u8>)> {
         assert_eq!(listing.is_first(), open.is_none());
         assert!(open.is_none_or(|path| path == listing.path()));
         open = (!listing.is_last()).then(|| listing.path().to_vec());
-        entries.extend(
-            listing
-                .children()
-                .map(|child| (listing.path().to_vec(), child.name.to_vec())),
-        );
+        entries.extend(listing.children().map(|child| (listing.path().to_vec(), child.name.to_vec())));
     }
     assert_eq!(open, None);
     entries
@@ -56,9 +48,7 @@ fn naive(root: &Path) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut all = Vec::new();
     collect(root, &[], &mut all);
     all.sort();
-    all.into_iter()
-        .map(|(directory, name)| (directory.join(&b'/'), name))
-        .collect()
+    all.into_iter().map(|(directory, name)| (directory.join(&b'/'), name)).collect()
 }
 
 fn name_strategy() -> impl Strategy<Value = Vec<u8>> {
@@ -104,14 +94,9 @@ fn every_kind_has_its_stat() {
     rustix::fs::mknodat(CWD, at("fifo"), FileType::Fifo, Mode::RUSR, 0).unwrap();
     let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
 
-    let listings: Vec<_> = Walk::new(root.path(), &WalkOptions::default())
-        .unwrap()
-        .map(Result::unwrap)
-        .collect();
-    let kinds: Vec<_> = listings[0]
-        .children()
-        .map(|child| (child.name, child.stat.kind))
-        .collect();
+    let listings: Vec<_> =
+        Walk::new(root.path(), &WalkOptions::default()).unwrap().map(Result::unwrap).collect();
+    let kinds: Vec<_> = listings[0].children().map(|child| (child.name, child.stat.kind)).collect();
     let expected: Vec<(&[u8], FileKind)> = vec![
         (b"dir", FileKind::Directory),
         (b"fifo", FileKind::Fifo),
@@ -123,10 +108,7 @@ fn every_kind_has_its_stat() {
     assert_eq!(kinds, expected);
     let file = *listings[0].children().nth(2).unwrap().stat;
     let std = std::fs::metadata(at("file")).unwrap();
-    assert_eq!(
-        (file.size, file.links, file.mode, file.inode),
-        (5, 2, 0o4751, std.ino())
-    );
+    assert_eq!((file.size, file.links, file.mode, file.inode), (5, 2, 0o4751, std.ino()));
     assert_eq!((file.uid, file.gid), (std.uid(), std.gid()));
     assert_eq!(
         i128::from(std.mtime()) * 1_000_000_000 + i128::from(std.mtime_nsec()),
@@ -136,10 +118,7 @@ fn every_kind_has_its_stat() {
         i128::from(std.ctime()) * 1_000_000_000 + i128::from(std.ctime_nsec()),
         file.changed.as_nanos()
     );
-    assert_eq!(
-        listings[0].stat().inode,
-        std::fs::metadata(root.path()).unwrap().ino()
-    );
+    assert_eq!(listings[0].stat().inode, std::fs::metadata(root.path()).unwrap().ino());
     assert_eq!(listings[1].path(), b"dir");
 }
 
@@ -162,26 +141,16 @@ fn a_huge_directory_comes_in_parts_with_its_subdirectories_after_them() {
         for (threads, look_ahead) in [(1, NO_LOOK_AHEAD), (2, NO_LOOK_AHEAD), (3, 1 << 30)] {
             assert_eq!(walk(root.path(), &options(threads, look_ahead)), expected);
         }
-        let parts = Walk::new(root.path(), &WalkOptions::default())
-            .unwrap()
-            .map(Result::unwrap);
-        assert_eq!(
-            parts.filter(|part| part.path() == b"many").count(),
-            count.div_ceil(CHUNK_NAMES)
-        );
+        let parts = Walk::new(root.path(), &WalkOptions::default()).unwrap().map(Result::unwrap);
+        assert_eq!(parts.filter(|part| part.path() == b"many").count(), count.div_ceil(CHUNK_NAMES));
     }
 }
 
 /// Makes `depth` directories one in another, each with a second subdirectory and a file, by descriptors alone.
 fn dig(root: &Path, name: &str, depth: usize) {
     let open = |at: &OwnedFd, name: &str| {
-        rustix::fs::openat(
-            at,
-            name,
-            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )
-        .unwrap()
+        rustix::fs::openat(at, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+            .unwrap()
     };
     let mut at = rustix::fs::open(root, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap();
     for _ in 0..depth {
@@ -213,10 +182,7 @@ fn ten_thousand_levels_are_walked_with_few_descriptors() {
     assert!(entries.is_sorted_by(|a, b| {
         crate::source::compare_directories(&a.0, &b.0).then(a.1.cmp(&b.1)) == std::cmp::Ordering::Less
     }));
-    assert_eq!(
-        entries.iter().map(|entry| entry.0.len()).max(),
-        Some(9_999 * 2 - 1)
-    );
+    assert_eq!(entries.iter().map(|entry| entry.0.len()).max(), Some(9_999 * 2 - 1));
     fill(root.path(), "d");
 }
 
@@ -227,10 +193,7 @@ fn paths_longer_than_the_kernel_takes_are_walked() {
     dig(root.path(), &name, 100);
     let entries = walk(root.path(), &options(2, 1 << 20));
     assert_eq!(entries.len(), 200);
-    assert_eq!(
-        entries.iter().map(|entry| entry.0.len()).max(),
-        Some(99 * 201 - 1)
-    );
+    assert_eq!(entries.iter().map(|entry| entry.0.len()).max(), Some(99 * 201 - 1));
     fill(root.path(), &name);
 }
 
@@ -290,18 +253,14 @@ fn a_directory_that_vanishes_before_it_is_opened_has_no_listing() {
     std::fs::create_dir(&victim).unwrap();
     std::fs::create_dir(root.path().join("z")).unwrap();
     let listings = second_step(root.path(), || std::fs::remove_dir(&victim).unwrap());
-    assert_eq!(
-        listings.iter().map(Listing::path).collect::<Vec<_>>(),
-        [&b""[..], b"z"]
-    );
+    assert_eq!(listings.iter().map(Listing::path).collect::<Vec<_>>(), [&b""[..], b"z"]);
 }
 
 /// Takes from this thread, and those it starts, what lets root read everything.
 fn give_up_reading_everything() {
     use rustix::thread::CapabilitySet;
     let mut sets = rustix::thread::capabilities(None).unwrap();
-    sets.effective
-        .remove(CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH);
+    sets.effective.remove(CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH);
     rustix::thread::set_capabilities(None, sets).unwrap();
 }
 
@@ -313,17 +272,12 @@ fn what_cannot_be_read_is_named_and_the_walk_goes_on() {
     std::fs::create_dir(root.path().join("b")).unwrap();
     std::fs::write(root.path().join("b/file"), b"").unwrap();
     std::fs::set_permissions(root.path().join("a"), std::fs::Permissions::from_mode(0)).unwrap();
-    let listings: Vec<_> = Walk::new(root.path(), &WalkOptions::default())
-        .unwrap()
-        .map(Result::unwrap)
-        .collect();
+    let listings: Vec<_> =
+        Walk::new(root.path(), &WalkOptions::default()).unwrap().map(Result::unwrap).collect();
     std::fs::set_permissions(root.path().join("a"), std::fs::Permissions::from_mode(0o700)).unwrap();
     assert_eq!(listings.len(), 3);
     assert_eq!(listings[1].problems()[0].path, b"a");
-    assert_eq!(
-        listings[1].problems()[0].error.kind(),
-        std::io::ErrorKind::PermissionDenied
-    );
+    assert_eq!(listings[1].problems()[0].error.kind(), std::io::ErrorKind::PermissionDenied);
     assert_eq!(listings[2].children().len(), 1);
 }
 
@@ -335,9 +289,7 @@ fn a_dropped_walk_stops_its_threads() {
     }
     for taken in [0, 1, 100] {
         let mut walk = Walk::new(root.path(), &options(4, 1 << 20)).unwrap();
-        walk.by_ref()
-            .take(taken)
-            .for_each(|listing| drop(listing.unwrap()));
+        walk.by_ref().take(taken).for_each(|listing| drop(listing.unwrap()));
         let shared = Arc::downgrade(&walk.shared);
         drop(walk);
         assert!(shared.upgrade().is_none(), "a thread outlived its walk");
@@ -351,9 +303,7 @@ fn a_root_that_is_no_directory_is_an_error_and_a_link_to_one_is_followed() {
     std::fs::write(&file, b"").unwrap();
     assert!(Walk::new(&file, &WalkOptions::default()).is_err());
     assert_eq!(
-        Walk::new(&root.path().join("none"), &WalkOptions::default())
-            .unwrap_err()
-            .kind(),
+        Walk::new(&root.path().join("none"), &WalkOptions::default()).unwrap_err().kind(),
         ErrorKind::NotFound
     );
     let link = root.path().join("link");

@@ -81,11 +81,7 @@ impl Disk {
         body: &[u8],
         offset_bytes: u64,
     ) -> io::Result<()> {
-        self.before(DiskOp::Write {
-            path,
-            offset_bytes,
-            body,
-        })?;
+        self.before(DiskOp::Write { path, offset_bytes, body })?;
         file.write_all_at(body, offset_bytes)
     }
 

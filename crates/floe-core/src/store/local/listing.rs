@@ -32,40 +32,18 @@ pub(super) fn path(root: &Path, key: &str) -> PathBuf {
 pub(super) fn page(root: &Path, prefix: &KeyPrefix, after: Option<&str>) -> Result<Page> {
     let whole = prefix.as_str().rsplit_once('/').map_or("", |(whole, _)| whole);
     let start = path(root, whole);
-    let mut walk = Walk {
-        prefix: prefix.as_str(),
-        after,
-        found: BTreeMap::new(),
-        more: false,
-    };
-    let key_before = if whole.is_empty() {
-        String::new()
-    } else {
-        format!("{whole}/")
-    };
-    walk.directory(&start, &key_before).map_err(|e| {
-        Error::io(
-            format!("cannot list `{prefix}` in the store {}", root.display()),
-            e,
-        )
-    })?;
+    let mut walk = Walk { prefix: prefix.as_str(), after, found: BTreeMap::new(), more: false };
+    let key_before = if whole.is_empty() { String::new() } else { format!("{whole}/") };
+    walk.directory(&start, &key_before)
+        .map_err(|e| Error::io(format!("cannot list `{prefix}` in the store {}", root.display()), e))?;
 
     let mut page = Page::default();
-    let last = walk
-        .found
-        .last_key_value()
-        .map(|(key, _)| key.as_str().to_owned());
+    let last = walk.found.last_key_value().map(|(key, _)| key.as_str().to_owned());
     for (key, path) in walk.found {
         match path.symlink_metadata() {
             Ok(found) => {
-                let modified = found
-                    .modified()
-                    .map_err(|e| Error::io(format!("no time of `{key}`"), e))?;
-                page.entries.push(Entry {
-                    key,
-                    size_bytes: found.len(),
-                    modified,
-                });
+                let modified = found.modified().map_err(|e| Error::io(format!("no time of `{key}`"), e))?;
+                page.entries.push(Entry { key, size_bytes: found.len(), modified });
             }
             // Deleted since.
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}

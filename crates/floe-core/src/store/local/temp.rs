@@ -54,13 +54,7 @@ impl Session {
         let name = format!("{}.{number}", self.name);
         let path = self.dir.join(&name);
         let file = self.disk.create(&path)?;
-        Ok(TempFile {
-            session: Arc::clone(self),
-            name,
-            path,
-            file,
-            published: AtomicBool::new(false),
-        })
+        Ok(TempFile { session: Arc::clone(self), name, path, file, published: AtomicBool::new(false) })
     }
 }
 
@@ -106,10 +100,8 @@ fn sweep(dir: &Path) -> io::Result<()> {
 fn has_files(dir: &Path, session: &str) -> io::Result<bool> {
     for entry in fs::read_dir(dir)? {
         let name = entry?.file_name();
-        let of_session = name
-            .to_str()
-            .and_then(|name| name.rsplit_once('.'))
-            .filter(|(owner, _)| *owner == session);
+        let of_session =
+            name.to_str().and_then(|name| name.rsplit_once('.')).filter(|(owner, _)| *owner == session);
         if of_session.is_some_and(|(_, what)| what != "lock") {
             return Ok(true);
         }
@@ -133,9 +125,7 @@ impl TempFile {
     }
 
     pub(super) fn write_at(&self, body: &[u8], offset_bytes: u64) -> io::Result<()> {
-        self.session
-            .disk
-            .write_at(&self.file, &self.path, body, offset_bytes)
+        self.session.disk.write_at(&self.file, &self.path, body, offset_bytes)
     }
 
     pub(super) fn sync(&self) -> io::Result<()> {

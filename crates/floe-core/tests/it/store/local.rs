@@ -18,10 +18,7 @@ fn temp_files(root: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(root.join(".tmp")) else {
         return Vec::new();
     };
-    entries
-        .map(|e| e.unwrap().path())
-        .filter(|p| p.extension().is_some_and(|e| e != "lock"))
-        .collect()
+    entries.map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e != "lock")).collect()
 }
 
 /// Fails the first change that the test names.
@@ -32,11 +29,7 @@ struct Full {
 
 impl DiskWatch for Full {
     fn before(&self, op: DiskOp<'_>) -> io::Result<()> {
-        if (self.at)(op) {
-            Err(io::ErrorKind::StorageFull.into())
-        } else {
-            Ok(())
-        }
+        if (self.at)(op) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 }
 
@@ -51,15 +44,11 @@ async fn a_full_disk_is_told_and_leaves_nothing() {
     for at in places {
         let dir = tempfile::tempdir().unwrap();
         let store = LocalStore::watched(dir.path(), Arc::new(Full { at })).unwrap();
-        let error = store
-            .put(&key("ns/packs/1"), Bytes::from_static(b"body"), PutMode::Create)
-            .await
-            .unwrap_err();
+        let error =
+            store.put(&key("ns/packs/1"), Bytes::from_static(b"body"), PutMode::Create).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Internal);
         assert!(
-            error
-                .to_string()
-                .starts_with("no space left to write `ns/packs/1` in the store /"),
+            error.to_string().starts_with("no space left to write `ns/packs/1` in the store /"),
             "{error}"
         );
         assert_eq!(store.head(&key("ns/packs/1")).await.unwrap(), None);
@@ -77,30 +66,18 @@ async fn files_of_the_dead_are_swept_and_those_of_the_living_stay() {
 
     // A killed process leaves its lock file, unlocked, and its temporary files; a half-swept one only the latter.
     let temp = dir.path().join(".tmp");
-    for name in [
-        "00000000000000aa.lock",
-        "00000000000000aa.0",
-        "00000000000000aa.17",
-        "00000000000000bb.3",
-    ] {
+    for name in ["00000000000000aa.lock", "00000000000000aa.0", "00000000000000aa.17", "00000000000000bb.3"] {
         fs::write(temp.join(name), "left behind").unwrap();
     }
     let next = LocalStore::new(dir.path()).unwrap();
-    next.put(&key("ns/packs/2"), Bytes::new(), PutMode::Create)
-        .await
-        .unwrap();
+    next.put(&key("ns/packs/2"), Bytes::new(), PutMode::Create).await.unwrap();
     assert_eq!(temp_files(dir.path()), of_living);
     // A second sweep finds the lock file alone.
     let last = LocalStore::new(dir.path()).unwrap();
-    last.put(&key("ns/packs/3"), Bytes::new(), PutMode::Create)
-        .await
-        .unwrap();
+    last.put(&key("ns/packs/3"), Bytes::new(), PutMode::Create).await.unwrap();
     assert!(!temp.join("00000000000000aa.lock").exists());
 
-    living
-        .finish_parts(&key("ns/packs/1"), &id, Vec::new())
-        .await
-        .unwrap();
+    living.finish_parts(&key("ns/packs/1"), &id, Vec::new()).await.unwrap();
     drop(living);
     assert_eq!(next.head(&key("ns/packs/1")).await.unwrap(), Some(0));
 }
@@ -111,10 +88,8 @@ async fn a_store_that_closes_removes_what_it_did_not_finish() {
     let store = LocalStore::new(dir.path()).unwrap();
     store.start_parts(&key("ns/packs/1")).await.unwrap();
     drop(store);
-    let left: Vec<_> = fs::read_dir(dir.path().join(".tmp"))
-        .unwrap()
-        .map(|e| e.unwrap().file_name())
-        .collect();
+    let left: Vec<_> =
+        fs::read_dir(dir.path().join(".tmp")).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert!(left.is_empty(), "{left:?}");
 }
 
@@ -122,18 +97,12 @@ async fn a_store_that_closes_removes_what_it_did_not_finish() {
 async fn strangers_files_are_no_objects() {
     let dir = tempfile::tempdir().unwrap();
     let store = LocalStore::new(dir.path()).unwrap();
-    store
-        .put(&key("ns/refs/main"), Bytes::from_static(b"x"), PutMode::Create)
-        .await
-        .unwrap();
+    store.put(&key("ns/refs/main"), Bytes::from_static(b"x"), PutMode::Create).await.unwrap();
     fs::write(dir.path().join("ns/refs/.hidden"), "x").unwrap();
     fs::write(dir.path().join("ns/refs/with space"), "x").unwrap();
     std::os::unix::fs::symlink("main", dir.path().join("ns/refs/link")).unwrap();
     let page = store.list(&Default::default(), None).await.unwrap();
-    assert_eq!(
-        page.entries.iter().map(|e| e.key.as_str()).collect::<Vec<_>>(),
-        ["ns/refs/main"]
-    );
+    assert_eq!(page.entries.iter().map(|e| e.key.as_str()).collect::<Vec<_>>(), ["ns/refs/main"]);
 }
 
 #[derive(Debug, Default)]
@@ -154,14 +123,7 @@ async fn a_second_push_syncs_little() {
     let dir = tempfile::tempdir().unwrap();
     let first = LocalStore::new(dir.path()).unwrap();
     for name in ["packs/1", "snapshots/a/1", "leases/1", "refs/main"] {
-        first
-            .put(
-                &key(&format!("ns/{name}")),
-                Bytes::from_static(b"1"),
-                PutMode::Create,
-            )
-            .await
-            .unwrap();
+        first.put(&key(&format!("ns/{name}")), Bytes::from_static(b"1"), PutMode::Create).await.unwrap();
     }
     let version = first.get(&key("ns/refs/main"), 10).await.unwrap().1;
     drop(first);
@@ -169,26 +131,11 @@ async fn a_second_push_syncs_little() {
     let syncs = Arc::new(Syncs::default());
     let store = LocalStore::watched(dir.path(), Arc::clone(&syncs) as Arc<dyn DiskWatch>).unwrap();
     let body = Bytes::from_static(b"2");
-    let lease = store
-        .put(&key("ns/leases/2"), body.clone(), PutMode::Create)
-        .await
-        .unwrap();
-    store
-        .put(&key("ns/packs/2"), body.clone(), PutMode::Overwrite)
-        .await
-        .unwrap();
-    store
-        .put(&key("ns/snapshots/b/2"), body.clone(), PutMode::Create)
-        .await
-        .unwrap();
-    store
-        .put(&key("ns/leases/2"), body.clone(), PutMode::Swap(lease))
-        .await
-        .unwrap();
-    store
-        .put(&key("ns/refs/main"), body, PutMode::Swap(version))
-        .await
-        .unwrap();
+    let lease = store.put(&key("ns/leases/2"), body.clone(), PutMode::Create).await.unwrap();
+    store.put(&key("ns/packs/2"), body.clone(), PutMode::Overwrite).await.unwrap();
+    store.put(&key("ns/snapshots/b/2"), body.clone(), PutMode::Create).await.unwrap();
+    store.put(&key("ns/leases/2"), body.clone(), PutMode::Swap(lease)).await.unwrap();
+    store.put(&key("ns/refs/main"), body, PutMode::Swap(version)).await.unwrap();
     store.delete(&key("ns/leases/2")).await.unwrap();
     let syncs = syncs.0.lock().unwrap();
     assert_eq!(syncs.len(), 12, "{syncs:#?}");

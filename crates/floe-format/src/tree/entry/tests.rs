@@ -3,11 +3,7 @@ use super::*;
 fn entry(body: Body<'_>) -> EntryRef<'_> {
     EntryRef {
         path: b"some/path",
-        mode: if body.kind() == EntryKind::Symlink {
-            0o777
-        } else {
-            0o644
-        },
+        mode: if body.kind() == EntryKind::Symlink { 0o777 } else { 0o644 },
         mtime: None,
         owner: None,
         body,
@@ -26,20 +22,8 @@ fn what_an_entry_may_be() {
         (Body::File { size: 0, hash: None }, true),
         (Body::File { size: 0, hash }, false),
         (Body::File { size: 1, hash: None }, false),
-        (
-            Body::File {
-                size: MAX_FILE_BYTES,
-                hash,
-            },
-            true,
-        ),
-        (
-            Body::File {
-                size: MAX_FILE_BYTES + 1,
-                hash,
-            },
-            false,
-        ),
+        (Body::File { size: MAX_FILE_BYTES, hash }, true),
+        (Body::File { size: MAX_FILE_BYTES + 1, hash }, false),
         (Body::Symlink { target: b"" }, false),
         (Body::Symlink { target: b"../.." }, true),
         (Body::Symlink { target: b"a\0" }, false),
@@ -47,41 +31,12 @@ fn what_an_entry_may_be() {
         (Body::Symlink { target: &long }, false),
         (Body::HardLink { target: b"some/pat" }, true),
         (Body::HardLink { target: b"some/path" }, false),
-        (
-            Body::HardLink {
-                target: b"some/path/x",
-            },
-            false,
-        ),
+        (Body::HardLink { target: b"some/path/x" }, false),
         (Body::HardLink { target: b"../x" }, false),
-        (
-            Body::CharDevice {
-                major: highest,
-                minor: 0,
-            },
-            true,
-        ),
-        (
-            Body::CharDevice {
-                major: 0,
-                minor: highest + 1,
-            },
-            false,
-        ),
-        (
-            Body::BlockDevice {
-                major: 0,
-                minor: highest,
-            },
-            true,
-        ),
-        (
-            Body::BlockDevice {
-                major: highest + 1,
-                minor: 0,
-            },
-            false,
-        ),
+        (Body::CharDevice { major: highest, minor: 0 }, true),
+        (Body::CharDevice { major: 0, minor: highest + 1 }, false),
+        (Body::BlockDevice { major: 0, minor: highest }, true),
+        (Body::BlockDevice { major: highest + 1, minor: 0 }, false),
     ] {
         assert_eq!(entry(body).validate(Kept::NONE).is_ok(), good, "{body:?}");
         assert_eq!(entry(body).to_entry().as_entry(), entry(body));
@@ -100,22 +55,13 @@ fn exactly_what_is_kept_is_there() {
     let xattrs = XattrList::new([("user.a", "1")]).unwrap();
     let mut fifo = entry(Body::Fifo);
     assert!(fifo.validate(Kept::MTIME).is_err());
-    fifo.mtime = Some(Timestamp {
-        seconds: -1,
-        nanos: 1_000_000_000,
-    });
+    fifo.mtime = Some(Timestamp { seconds: -1, nanos: 1_000_000_000 });
     assert!(fifo.validate(Kept::MTIME).is_err());
-    fifo.mtime = Some(Timestamp {
-        seconds: -1,
-        nanos: 999_999_999,
-    });
+    fifo.mtime = Some(Timestamp { seconds: -1, nanos: 999_999_999 });
     assert!(fifo.validate(Kept::MTIME).is_ok());
     assert!(fifo.validate(Kept::NONE).is_err());
     assert!(fifo.validate(all).is_err());
-    fifo.owner = Some(Owner {
-        user: u32::MAX,
-        group: 0,
-    });
+    fifo.owner = Some(Owner { user: u32::MAX, group: 0 });
     assert!(fifo.validate(all).is_ok());
     fifo.xattrs = xattrs.as_xattrs();
     assert!(fifo.validate(all).is_ok());

@@ -67,16 +67,7 @@ proptest! {
 fn forms() {
     let longest = vec![vec![b'x'; 255]; 256].join(&b'/');
     assert_eq!(longest.len(), MAX_PATH_BYTES);
-    for good in [
-        &b"a"[..],
-        b"a/b",
-        b"...",
-        b".a",
-        b"a./..b",
-        b"\xff\n",
-        &[b'x'; 255],
-        &longest,
-    ] {
+    for good in [&b"a"[..], b"a/b", b"...", b".a", b"a./..b", b"\xff\n", &[b'x'; 255], &longest] {
         validate_path(good).unwrap();
     }
     let too_long = [&longest[..], b"x"].concat();
@@ -104,10 +95,7 @@ fn forms() {
 fn children_stand_together() {
     let mut paths = ["b", "a/z/y", "a", "a!", "a/z", "a/b", "a!/c", "a/b/c", "c"];
     paths.sort_by(|a, b| compare_paths(a.as_bytes(), b.as_bytes()));
-    assert_eq!(
-        paths,
-        ["a", "a!", "b", "c", "a/b", "a/z", "a/b/c", "a/z/y", "a!/c"]
-    );
+    assert_eq!(paths, ["a", "a!", "b", "c", "a/b", "a/z", "a/b/c", "a/z/y", "a!/c"]);
     assert_eq!(parent_and_name(b"a/b/c"), (&b"a/b"[..], &b"c"[..]));
     assert_eq!(parent_and_name(b"c"), (&b""[..], &b"c"[..]));
 }

@@ -5,21 +5,13 @@ use super::*;
 use crate::{ContentHash, Entry, OwnedBody, XattrList};
 
 fn entry(path: &[u8], mode: u16, body: OwnedBody) -> Entry {
-    Entry {
-        path: path.to_vec(),
-        mode,
-        mtime: None,
-        owner: None,
-        body,
-        xattrs: XattrList::default(),
-    }
+    Entry { path: path.to_vec(), mode, mtime: None, owner: None, body, xattrs: XattrList::default() }
 }
 
 /// A path of exactly `length` bytes.
 fn long_path(first: u8, length: usize) -> Vec<u8> {
-    let mut path: Vec<u8> = (0..length)
-        .map(|i| if i % 41 == 40 { b'/' } else { b'a' + (i % 26) as u8 })
-        .collect();
+    let mut path: Vec<u8> =
+        (0..length).map(|i| if i % 41 == 40 { b'/' } else { b'a' + (i % 26) as u8 }).collect();
     path[0] = first;
     path[length - 1] = b'z';
     path
@@ -30,66 +22,26 @@ fn every_kind() -> Vec<(Entry, Vec<u8>)> {
     let mut entries = vec![
         (entry(b"dir", 0o7755, OwnedBody::Directory), vec![]),
         (entry(b"fifo", 0o600, OwnedBody::Fifo), vec![]),
-        (
-            entry(b"char", 0o666, OwnedBody::CharDevice { major: 1, minor: 3 }),
-            vec![],
-        ),
-        (
-            entry(
-                b"block",
-                0o660,
-                OwnedBody::BlockDevice {
-                    major: 0o7_777_777,
-                    minor: 0o7_777_777,
-                },
-            ),
-            vec![],
-        ),
-        (
-            entry(
-                b"not utf-8 \xff\xfe\n=",
-                0o644,
-                OwnedBody::File { size: 0, hash: None },
-            ),
-            vec![],
-        ),
-        (
-            entry(
-                b"to it",
-                0o644,
-                OwnedBody::HardLink {
-                    target: b"not utf-8 \xff\xfe\n=".to_vec(),
-                },
-            ),
-            vec![],
-        ),
+        (entry(b"char", 0o666, OwnedBody::CharDevice { major: 1, minor: 3 }), vec![]),
+        (entry(b"block", 0o660, OwnedBody::BlockDevice { major: 0o7_777_777, minor: 0o7_777_777 }), vec![]),
+        (entry(b"not utf-8 \xff\xfe\n=", 0o644, OwnedBody::File { size: 0, hash: None }), vec![]),
+        (entry(b"to it", 0o644, OwnedBody::HardLink { target: b"not utf-8 \xff\xfe\n=".to_vec() }), vec![]),
     ];
     for length in [1, 98, 99, 100, 101, 255, 4095] {
-        let link = OwnedBody::Symlink {
-            target: long_path(b't', length),
-        };
+        let link = OwnedBody::Symlink { target: long_path(b't', length) };
         entries.push((entry(format!("link{length}").as_bytes(), 0o777, link), vec![]));
     }
     for length in [1, 511, 512, 513, 10_000] {
         let content = vec![b'c'; length];
-        let file = OwnedBody::File {
-            size: length as u64,
-            hash: Some(ContentHash::of(&content)),
-        };
+        let file = OwnedBody::File { size: length as u64, hash: Some(ContentHash::of(&content)) };
         entries.push((entry(format!("file{length}").as_bytes(), 0o755, file), content));
     }
     // Where a record's length gains a digit: 100, 1,000 and 10,000 bytes in all.
     for length in (88..=103).chain(985..=993).chain(9983..=9992).chain([65_535]) {
-        entries.push((
-            entry(&long_path(b'd', length), 0o755, OwnedBody::Directory),
-            vec![],
-        ));
+        entries.push((entry(&long_path(b'd', length), 0o755, OwnedBody::Directory), vec![]));
         entries.push((entry(&long_path(b'f', length), 0o644, OwnedBody::Fifo), vec![]));
         let target = long_path(b'f', length);
-        entries.push((
-            entry(&long_path(b'h', length), 0o644, OwnedBody::HardLink { target }),
-            vec![],
-        ));
+        entries.push((entry(&long_path(b'h', length), 0o644, OwnedBody::HardLink { target }), vec![]));
     }
     entries
 }
@@ -160,12 +112,7 @@ fn expected_by_python(entries: &[(Entry, Vec<u8>)]) -> Vec<u8> {
         };
         let (mode, body) = (entry.mode, entry.body.as_body());
         expected.extend_from_slice(&[&entry.path, &b"\0"[..], body.target(), b"\0"].concat());
-        write!(
-            expected,
-            "{kind} {mode:o} {} 315532800 0 0 {major} {minor}\0",
-            body.size()
-        )
-        .unwrap();
+        write!(expected, "{kind} {mode:o} {} 315532800 0 0 {major} {minor}\0", body.size()).unwrap();
     }
     expected
 }
@@ -205,10 +152,7 @@ fn gnu_tar_and_bsdtar_read_what_was_written() {
 #[test]
 fn sizes_over_8_gib_are_read_from_the_pax_header() {
     for (size, header_len) in [(MAX_USTAR_SIZE, 512), (MAX_USTAR_SIZE + 1, 1536), (1 << 60, 1536)] {
-        let body = OwnedBody::File {
-            size,
-            hash: Some(ContentHash::of(b"")),
-        };
+        let body = OwnedBody::File { size, hash: Some(ContentHash::of(b"")) };
         let big = entry(b"big", 0o644, body);
         assert_eq!(tar_header_len(&big.as_entry()), header_len);
         let mut header = Vec::new();
@@ -219,11 +163,7 @@ tar = tarfile.open(fileobj=sys.stdin.buffer, mode='r|')
 m = tar.next()
 print(m.name, m.size, m.pax_headers.get('size'))";
         if let Some(listed) = listing("python3", &["-c", FIRST], &header) {
-            let pax = if header_len > 512 {
-                size.to_string()
-            } else {
-                "None".into()
-            };
+            let pax = if header_len > 512 { size.to_string() } else { "None".into() };
             assert_eq!(String::from_utf8(listed).unwrap(), format!("big {size} {pax}\n"));
         }
     }

@@ -1,3 +1,0 @@
-//! The `floe` command.
-
-fn main() {}

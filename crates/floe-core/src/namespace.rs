@@ -1,0 +1,220 @@
+//! A namespace: the unit of isolation, deduplication and garbage collection inside a store.
+//!
+//! `format.json` is written once, last of all that makes a namespace; `gc/state` is there before it. Two clients
+//! that make the same namespace at once agree on the one that won. A crash in between leaves a `gc/state` that
+//! the next one to make it uses.
+
+use std::sync::Arc;
+
+use floe_format::{NamespaceId, Parameters};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::ambient::Ambient;
+use crate::collector_state::CollectorState;
+use crate::keys::Keys;
+use crate::names::{NamespaceName, RefName};
+use crate::reference::RefRecord;
+use crate::sealed::{MAX_SEALED_BYTES, as_text, seal, unseal};
+use crate::store::{PutMode, Store, Version, list_all, probe_conditions};
+use crate::{Error, ErrorKind, Result};
+
+/// The most refs that a namespace is listed with.
+const MAX_REFS: usize = 1_000_000;
+
+/// A namespace of a store, opened.
+#[derive(Clone, Debug)]
+pub struct Namespace {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Arc<dyn Store>,
+    name: NamespaceName,
+    keys: Keys,
+    record: NamespaceRecord,
+    ambient: Ambient,
+}
+
+/// Who writes the objects of a namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Writers {
+    /// Clients write to the store themselves.
+    Direct,
+    /// Only a server does.
+    Server,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct NamespaceRecord {
+    format: u64,
+    #[serde(with = "as_text")]
+    namespace: NamespaceId,
+    created: Timestamp,
+    features: Vec<String>,
+    writers: Writers,
+    tree: TreeParameters,
+    #[serde(flatten)]
+    extra: serde_json::Map<String, serde_json::Value>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct TreeParameters {
+    group_min_bytes: u32,
+    group_max_bytes: u32,
+    small_max_bytes: u32,
+    chunk_min_bytes: u32,
+    chunk_avg_bytes: u32,
+    chunk_max_bytes: u32,
+}
+
+impl From<Parameters> for TreeParameters {
+    fn from(p: Parameters) -> Self {
+        Self {
+            group_min_bytes: p.group_min,
+            group_max_bytes: p.group_max,
+            small_max_bytes: p.small_max,
+            chunk_min_bytes: p.chunk_min,
+            chunk_avg_bytes: p.chunk_avg,
+            chunk_max_bytes: p.chunk_max,
+        }
+    }
+}
+
+impl From<TreeParameters> for Parameters {
+    fn from(p: TreeParameters) -> Self {
+        Self {
+            group_min: p.group_min_bytes,
+            group_max: p.group_max_bytes,
+            small_max: p.small_max_bytes,
+            chunk_min: p.chunk_min_bytes,
+            chunk_avg: p.chunk_avg_bytes,
+            chunk_max: p.chunk_max_bytes,
+        }
+    }
+}
+
+impl Namespace {
+    /// Opens a namespace that exists.
+    ///
+    /// # Errors
+    /// `NotFound` where it does not; `Unsupported` where it needs what this version does not know.
+    pub async fn open(store: Arc<dyn Store>, name: NamespaceName, ambient: Ambient) -> Result<Self> {
+        let keys = Keys::new(name.clone());
+        let key = keys.format();
+        let (bytes, _) = match store.get(&key, MAX_SEALED_BYTES).await {
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                let message = format!("the store has no namespace `{name}`");
+                return Err(Error::new(ErrorKind::NotFound, message).with_source(e));
+            }
+            other => other?,
+        };
+        let record: NamespaceRecord = unseal(key.as_str(), &bytes)?;
+        if let Some(feature) = record.features.first() {
+            let message =
+                format!("namespace `{name}` needs the feature {feature:?}, which this version does not know");
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
+        Parameters::from(record.tree).validate()?;
+        Ok(Self { inner: Arc::new(Inner { store, name, keys, record, ambient }) })
+    }
+
+    /// Opens a namespace, and makes it first where it does not exist.
+    ///
+    /// # Errors
+    /// `Unsupported` where the store ignores the conditions of conditional writes.
+    pub async fn open_or_create(
+        store: Arc<dyn Store>,
+        name: NamespaceName,
+        ambient: Ambient,
+    ) -> Result<Self> {
+        match Self::open(Arc::clone(&store), name.clone(), ambient.clone()).await {
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
+            other => return other,
+        }
+        let keys = Keys::new(name.clone());
+        probe_conditions(store.as_ref(), &keys.leases(), &ambient.token().to_string()).await?;
+        let state = CollectorState::new(ambient.token()).to_bytes()?;
+        create(store.as_ref(), &keys.collector_state(), state).await?;
+        let record = NamespaceRecord {
+            format: 1,
+            namespace: ambient.namespace_id(),
+            created: ambient.timestamp(),
+            features: Vec::new(),
+            writers: Writers::Direct,
+            tree: Parameters::default().into(),
+            extra: serde_json::Map::new(),
+        };
+        create(store.as_ref(), &keys.format(), seal(&record)?).await?;
+        Self::open(store, name, ambient).await
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &NamespaceName {
+        &self.inner.name
+    }
+
+    /// Its identity, which no other namespace shares, not even one of the same name in the same store later.
+    pub fn id(&self) -> NamespaceId {
+        self.inner.record.namespace
+    }
+
+    /// Who writes to it.
+    pub fn writers(&self) -> Writers {
+        self.inner.record.writers
+    }
+
+    /// How its trees are cut.
+    pub fn parameters(&self) -> Parameters {
+        self.inner.record.tree.into()
+    }
+
+    /// The store it is in.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.inner.store
+    }
+
+    /// Where its time and randomness come from.
+    pub fn ambient(&self) -> &Ambient {
+        &self.inner.ambient
+    }
+
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.inner.keys
+    }
+
+    /// A ref's record and the version of its object, `None` for one that never was.
+    pub async fn read_ref(&self, name: &RefName) -> Result<Option<(RefRecord, Version)>> {
+        let key = self.keys().reference(name);
+        match self.store().get(&key, MAX_SEALED_BYTES).await {
+            Ok((bytes, version)) => Ok(Some((RefRecord::from_bytes(key.as_str(), &bytes)?, version))),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// The names of all refs, removed ones too, in order.
+    pub async fn ref_names(&self) -> Result<Vec<RefName>> {
+        let prefix = self.keys().references();
+        let mut names = Vec::new();
+        for entry in list_all(self.store().as_ref(), &prefix, MAX_REFS).await? {
+            let part = self.keys().rest(&entry.key, &prefix).unwrap_or_default();
+            names.push(RefName::from_key_part(part).map_err(|e| {
+                Error::new(ErrorKind::Corrupt, format!("`{}` is where only refs may be", entry.key))
+                    .with_source(e)
+            })?);
+        }
+        names.sort();
+        Ok(names)
+    }
+}
+
+/// Creates an object that somebody else may create at the same time, just as well.
+async fn create(store: &dyn Store, key: &crate::store::Key, body: bytes::Bytes) -> Result<()> {
+    match store.put(key, body, PutMode::Create).await {
+        Err(e) if e.kind() == ErrorKind::Conflict => Ok(()),
+        other => other.map(drop),
+    }
+}

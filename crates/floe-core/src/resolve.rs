@@ -1,0 +1,145 @@
+//! From what a person calls a snapshot to the snapshot.
+
+use floe_format::{LayoutId, SnapshotId};
+
+use crate::names::{RefName, Reference};
+use crate::namespace::Namespace;
+use crate::reference::{Generation, SnapshotAt};
+use crate::store::list_all;
+use crate::{Error, ErrorKind, Result};
+
+/// The most layouts that are looked through for an abbreviated id.
+const MAX_CANDIDATES: usize = 10_000;
+
+/// What a reference stands for.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// The snapshot and its layout.
+    pub at: SnapshotAt,
+    /// The ref's name and generation, where it was referred to by name.
+    pub generation: Option<(RefName, Generation)>,
+}
+
+impl Namespace {
+    /// What `reference` stands for now.
+    ///
+    /// # Errors
+    /// `NotFound` where nothing is called so, with names that look alike in the message; `Invalid` for an
+    /// abbreviation of several ids.
+    pub async fn resolve(&self, reference: &Reference) -> Result<Resolved> {
+        match reference {
+            Reference::Ref(name) => self.resolve_ref(name, None).await,
+            Reference::Generation(name, number) => self.resolve_ref(name, Some(*number)).await,
+            Reference::Id(digits) => self.resolve_id(digits).await,
+        }
+    }
+
+    async fn resolve_ref(&self, name: &RefName, number: Option<u64>) -> Result<Resolved> {
+        let Some((record, _)) = self.read_ref(name).await? else {
+            let alike = self.names_like(name).await.unwrap_or_default();
+            let hint =
+                if alike.is_empty() { String::new() } else { format!("; there is {}", alike.join(", ")) };
+            return Err(Error::new(ErrorKind::NotFound, format!("no ref is called `{name}`{hint}")));
+        };
+        let number = number.unwrap_or(record.current.generation);
+        let Some(generation) = record.generation(number) else {
+            let message = format!(
+                "`{name}` has no generation {number} any more; it is at {} and remembers {}",
+                record.current.generation,
+                record.history.len(),
+            );
+            return Err(Error::new(ErrorKind::NotFound, message));
+        };
+        let Some(at) = generation.at() else {
+            let last = record.history.iter().find(|generation| generation.at().is_some());
+            let hint = last
+                .map(|last| format!("; `{name}@{}` was the last before", last.generation))
+                .unwrap_or_default();
+            return Err(Error::new(ErrorKind::NotFound, format!("the ref `{name}` was removed{hint}")));
+        };
+        Ok(Resolved { at, generation: Some((name.clone(), generation.clone())) })
+    }
+
+    async fn resolve_id(&self, digits: &str) -> Result<Resolved> {
+        let all = self.keys().snapshots("");
+        let prefix = self.keys().snapshots(digits);
+        let mut found: Option<(SnapshotAt, std::time::SystemTime)> = None;
+        for entry in list_all(self.store().as_ref(), &prefix, MAX_CANDIDATES).await? {
+            let at = self.keys().rest(&entry.key, &all).and_then(parse_snapshot_key).ok_or_else(|| {
+                Error::new(ErrorKind::Corrupt, format!("`{}` is where only snapshots may be", entry.key))
+            })?;
+            if let Some((other, _)) = found
+                && other.snapshot != at.snapshot
+            {
+                let message = format!(
+                    "`{digits}` is short for several snapshots, {other} and {at} among them",
+                    other = other.snapshot,
+                    at = at.snapshot
+                );
+                return Err(Error::new(ErrorKind::Invalid, message));
+            }
+            if found.is_none_or(|(_, modified)| modified < entry.modified) {
+                found = Some((at, entry.modified));
+            }
+        }
+        match found {
+            Some((at, _)) => Ok(Resolved { at, generation: None }),
+            None => Err(Error::new(ErrorKind::NotFound, format!("no snapshot's id begins with {digits}"))),
+        }
+    }
+
+    /// Up to three quoted names of refs that look like this one.
+    async fn names_like(&self, name: &RefName) -> Result<Vec<String>> {
+        let mut alike: Vec<_> = self
+            .ref_names()
+            .await?
+            .into_iter()
+            .filter_map(|other| {
+                let distance = edit_distance(name.as_str(), other.as_str());
+                let is_part =
+                    other.as_str().contains(name.as_str()) || name.as_str().contains(other.as_str());
+                (distance <= 2.max(name.as_str().len() / 4) || is_part).then_some((distance, other))
+            })
+            .collect();
+        alike.sort();
+        Ok(alike.into_iter().take(3).map(|(_, name)| format!("`{name}`")).collect())
+    }
+}
+
+/// The parts of `<SnapshotId>/<LayoutId>`.
+pub(crate) fn parse_snapshot_key(rest: &str) -> Option<SnapshotAt> {
+    let (snapshot, layout) = rest.split_once('/')?;
+    Some(SnapshotAt {
+        snapshot: SnapshotId::from_hex(snapshot).ok()?,
+        layout: LayoutId::from_hex(layout).ok()?,
+    })
+}
+
+/// Levenshtein's distance in bytes.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let substituted = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::edit_distance;
+
+    #[test]
+    fn distances() {
+        for (a, b, distance) in
+            [("", "", 0), ("main", "mian", 2), ("main", "main", 0), ("a", "", 1), ("kitten", "sitting", 3)]
+        {
+            assert_eq!(edit_distance(a, b), distance);
+        }
+    }
+}
