@@ -1,5 +1,5 @@
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use proptest::prelude::*;
 
@@ -315,7 +315,7 @@ fn i7_hostile_records_with_right_sums_are_refused() {
             (52, 1 << 24, "0 plain bytes"),
             (
                 52,
-                1 << 24 | u32::try_from(MAX_FRAME_PLAIN).unwrap() + 1,
+                (1 << 24) | (u32::try_from(MAX_FRAME_PLAIN).unwrap() + 1),
                 "plain bytes",
             ),
             (52, 3 << 24 | 5, "codec 3"),
@@ -444,7 +444,7 @@ proptest! {
 }
 
 /// Runs the stock `zstd` on these bytes, or says why not; in CI it has to be there.
-fn stock_zstd(argument: &str, input: &[u8]) -> Option<std::process::Output> {
+fn stock_zstd(argument: &str, input: &[u8]) -> Option<Output> {
     let child = Command::new("zstd")
         .arg(argument)
         .stdin(Stdio::piped())
