@@ -1,3 +1,8 @@
+#![expect(
+    clippy::single_range_in_vec_init,
+    reason = "a pack often serves one run of items"
+)]
+
 use proptest::prelude::*;
 
 use super::*;
@@ -26,9 +31,12 @@ fn assert_invalid(layout: &Layout, why: &str) {
     assert!(error.to_string().contains(why), "{error}");
 }
 
+/// A pack's id, its three lengths and the fields of its item runs.
+type RawPack<'a> = (u8, [u64; 3], &'a [[u64; 2]]);
+
 /// Encodes what `encode` refuses, and checks that `decode` refuses it too.
 #[track_caller]
-fn assert_corrupt(packs: &[(u8, [u64; 3], &[[u64; 2]])], items: &[u64], why: &str) {
+fn assert_corrupt(packs: &[RawPack<'_>], items: &[u64], why: &str) {
     let mut bytes = Vec::new();
     bytes.put_uv(packs.len() as u64);
     for (id, lens, runs) in packs {

@@ -156,7 +156,7 @@ impl PackFooter {
             return Err(reader.corrupt("a part is longer than the pack"));
         }
         let header = SKIPPABLE_LEN as u64;
-        if data_index_len < header || (data_index_len - header) % RECORD_LEN as u64 != 0 {
+        if data_index_len < header || !(data_index_len - header).is_multiple_of(RECORD_LEN as u64) {
             return Err(reader.corrupt(format_args!("a data index of {data_index_len} bytes")));
         }
         if metadata_index_len != footer.metadata_index_len() {

@@ -1,5 +1,5 @@
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use proptest::prelude::*;
 
@@ -371,7 +371,7 @@ proptest! {
 }
 
 /// Runs the stock `zstd` on these bytes, or says why not; in CI it has to be there.
-fn stock_zstd(argument: &str, input: &[u8]) -> Option<std::process::Output> {
+fn stock_zstd(argument: &str, input: &[u8]) -> Option<Output> {
     let child = Command::new("zstd")
         .arg(argument)
         .stdin(Stdio::piped())
