@@ -11,7 +11,7 @@ pub use entries::SegmentEntries;
 pub use runs::Run;
 
 use crate::wire::WireReader;
-use crate::{Kept, Result};
+use crate::{Error, Item, Kept, Result, compare_paths};
 
 /// The most plain bytes of a segment.
 pub const MAX_SEGMENT_BYTES: usize = 1 << 20;
@@ -109,5 +109,25 @@ impl<'a> Segment<'a> {
     /// Checks all entries, and that lead, entries and end give as many bytes of tar as the frames have.
     pub fn check(&self) -> Result<Content> {
         Content::of(self)
+    }
+
+    /// Does what [`check`](Self::check) does, and checks that the item that lists this segment says the same of it.
+    pub fn check_listed(&self, item: &Item) -> Result<Content> {
+        let content = Content::of(self)?;
+        let mut entries = self.entries();
+        let first = entries.next()?.map_or(&[][..], |entry| entry.path);
+        // With a lead, the item names a file that comes before the first entry.
+        let agrees = match self.lead {
+            0 => item.path == first,
+            _ => !item.path.is_empty() && (first.is_empty() || compare_paths(&item.path, first).is_lt()),
+        };
+        if agrees && (item.length, item.entries) == (content.length, self.entry_count as u64) {
+            Ok(content)
+        } else {
+            Err(Error::corrupt(format!(
+                "segment {}: it is not what the list of it says",
+                item.id
+            )))
+        }
     }
 }
