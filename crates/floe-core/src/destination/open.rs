@@ -70,7 +70,7 @@ mod tests {
         beneath(root.as_fd(), b"a/b/c").unwrap();
         for path in [&b"a/link"[..], b"a/link/c"] {
             assert!(one_by_one(root.as_fd(), path).is_err());
-            assert_eq!(beneath(root.as_fd(), path).unwrap_err(), Errno::LOOP);
+            assert!(beneath(root.as_fd(), path).is_err());
         }
     }
 }

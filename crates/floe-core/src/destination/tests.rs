@@ -1,1 +1,747 @@
+//! Trees written and read back, and what must not happen meanwhile.
 
+mod model;
+mod properties;
+mod races;
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+
+use super::*;
+use crate::ErrorKind;
+
+const PLAIN: Meta<'static> = Meta {
+    mode: 0o644,
+    mtime: Some(Mtime {
+        seconds: 1_000_000_000,
+        nanoseconds: 123_456_789,
+    }),
+    owner: None,
+    xattrs: None,
+};
+const FOLDER: Meta<'static> = Meta { mode: 0o755, ..PLAIN };
+
+fn settings() -> Settings {
+    Settings {
+        special_bits: false,
+        devices: false,
+        delete: false,
+        stat_written: true,
+        token: 0xf10e,
+    }
+}
+
+/// Whether the test runs with the capabilities of root; in CI it must.
+fn is_root(what: &str) -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "CI must run this as root: {what}"
+        );
+        println!("skipped, not root: {what}");
+    }
+    root
+}
+
+fn names_in(path: &Path) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(path)
+        .unwrap()
+        .map(|e| e.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_staged_tree_appears_whole_or_not_at_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let dest = dir.path().join("dest");
+    for existing in [false, true] {
+        if existing {
+            fs::remove_dir_all(&dest).unwrap();
+            fs::create_dir(&dest).unwrap();
+        }
+        let staging = Staging::create(&dest, settings()).unwrap();
+        let tree = staging.tree();
+        let mut worker = tree.worker();
+        let sub = tree.add_directory(DirId::ROOT, b"sub", &FOLDER).unwrap();
+        worker.make_directory(sub, None).unwrap();
+        let stat = worker
+            .write_small_file(sub, b"file", &PLAIN, &[b"hello ", b"world"])
+            .unwrap()
+            .unwrap();
+        worker.finish(Some(&FOLDER)).unwrap();
+        drop(worker);
+        assert_eq!(dest.exists(), existing);
+        staging.commit(true).unwrap();
+        assert_eq!(fs::read(dest.join("sub/file")).unwrap(), b"hello world");
+        let now = fs::metadata(dest.join("sub/file")).unwrap();
+        assert_eq!((stat.inode, stat.device, stat.size), (now.ino(), now.dev(), 11));
+        assert_eq!(
+            (stat.ctime.seconds, i64::from(stat.ctime.nanoseconds)),
+            (now.ctime(), now.ctime_nsec())
+        );
+        assert_eq!((now.mtime(), now.mtime_nsec()), (1_000_000_000, 123_456_789));
+        for path in [dest.clone(), dest.join("sub")] {
+            let now = fs::metadata(path).unwrap();
+            assert_eq!((now.mode() & 0o7777, now.mtime()), (0o755, 1_000_000_000));
+        }
+        assert_eq!(names_in(dir.path()), ["dest"]);
+    }
+    // Dropped, it leaves nothing.
+    let staging = Staging::create(&dir.path().join("other"), settings()).unwrap();
+    let mut worker = staging.tree().worker();
+    worker
+        .write_small_file(DirId::ROOT, b"file", &PLAIN, &[])
+        .unwrap();
+    drop(worker);
+    drop(staging);
+    assert_eq!(names_in(dir.path()), ["dest"]);
+}
+
+#[test]
+fn a_taken_destination_is_a_conflict_and_stays_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let dest = dir.path().join("dest");
+    for empty_before in [false, true] {
+        if empty_before {
+            fs::create_dir(&dest).unwrap();
+        }
+        let staging = Staging::create(&dest, settings()).unwrap();
+        fs::create_dir_all(&dest).unwrap();
+        fs::write(dest.join("theirs"), b"x").unwrap();
+        assert_eq!(staging.commit(false).unwrap_err().kind(), ErrorKind::Conflict);
+        assert_eq!(names_in(dir.path()), ["dest"]);
+        assert_eq!(names_in(&dest), ["theirs"]);
+        fs::remove_dir_all(&dest).unwrap();
+    }
+    fs::write(&dest, b"a file").unwrap();
+    assert_eq!(
+        Staging::create(&dest, settings()).unwrap_err().kind(),
+        ErrorKind::Invalid
+    );
+}
+
+#[test]
+fn a_destination_is_what_it_is_through_any_path() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    fs::create_dir(at("empty")).unwrap();
+    fs::create_dir_all(at("full/x")).unwrap();
+    fs::write(at("file"), b"").unwrap();
+    symlink("empty", at("link")).unwrap();
+    symlink("nowhere", at("dangling")).unwrap();
+    for (name, occupant) in [
+        ("absent", Occupant::Absent),
+        ("empty", Occupant::Empty),
+        ("empty/", Occupant::Empty),
+        ("empty/.", Occupant::Directory),
+        ("full/..", Occupant::Directory),
+        ("full", Occupant::Directory),
+        ("link", Occupant::Directory),
+        ("file", Occupant::Other),
+        ("dangling", Occupant::Other),
+    ] {
+        assert_eq!(look(&at(name)).unwrap(), occupant, "{name}");
+    }
+    assert_eq!(look(Path::new("/")).unwrap(), Occupant::Directory);
+    assert_eq!(look(Path::new("/proc")).unwrap(), Occupant::Directory);
+}
+
+#[test]
+fn dead_staging_is_cleared_and_living_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let dest = dir.path().join("dest");
+    let dead = dir.path().join(".dest.floe-00000000000000ad");
+    fs::create_dir_all(dead.join("deep/er")).unwrap();
+    fs::write(dead.join("deep/file"), b"x").unwrap();
+    let similar = dir.path().join(".dest.floe-mine");
+    fs::create_dir(&similar).unwrap();
+    let living = Staging::create(&dest, settings()).unwrap();
+    assert!(!dead.exists() && similar.exists());
+    let second = Staging::create(&dest, settings()).unwrap();
+    let mut worker = living.tree().worker();
+    worker
+        .write_small_file(DirId::ROOT, b"file", &PLAIN, &[b"x"])
+        .unwrap();
+    drop(worker);
+    second.commit(false).unwrap();
+    assert_eq!(living.commit(false).unwrap_err().kind(), ErrorKind::Conflict);
+    assert_eq!(names_in(dir.path()), [".dest.floe-mine", "dest"]);
+}
+
+#[test]
+fn a_long_name_can_be_staged() {
+    let dir = tempfile::tempdir().unwrap();
+    let dest = dir.path().join("n".repeat(255));
+    Staging::create(&dest, settings()).unwrap().commit(false).unwrap();
+    assert!(dest.is_dir());
+}
+
+#[test]
+fn i6_names_that_lead_elsewhere_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let staging = Staging::create(&dir.path().join("dest"), settings()).unwrap();
+    let tree = staging.tree();
+    let mut worker = tree.worker();
+    worker
+        .write_small_file(DirId::ROOT, b"file", &PLAIN, &[])
+        .unwrap();
+    let long = [b'n'; 256];
+    for name in [&b""[..], b".", b"..", b"../x", b"/x", b"a/b", b"a\0b", &long] {
+        let refused = |kind| assert_eq!(kind, ErrorKind::Corrupt, "{name:?}");
+        refused(tree.add_directory(DirId::ROOT, name, &FOLDER).unwrap_err().kind());
+        refused(
+            worker
+                .write_small_file(DirId::ROOT, name, &PLAIN, &[])
+                .unwrap_err()
+                .kind(),
+        );
+        refused(
+            worker
+                .create_file(DirId::ROOT, name, &PLAIN, 1)
+                .unwrap_err()
+                .kind(),
+        );
+        refused(
+            worker
+                .symlink(DirId::ROOT, name, b"t", &PLAIN)
+                .unwrap_err()
+                .kind(),
+        );
+        refused(worker.fifo(DirId::ROOT, name, &PLAIN).unwrap_err().kind());
+        refused(
+            worker
+                .hard_link(DirId::ROOT, name, DirId::ROOT, b"file")
+                .unwrap_err()
+                .kind(),
+        );
+        refused(
+            worker
+                .hard_link(DirId::ROOT, b"new", DirId::ROOT, name)
+                .unwrap_err()
+                .kind(),
+        );
+        refused(worker.remove(DirId::ROOT, name).unwrap_err().kind());
+        let wanted = Wanted {
+            name,
+            kind: WantedKind::File(1),
+            meta: PLAIN,
+        };
+        refused(worker.fix(DirId::ROOT, &wanted).unwrap_err().kind());
+        refused(
+            worker
+                .survey(DirId::ROOT, &[wanted], &mut |_, _| Ok(true))
+                .unwrap_err()
+                .kind(),
+        );
+    }
+    assert!(worker.symlink(DirId::ROOT, b"s", b"", &PLAIN).is_err());
+    assert!(worker.symlink(DirId::ROOT, b"s", b"a\0", &PLAIN).is_err());
+    let late = Meta {
+        mtime: Some(Mtime {
+            seconds: 0,
+            nanoseconds: 1_000_000_000,
+        }),
+        ..PLAIN
+    };
+    assert_eq!(
+        worker.fifo(DirId::ROOT, b"p", &late).unwrap_err().kind(),
+        ErrorKind::Corrupt
+    );
+    // Out of order, or twice.
+    tree.add_directory(DirId::ROOT, b"b", &FOLDER).unwrap();
+    for name in [b"a", b"b"] {
+        assert_eq!(
+            tree.add_directory(DirId::ROOT, name, &FOLDER).unwrap_err().kind(),
+            ErrorKind::Corrupt
+        );
+    }
+    drop(worker);
+    drop(staging);
+    assert_eq!(names_in(dir.path()), [""; 0]);
+}
+
+#[test]
+fn i6_a_symlink_of_the_snapshot_is_no_parent() {
+    let dir = tempfile::tempdir().unwrap();
+    let outside = dir.path().join("outside");
+    fs::create_dir(&outside).unwrap();
+    for in_place in [false, true] {
+        let dest = dir.path().join(format!("dest{in_place}"));
+        let staging = (!in_place).then(|| Staging::create(&dest, settings()).unwrap());
+        let over = in_place.then(|| {
+            fs::create_dir(&dest).unwrap();
+            InPlace::open(&dest, settings()).unwrap()
+        });
+        let tree = staging
+            .as_ref()
+            .map(Staging::tree)
+            .or(over.as_ref().map(InPlace::tree))
+            .unwrap();
+        let mut worker = tree.worker();
+        worker
+            .symlink(DirId::ROOT, b"link", outside.as_os_str().as_bytes(), &PLAIN)
+            .unwrap();
+        let link = tree.add_directory(DirId::ROOT, b"link", &FOLDER).unwrap();
+        // Never made, so what is there is not a directory.
+        for error in [
+            worker
+                .write_small_file(link, b"file", &PLAIN, &[b"x"])
+                .unwrap_err(),
+            worker.symlink(link, b"file", b"x", &PLAIN).unwrap_err(),
+            worker.fifo(link, b"file", &PLAIN).unwrap_err(),
+            worker.remove(link, b"file").unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+        }
+        if in_place {
+            worker.make_directory(link, None).unwrap();
+            worker.write_small_file(link, b"file", &PLAIN, &[b"x"]).unwrap();
+            assert!(fs::symlink_metadata(dest.join("link")).unwrap().is_dir());
+        } else {
+            assert_eq!(
+                worker.make_directory(link, None).unwrap_err().kind(),
+                ErrorKind::Invalid
+            );
+        }
+        let target = worker
+            .hard_link(DirId::ROOT, b"hard", DirId::ROOT, b"link")
+            .unwrap_err();
+        assert_eq!(target.kind(), ErrorKind::Corrupt);
+    }
+    assert_eq!(names_in(&outside), [""; 0]);
+}
+
+#[test]
+fn zeros_of_big_files_are_holes() {
+    let dir = tempfile::tempdir().unwrap();
+    let dest = dir.path().join("dest");
+    let staging = Staging::create(&dest, settings()).unwrap();
+    let mut worker = staging.tree().worker();
+    let mib = 1 << 20;
+    let mut content = vec![0_u8; 3 * mib + 5];
+    content[mib + 4096 * 3 - 1] = 7;
+    content[mib + 4096 * 3] = 8;
+    for (name, length) in [
+        (&b"sparse"[..], content.len()),
+        (b"zeros", mib),
+        (b"small", 64 << 10),
+    ] {
+        let file = worker
+            .create_file(DirId::ROOT, name, &PLAIN, length as u64)
+            .unwrap();
+        let content = if name == b"sparse" {
+            &content[..]
+        } else {
+            &vec![0; length]
+        };
+        // Backwards and unaligned.
+        let mut parts: Vec<_> = (0..length).step_by(100_003).collect();
+        parts.reverse();
+        for start in parts {
+            let end = (start + 100_003).min(length);
+            file.write_at(start as u64, &content[start..end]).unwrap();
+        }
+        assert_eq!(
+            file.write_at(length as u64, b"x").unwrap_err().kind(),
+            ErrorKind::Corrupt
+        );
+        assert!(file.write_at(u64::MAX, b"x").is_err());
+        worker.finish_file(file, &PLAIN).unwrap();
+    }
+    drop(worker);
+    staging.commit(false).unwrap();
+    assert_eq!(fs::read(dest.join("sparse")).unwrap(), content);
+    assert_eq!(fs::read(dest.join("zeros")).unwrap(), vec![0; mib]);
+    let allocated = |name| fs::metadata(dest.join(name)).unwrap().blocks() * 512;
+    assert!(allocated("sparse") <= 8192, "{}", allocated("sparse"));
+    assert_eq!(allocated("zeros"), 0);
+    assert!(allocated("small") >= 64 << 10);
+}
+
+#[test]
+fn depth_does_not_matter() {
+    // In memory where possible: ten thousand directories take a disk half a minute.
+    let dir = tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap();
+    let dest = dir.path().join("dest");
+    let staging = Staging::create(&dest, settings()).unwrap();
+    let tree = staging.tree();
+    let mut worker = tree.worker();
+    let mut at = DirId::ROOT;
+    let mut ids = Vec::new();
+    // Two in each, so that those above are opened anew from the bottom.
+    for _ in 0..5_000 {
+        let next = tree.add_directory(at, b"directory-a", &FOLDER).unwrap();
+        let other = tree.add_directory(at, b"directory-b", &FOLDER).unwrap();
+        worker.make_directory(next, None).unwrap();
+        worker.make_directory(other, None).unwrap();
+        ids.push(other);
+        at = next;
+    }
+    for &id in ids.iter().step_by(501) {
+        worker.write_small_file(id, b"file", &PLAIN, &[b"x"]).unwrap();
+    }
+    worker.write_small_file(at, b"bottom", &PLAIN, &[b"x"]).unwrap();
+    assert!(
+        worker
+            .write_small_file(at, b"bottom", &PLAIN, &[b"x"])
+            .unwrap_err()
+            .to_string()
+            .len()
+            < 1500
+    );
+    worker.finish(Some(&FOLDER)).unwrap();
+    drop(worker);
+    staging.commit(false).unwrap();
+    let top = fs::metadata(dest.join("directory-a/directory-b")).unwrap();
+    assert_eq!(top.mtime(), 1_000_000_000);
+    // And away again, without a descriptor or a stack frame for each.
+    let over = InPlace::open(&dest, settings()).unwrap();
+    over.tree().worker().remove(DirId::ROOT, b"directory-a").unwrap();
+    assert_eq!(names_in(&dest), ["directory-b"]);
+}
+
+#[test]
+fn setuid_and_devices_come_on_request_only() {
+    if !is_root("owners and device nodes") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for asked in [false, true] {
+        let dest = dir.path().join(format!("{asked}"));
+        let settings = Settings {
+            special_bits: asked,
+            devices: asked,
+            ..settings()
+        };
+        let staging = Staging::create(&dest, settings).unwrap();
+        let mut worker = staging.tree().worker();
+        let meta = Meta {
+            mode: 0o6755,
+            owner: Some(Owner { user: 7, group: 8 }),
+            ..PLAIN
+        };
+        worker
+            .write_small_file(DirId::ROOT, b"file", &meta, &[b"x"])
+            .unwrap();
+        worker.fifo(DirId::ROOT, b"fifo", &meta).unwrap();
+        worker.symlink(DirId::ROOT, b"link", b"x", &meta).unwrap();
+        let null = Device {
+            block: false,
+            major: 1,
+            minor: 3,
+        };
+        let device = worker.device(DirId::ROOT, b"null", null, &meta);
+        let folder = staging
+            .tree()
+            .add_directory(DirId::ROOT, b"folder", &Meta { mode: 0o3777, ..meta })
+            .unwrap();
+        worker.make_directory(folder, None).unwrap();
+        worker.finish(None).unwrap();
+        drop(worker);
+        staging.commit(false).unwrap();
+        let mode = |name: &str| fs::symlink_metadata(dest.join(name)).unwrap().mode() & 0o7777;
+        let expected = if asked { 0o6755 } else { 0o755 };
+        assert_eq!(
+            (mode("file"), mode("fifo"), mode("folder")),
+            (expected, expected, 0o3777)
+        );
+        for name in ["file", "fifo", "link", "folder"] {
+            let stat = fs::symlink_metadata(dest.join(name)).unwrap();
+            assert_eq!(
+                (stat.uid(), stat.gid(), stat.mtime()),
+                (7, 8, 1_000_000_000),
+                "{name}"
+            );
+        }
+        if asked {
+            assert_eq!(device.unwrap().unwrap().kind, Kind::Device(null));
+        } else {
+            assert_eq!(device.unwrap_err().kind(), ErrorKind::Invalid);
+        }
+    }
+}
+
+#[test]
+fn extended_attributes_are_set_and_refusals_are_noted() {
+    let dir = tempfile::tempdir().unwrap();
+    let dest = dir.path().join("dest");
+    let probe = dir.path().join("probe");
+    fs::write(&probe, b"").unwrap();
+    if rustix::fs::setxattr(&probe, "user.a", b"", rustix::fs::XattrFlags::empty()).is_err() {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "CI needs user xattrs in the temporary directory"
+        );
+        println!("skipped: no user xattrs here");
+        return;
+    }
+    let staging = Staging::create(&dest, settings()).unwrap();
+    let mut worker = staging.tree().worker();
+    let xattrs: &[Xattr<'_>] = &[(b"user.a", b"1"), (b"user.b", b"")];
+    let meta = Meta {
+        xattrs: Some(xattrs),
+        mode: 0o444,
+        ..PLAIN
+    };
+    worker
+        .write_small_file(DirId::ROOT, b"file", &meta, &[b"x"])
+        .unwrap();
+    let folder = staging
+        .tree()
+        .add_directory(DirId::ROOT, b"folder", &meta)
+        .unwrap();
+    worker.make_directory(folder, Some(xattrs)).unwrap();
+    // A symlink cannot have `user.` attributes, and nobody has this kind.
+    worker.symlink(DirId::ROOT, b"link", b"x", &meta).unwrap();
+    worker
+        .write_small_file(
+            DirId::ROOT,
+            b"odd",
+            &Meta {
+                xattrs: Some(&[(b"nobody.knows", b"")]),
+                ..PLAIN
+            },
+            &[],
+        )
+        .unwrap();
+    worker.finish(Some(&Meta { mode: 0o755, ..meta })).unwrap();
+    drop(worker);
+    assert_eq!(staging.tree().complaints().count, 3);
+    assert!(staging.tree().complaints().first[0].contains("user.a"));
+    staging.commit(false).unwrap();
+    let value = |path: &Path, name: &str| {
+        let mut buffer = [0; 8];
+        rustix::fs::getxattr(path, name, &mut buffer[..]).map(|n| buffer[..n].to_vec())
+    };
+    for path in [dest.clone(), dest.join("file"), dest.join("folder")] {
+        assert_eq!(value(&path, "user.a").unwrap(), b"1");
+        assert_eq!(value(&path, "user.b").unwrap(), b"");
+    }
+
+    // In place: compared, set and taken away.
+    let over = InPlace::open(&dest, settings()).unwrap();
+    let mut worker = over.tree().worker();
+    let other: &[Xattr<'_>] = &[(b"user.b", b"2")];
+    let wanted = |xattrs| {
+        [Wanted {
+            name: b"file",
+            kind: WantedKind::File(1),
+            meta: Meta {
+                xattrs: Some(xattrs),
+                ..meta
+            },
+        }]
+    };
+    let mut yes = |_: usize, _: &ExistingFile<'_>| Ok(true);
+    let survey = worker.survey(DirId::ROOT, &wanted(xattrs), &mut yes).unwrap();
+    assert_eq!(survey.verdicts, [Verdict::Keep]);
+    let survey = worker.survey(DirId::ROOT, &wanted(other), &mut yes).unwrap();
+    assert_eq!(survey.verdicts, [Verdict::Fix]);
+    worker.fix(DirId::ROOT, &wanted(other)[0]).unwrap();
+    assert!(value(&dest.join("file"), "user.a").is_err());
+    assert_eq!(value(&dest.join("file"), "user.b").unwrap(), b"2");
+}
+
+#[test]
+fn a_default_acl_above_changes_no_mode() {
+    let dir = tempfile::tempdir().unwrap();
+    // user::rwx group::--- mask::--- other::---
+    let acl: Vec<u8> = [2_u32.to_le_bytes().to_vec()]
+        .into_iter()
+        .chain([(1_u16, 7_u16), (4, 0), (0x20, 0)].iter().map(|&(tag, perm)| {
+            let mut entry = tag.to_le_bytes().to_vec();
+            entry.extend_from_slice(&perm.to_le_bytes());
+            entry.extend_from_slice(&u32::MAX.to_le_bytes());
+            entry
+        }))
+        .flatten()
+        .collect();
+    if rustix::fs::setxattr(
+        dir.path(),
+        "system.posix_acl_default",
+        &acl,
+        rustix::fs::XattrFlags::empty(),
+    )
+    .is_err()
+    {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "CI needs ACLs in the temporary directory"
+        );
+        println!("skipped: no ACLs here");
+        return;
+    }
+    let dest = dir.path().join("dest");
+    let staging = Staging::create(&dest, settings()).unwrap();
+    let mut worker = staging.tree().worker();
+    let folder = staging
+        .tree()
+        .add_directory(DirId::ROOT, b"folder", &FOLDER)
+        .unwrap();
+    let late: &[Xattr<'_>] = &[(b"system.posix_acl_default", &acl)];
+    worker.make_directory(folder, Some(late)).unwrap();
+    worker.write_small_file(folder, b"file", &PLAIN, &[]).unwrap();
+    worker.finish(Some(&FOLDER)).unwrap();
+    drop(worker);
+    staging.commit(false).unwrap();
+    let mode = |name: &str| fs::metadata(dest.join(name)).unwrap().permissions().mode() & 0o7777;
+    assert_eq!((mode("folder"), mode("folder/file")), (0o755, 0o644));
+    let mut buffer = [0; 64];
+    let length =
+        rustix::fs::getxattr(dest.join("folder"), "system.posix_acl_default", &mut buffer[..]).unwrap();
+    assert_eq!(buffer[..length], acl);
+    // In place the ACL is still there while files are written.
+    let over = InPlace::open(&dest, settings()).unwrap();
+    let folder = over
+        .tree()
+        .add_directory(DirId::ROOT, b"folder", &FOLDER)
+        .unwrap();
+    let mut worker = over.tree().worker();
+    worker.make_directory(folder, None).unwrap();
+    worker.write_small_file(folder, b"new", &PLAIN, &[]).unwrap();
+    assert_eq!(mode("folder/new"), 0o644);
+}
+
+#[test]
+fn a_worker_leaves_the_umask_of_others_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let staging = Staging::create(&dir.path().join("dest"), settings()).unwrap();
+    std::thread::scope(|scope| {
+        let inside = scope.spawn(|| {
+            rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+            let worker = staging.tree().worker();
+            // Another thread, started before, still has its own.
+            drop(worker);
+            rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022)).as_raw_mode()
+        });
+        assert_eq!(inside.join().unwrap(), 0o022);
+    });
+    let worker = staging.tree().worker();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {});
+    });
+    drop(worker);
+}
+
+#[test]
+fn in_place_is_one_pull_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = InPlace::open(dir.path(), settings()).unwrap();
+    assert!(first.is_locked());
+    assert_eq!(
+        InPlace::open(dir.path(), settings()).unwrap_err().kind(),
+        ErrorKind::Conflict
+    );
+    drop(first);
+    InPlace::open(dir.path(), settings()).unwrap();
+}
+
+#[test]
+fn in_place_a_full_directory_in_the_way_needs_delete() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir_all(dir.path().join("name/inner/empty")).unwrap();
+    fs::write(dir.path().join("name/inner/file"), b"x").unwrap();
+    let wanted = [Wanted {
+        name: b"name",
+        kind: WantedKind::File(1),
+        meta: PLAIN,
+    }];
+    let mut no = |_: usize, _: &ExistingFile<'_>| Ok(false);
+    {
+        let over = InPlace::open(dir.path(), settings()).unwrap();
+        let mut worker = over.tree().worker();
+        let error = worker.survey(DirId::ROOT, &wanted, &mut no).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.to_string().contains("/name`"), "{error}");
+        // Whoever goes on nevertheless is stopped, and nothing is left of the attempt.
+        assert!(
+            worker
+                .write_small_file(DirId::ROOT, b"name", &PLAIN, &[b"x"])
+                .is_err()
+        );
+        assert_eq!(names_in(dir.path()), ["name"]);
+    }
+    let over = InPlace::open(
+        dir.path(),
+        Settings {
+            delete: true,
+            ..settings()
+        },
+    )
+    .unwrap();
+    let mut worker = over.tree().worker();
+    let survey = worker.survey(DirId::ROOT, &wanted, &mut no).unwrap();
+    assert_eq!(survey.verdicts, [Verdict::Replace]);
+    worker
+        .write_small_file(DirId::ROOT, b"name", &PLAIN, &[b"x"])
+        .unwrap();
+    assert_eq!(fs::read(dir.path().join("name")).unwrap(), b"x");
+    assert_eq!(names_in(dir.path()), ["name"]);
+}
+
+#[test]
+fn in_place_an_unfinished_file_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("file"), b"old").unwrap();
+    let over = InPlace::open(dir.path(), settings()).unwrap();
+    let mut worker = over.tree().worker();
+    let file = worker.create_file(DirId::ROOT, b"file", &PLAIN, 3).unwrap();
+    file.write_at(0, b"ne").unwrap();
+    assert_eq!(fs::read(dir.path().join("file")).unwrap(), b"old");
+    let temporary = names_in(dir.path()).into_iter().find(|n| n != "file").unwrap();
+    // Killed here, the next pull knows it for what it is.
+    let survey = worker.survey(DirId::ROOT, &[], &mut |_, _| Ok(true)).unwrap();
+    assert_eq!(survey.stale, [temporary.into_bytes()]);
+    assert_eq!(survey.extra, [b"file"]);
+    drop(file);
+    assert_eq!(names_in(dir.path()), ["file"]);
+}
+
+#[test]
+fn i6_in_place_a_file_with_names_outside_is_not_changed_through_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let dest = dir.path().join("dest");
+    fs::create_dir(&dest).unwrap();
+    fs::write(dir.path().join("outside"), b"x").unwrap();
+    fs::hard_link(dir.path().join("outside"), dest.join("file")).unwrap();
+    let before = fs::metadata(dir.path().join("outside")).unwrap();
+    let over = InPlace::open(&dest, settings()).unwrap();
+    let mut worker = over.tree().worker();
+    let wanted = [Wanted {
+        name: b"file",
+        kind: WantedKind::File(1),
+        meta: Meta { mode: 0o600, ..PLAIN },
+    }];
+    let survey = worker.survey(DirId::ROOT, &wanted, &mut |_, _| Ok(true)).unwrap();
+    assert_eq!(survey.verdicts, [Verdict::Replace]);
+    worker
+        .write_small_file(DirId::ROOT, b"file", &wanted[0].meta, &[b"y"])
+        .unwrap();
+    let after = fs::metadata(dir.path().join("outside")).unwrap();
+    assert_eq!(
+        (after.mode(), after.mtime_nsec()),
+        (before.mode(), before.mtime_nsec())
+    );
+    assert_eq!(fs::read(dir.path().join("outside")).unwrap(), b"x");
+}
+
+#[test]
+fn messages_show_any_bytes() {
+    assert_eq!(names::shown(b"a\xffb\n\\"), "a\\xffb\\n\\\\");
+    assert!(names::is_temporary(&names::temporary(u64::MAX, u64::MAX)));
+    for name in [
+        &b".floe-0123456789abcdef-.tmp"[..],
+        b".floe-0123456789abcdeF-0.tmp",
+        b".floe-x.tmp",
+        b".floe-.tmp",
+    ] {
+        assert!(!names::is_temporary(name));
+    }
+}

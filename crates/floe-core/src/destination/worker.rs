@@ -154,11 +154,10 @@ impl<'t> Worker<'t> {
 
     /// A directory's descriptor, to name entries relative to; kept open for the next call.
     pub(super) fn directory(&mut self, id: DirId) -> Result<Arc<OwnedFd>> {
-        if let Some(at) = self.open.iter().position(|(open, _)| *open == id) {
-            self.open[..=at].rotate_right(1);
-            return Ok(Arc::clone(&self.open[0].1));
+        match used_again(&mut self.open, id) {
+            Some(fd) => Ok(fd),
+            None => self.open_directory(id),
         }
-        self.open_directory(id)
     }
 
     /// The same, for a change in the directory: in place it is made writable first, and its time is set again in the end.
@@ -189,8 +188,8 @@ impl<'t> Worker<'t> {
         let mut at = id;
         let mut base = None;
         while at != DirId::ROOT {
-            if let Some((_, fd)) = self.open.iter().find(|(open, _)| *open == at) {
-                base = Some(Arc::clone(fd));
+            if let Some(fd) = used_again(&mut self.open, at) {
+                base = Some(fd);
                 break;
             }
             way.push(at);
@@ -231,6 +230,13 @@ impl<'t> Worker<'t> {
         }
         Ok(fd)
     }
+}
+
+/// Finds a directory among those that are open, and moves it to the front.
+fn used_again(open: &mut [(DirId, Arc<OwnedFd>)], id: DirId) -> Option<Arc<OwnedFd>> {
+    let at = open.iter().position(|(open, _)| *open == id)?;
+    open[..=at].rotate_right(1);
+    Some(Arc::clone(&open[0].1))
 }
 
 impl std::fmt::Debug for Worker<'_> {
