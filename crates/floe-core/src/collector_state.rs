@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use floe_format::{PackId, Token};
+use floe_format::Token;
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
@@ -40,11 +40,6 @@ impl CollectorState {
             condemned: Condemned::default(),
             extra: serde_json::Map::new(),
         }
-    }
-
-    /// Whether this pack may no longer be referred to.
-    pub(crate) fn condemns_pack(&self, id: &PackId) -> bool {
-        !self.condemned.packs.is_empty() && self.condemned.packs.contains(&id.to_string())
     }
 
     pub(crate) fn to_bytes(&self) -> Result<bytes::Bytes> {

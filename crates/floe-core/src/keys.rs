@@ -1,6 +1,6 @@
 //! Where a namespace keeps what (`docs/format.md` §2).
 
-use floe_format::{LayoutId, LeaseId, PackId, SnapshotId};
+use floe_format::LeaseId;
 
 use crate::names::{NamespaceName, RefName};
 use crate::store::{Key, KeyPrefix};
@@ -32,21 +32,9 @@ impl Keys {
         self.prefix("refs/")
     }
 
-    pub(crate) fn snapshot(&self, id: &SnapshotId, layout: &LayoutId) -> Key {
-        self.key(&format!("snapshots/{id}/{layout}"))
-    }
-
     /// What the keys of all snapshots begin with whose ids begin with `digits`.
     pub(crate) fn snapshots(&self, digits: &str) -> KeyPrefix {
         self.prefix(&format!("snapshots/{digits}"))
-    }
-
-    pub(crate) fn pack(&self, id: &PackId) -> Key {
-        self.key(&format!("packs/{id}"))
-    }
-
-    pub(crate) fn packs(&self) -> KeyPrefix {
-        self.prefix("packs/")
     }
 
     pub(crate) fn lease(&self, id: &LeaseId) -> Key {

@@ -100,11 +100,6 @@ impl Lease {
         }
     }
 
-    /// What the collector had decided at this lease's stamp.
-    pub(crate) fn collector(&self) -> &CollectorState {
-        &self.collector
-    }
-
     /// Announces the commit of a ref whose object has this version now, or is absent.
     ///
     /// # Errors

@@ -3,6 +3,11 @@
 //! It prints nothing, reads no environment and never exits the process. `docs/architecture.md` tells how its
 //! modules fit together.
 
+#![cfg_attr(
+    test,
+    allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a test may panic")
+)]
+
 mod ambient;
 mod collector_state;
 mod commit;

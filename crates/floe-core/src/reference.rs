@@ -9,7 +9,7 @@ use floe_format::{LayoutId, SnapshotId, Token};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::sealed::{as_text, seal, unseal};
+use crate::sealed::{as_text, unseal};
 use crate::{Error, ErrorKind, Result};
 
 /// The most former snapshots that a ref remembers.
@@ -164,15 +164,6 @@ impl RefRecord {
         std::iter::once(&self.current).chain(&self.history).find(|generation| generation.generation == number)
     }
 
-    /// The token of its last writer.
-    pub(crate) fn token(&self) -> Token {
-        self.token
-    }
-
-    pub(crate) fn to_bytes(&self) -> Result<bytes::Bytes> {
-        seal(self)
-    }
-
     pub(crate) fn from_bytes(object: &str, bytes: &[u8]) -> Result<Self> {
         let record: Self = unseal(object, bytes)?;
         let generations = || std::iter::once(&record.current).chain(&record.history);
@@ -193,6 +184,7 @@ fn is_zero(number: &u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sealed::seal;
 
     fn at(n: u8) -> SnapshotAt {
         SnapshotAt { snapshot: SnapshotId::from_bytes([n; 32]), layout: LayoutId::from_bytes([n; 16]) }
@@ -219,7 +211,7 @@ mod tests {
         assert_eq!(record.generation(40).unwrap().at(), Some(at(39)));
         assert_eq!(record.generation(41).unwrap().at(), None);
         assert!(record.generation(17).is_none());
-        assert_eq!(RefRecord::from_bytes("r", &record.to_bytes().unwrap()).unwrap(), record);
+        assert_eq!(RefRecord::from_bytes("r", &seal(&record).unwrap()).unwrap(), record);
     }
 
     #[test]
@@ -232,7 +224,7 @@ mod tests {
         let mut both = first.clone();
         both.current.removed = true;
         for bad in [repeated, half, both] {
-            assert!(RefRecord::from_bytes("r", &bad.to_bytes().unwrap()).is_err());
+            assert!(RefRecord::from_bytes("r", &seal(&bad).unwrap()).is_err());
         }
     }
 }

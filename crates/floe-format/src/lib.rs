@@ -3,6 +3,11 @@
 //! Encoders and decoders for everything that `docs/format.md` specifies. This crate does no I/O, reads no clock
 //! and holds no `unsafe`.
 
+#![cfg_attr(
+    test,
+    allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a test may panic")
+)]
+
 mod cut;
 mod error;
 mod frame;

@@ -124,10 +124,7 @@ impl<'a> Segment<'a> {
         if agrees && (item.length, item.entries) == (content.length, self.entry_count as u64) {
             Ok(content)
         } else {
-            Err(Error::corrupt(format!(
-                "segment {}: it is not what the list of it says",
-                item.id
-            )))
+            Err(Error::corrupt(format!("segment {}: it is not what the list of it says", item.id)))
         }
     }
 }

@@ -1,5 +1,13 @@
 //! Fixtures and stores for the tests of Floe.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    reason = "a test may panic"
+)]
+
 pub mod conformance;
 pub mod memory;
 

@@ -14,43 +14,29 @@ use crate::ErrorKind;
 
 const PLAIN: Meta<'static> = Meta {
     mode: 0o644,
-    mtime: Some(Mtime {
-        seconds: 1_000_000_000,
-        nanoseconds: 123_456_789,
-    }),
+    mtime: Some(Mtime { seconds: 1_000_000_000, nanoseconds: 123_456_789 }),
     owner: None,
     xattrs: None,
 };
 const FOLDER: Meta<'static> = Meta { mode: 0o755, ..PLAIN };
 
 fn settings() -> Settings {
-    Settings {
-        special_bits: false,
-        devices: false,
-        delete: false,
-        stat_written: true,
-        token: 0xf10e,
-    }
+    Settings { special_bits: false, devices: false, delete: false, stat_written: true, token: 0xf10e }
 }
 
 /// Whether the test runs with the capabilities of root; in CI it must.
 fn is_root(what: &str) -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "CI must run this as root: {what}"
-        );
+        assert!(std::env::var_os("CI").is_none(), "CI must run this as root: {what}");
         println!("skipped, not root: {what}");
     }
     root
 }
 
 fn names_in(path: &Path) -> Vec<String> {
-    let mut names: Vec<_> = fs::read_dir(path)
-        .unwrap()
-        .map(|e| e.unwrap().file_name().to_string_lossy().into_owned())
-        .collect();
+    let mut names: Vec<_> =
+        fs::read_dir(path).unwrap().map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     names
 }
@@ -69,10 +55,7 @@ fn a_staged_tree_appears_whole_or_not_at_all() {
         let mut worker = tree.worker();
         let sub = tree.add_directory(DirId::ROOT, b"sub", &FOLDER).unwrap();
         worker.make_directory(sub, None).unwrap();
-        let stat = worker
-            .write_small_file(sub, b"file", &PLAIN, &[b"hello ", b"world"])
-            .unwrap()
-            .unwrap();
+        let stat = worker.write_small_file(sub, b"file", &PLAIN, &[b"hello ", b"world"]).unwrap().unwrap();
         worker.finish(Some(&FOLDER)).unwrap();
         drop(worker);
         assert_eq!(dest.exists(), existing);
@@ -80,10 +63,7 @@ fn a_staged_tree_appears_whole_or_not_at_all() {
         assert_eq!(fs::read(dest.join("sub/file")).unwrap(), b"hello world");
         let now = fs::metadata(dest.join("sub/file")).unwrap();
         assert_eq!((stat.inode, stat.device, stat.size), (now.ino(), now.dev(), 11));
-        assert_eq!(
-            (stat.ctime.seconds, i64::from(stat.ctime.nanoseconds)),
-            (now.ctime(), now.ctime_nsec())
-        );
+        assert_eq!((stat.ctime.seconds, i64::from(stat.ctime.nanoseconds)), (now.ctime(), now.ctime_nsec()));
         assert_eq!((now.mtime(), now.mtime_nsec()), (1_000_000_000, 123_456_789));
         for path in [dest.clone(), dest.join("sub")] {
             let now = fs::metadata(path).unwrap();
@@ -94,9 +74,7 @@ fn a_staged_tree_appears_whole_or_not_at_all() {
     // Dropped, it leaves nothing.
     let staging = Staging::create(&dir.path().join("other"), settings()).unwrap();
     let mut worker = staging.tree().worker();
-    worker
-        .write_small_file(DirId::ROOT, b"file", &PLAIN, &[])
-        .unwrap();
+    worker.write_small_file(DirId::ROOT, b"file", &PLAIN, &[]).unwrap();
     drop(worker);
     drop(staging);
     assert_eq!(names_in(dir.path()), ["dest"]);
@@ -119,10 +97,7 @@ fn a_taken_destination_is_a_conflict_and_stays_as_it_is() {
         fs::remove_dir_all(&dest).unwrap();
     }
     fs::write(&dest, b"a file").unwrap();
-    assert_eq!(
-        Staging::create(&dest, settings()).unwrap_err().kind(),
-        ErrorKind::Invalid
-    );
+    assert_eq!(Staging::create(&dest, settings()).unwrap_err().kind(), ErrorKind::Invalid);
 }
 
 #[test]
@@ -164,9 +139,7 @@ fn dead_staging_is_cleared_and_living_is_not() {
     assert!(!dead.exists() && similar.exists());
     let second = Staging::create(&dest, settings()).unwrap();
     let mut worker = living.tree().worker();
-    worker
-        .write_small_file(DirId::ROOT, b"file", &PLAIN, &[b"x"])
-        .unwrap();
+    worker.write_small_file(DirId::ROOT, b"file", &PLAIN, &[b"x"]).unwrap();
     drop(worker);
     second.commit(false).unwrap();
     assert_eq!(living.commit(false).unwrap_err().kind(), ErrorKind::Conflict);
@@ -187,78 +160,30 @@ fn i6_names_that_lead_elsewhere_are_refused() {
     let staging = Staging::create(&dir.path().join("dest"), settings()).unwrap();
     let tree = staging.tree();
     let mut worker = tree.worker();
-    worker
-        .write_small_file(DirId::ROOT, b"file", &PLAIN, &[])
-        .unwrap();
+    worker.write_small_file(DirId::ROOT, b"file", &PLAIN, &[]).unwrap();
     let long = [b'n'; 256];
     for name in [&b""[..], b".", b"..", b"../x", b"/x", b"a/b", b"a\0b", &long] {
         let refused = |kind| assert_eq!(kind, ErrorKind::Corrupt, "{name:?}");
         refused(tree.add_directory(DirId::ROOT, name, &FOLDER).unwrap_err().kind());
-        refused(
-            worker
-                .write_small_file(DirId::ROOT, name, &PLAIN, &[])
-                .unwrap_err()
-                .kind(),
-        );
-        refused(
-            worker
-                .create_file(DirId::ROOT, name, &PLAIN, 1)
-                .unwrap_err()
-                .kind(),
-        );
-        refused(
-            worker
-                .symlink(DirId::ROOT, name, b"t", &PLAIN)
-                .unwrap_err()
-                .kind(),
-        );
+        refused(worker.write_small_file(DirId::ROOT, name, &PLAIN, &[]).unwrap_err().kind());
+        refused(worker.create_file(DirId::ROOT, name, &PLAIN, 1).unwrap_err().kind());
+        refused(worker.symlink(DirId::ROOT, name, b"t", &PLAIN).unwrap_err().kind());
         refused(worker.fifo(DirId::ROOT, name, &PLAIN).unwrap_err().kind());
-        refused(
-            worker
-                .hard_link(DirId::ROOT, name, DirId::ROOT, b"file")
-                .unwrap_err()
-                .kind(),
-        );
-        refused(
-            worker
-                .hard_link(DirId::ROOT, b"new", DirId::ROOT, name)
-                .unwrap_err()
-                .kind(),
-        );
+        refused(worker.hard_link(DirId::ROOT, name, DirId::ROOT, b"file").unwrap_err().kind());
+        refused(worker.hard_link(DirId::ROOT, b"new", DirId::ROOT, name).unwrap_err().kind());
         refused(worker.remove(DirId::ROOT, name).unwrap_err().kind());
-        let wanted = Wanted {
-            name,
-            kind: WantedKind::File(1),
-            meta: PLAIN,
-        };
+        let wanted = Wanted { name, kind: WantedKind::File(1), meta: PLAIN };
         refused(worker.fix(DirId::ROOT, &wanted).unwrap_err().kind());
-        refused(
-            worker
-                .survey(DirId::ROOT, &[wanted], &mut |_, _| Ok(true))
-                .unwrap_err()
-                .kind(),
-        );
+        refused(worker.survey(DirId::ROOT, &[wanted], &mut |_, _| Ok(true)).unwrap_err().kind());
     }
     assert!(worker.symlink(DirId::ROOT, b"s", b"", &PLAIN).is_err());
     assert!(worker.symlink(DirId::ROOT, b"s", b"a\0", &PLAIN).is_err());
-    let late = Meta {
-        mtime: Some(Mtime {
-            seconds: 0,
-            nanoseconds: 1_000_000_000,
-        }),
-        ..PLAIN
-    };
-    assert_eq!(
-        worker.fifo(DirId::ROOT, b"p", &late).unwrap_err().kind(),
-        ErrorKind::Corrupt
-    );
+    let late = Meta { mtime: Some(Mtime { seconds: 0, nanoseconds: 1_000_000_000 }), ..PLAIN };
+    assert_eq!(worker.fifo(DirId::ROOT, b"p", &late).unwrap_err().kind(), ErrorKind::Corrupt);
     // Out of order, or twice.
     tree.add_directory(DirId::ROOT, b"b", &FOLDER).unwrap();
     for name in [b"a", b"b"] {
-        assert_eq!(
-            tree.add_directory(DirId::ROOT, name, &FOLDER).unwrap_err().kind(),
-            ErrorKind::Corrupt
-        );
+        assert_eq!(tree.add_directory(DirId::ROOT, name, &FOLDER).unwrap_err().kind(), ErrorKind::Corrupt);
     }
     drop(worker);
     drop(staging);
@@ -277,21 +202,13 @@ fn i6_a_symlink_of_the_snapshot_is_no_parent() {
             fs::create_dir(&dest).unwrap();
             InPlace::open(&dest, settings()).unwrap()
         });
-        let tree = staging
-            .as_ref()
-            .map(Staging::tree)
-            .or(over.as_ref().map(InPlace::tree))
-            .unwrap();
+        let tree = staging.as_ref().map(Staging::tree).or(over.as_ref().map(InPlace::tree)).unwrap();
         let mut worker = tree.worker();
-        worker
-            .symlink(DirId::ROOT, b"link", outside.as_os_str().as_bytes(), &PLAIN)
-            .unwrap();
+        worker.symlink(DirId::ROOT, b"link", outside.as_os_str().as_bytes(), &PLAIN).unwrap();
         let link = tree.add_directory(DirId::ROOT, b"link", &FOLDER).unwrap();
         // Never made, so what is there is not a directory.
         for error in [
-            worker
-                .write_small_file(link, b"file", &PLAIN, &[b"x"])
-                .unwrap_err(),
+            worker.write_small_file(link, b"file", &PLAIN, &[b"x"]).unwrap_err(),
             worker.symlink(link, b"file", b"x", &PLAIN).unwrap_err(),
             worker.fifo(link, b"file", &PLAIN).unwrap_err(),
             worker.remove(link, b"file").unwrap_err(),
@@ -303,14 +220,9 @@ fn i6_a_symlink_of_the_snapshot_is_no_parent() {
             worker.write_small_file(link, b"file", &PLAIN, &[b"x"]).unwrap();
             assert!(fs::symlink_metadata(dest.join("link")).unwrap().is_dir());
         } else {
-            assert_eq!(
-                worker.make_directory(link, None).unwrap_err().kind(),
-                ErrorKind::Invalid
-            );
+            assert_eq!(worker.make_directory(link, None).unwrap_err().kind(), ErrorKind::Invalid);
         }
-        let target = worker
-            .hard_link(DirId::ROOT, b"hard", DirId::ROOT, b"link")
-            .unwrap_err();
+        let target = worker.hard_link(DirId::ROOT, b"hard", DirId::ROOT, b"link").unwrap_err();
         assert_eq!(target.kind(), ErrorKind::Corrupt);
     }
     assert_eq!(names_in(&outside), [""; 0]);
@@ -326,19 +238,9 @@ fn zeros_of_big_files_are_holes() {
     let mut content = vec![0_u8; 3 * mib + 5];
     content[mib + 4096 * 3 - 1] = 7;
     content[mib + 4096 * 3] = 8;
-    for (name, length) in [
-        (&b"sparse"[..], content.len()),
-        (b"zeros", mib),
-        (b"small", 64 << 10),
-    ] {
-        let file = worker
-            .create_file(DirId::ROOT, name, &PLAIN, length as u64)
-            .unwrap();
-        let content = if name == b"sparse" {
-            &content[..]
-        } else {
-            &vec![0; length]
-        };
+    for (name, length) in [(&b"sparse"[..], content.len()), (b"zeros", mib), (b"small", 64 << 10)] {
+        let file = worker.create_file(DirId::ROOT, name, &PLAIN, length as u64).unwrap();
+        let content = if name == b"sparse" { &content[..] } else { &vec![0; length] };
         // Backwards and unaligned.
         let mut parts: Vec<_> = (0..length).step_by(100_003).collect();
         parts.reverse();
@@ -346,10 +248,7 @@ fn zeros_of_big_files_are_holes() {
             let end = (start + 100_003).min(length);
             file.write_at(start as u64, &content[start..end]).unwrap();
         }
-        assert_eq!(
-            file.write_at(length as u64, b"x").unwrap_err().kind(),
-            ErrorKind::Corrupt
-        );
+        assert_eq!(file.write_at(length as u64, b"x").unwrap_err().kind(), ErrorKind::Corrupt);
         assert!(file.write_at(u64::MAX, b"x").is_err());
         worker.finish_file(file, &PLAIN).unwrap();
     }
@@ -366,9 +265,7 @@ fn zeros_of_big_files_are_holes() {
 #[test]
 fn depth_does_not_matter() {
     // In memory where possible: ten thousand directories take a disk half a minute.
-    let dir = tempfile::tempdir_in("/dev/shm")
-        .or_else(|_| tempfile::tempdir())
-        .unwrap();
+    let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let dest = dir.path().join("dest");
     let staging = Staging::create(&dest, settings()).unwrap();
     let tree = staging.tree();
@@ -388,14 +285,7 @@ fn depth_does_not_matter() {
         worker.write_small_file(id, b"file", &PLAIN, &[b"x"]).unwrap();
     }
     worker.write_small_file(at, b"bottom", &PLAIN, &[b"x"]).unwrap();
-    assert!(
-        worker
-            .write_small_file(at, b"bottom", &PLAIN, &[b"x"])
-            .unwrap_err()
-            .to_string()
-            .len()
-            < 1500
-    );
+    assert!(worker.write_small_file(at, b"bottom", &PLAIN, &[b"x"]).unwrap_err().to_string().len() < 1500);
     worker.finish(Some(&FOLDER)).unwrap();
     drop(worker);
     staging.commit(false).unwrap();
@@ -415,50 +305,27 @@ fn setuid_and_devices_come_on_request_only() {
     let dir = tempfile::tempdir().unwrap();
     for asked in [false, true] {
         let dest = dir.path().join(format!("{asked}"));
-        let settings = Settings {
-            special_bits: asked,
-            devices: asked,
-            ..settings()
-        };
+        let settings = Settings { special_bits: asked, devices: asked, ..settings() };
         let staging = Staging::create(&dest, settings).unwrap();
         let mut worker = staging.tree().worker();
-        let meta = Meta {
-            mode: 0o6755,
-            owner: Some(Owner { user: 7, group: 8 }),
-            ..PLAIN
-        };
-        worker
-            .write_small_file(DirId::ROOT, b"file", &meta, &[b"x"])
-            .unwrap();
+        let meta = Meta { mode: 0o6755, owner: Some(Owner { user: 7, group: 8 }), ..PLAIN };
+        worker.write_small_file(DirId::ROOT, b"file", &meta, &[b"x"]).unwrap();
         worker.fifo(DirId::ROOT, b"fifo", &meta).unwrap();
         worker.symlink(DirId::ROOT, b"link", b"x", &meta).unwrap();
-        let null = Device {
-            block: false,
-            major: 1,
-            minor: 3,
-        };
+        let null = Device { block: false, major: 1, minor: 3 };
         let device = worker.device(DirId::ROOT, b"null", null, &meta);
-        let folder = staging
-            .tree()
-            .add_directory(DirId::ROOT, b"folder", &Meta { mode: 0o3777, ..meta })
-            .unwrap();
+        let folder =
+            staging.tree().add_directory(DirId::ROOT, b"folder", &Meta { mode: 0o3777, ..meta }).unwrap();
         worker.make_directory(folder, None).unwrap();
         worker.finish(None).unwrap();
         drop(worker);
         staging.commit(false).unwrap();
         let mode = |name: &str| fs::symlink_metadata(dest.join(name)).unwrap().mode() & 0o7777;
         let expected = if asked { 0o6755 } else { 0o755 };
-        assert_eq!(
-            (mode("file"), mode("fifo"), mode("folder")),
-            (expected, expected, 0o3777)
-        );
+        assert_eq!((mode("file"), mode("fifo"), mode("folder")), (expected, expected, 0o3777));
         for name in ["file", "fifo", "link", "folder"] {
             let stat = fs::symlink_metadata(dest.join(name)).unwrap();
-            assert_eq!(
-                (stat.uid(), stat.gid(), stat.mtime()),
-                (7, 8, 1_000_000_000),
-                "{name}"
-            );
+            assert_eq!((stat.uid(), stat.gid(), stat.mtime()), (7, 8, 1_000_000_000), "{name}");
         }
         if asked {
             assert_eq!(device.unwrap().unwrap().kind, Kind::Device(null));
@@ -475,28 +342,16 @@ fn extended_attributes_are_set_and_refusals_are_noted() {
     let probe = dir.path().join("probe");
     fs::write(&probe, b"").unwrap();
     if rustix::fs::setxattr(&probe, "user.a", b"", rustix::fs::XattrFlags::empty()).is_err() {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "CI needs user xattrs in the temporary directory"
-        );
+        assert!(std::env::var_os("CI").is_none(), "CI needs user xattrs in the temporary directory");
         println!("skipped: no user xattrs here");
         return;
     }
     let staging = Staging::create(&dest, settings()).unwrap();
     let mut worker = staging.tree().worker();
     let xattrs: &[Xattr<'_>] = &[(b"user.a", b"1"), (b"user.b", b"")];
-    let meta = Meta {
-        xattrs: Some(xattrs),
-        mode: 0o444,
-        ..PLAIN
-    };
-    worker
-        .write_small_file(DirId::ROOT, b"file", &meta, &[b"x"])
-        .unwrap();
-    let folder = staging
-        .tree()
-        .add_directory(DirId::ROOT, b"folder", &meta)
-        .unwrap();
+    let meta = Meta { xattrs: Some(xattrs), mode: 0o444, ..PLAIN };
+    worker.write_small_file(DirId::ROOT, b"file", &meta, &[b"x"]).unwrap();
+    let folder = staging.tree().add_directory(DirId::ROOT, b"folder", &meta).unwrap();
     worker.make_directory(folder, Some(xattrs)).unwrap();
     // A symlink cannot have `user.` attributes, and nobody has this kind.
     worker.symlink(DirId::ROOT, b"link", b"x", &meta).unwrap();
@@ -504,10 +359,7 @@ fn extended_attributes_are_set_and_refusals_are_noted() {
         .write_small_file(
             DirId::ROOT,
             b"odd",
-            &Meta {
-                xattrs: Some(&[(b"nobody.knows", b"")]),
-                ..PLAIN
-            },
+            &Meta { xattrs: Some(&[(b"nobody.knows", b"")]), ..PLAIN },
             &[],
         )
         .unwrap();
@@ -530,14 +382,7 @@ fn extended_attributes_are_set_and_refusals_are_noted() {
     let mut worker = over.tree().worker();
     let other: &[Xattr<'_>] = &[(b"user.b", b"2")];
     let wanted = |xattrs| {
-        [Wanted {
-            name: b"file",
-            kind: WantedKind::File(1),
-            meta: Meta {
-                xattrs: Some(xattrs),
-                ..meta
-            },
-        }]
+        [Wanted { name: b"file", kind: WantedKind::File(1), meta: Meta { xattrs: Some(xattrs), ..meta } }]
     };
     let mut yes = |_: usize, _: &ExistingFile<'_>| Ok(true);
     let survey = worker.survey(DirId::ROOT, &wanted(xattrs), &mut yes).unwrap();
@@ -563,28 +408,17 @@ fn a_default_acl_above_changes_no_mode() {
         }))
         .flatten()
         .collect();
-    if rustix::fs::setxattr(
-        dir.path(),
-        "system.posix_acl_default",
-        &acl,
-        rustix::fs::XattrFlags::empty(),
-    )
-    .is_err()
+    if rustix::fs::setxattr(dir.path(), "system.posix_acl_default", &acl, rustix::fs::XattrFlags::empty())
+        .is_err()
     {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "CI needs ACLs in the temporary directory"
-        );
+        assert!(std::env::var_os("CI").is_none(), "CI needs ACLs in the temporary directory");
         println!("skipped: no ACLs here");
         return;
     }
     let dest = dir.path().join("dest");
     let staging = Staging::create(&dest, settings()).unwrap();
     let mut worker = staging.tree().worker();
-    let folder = staging
-        .tree()
-        .add_directory(DirId::ROOT, b"folder", &FOLDER)
-        .unwrap();
+    let folder = staging.tree().add_directory(DirId::ROOT, b"folder", &FOLDER).unwrap();
     let late: &[Xattr<'_>] = &[(b"system.posix_acl_default", &acl)];
     worker.make_directory(folder, Some(late)).unwrap();
     worker.write_small_file(folder, b"file", &PLAIN, &[]).unwrap();
@@ -599,10 +433,7 @@ fn a_default_acl_above_changes_no_mode() {
     assert_eq!(buffer[..length], acl);
     // In place the ACL is still there while files are written.
     let over = InPlace::open(&dest, settings()).unwrap();
-    let folder = over
-        .tree()
-        .add_directory(DirId::ROOT, b"folder", &FOLDER)
-        .unwrap();
+    let folder = over.tree().add_directory(DirId::ROOT, b"folder", &FOLDER).unwrap();
     let mut worker = over.tree().worker();
     worker.make_directory(folder, None).unwrap();
     worker.write_small_file(folder, b"new", &PLAIN, &[]).unwrap();
@@ -635,10 +466,7 @@ fn in_place_is_one_pull_at_a_time() {
     let dir = tempfile::tempdir().unwrap();
     let first = InPlace::open(dir.path(), settings()).unwrap();
     assert!(first.is_locked());
-    assert_eq!(
-        InPlace::open(dir.path(), settings()).unwrap_err().kind(),
-        ErrorKind::Conflict
-    );
+    assert_eq!(InPlace::open(dir.path(), settings()).unwrap_err().kind(), ErrorKind::Conflict);
     drop(first);
     InPlace::open(dir.path(), settings()).unwrap();
 }
@@ -648,11 +476,7 @@ fn in_place_a_full_directory_in_the_way_needs_delete() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir_all(dir.path().join("name/inner/empty")).unwrap();
     fs::write(dir.path().join("name/inner/file"), b"x").unwrap();
-    let wanted = [Wanted {
-        name: b"name",
-        kind: WantedKind::File(1),
-        meta: PLAIN,
-    }];
+    let wanted = [Wanted { name: b"name", kind: WantedKind::File(1), meta: PLAIN }];
     let mut no = |_: usize, _: &ExistingFile<'_>| Ok(false);
     {
         let over = InPlace::open(dir.path(), settings()).unwrap();
@@ -661,27 +485,14 @@ fn in_place_a_full_directory_in_the_way_needs_delete() {
         assert_eq!(error.kind(), ErrorKind::Invalid);
         assert!(error.to_string().contains("/name`"), "{error}");
         // Whoever goes on nevertheless is stopped, and nothing is left of the attempt.
-        assert!(
-            worker
-                .write_small_file(DirId::ROOT, b"name", &PLAIN, &[b"x"])
-                .is_err()
-        );
+        assert!(worker.write_small_file(DirId::ROOT, b"name", &PLAIN, &[b"x"]).is_err());
         assert_eq!(names_in(dir.path()), ["name"]);
     }
-    let over = InPlace::open(
-        dir.path(),
-        Settings {
-            delete: true,
-            ..settings()
-        },
-    )
-    .unwrap();
+    let over = InPlace::open(dir.path(), Settings { delete: true, ..settings() }).unwrap();
     let mut worker = over.tree().worker();
     let survey = worker.survey(DirId::ROOT, &wanted, &mut no).unwrap();
     assert_eq!(survey.verdicts, [Verdict::Replace]);
-    worker
-        .write_small_file(DirId::ROOT, b"name", &PLAIN, &[b"x"])
-        .unwrap();
+    worker.write_small_file(DirId::ROOT, b"name", &PLAIN, &[b"x"]).unwrap();
     assert_eq!(fs::read(dir.path().join("name")).unwrap(), b"x");
     assert_eq!(names_in(dir.path()), ["name"]);
 }
@@ -714,21 +525,12 @@ fn i6_in_place_a_file_with_names_outside_is_not_changed_through_them() {
     let before = fs::metadata(dir.path().join("outside")).unwrap();
     let over = InPlace::open(&dest, settings()).unwrap();
     let mut worker = over.tree().worker();
-    let wanted = [Wanted {
-        name: b"file",
-        kind: WantedKind::File(1),
-        meta: Meta { mode: 0o600, ..PLAIN },
-    }];
+    let wanted = [Wanted { name: b"file", kind: WantedKind::File(1), meta: Meta { mode: 0o600, ..PLAIN } }];
     let survey = worker.survey(DirId::ROOT, &wanted, &mut |_, _| Ok(true)).unwrap();
     assert_eq!(survey.verdicts, [Verdict::Replace]);
-    worker
-        .write_small_file(DirId::ROOT, b"file", &wanted[0].meta, &[b"y"])
-        .unwrap();
+    worker.write_small_file(DirId::ROOT, b"file", &wanted[0].meta, &[b"y"]).unwrap();
     let after = fs::metadata(dir.path().join("outside")).unwrap();
-    assert_eq!(
-        (after.mode(), after.mtime_nsec()),
-        (before.mode(), before.mtime_nsec())
-    );
+    assert_eq!((after.mode(), after.mtime_nsec()), (before.mode(), before.mtime_nsec()));
     assert_eq!(fs::read(dir.path().join("outside")).unwrap(), b"x");
 }
 
@@ -736,12 +538,9 @@ fn i6_in_place_a_file_with_names_outside_is_not_changed_through_them() {
 fn messages_show_any_bytes() {
     assert_eq!(names::shown(b"a\xffb\n\\"), "a\\xffb\\n\\\\");
     assert!(names::is_temporary(&names::temporary(u64::MAX, u64::MAX)));
-    for name in [
-        &b".floe-0123456789abcdef-.tmp"[..],
-        b".floe-0123456789abcdeF-0.tmp",
-        b".floe-x.tmp",
-        b".floe-.tmp",
-    ] {
+    for name in
+        [&b".floe-0123456789abcdef-.tmp"[..], b".floe-0123456789abcdeF-0.tmp", b".floe-x.tmp", b".floe-.tmp"]
+    {
         assert!(!names::is_temporary(name));
     }
 }

@@ -55,7 +55,7 @@ pub(super) fn compare<'a>(fd: BorrowedFd<'_>, wanted: &[Xattr<'a>]) -> io::Resul
         match getxattr(&path, name, &mut value[..]) {
             Ok(length) if value[..length] == *bytes => {}
             Ok(_) | Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::RANGE) => {
-                difference.set.push((name, bytes))
+                difference.set.push((name, bytes));
             }
             Err(errno) => return Err(errno),
         }

@@ -1,3 +1,11 @@
 //! Tests of the engine through its public face.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    reason = "a test may panic"
+)]
+
 mod store;

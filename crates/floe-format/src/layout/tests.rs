@@ -1,7 +1,4 @@
-#![expect(
-    clippy::single_range_in_vec_init,
-    reason = "a pack often serves one run of items"
-)]
+#![expect(clippy::single_range_in_vec_init, reason = "a pack often serves one run of items")]
 
 use proptest::prelude::*;
 

@@ -272,8 +272,8 @@ fn i7_hostile_records_with_right_sums_are_refused() {
             (48, u32::try_from(MAX_FRAME_STORED).unwrap(), "past its part"),
             (48, 1, "leave out"),
             (52, 1 << 24, "0 plain bytes"),
-            (52, 1 << 24 | u32::try_from(MAX_FRAME_PLAIN).unwrap() + 1, "plain bytes"),
-            (52, 3 << 24 | 5, "codec 3"),
+            (52, (1 << 24) | (u32::try_from(MAX_FRAME_PLAIN).unwrap() + 1), "plain bytes"),
+            (52, (3 << 24) | 5, "codec 3"),
             (52, 5, "codec 0"),
         ] {
             let mut bytes = sample.bytes.clone();

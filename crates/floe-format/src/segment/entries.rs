@@ -119,9 +119,9 @@ fn read_body<'a>(reader: &mut WireReader<'a>, kind: EntryKind) -> Result<Body<'a
 
 fn read_numbers(reader: &mut WireReader<'_>) -> Result<(u32, u32)> {
     let limit = u64::from(MAX_DEVICE_NUMBER);
-    let major = reader.uv_max(limit, "major number")? & limit;
-    let minor = reader.uv_max(limit, "minor number")? & limit;
-    Ok((major as u32, minor as u32))
+    let mut number =
+        |what| Ok(u32::try_from(reader.uv_max(limit, what)?).expect("the limit is one of 32 bits"));
+    Ok((number("major number")?, number("minor number")?))
 }
 
 /// The entries of a segment, one at a time: each is good until the next is asked for, and the path has one buffer for all.

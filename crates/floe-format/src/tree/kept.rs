@@ -107,7 +107,8 @@ impl Meta {
         let mut meta = Self { mode, ..Self::default() };
         if kept.contains(Kept::MTIME) {
             let seconds = reader.sv()?;
-            let nanos = reader.uv_max(999_999_999, "nanoseconds")? as u32;
+            let nanos = reader.uv_max(999_999_999, "nanoseconds")?;
+            let nanos = u32::try_from(nanos).expect("a thousand million fits 32 bits");
             meta.mtime = Some(Timestamp { seconds, nanos });
         }
         if kept.contains(Kept::OWNER) {
@@ -129,5 +130,5 @@ pub(crate) fn read_mode(reader: &mut WireReader<'_>) -> Result<u16> {
 #[inline]
 fn read_u32(reader: &mut WireReader<'_>, what: &str) -> Result<u32> {
     let value = reader.uv_max(u64::from(u32::MAX), what)?;
-    Ok((value & u64::from(u32::MAX)) as u32)
+    Ok(u32::try_from(value).expect("the limit is one of 32 bits"))
 }

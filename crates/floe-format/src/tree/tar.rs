@@ -61,8 +61,8 @@ const TEMPLATE_SUM: u32 = {
 /// Number of zeros that follow a content of `size` bytes.
 #[inline]
 pub fn tar_padding(size: u64) -> usize {
-    // The remainder is below 512.
-    (size.wrapping_neg() % TAR_BLOCK_BYTES as u64) as usize
+    let padding = size.wrapping_neg() % TAR_BLOCK_BYTES as u64;
+    usize::try_from(padding).expect("a remainder of 512 fits")
 }
 
 /// Length of an entry's headers: the ustar header, and a PAX header where one is needed.

@@ -27,44 +27,35 @@ fn items(most: usize) -> impl Strategy<Value = Vec<Item>> {
 }
 
 fn root() -> impl Strategy<Value = Root> {
-    (
-        kept(),
-        any::<bool>(),
-        0u16..=0o7777,
-        any::<(i64, u32, u32)>(),
-        0u8..=8,
-        items(128),
+    (kept(), any::<bool>(), 0u16..=0o7777, any::<(i64, u32, u32)>(), 0u8..=8, items(128)).prop_map(
+        |(kept, reproducible, mode, (seconds, user, group), level, items)| {
+            let reproducible = reproducible && kept == Kept::NONE;
+            let entries = items.iter().map(|item| item.entries).sum();
+            Root {
+                kept,
+                reproducible,
+                parameters: Parameters::default(),
+                length: items.iter().map(|item| item.length).sum(),
+                entries,
+                files: entries / 2,
+                file_bytes: entries / 2 * 3,
+                directory: Meta {
+                    mode: if reproducible { 0o755 } else { mode },
+                    mtime: kept
+                        .contains(Kept::MTIME)
+                        .then_some(Timestamp { seconds, nanos: user % 1_000_000_000 }),
+                    owner: kept.contains(Kept::OWNER).then_some(Owner { user, group }),
+                },
+                xattrs: if kept.contains(Kept::XATTRS) && user % 2 == 0 {
+                    XattrList::new([("user.x", user.to_le_bytes())]).unwrap()
+                } else {
+                    XattrList::default()
+                },
+                level,
+                items,
+            }
+        },
     )
-        .prop_map(
-            |(kept, reproducible, mode, (seconds, user, group), level, items)| {
-                let reproducible = reproducible && kept == Kept::NONE;
-                let entries = items.iter().map(|item| item.entries).sum();
-                Root {
-                    kept,
-                    reproducible,
-                    parameters: Parameters::default(),
-                    length: items.iter().map(|item| item.length).sum(),
-                    entries,
-                    files: entries / 2,
-                    file_bytes: entries / 2 * 3,
-                    directory: Meta {
-                        mode: if reproducible { 0o755 } else { mode },
-                        mtime: kept.contains(Kept::MTIME).then_some(Timestamp {
-                            seconds,
-                            nanos: user % 1_000_000_000,
-                        }),
-                        owner: kept.contains(Kept::OWNER).then_some(Owner { user, group }),
-                    },
-                    xattrs: if kept.contains(Kept::XATTRS) && user % 2 == 0 {
-                        XattrList::new([("user.x", user.to_le_bytes())]).unwrap()
-                    } else {
-                        XattrList::default()
-                    },
-                    level,
-                    items,
-                }
-            },
-        )
 }
 
 fn mutate(bytes: &mut Vec<u8>, at: usize, byte: u8, how: u8) {
@@ -131,12 +122,7 @@ proptest! {
 }
 
 fn item(n: u64, path: &str) -> Item {
-    Item {
-        id: FrameId::of(&n.to_le_bytes()),
-        length: 1 << 20,
-        entries: 100,
-        path: path.as_bytes().to_vec(),
-    }
+    Item { id: FrameId::of(&n.to_le_bytes()), length: 1 << 20, entries: 100, path: path.as_bytes().to_vec() }
 }
 
 fn a_root() -> Root {
@@ -148,10 +134,7 @@ fn a_root() -> Root {
         entries: 200,
         files: 3,
         file_bytes: 5,
-        directory: Meta {
-            mode: 0o755,
-            ..Meta::default()
-        },
+        directory: Meta { mode: 0o755, ..Meta::default() },
         xattrs: XattrList::default(),
         level: 0,
         items: vec![item(1, "a"), item(2, "b")],
@@ -172,9 +155,7 @@ fn roots_that_contradict_themselves_are_refused() {
         ("mode", |root| root.directory.mode = 0o700),
         ("kept", |root| root.kept = Kept::XATTRS),
         ("time", |root| root.directory.mtime = Some(Timestamp::default())),
-        ("xattrs", |root| {
-            root.xattrs = XattrList::new([("a", "b")]).unwrap()
-        }),
+        ("xattrs", |root| root.xattrs = XattrList::new([("a", "b")]).unwrap()),
         ("level", |root| root.level = 9),
         ("order", |root| root.items.swap(0, 1)),
         ("no items", |root| root.items.clear()),
@@ -200,16 +181,9 @@ fn what_is_newer_is_unsupported() {
     for at in [4, 5, 6, 7] {
         let mut newer = root.clone();
         newer[at] = 9;
-        assert_eq!(
-            kind(Root::parse(&newer)),
-            Some(ErrorKind::Unsupported),
-            "byte {at}"
-        );
+        assert_eq!(kind(Root::parse(&newer)), Some(ErrorKind::Unsupported), "byte {at}");
     }
-    let index = IndexSegment {
-        level: 1,
-        items: a_root().items,
-    };
+    let index = IndexSegment { level: 1, items: a_root().items };
     let index = index.to_plain().unwrap();
     for (at, expected) in [
         (0, ErrorKind::Corrupt),
@@ -222,89 +196,25 @@ fn what_is_newer_is_unsupported() {
         newer[at] = 9;
         assert_eq!(kind(IndexSegment::parse(&newer)), Some(expected), "byte {at}");
     }
-    assert_eq!(
-        kind(Root::parse(&vec![0; (1 << 20) + 1])),
-        Some(ErrorKind::Corrupt)
-    );
-    assert_eq!(
-        kind(IndexSegment::parse(&vec![0; (1 << 20) + 1])),
-        Some(ErrorKind::Corrupt)
-    );
+    assert_eq!(kind(Root::parse(&vec![0; (1 << 20) + 1])), Some(ErrorKind::Corrupt));
+    assert_eq!(kind(IndexSegment::parse(&vec![0; (1 << 20) + 1])), Some(ErrorKind::Corrupt));
 }
 
 #[test]
 fn an_index_segment_is_what_its_item_says() {
-    let segment = IndexSegment {
-        level: 1,
-        items: vec![item(1, "a"), item(2, "a"), item(3, "b")],
-    };
-    let good = Item {
-        length: 3 << 20,
-        entries: 300,
-        ..item(9, "a")
-    };
+    let segment = IndexSegment { level: 1, items: vec![item(1, "a"), item(2, "a"), item(3, "b")] };
+    let good = Item { length: 3 << 20, entries: 300, ..item(9, "a") };
     segment.check_listed(&good, 1).unwrap();
     assert!(segment.check_listed(&good, 2).is_err());
-    assert!(
-        segment
-            .check_listed(
-                &Item {
-                    entries: 301,
-                    ..good.clone()
-                },
-                1
-            )
-            .is_err()
-    );
-    assert!(
-        segment
-            .check_listed(
-                &Item {
-                    length: 1,
-                    ..good.clone()
-                },
-                1
-            )
-            .is_err()
-    );
-    assert!(
-        segment
-            .check_listed(
-                &Item {
-                    path: b"b".to_vec(),
-                    ..good
-                },
-                1
-            )
-            .is_err()
-    );
+    assert!(segment.check_listed(&Item { entries: 301, ..good.clone() }, 1).is_err());
+    assert!(segment.check_listed(&Item { length: 1, ..good.clone() }, 1).is_err());
+    assert!(segment.check_listed(&Item { path: b"b".to_vec(), ..good }, 1).is_err());
     for level in [0, 9] {
-        assert!(
-            IndexSegment {
-                level,
-                ..segment.clone()
-            }
-            .to_plain()
-            .is_err()
-        );
+        assert!(IndexSegment { level, ..segment.clone() }.to_plain().is_err());
     }
-    assert!(
-        IndexSegment {
-            level: 1,
-            items: vec![item(1, "")]
-        }
-        .to_plain()
-        .is_err()
-    );
+    assert!(IndexSegment { level: 1, items: vec![item(1, "")] }.to_plain().is_err());
     let two_many = (0..129).map(|n| item(n, "a")).collect();
-    assert!(
-        IndexSegment {
-            level: 1,
-            items: two_many
-        }
-        .to_plain()
-        .is_err()
-    );
+    assert!(IndexSegment { level: 1, items: two_many }.to_plain().is_err());
 }
 
 #[test]
@@ -319,11 +229,6 @@ fn long_paths_make_short_lists() {
     assert_eq!(build_index(short).unwrap().level, 0);
     let index = build_index((0..60).map(|n| item(n, &long(n as usize))).collect()).unwrap();
     assert_eq!(index.level, 2);
-    assert!(
-        index
-            .segments
-            .iter()
-            .all(|segment| segment.content.items.len() <= 7)
-    );
+    assert!(index.segments.iter().all(|segment| segment.content.items.len() <= 7));
     assert_eq!(index.items.iter().map(|item| item.entries).sum::<u64>(), 6000);
 }

@@ -36,9 +36,7 @@ pub(crate) fn frame_tree(kept: Kept, p: &Parameters, members: &[Member]) -> Snap
             id: FrameId::of(&plain),
             length: segment.runs.iter().map(|run| run.count * run.plain.len()).sum(),
             entries: segment.members.len(),
-            path: segment
-                .first
-                .map_or(vec![], |first| members[first].0.path.clone()),
+            path: segment.first.map_or(vec![], |first| members[first].0.path.clone()),
         });
         encoded.push(plain);
     }
@@ -66,14 +64,6 @@ pub(crate) fn frame_tree(kept: Kept, p: &Parameters, members: &[Member]) -> Snap
         })
         .collect();
     let root = wire::root(kept, p, &sizes, level, &items);
-    let frames = runs
-        .into_iter()
-        .flat_map(|run| std::iter::repeat_n(run.plain, run.count))
-        .collect();
-    Snapshot {
-        frames,
-        segments: encoded,
-        index_segments,
-        root,
-    }
+    let frames = runs.into_iter().flat_map(|run| std::iter::repeat_n(run.plain, run.count)).collect();
+    Snapshot { frames, segments: encoded, index_segments, root }
 }

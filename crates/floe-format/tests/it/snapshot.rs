@@ -25,15 +25,8 @@ fn small() -> Parameters {
 }
 
 fn parameters() -> impl Strategy<Value = Parameters> {
-    (
-        512u32..4096,
-        0u32..8192,
-        0u32..4096,
-        65u32..1024,
-        0u32..4,
-        0u32..4096,
-    )
-        .prop_map(|(group_min, more, small_max, chunk_min, shift, above)| {
+    (512u32..4096, 0u32..8192, 0u32..4096, 65u32..1024, 0u32..4, 0u32..4096).prop_map(
+        |(group_min, more, small_max, chunk_min, shift, above)| {
             let chunk_avg = chunk_min.next_power_of_two() << shift;
             Parameters {
                 group_min,
@@ -43,7 +36,8 @@ fn parameters() -> impl Strategy<Value = Parameters> {
                 chunk_avg,
                 chunk_max: chunk_avg + above,
             }
-        })
+        },
+    )
 }
 
 /// Reads a snapshot from its root down and returns its entries.
@@ -56,10 +50,7 @@ fn read_back(snapshot: &Snapshot) -> Vec<Entry> {
         .collect();
     let root = Root::parse(&snapshot.root).unwrap();
     assert_eq!(root.to_bytes().unwrap(), snapshot.root);
-    assert_eq!(
-        root.length,
-        snapshot.frames.iter().map(|f| f.len() as u64).sum::<u64>()
-    );
+    assert_eq!(root.length, snapshot.frames.iter().map(|f| f.len() as u64).sum::<u64>());
     let mut items = root.items.clone();
     for level in (1..=root.level).rev() {
         let below = |item: &Item| {
@@ -161,10 +152,7 @@ fn equal_neighbours_of_different_kinds_are_one_run() {
         let segment = Segment::parse(&snapshot.segments[0]).unwrap();
         assert!(segment.runs().len() < snapshot.frames.iter().collect::<HashSet<_>>().len() + 1);
         assert!(
-            segment
-                .runs()
-                .iter()
-                .any(|run| run.count == 2 && run.plain_len <= 1024),
+            segment.runs().iter().any(|run| run.count == 2 && run.plain_len <= 1024),
             "{:?}",
             segment.runs()
         );
@@ -209,10 +197,7 @@ fn one_change_changes_few_frames_and_segments() {
         let index_segments = new(&before.index_segments, &after.index_segments);
         assert!((1..=4).contains(&frames), "{number}: {frames} frames");
         assert!((1..=4).contains(&segments), "{number}: {segments} segments");
-        assert!(
-            (1..=3).contains(&index_segments),
-            "{number}: {index_segments} index segments"
-        );
+        assert!((1..=3).contains(&index_segments), "{number}: {index_segments} index segments");
     }
 }
 

@@ -32,30 +32,20 @@ impl Streaming<'_> {
 
     fn begin(&mut self, path: &[u8]) {
         self.flush(false);
-        let item = Item {
-            id: FrameId::of(b""),
-            length: 0,
-            entries: 0,
-            path: path.to_vec(),
-        };
+        let item = Item { id: FrameId::of(b""), length: 0, entries: 0, path: path.to_vec() };
         self.open = Some((SegmentBuilder::new(self.kept), item));
     }
 
     fn frame(&mut self, plain: Vec<u8>) {
         let (builder, item) = self.open.as_mut().unwrap();
-        builder
-            .add_frame(FrameId::of(&plain), plain.len() as u32)
-            .unwrap();
+        builder.add_frame(FrameId::of(&plain), plain.len() as u32).unwrap();
         item.length += plain.len() as u64;
         self.made.frames.push(plain);
     }
 
     fn group(&mut self, first: usize, end: usize, plain: Vec<u8>) {
         let entries = &self.members[first..end];
-        let metadata = entries
-            .iter()
-            .map(|member| member.0.as_entry().metadata_len() as u64)
-            .sum();
+        let metadata = entries.iter().map(|member| member.0.as_entry().metadata_len() as u64).sum();
         if self.cutter.add_run(&FrameId::of(&plain), entries.len(), metadata) {
             self.begin(&entries[0].0.path);
         }
@@ -108,12 +98,7 @@ pub(crate) fn stream(
         open: None,
         lead: 0,
         items: vec![],
-        made: Snapshot {
-            frames: vec![],
-            segments: vec![],
-            index_segments: vec![],
-            root: vec![],
-        },
+        made: Snapshot { frames: vec![], segments: vec![], index_segments: vec![], root: vec![] },
     };
     let chunker = Chunker::new(p);
     let mut grouper = Grouper::new(p);
@@ -152,21 +137,15 @@ pub(crate) fn stream(
 fn finish(kept: Kept, p: &Parameters, members: &[Member], streaming: Streaming<'_>) -> Snapshot {
     let Streaming { items, mut made, .. } = streaming;
     let index = build_index(items).unwrap();
-    made.index_segments = index
-        .segments
-        .iter()
-        .map(|segment| segment.plain.clone())
-        .collect();
+    made.index_segments = index.segments.iter().map(|segment| segment.plain.clone()).collect();
     let root = Root {
         kept,
         reproducible: false,
         parameters: *p,
         length: made.frames.iter().map(|frame| frame.len() as u64).sum(),
         entries: members.len() as u64,
-        files: members
-            .iter()
-            .filter(|m| m.0.as_entry().kind() == floe_format::EntryKind::File)
-            .count() as u64,
+        files: members.iter().filter(|m| m.0.as_entry().kind() == floe_format::EntryKind::File).count()
+            as u64,
         file_bytes: members.iter().map(|m| m.0.as_entry().body.size()).sum(),
         directory: Meta {
             mode: 0o755,

@@ -29,12 +29,7 @@ pub(super) struct Entry {
 
 impl Entry {
     fn meta(&self) -> Meta<'static> {
-        Meta {
-            mode: self.mode,
-            mtime: Some(self.mtime),
-            owner: None,
-            xattrs: None,
-        }
+        Meta { mode: self.mode, mtime: Some(self.mtime), owner: None, xattrs: None }
     }
 }
 
@@ -98,9 +93,7 @@ fn write_links(worker: &mut Worker<'_>, model: &Model, ids: &HashMap<Vec<Vec<u8>
     for (path, entry) in model {
         if let (Node::HardLink(target), Some((name, parent))) = (&entry.node, path.split_last()) {
             let (target_name, target_parent) = target.split_last().unwrap();
-            worker
-                .hard_link(ids[parent], name, ids[target_parent], target_name)
-                .unwrap();
+            worker.hard_link(ids[parent], name, ids[target_parent], target_name).unwrap();
         }
     }
 }
@@ -205,10 +198,8 @@ pub(super) fn read_back(dest: &Path) -> Model {
             path.extend(components.iter().map(|c| std::ffi::OsStr::from_bytes(c)));
             path
         };
-        let mut names: Vec<_> = fs::read_dir(path_of(&at))
-            .unwrap()
-            .map(|e| e.unwrap().file_name().as_bytes().to_vec())
-            .collect();
+        let mut names: Vec<_> =
+            fs::read_dir(path_of(&at)).unwrap().map(|e| e.unwrap().file_name().as_bytes().to_vec()).collect();
         names.sort();
         let mut below = Vec::new();
         for name in names {
@@ -243,15 +234,8 @@ pub(super) fn read_back(dest: &Path) -> Model {
 fn entry_of(path: &Path, node: Node) -> Entry {
     let stat = fs::symlink_metadata(path).unwrap();
     Entry {
-        mode: if matches!(node, Node::Symlink(_)) {
-            0o777
-        } else {
-            stat.mode() & 0o7777
-        },
-        mtime: Mtime {
-            seconds: stat.mtime(),
-            nanoseconds: u32::try_from(stat.mtime_nsec()).unwrap(),
-        },
+        mode: if matches!(node, Node::Symlink(_)) { 0o777 } else { stat.mode() & 0o7777 },
+        mtime: Mtime { seconds: stat.mtime(), nanoseconds: u32::try_from(stat.mtime_nsec()).unwrap() },
         node,
     }
 }

@@ -9,13 +9,8 @@ use super::*;
 
 /// Times that ext4 holds too: 1901 to 2446, without the first second, of which it drops the nanoseconds.
 fn mtime() -> impl Strategy<Value = Mtime> {
-    let seconds = prop_oneof![
-        1 - (1_i64 << 31)..1 << 33,
-        Just(-1),
-        Just(1 - (1 << 31)),
-        Just(0),
-        Just((1 << 32) + 7)
-    ];
+    let seconds =
+        prop_oneof![1 - (1_i64 << 31)..1 << 33, Just(-1), Just(1 - (1 << 31)), Just(0), Just((1 << 32) + 7)];
     let nanoseconds = prop_oneof![Just(0), Just(999_999_999), 0..1_000_000_000_u32];
     (seconds, nanoseconds).prop_map(|(seconds, nanoseconds)| Mtime { seconds, nanoseconds })
 }
@@ -63,18 +58,12 @@ fn model() -> impl Strategy<Value = Model> {
         move || (leaf(), mode.clone(), mtime()).prop_map(|(node, mode, mtime)| Entry { node, mode, mtime });
     let entries = btree_map(vec(name(), 1..4), entry(), 0..25);
     (entries, mtime()).prop_map(|(entries, root_time)| {
-        let root = Entry {
-            node: Node::Directory,
-            mode: 0o750,
-            mtime: root_time,
-        };
+        let root = Entry { node: Node::Directory, mode: 0o750, mtime: root_time };
         let mut model = Model::from([(Vec::new(), root)]);
         for (path, entry) in entries {
             // Above every entry there are directories.
             for depth in 1..path.len() {
-                let parent = model
-                    .entry(path[..depth].to_vec())
-                    .or_insert_with(|| entry.clone());
+                let parent = model.entry(path[..depth].to_vec()).or_insert_with(|| entry.clone());
                 parent.node = Node::Directory;
             }
             model.insert(path, entry);
@@ -94,10 +83,7 @@ fn tie_links(mut model: Model) -> Model {
         match (&entry.node, &last_file) {
             (Node::File(_), _) => last_file = Some((path, entry.clone())),
             (Node::HardLink(_), Some((first, file))) => {
-                *entry = Entry {
-                    node: Node::HardLink(first.clone()),
-                    ..file.clone()
-                };
+                *entry = Entry { node: Node::HardLink(first.clone()), ..file.clone() };
             }
             (Node::HardLink(_), None) => {
                 entry.node = Node::File(b"first".to_vec());
@@ -114,12 +100,7 @@ fn assert_equal(found: &Model, wanted: &Model) {
     for (path, entry) in wanted {
         assert_eq!(found.get(path), Some(entry), "at {path:?}");
     }
-    assert_eq!(
-        found.len(),
-        wanted.len(),
-        "{:?}",
-        found.keys().collect::<Vec<_>>()
-    );
+    assert_eq!(found.len(), wanted.len(), "{:?}", found.keys().collect::<Vec<_>>());
 }
 
 proptest! {
@@ -161,17 +142,8 @@ fn times_beyond_the_file_system_are_the_nearest_it_holds() {
     let staging = Staging::create(&dest, settings()).unwrap();
     let mut worker = staging.tree().worker();
     for (name, seconds) in [(&b"late"[..], i64::MAX), (b"early", i64::MIN)] {
-        let meta = Meta {
-            mtime: Some(Mtime {
-                seconds,
-                nanoseconds: 5,
-            }),
-            ..PLAIN
-        };
-        let stat = worker
-            .write_small_file(DirId::ROOT, name, &meta, &[b"x"])
-            .unwrap()
-            .unwrap();
+        let meta = Meta { mtime: Some(Mtime { seconds, nanoseconds: 5 }), ..PLAIN };
+        let stat = worker.write_small_file(DirId::ROOT, name, &meta, &[b"x"]).unwrap().unwrap();
         assert!(seconds == stat.mtime.seconds || (stat.mtime.seconds > 0) == (seconds > 0));
     }
 }

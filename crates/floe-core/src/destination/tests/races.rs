@@ -36,10 +36,7 @@ fn write_while_swapped(dir: &Path, tree: &Tree, dest: &Path, swapped: &str) -> (
                 worker.remove(a, b"victim"),
                 worker.remove(b, b"victim"),
                 worker.survey(b, &[], &mut |_, _| Ok(true)).map(|survey| {
-                    assert!(
-                        !survey.extra.contains(&b"precious".to_vec()),
-                        "read through a symlink"
-                    );
+                    assert!(!survey.extra.contains(&b"precious".to_vec()), "read through a symlink");
                 }),
             ];
             for result in results {
@@ -80,11 +77,7 @@ fn i6_a_symlink_swapped_in_is_not_followed() {
             fs::create_dir(&dest).unwrap();
             InPlace::open(&dest, settings()).unwrap()
         });
-        let tree = staging
-            .as_ref()
-            .map(Staging::tree)
-            .or(over.as_ref().map(InPlace::tree))
-            .unwrap();
+        let tree = staging.as_ref().map(Staging::tree).or(over.as_ref().map(InPlace::tree)).unwrap();
         let a = tree.add_directory(DirId::ROOT, b"a", &FOLDER).unwrap();
         let b = tree.add_directory(a, b"b", &FOLDER).unwrap();
         let mut worker = tree.worker();
@@ -94,18 +87,12 @@ fn i6_a_symlink_swapped_in_is_not_followed() {
         let written = if in_place {
             dest.clone()
         } else {
-            let staged = names_in(dir.path())
-                .into_iter()
-                .find(|n| n.starts_with(".dest-"))
-                .unwrap();
+            let staged = names_in(dir.path()).into_iter().find(|n| n.starts_with(".dest-")).unwrap();
             dir.path().join(staged)
         };
         for swapped in ["a", "a/b"] {
             let (done, refused) = write_while_swapped(dir.path(), tree, &written, swapped);
-            assert!(
-                done > 0 && refused > 0,
-                "{swapped}: {done} done, {refused} refused"
-            );
+            assert!(done > 0 && refused > 0, "{swapped}: {done} done, {refused} refused");
             fs::remove_file(dir.path().join(format!("link-{}", swapped.replace('/', "-")))).unwrap();
         }
         for directory in ["", "b"] {

@@ -19,11 +19,7 @@ pub(crate) struct Run {
 /// *m(e)*.
 pub(crate) fn m(entry: &Entry) -> usize {
     let entry = entry.as_entry();
-    let xattrs: usize = entry
-        .xattrs
-        .iter()
-        .map(|(name, value)| name.len() + value.len() + 8)
-        .sum();
+    let xattrs: usize = entry.xattrs.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
     entry.path.len() + entry.body.target().len() + xattrs
 }
 
@@ -65,10 +61,7 @@ fn table() -> Vec<u64> {
     let mut hasher = blake3::Hasher::new();
     hasher.update(b"floe gear table 1");
     hasher.finalize_xof().fill(&mut bytes);
-    bytes
-        .chunks(8)
-        .map(|c| u64::from_le_bytes(c.try_into().unwrap()))
-        .collect()
+    bytes.chunks(8).map(|c| u64::from_le_bytes(c.try_into().unwrap())).collect()
 }
 
 /// Length of the first chunk of a content, by the sum of the specification.
@@ -83,11 +76,7 @@ pub(crate) fn chunk_len(p: &Parameters, content: &[u8]) -> usize {
         for i in 0..64 {
             h = h.wrapping_add(t[usize::from(content[n - 1 - i])] << i);
         }
-        let zeros = if n < p.chunk_avg as usize {
-            bits + 2
-        } else {
-            bits - 2
-        };
+        let zeros = if n < p.chunk_avg as usize { bits + 2 } else { bits - 2 };
         if h.leading_zeros() >= zeros {
             return n;
         }
@@ -100,16 +89,8 @@ pub(crate) fn runs(p: &Parameters, members: &[Member]) -> Vec<Run> {
     let mut first = 0;
     while first < members.len() {
         let end = first + group_len(p, members, first);
-        let plain = members[first..end]
-            .iter()
-            .flat_map(|member| grouped(p, member))
-            .collect();
-        runs.push(Run {
-            plain,
-            count: 1,
-            members: (first..end).collect(),
-            file: None,
-        });
+        let plain = members[first..end].iter().flat_map(|member| grouped(p, member)).collect();
+        runs.push(Run { plain, count: 1, members: (first..end).collect(), file: None });
         let last = &members[end - 1];
         if is_big(p, last) {
             let content = padded(&last.1);
@@ -130,11 +111,6 @@ pub(crate) fn runs(p: &Parameters, members: &[Member]) -> Vec<Run> {
         }
         first = end;
     }
-    runs.push(Run {
-        plain: vec![0; 1024],
-        count: 1,
-        members: vec![],
-        file: None,
-    });
+    runs.push(Run { plain: vec![0; 1024], count: 1, members: vec![], file: None });
     runs
 }

@@ -51,9 +51,7 @@ pub(crate) fn segments(members: &[Member], all: &[Run]) -> Vec<Segment> {
         let leading = runs.iter().take_while(|run| run.members.is_empty());
         segments.push(Segment {
             lead: leading.map(|run| run.count * run.plain.len()).sum(),
-            first: runs
-                .first()
-                .and_then(|run| run.file.or(run.members.first().copied())),
+            first: runs.first().and_then(|run| run.file.or(run.members.first().copied())),
             has_end,
             runs: {
                 if has_end {

@@ -28,7 +28,7 @@ fn ustar(name: &[u8], mode: u16, size: u64, kind: u8, link: &[u8], device: (u32,
 }
 
 fn pad(bytes: &mut Vec<u8>) {
-    while bytes.len() % 512 != 0 {
+    while !bytes.len().is_multiple_of(512) {
         bytes.push(0);
     }
 }

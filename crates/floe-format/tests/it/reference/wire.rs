@@ -124,14 +124,7 @@ pub(crate) fn index_segment(level: u8, list: &[Item]) -> Vec<u8> {
 
 pub(crate) fn root(kept: Kept, p: &Parameters, sizes: &[u64], level: u8, list: &[Item]) -> Vec<u8> {
     let mut out = [&b"FLRT\x01\x01"[..], &[kept.bits(), 0]].concat();
-    for parameter in [
-        p.group_min,
-        p.group_max,
-        p.small_max,
-        p.chunk_min,
-        p.chunk_avg,
-        p.chunk_max,
-    ] {
+    for parameter in [p.group_min, p.group_max, p.small_max, p.chunk_min, p.chunk_avg, p.chunk_max] {
         out.extend(parameter.to_le_bytes());
     }
     let length: usize = list.iter().map(|item| item.length).sum();
