@@ -1,0 +1,65 @@
+//! Finding out whether a server keeps its conditions.
+
+use bytes::Bytes;
+
+use super::{Key, KeyPrefix, PutMode, Store};
+use crate::{Error, ErrorKind, Result};
+
+/// Shows that the store refuses what create-if-absent and compare-and-swap must refuse; five requests.
+///
+/// `token` is random, so that the key below `prefix` (which ends in `/`) is nobody else's.
+///
+/// # Errors
+/// `Unsupported`, saying what the server ignored; it must not be written to.
+pub async fn probe_conditions(store: &dyn Store, prefix: &KeyPrefix, token: &str) -> Result<()> {
+    let key = Key::new(format!("{prefix}{token}"))?;
+    let probed = probe(store, &key, token).await;
+    let deleted = store.delete(&key).await;
+    probed.and(deleted)
+}
+
+async fn probe(store: &dyn Store, key: &Key, token: &str) -> Result<()> {
+    let body = |number: u8| Bytes::from(format!("{token} {number}: a probe of this store's conditions\n"));
+    let first = store
+        .put(key, body(1), PutMode::Create)
+        .await
+        .map_err(not_at_all)?;
+    let again = store.put(key, body(2), PutMode::Create).await;
+    refused(
+        again.map(drop),
+        "created an object that exists already (it ignores `If-None-Match: *`)",
+    )?;
+    store
+        .put(key, body(3), PutMode::Swap(first.clone()))
+        .await
+        .map_err(not_at_all)?;
+    let stale = store.put(key, body(4), PutMode::Swap(first)).await;
+    refused(
+        stale.map(drop),
+        "replaced an object that had changed (it ignores `If-Match`)",
+    )
+}
+
+fn refused(answer: Result<()>, did: &str) -> Result<()> {
+    match answer {
+        Err(e) if e.kind() == ErrorKind::Conflict => Ok(()),
+        Err(e) => Err(e),
+        Ok(()) => {
+            let message = format!(
+                "the store cannot be written to safely: the server {did}; use one that keeps conditional writes"
+            );
+            Err(Error::new(ErrorKind::Unsupported, message))
+        }
+    }
+}
+
+/// A condition that holds was refused.
+fn not_at_all(e: Error) -> Error {
+    match e.kind() {
+        ErrorKind::Conflict | ErrorKind::Invalid => {
+            let message = "the store cannot be written to safely: the server refuses conditional writes whose condition holds";
+            Error::new(ErrorKind::Unsupported, message).with_source(e)
+        }
+        _ => e,
+    }
+}
