@@ -7,10 +7,17 @@
 //! A store knows nothing of what it holds. It never fetches ahead, never caches, and never reports as done what a
 //! power loss could still undo.
 
+mod environment;
 mod key;
+mod limit;
 pub mod local;
+mod location;
 mod probe;
+mod remote;
+mod retry;
+mod settings;
 mod settle;
+mod timer;
 mod upload;
 
 use std::fmt;
@@ -22,10 +29,17 @@ use bytes::Bytes;
 
 use crate::{Error, ErrorKind, Result};
 
+pub use environment::Environment;
 pub use key::{Key, KeyPrefix};
+pub use limit::Limit;
 pub use local::LocalStore;
+pub use location::open;
 pub use probe::probe_conditions;
+pub use remote::RemoteStore;
+pub use retry::{Retry, RetrySettings};
+pub use settings::StoreSettings;
 pub use settle::{Settled, put_settled};
+pub use timer::{SystemTimer, Timer};
 pub use upload::{PART_BYTES, Upload};
 
 /// A place that holds objects under keys; every method is one request.

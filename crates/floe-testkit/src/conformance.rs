@@ -26,6 +26,8 @@ pub struct Subject {
 pub enum KnownGap {
     /// Conditions hold one at a time but not in races.
     Races,
+    /// Objects are files, named by their keys, so that a segment is at most 255 bytes.
+    LongNames,
 }
 
 /// Runs the whole suite below a prefix that nothing else uses.
@@ -35,7 +37,8 @@ pub async fn run(store: Arc<dyn Store>, prefix: &str, gaps: &[KnownGap]) {
     reading::absent(&subject).await;
     reading::listing(&subject).await;
     reading::long_listing(&subject).await;
-    reading::keys(&subject).await;
+    let longest_segment_bytes = if gaps.contains(&KnownGap::LongNames) { 240 } else { 401 };
+    reading::keys(&subject, longest_segment_bytes).await;
     writing::conditions(&subject).await;
     writing::deleting(&subject).await;
     writing::uploads(&subject).await;

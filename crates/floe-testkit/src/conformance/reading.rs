@@ -92,10 +92,10 @@ pub(super) async fn long_listing(subject: &Subject) {
     assert!(listed.iter().eq(&made));
 }
 
-pub(super) async fn keys(subject: &Subject) {
+pub(super) async fn keys(subject: &Subject, longest_segment_bytes: usize) {
     // The longest ref name there can be, percent signs and other letters that stores tend to change.
     let names = [
-        format!("{}x", "a%2F".repeat(100)),
+        format!("{}x", "a%2F".repeat(longest_segment_bytes / 4)),
         "100%25".into(),
         "a~b=c@d-e_f.g".into(),
         "UPPER".into(),
@@ -111,7 +111,7 @@ pub(super) async fn keys(subject: &Subject) {
     }
     assert_eq!(subject.names("keys/").await.len(), names.len());
     assert_eq!(
-        subject.names(&format!("keys/{}", "a%2F".repeat(70))).await.len(),
+        subject.names(&format!("keys/{}", "a%2F".repeat(longest_segment_bytes / 5))).await.len(),
         1,
         "a prefix inside a long name"
     );

@@ -1,0 +1,73 @@
+//! Locations of stores, as people write them.
+
+use std::sync::Arc;
+
+use url::Url;
+
+use super::remote::RemoteStore;
+use super::{Environment, Limit, LocalStore, Retry, Store, StoreSettings, SystemTimer, Timer};
+use crate::{Error, ErrorKind, Result};
+
+/// Opens the store at `file://PATH`, at a plain path, or at `s3://`, `gs://` or `az://` and `BUCKET/PREFIX`.
+///
+/// Nothing is asked of the store yet. Remote stores are repeated and limited as the settings say, local ones limited.
+///
+/// # Errors
+/// `Invalid` for a location that cannot be; `Unsupported` for a kind of store that there is not.
+pub fn open(location: &str, settings: &StoreSettings, environment: &Environment) -> Result<Arc<dyn Store>> {
+    let timer: Arc<dyn Timer> = Arc::new(SystemTimer::default());
+    let store: Arc<dyn Store> = match location.split_once("://") {
+        None if location.is_empty() => {
+            return Err(Error::new(ErrorKind::Invalid, "the store's location is empty"));
+        }
+        None => Arc::new(LocalStore::new(location)?),
+        Some(("file", _)) => Arc::new(LocalStore::new(file_path(location)?)?),
+        Some(("s3" | "gs" | "az", _)) => {
+            let remote = RemoteStore::open(&parse(location)?, environment)?;
+            Arc::new(Retry::new(
+                Arc::new(remote),
+                settings.retry.clone(),
+                Arc::clone(&timer),
+            ))
+        }
+        Some((scheme, _)) => {
+            let message = format!("unknown store scheme `{scheme}://`; there are file, s3, gs and az");
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
+    };
+    let (upload, download) = (
+        settings.upload_bytes_per_second,
+        settings.download_bytes_per_second,
+    );
+    Ok(Arc::new(Limit::new(
+        store,
+        settings.max_requests,
+        upload,
+        download,
+        timer,
+    )))
+}
+
+fn parse(location: &str) -> Result<Url> {
+    let url = Url::parse(location)
+        .map_err(|e| Error::new(ErrorKind::Invalid, "the store's location is not a URL").with_source(e))?;
+    if !url.username().is_empty()
+        || url.password().is_some()
+        || url.query().is_some()
+        || url.fragment().is_some()
+    {
+        let message = "a store's location holds no user, password, query or fragment";
+        return Err(Error::new(ErrorKind::Invalid, message));
+    }
+    Ok(url)
+}
+
+fn file_path(location: &str) -> Result<std::path::PathBuf> {
+    let invalid = || {
+        Error::new(
+            ErrorKind::Invalid,
+            format!("`{location}` is not file:// and an absolute path"),
+        )
+    };
+    parse(location)?.to_file_path().map_err(|()| invalid())
+}

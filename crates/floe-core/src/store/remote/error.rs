@@ -1,0 +1,98 @@
+//! The library's errors as ours.
+//!
+//! Its messages quote answers and URLs, which may hold signatures, tokens and key ids. So nothing is passed on but
+//! the status, the short error code of S3 and Azure, and the innermost cause of a connection that failed.
+
+use std::error::Error as StdError;
+
+use object_store::Error as Cloud;
+use object_store::client::HttpError;
+
+use crate::{Error, ErrorKind};
+
+/// What went wrong with an object in a store.
+pub(super) fn convert(store: &str, what: &str, e: &Cloud, hint: Option<&str>) -> Error {
+    let status = status(e);
+    let code = code(e);
+    let kind = match (e, status, code.as_deref()) {
+        // AWS: two conditional writes met; neither has been judged.
+        (_, _, Some("ConditionalRequestConflict")) => ErrorKind::Unavailable,
+        (_, Some(404), Some("NoSuchBucket" | "ContainerNotFound")) => ErrorKind::Denied,
+        (_, Some(408 | 429 | 500..=599), _) if status != Some(501) => ErrorKind::Unavailable,
+        (_, Some(501), _) | (Cloud::NotImplemented { .. } | Cloud::NotSupported { .. }, _, _) => {
+            ErrorKind::Unsupported
+        }
+        (_, Some(400), Some("RequestTimeout")) => ErrorKind::Unavailable,
+        (Cloud::NotFound { .. }, _, _) => ErrorKind::NotFound,
+        (Cloud::AlreadyExists { .. } | Cloud::Precondition { .. } | Cloud::NotModified { .. }, _, _) => {
+            ErrorKind::Conflict
+        }
+        (Cloud::PermissionDenied { .. } | Cloud::Unauthenticated { .. }, _, _) => ErrorKind::Denied,
+        // An error inside a successful answer.
+        (_, Some(200..=299), _) => ErrorKind::Unavailable,
+        (_, Some(_), _) | (Cloud::InvalidPath { .. }, _, _) => ErrorKind::Invalid,
+        (_, None, _) if transport(e).is_some() => ErrorKind::Unavailable,
+        _ => ErrorKind::Internal,
+    };
+    let mut message = format!("`{what}` in {store}: ");
+    match (kind, status, code.as_deref()) {
+        (ErrorKind::NotFound, ..) => message.push_str("no such object"),
+        (ErrorKind::Conflict, ..) => message.push_str("exists already or has changed"),
+        (_, Some(404), Some(_)) => message.push_str("there is no such bucket"),
+        (_, Some(status), Some(code)) => message.push_str(&format!("the server answered {status} {code}")),
+        (_, Some(status), None) => message.push_str(&format!("the server answered {status}")),
+        (ErrorKind::Unavailable, None, _) => {
+            message.push_str(&format!("no answer ({})", transport(e).unwrap_or_default()));
+            if let Some(hint) = hint {
+                message.push_str("; ");
+                message.push_str(hint);
+            }
+        }
+        _ => message.push_str("the request could not be made or its answer not understood"),
+    }
+    Error::new(kind, message)
+}
+
+/// The HTTP status that an error was made of.
+pub(super) fn status(e: &Cloud) -> Option<u16> {
+    // The library keeps its type to itself; this sentence of it begins the message of one link of the chain.
+    chain(e)
+        .find_map(|link| {
+            let text = link.to_string();
+            let after = text.strip_prefix("Server returned non-2xx status code: ")?;
+            after.get(..3)?.parse().ok()
+        })
+        .or_else(|| {
+            chain(e)
+                .any(|link| link.to_string().starts_with("Server returned error response: "))
+                .then_some(200)
+        })
+}
+
+/// The `<Code>` of an answer in XML.
+fn code(e: &Cloud) -> Option<String> {
+    chain(e).find_map(|link| {
+        let text = link.to_string();
+        let (code, _) = text.split_once("<Code>")?.1.split_once("</Code>")?;
+        let plain = code.len() <= 64 && code.bytes().all(|b| b.is_ascii_alphanumeric());
+        plain.then(|| code.to_owned())
+    })
+}
+
+/// Why there was no answer: the innermost cause, which holds no URL.
+fn transport(e: &Cloud) -> Option<String> {
+    chain(e).find(|link| link.downcast_ref::<HttpError>().is_some())?;
+    let innermost = chain(e).last()?.to_string();
+    Some(if innermost.contains("://") {
+        "the connection failed".into()
+    } else {
+        innermost
+    })
+}
+
+fn chain<'a>(e: &'a Cloud) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(e as &'a (dyn StdError + 'static)), |link: &&'a (dyn StdError + 'static)| {
+        let link: &'a (dyn StdError + 'static) = *link;
+        link.source()
+    })
+}

@@ -1,0 +1,158 @@
+//! Repeating what may be repeated.
+//!
+//! The one place of Floe that retries requests. Only `Unavailable` is repeated, after exponentially growing pauses
+//! with full jitter, a bounded number of times, each try under a deadline that grows with what it moves.
+//!
+//! Conditional puts are repeated too. One that was done although its answer was lost is then refused as `Conflict`,
+//! so whoever needs to know reads back its own token: [`put_settled`](super::put_settled).
+
+use std::future::Future;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::{Cursor, Key, KeyPrefix, Page, Part, PartTag, PartsId, PutMode, Store, Timer, Version};
+use crate::{Error, ErrorKind, Result};
+
+/// How often and how patiently requests are repeated.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetrySettings {
+    /// How many tries a request has in all.
+    pub tries: u32,
+    /// The longest pause after the first try; it doubles from try to try.
+    #[serde(with = "super::settings::seconds")]
+    pub first_pause: Duration,
+    /// The longest pause there is.
+    #[serde(with = "super::settings::seconds")]
+    pub longest_pause: Duration,
+    /// How long one try may take beside moving its bytes.
+    #[serde(with = "super::settings::seconds")]
+    pub deadline: Duration,
+    /// The slowest link that a try's bytes are given time for.
+    pub slowest_bytes_per_second: u64,
+}
+
+impl Default for RetrySettings {
+    fn default() -> Self {
+        Self {
+            tries: 6,
+            first_pause: Duration::from_millis(200),
+            longest_pause: Duration::from_secs(10),
+            deadline: Duration::from_secs(30),
+            slowest_bytes_per_second: 64 << 10,
+        }
+    }
+}
+
+/// A store whose requests are repeated while it is unavailable.
+#[derive(Debug)]
+pub struct Retry {
+    inner: Arc<dyn Store>,
+    settings: RetrySettings,
+    timer: Arc<dyn Timer>,
+}
+
+impl Retry {
+    /// This store, with its requests repeated.
+    pub fn new(inner: Arc<dyn Store>, settings: RetrySettings, timer: Arc<dyn Timer>) -> Self {
+        Self {
+            inner,
+            settings,
+            timer,
+        }
+    }
+
+    async fn run<T, F>(&self, object: &str, moved_bytes: u64, mut request: impl FnMut() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let slowest = self.settings.slowest_bytes_per_second.max(1);
+        let deadline = self
+            .settings
+            .deadline
+            .saturating_add(Duration::from_secs(moved_bytes / slowest));
+        let mut tries = 1;
+        let mut longest_pause = self.settings.first_pause;
+        loop {
+            let answer = tokio::select! {
+                biased;
+                answer = request() => answer,
+                () = self.timer.sleep(deadline) => {
+                    let message = format!("`{object}`: the store did not answer within {deadline:?}");
+                    Err(Error::new(ErrorKind::Unavailable, message))
+                }
+            };
+            match answer {
+                Err(e) if e.kind() == ErrorKind::Unavailable && tries < self.settings.tries => {
+                    tracing::debug!(object, tries, error = %e, "repeating a request");
+                    let pause = longest_pause.min(self.settings.longest_pause);
+                    self.timer
+                        .sleep(pause.mul_f64(self.timer.jitter().clamp(0.0, 1.0)))
+                        .await;
+                    longest_pause = longest_pause.saturating_mul(2);
+                    tries += 1;
+                }
+                other => return other,
+            }
+        }
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Store for Retry {
+    async fn put(&self, key: &Key, body: Bytes, mode: PutMode) -> Result<Version> {
+        self.run(key.as_str(), body.len() as u64, || {
+            self.inner.put(key, body.clone(), mode.clone())
+        })
+        .await
+    }
+
+    async fn get(&self, key: &Key, max_bytes: u64) -> Result<(Bytes, Version)> {
+        self.run(key.as_str(), max_bytes, || self.inner.get(key, max_bytes))
+            .await
+    }
+
+    async fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Bytes> {
+        let length = range.end.saturating_sub(range.start);
+        self.run(key.as_str(), length, || self.inner.get_range(key, range.clone()))
+            .await
+    }
+
+    async fn head(&self, key: &Key) -> Result<Option<u64>> {
+        self.run(key.as_str(), 0, || self.inner.head(key)).await
+    }
+
+    async fn list(&self, prefix: &KeyPrefix, after: Option<&Cursor>) -> Result<Page> {
+        self.run(prefix.as_str(), 0, || self.inner.list(prefix, after))
+            .await
+    }
+
+    async fn delete(&self, key: &Key) -> Result<()> {
+        self.run(key.as_str(), 0, || self.inner.delete(key)).await
+    }
+
+    async fn start_parts(&self, key: &Key) -> Result<PartsId> {
+        self.run(key.as_str(), 0, || self.inner.start_parts(key)).await
+    }
+
+    async fn put_part(&self, key: &Key, id: &PartsId, part: Part, body: Bytes) -> Result<PartTag> {
+        let put = || self.inner.put_part(key, id, part, body.clone());
+        self.run(key.as_str(), body.len() as u64, put).await
+    }
+
+    async fn finish_parts(&self, key: &Key, id: &PartsId, tags: Vec<PartTag>) -> Result<()> {
+        self.run(key.as_str(), 0, || self.inner.finish_parts(key, id, tags.clone()))
+            .await
+    }
+
+    async fn abort_parts(&self, key: &Key, id: &PartsId) -> Result<()> {
+        self.run(key.as_str(), 0, || self.inner.abort_parts(key, id))
+            .await
+    }
+}
