@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -32,6 +33,7 @@ SCENARIOS: dict[str, Callable[[Session], Section]] = {
 def main(arguments: list[str]) -> int:
     """Measures what was asked for and writes the results; gives the exit code."""
     options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return _measure(options, arguments)
     except BenchError as error:
@@ -81,6 +83,9 @@ def _measure(options: argparse.Namespace, arguments: list[str]) -> int:
             section = SCENARIOS[name](session)
             section.date, section.rounds, section.tools = report.today(), session.rounds, used
             section.command = _shown(arguments)
+            if session.scale != 1:
+                section.figures.clear()
+                section.title += f" (made trees at {session.scale:g} of their size: a trial, not a result)"
             sections[name] = section
             report.save(sections, kept)
             options.output.write_text(report.markdown(sections, list(SCENARIOS), _legend()))

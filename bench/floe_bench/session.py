@@ -14,6 +14,8 @@ from .measure import BenchError, Command, Run
 from .tools.base import Place, Tool
 from .tools.floe import Floe
 
+SCRATCH = "floe-bench-"
+
 
 @dataclass
 class Session:
@@ -38,7 +40,8 @@ class Session:
     def __enter__(self) -> Session:
         bases = [self.work / "scratch", *([self.tmpfs] if self.tmpfs else [])]
         for base in bases:
-            root = base / f"floe-bench-{os.getpid()}"
+            forget_dead(base)
+            root = base / f"{SCRATCH}{os.getpid()}"
             root.mkdir(parents=True)
             self._roots.append(root)
         return self
@@ -111,6 +114,14 @@ def check(expected: Path, actual: Path, tool: Tool) -> None:
     found = trees.differences(expected, actual, tool.keeps)
     if found:
         raise BenchError(f"{tool.name} brought back another tree: " + "; ".join(found))
+
+
+def forget_dead(base: Path) -> None:
+    """Removes what a killed run of the benchmark left below `base`."""
+    for left in base.glob(f"{SCRATCH}*"):
+        owner = left.name.removeprefix(SCRATCH)
+        if owner.isdigit() and not Path("/proc", owner).exists():
+            remove(left)
 
 
 def remove(directory: Path) -> None:

@@ -31,7 +31,7 @@ def measure(session: Session) -> Section:
         section.tables.append(series.table(f"50,000 files to {label}", session.baseline.name, {"requests": requests}))
         against = series.ratio("floe", UNTAR)
         if against:
-            section.figures.append([f"pull, {label}, time against `zstd -dc \\| tar -x`", bound, ratio(against)])
+            section.figures.append([f"pull, {label}, time against `zstd -dc | tar -x`", bound, ratio(against)])
     return section
 
 

@@ -39,7 +39,7 @@ def measure(session: Session) -> Section:
             bound = BOUNDS.get(label)
             measured = f"{stored['floe'] / unshared:.3f}×"
             if bound:
-                section.figures.append([f"stored size, {label}, against tar \\| zstd -3", f"≤ {bound:.2f}×", measured])
+                section.figures.append([f"stored size, {label}, against tar | zstd -3", f"≤ {bound:.2f}×", measured])
             for peer in ("restic", "borg"):
                 if peer in stored:
                     measured = f"{stored['floe'] / stored[peer]:.3f}×"

@@ -50,7 +50,7 @@ class Rustic(Tool):
     name = "rustic"
     programs = ("rustic",)
     fsyncs = "packs, indexes, snapshots"
-    settings = "default level"
+    settings = "default level, no scan ahead"
 
     def environment(self, place: Place) -> dict[str, str]:
         """Settings that keep a run to its own repository, cache and (absent) configuration."""
@@ -68,7 +68,7 @@ class Rustic(Tool):
         return [Command([self.program, "init"], env=self.environment(place))]
 
     def push(self, tree: Path, place: Place, name: str, generation: int) -> Command:
-        argv = [self.program, "backup", "--label", name, "."]
+        argv = [self.program, "backup", "--no-scan", "--label", name, "."]
         return Command(argv, cwd=tree, env=self.environment(place))
 
     def pull(self, place: Place, name: str, generation: int, destination: Path) -> Command:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from abc import ABC, abstractmethod
@@ -10,6 +11,9 @@ from pathlib import Path
 
 from ..measure import Command
 from ..trees import Keeps
+
+DOTTED = re.compile(r"\d+(?:\.\d+)+[-+\w.]*")
+NUMBER = re.compile(r"\d+")
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,9 @@ class Tool(ABC):
     def version(self) -> str:
         """What the program says of itself."""
         answer = subprocess.run([self.program, *self.version_argv], capture_output=True, text=True, check=True)
-        return (answer.stdout or answer.stderr).strip().splitlines()[0].strip("* ")
+        line = (answer.stdout or answer.stderr).strip().splitlines()[0]
+        found = DOTTED.search(line) or NUMBER.search(line)
+        return found[0] if found else line
 
     def prepare(self, place: Place) -> list[Command]:
         """What has to be done once, untimed, before the first push into `place`."""

@@ -1,0 +1,145 @@
+"""Checks that the harness notices what would make its figures worthless."""
+
+import os
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from floe_bench import corpora, edits, measure, report, trees  # noqa: E402  (the path comes first)
+from floe_bench.text import TextMaker  # noqa: E402
+from floe_bench.tools.floe import told  # noqa: E402
+
+
+class InScratch(unittest.TestCase):
+    def setUp(self) -> None:
+        held = tempfile.TemporaryDirectory()
+        self.addCleanup(held.cleanup)
+        self.root = Path(held.name)
+
+    def tree(self, name: str) -> Path:
+        tree = self.root / name
+        (tree / "sub" / "deep").mkdir(parents=True)
+        (tree / "sub" / "deep" / "file").write_bytes(b"content\n" * 20)
+        (tree / "top").write_bytes(b"")
+        (tree / "link").symlink_to("top")
+        for path in [*tree.rglob("*")]:
+            os.utime(path, ns=(7, 1_000_000_007), follow_symlinks=False)
+        return tree
+
+
+class Comparing(InScratch):
+    def test_equal_trees_have_no_differences(self) -> None:
+        self.assertEqual(trees.differences(self.tree("a"), self.tree("b"), trees.Keeps()), [])
+
+    def test_each_kind_of_difference_is_found(self) -> None:
+        def relink(tree: Path) -> None:
+            (tree / "link").unlink()
+            (tree / "link").symlink_to("sub")
+
+        def rewrite(tree: Path) -> None:
+            path = tree / "sub" / "deep" / "file"
+            path.write_bytes(b"CONTENT\n" * 20)
+            os.utime(path, ns=(7, 1_000_000_007))
+
+        changes = {
+            "content": rewrite,
+            "mode": lambda tree: (tree / "top").chmod(0o600),
+            "mtime": lambda tree: os.utime(tree / "top", ns=(7, 1_000_000_008)),
+            "target": relink,
+            "absent": lambda tree: (tree / "sub" / "deep" / "file").unlink(),
+            "added": lambda tree: (tree / "sub" / "deep" / "more").touch(),
+        }
+        expected = self.tree("expected")
+        for name, change in changes.items():
+            with self.subTest(name):
+                actual = self.tree(name)
+                change(actual)
+                self.assertNotEqual(trees.differences(expected, actual, trees.Keeps()), [])
+
+    def test_only_what_a_tool_keeps_is_compared(self) -> None:
+        expected, actual = self.tree("a"), self.tree("b")
+        os.utime(actual / "top", ns=(7, 1_000_000_900))
+        self.assertEqual(trees.differences(expected, actual, trees.Keeps(mtime_unit_ns=1_000_000_000)), [])
+
+
+class Measuring(InScratch):
+    def test_a_failing_command_raises(self) -> None:
+        for command in (measure.Command(["false"]), measure.Command(["no-such-program"]), measure.Command.shell("false | cat")):
+            with self.assertRaises(measure.BenchError):
+                measure.run(command, self.root, 10)
+
+    def test_a_command_over_its_time_is_ended(self) -> None:
+        with self.assertRaisesRegex(measure.BenchError, "took over"):
+            measure.run(measure.Command(["sleep", "60"]), self.root, 0.2)
+
+    def test_peak_memory_is_the_commands_and_not_the_harness(self) -> None:
+        measure.touch_memory()
+        small = measure.run(measure.Command(["true"]), self.root, 10)
+        script = "b = bytearray(b'x') * (200 << 20)"
+        large = measure.run(measure.Command([sys.executable, "-c", script]), self.root, 10)
+        self.assertLess(small.peak_bytes, 32 << 20)
+        self.assertGreater(large.peak_bytes, 200 << 20)
+
+    def test_spread_of_few_and_many(self) -> None:
+        self.assertEqual(measure.Spread.of([3.0]), measure.Spread(3.0, 3.0, 3.0, 3.0))
+        self.assertEqual(measure.Spread.of([float(n) for n in range(1, 21)]), measure.Spread(1.0, 10.5, 20.0, 19.0))
+
+    def test_bytes_put_counts_new_and_rewritten_files(self) -> None:
+        tree = self.tree("store")
+        before = trees.listing(tree)
+        (tree / "new").write_bytes(b"12345")
+        (tree / "top").write_bytes(b"123")
+        self.assertEqual(trees.bytes_put(before, trees.listing(tree)), 8)
+
+
+class Making(InScratch):
+    def test_equal_seeds_make_equal_text(self) -> None:
+        one, two = TextMaker(5), TextMaker(5)
+        self.assertEqual(one.text("a", 9000), two.text("a", 9000))
+        self.assertNotEqual(one.text("a", 9000), one.text("b", 9000))
+        self.assertEqual(len(one.text("c", 12345)), 12345)
+
+    def test_a_made_tree_is_kept_and_a_half_made_one_is_not(self) -> None:
+        left = self.root / "corpora" / ".text-0.004.making"
+        left.mkdir(parents=True)
+        (left / "rubbish").touch()
+        tree = corpora.text_tree(self.root, 0.004)
+        self.assertFalse((tree / "rubbish").exists())
+        self.assertEqual(trees.weigh(tree).files, 200)
+        inode = tree.stat().st_ino
+        self.assertEqual(corpora.text_tree(self.root, 0.004).stat().st_ino, inode)
+
+    def test_an_edit_changes_one_file_in_either_way(self) -> None:
+        tree = self.tree("edited")
+        editor = edits.Editor(tree, 1)
+        for by_rename in (False, True):
+            before = trees.listing(tree)
+            path = editor.edit(by_rename=by_rename)
+            after = trees.listing(tree)
+            changed = [name for name in after if before.get(name) != after[name]]
+            self.assertEqual(changed, [str(path)])
+            self.assertEqual(before[str(path)][2] != after[str(path)][2], by_rename)
+
+
+class Reporting(InScratch):
+    def test_sections_survive_a_save(self) -> None:
+        table = report.Table(["", "a | b"])
+        table.add("row", None)
+        section = report.Section("pull", "Pull", tables=[table], figures=[["f", "≤ 1", "2"]], tools={"x": "1"})
+        report.save({"pull": section}, self.root / "kept.json")
+        page = report.markdown(report.load(self.root / "kept.json"), ["first-push", "pull"], report.Table(["tool"]))
+        self.assertIn("| row | – |", page)
+        self.assertIn("a \\| b", page)
+        self.assertIn("| f | ≤ 1 | 2 |", page)
+
+    def test_numbers_are_found_in_a_reports_depth(self) -> None:
+        self.assertEqual(told('{"snapshot": "x", "store": {"requests": {"get": 3, "put": 4}}}', "requests"), 7)
+        self.assertEqual(told('{"requests": 2}', "requests"), 2)
+        self.assertIsNone(told("no object", "requests"))
+
+
+if __name__ == "__main__":
+    unittest.main()
