@@ -54,7 +54,8 @@ impl FaultStore {
 
     /// This store, in which one in so many requests fails, loses its answer or is done twice.
     pub fn seeded(inner: Arc<dyn Store>, seed: u64, one_in: u64) -> Self {
-        let plan = Plan { script: BTreeMap::new(), seeded: Some((seed, one_in.max(1))), requests: 0, dead: false };
+        let plan =
+            Plan { script: BTreeMap::new(), seeded: Some((seed, one_in.max(1))), requests: 0, dead: false };
         Self { inner, plan: Arc::new(Mutex::new(plan)) }
     }
 
@@ -104,7 +105,9 @@ impl FaultStore {
                 request().await
             }
             Some(Fault::Stall) => std::future::pending().await,
-            Some(Fault::DiskFull) => Err(Error::new(ErrorKind::Internal, "no space left in the store (injected)")),
+            Some(Fault::DiskFull) => {
+                Err(Error::new(ErrorKind::Internal, "no space left in the store (injected)"))
+            }
             Some(Fault::Die) => Err(killed()),
             Some(Fault::DieAfter) => {
                 let _ = request().await;

@@ -194,11 +194,13 @@ impl Store for RecordingStore {
 
     async fn put_part(&self, key: &Key, id: &PartsId, part: Part, body: Bytes) -> Result<PartTag> {
         let sent = body.len() as u64;
-        self.record(Operation::PutPart, key.as_str(), sent, nothing, self.inner.put_part(key, id, part, body)).await
+        self.record(Operation::PutPart, key.as_str(), sent, nothing, self.inner.put_part(key, id, part, body))
+            .await
     }
 
     async fn finish_parts(&self, key: &Key, id: &PartsId, tags: Vec<PartTag>) -> Result<()> {
-        self.record(Operation::FinishParts, key.as_str(), 0, nothing, self.inner.finish_parts(key, id, tags)).await
+        self.record(Operation::FinishParts, key.as_str(), 0, nothing, self.inner.finish_parts(key, id, tags))
+            .await
     }
 
     async fn abort_parts(&self, key: &Key, id: &PartsId) -> Result<()> {

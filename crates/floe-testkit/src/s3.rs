@@ -122,7 +122,9 @@ impl CannedServer {
                         _ => break,
                     }
                 }
-                log.lock().unwrap_or_else(PoisonError::into_inner).push(String::from_utf8_lossy(&request).into());
+                log.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(String::from_utf8_lossy(&request).into());
                 let _ = socket.write_all(answer.as_bytes()).await;
                 let _ = socket.shutdown().await;
             }

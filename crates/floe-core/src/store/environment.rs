@@ -15,16 +15,12 @@ pub struct Environment {
 impl Environment {
     /// The value of a variable that is set and not empty.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.variables
-            .get(name)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
+        self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// Whether a variable is set to `1` or `true`.
     pub fn is_on(&self, name: &str) -> bool {
-        self.get(name)
-            .is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true"))
+        self.get(name).is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true"))
     }
 
     /// A file named by a variable, or at this path below the home directory.
@@ -36,12 +32,7 @@ impl Environment {
 
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Environment {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(variables: I) -> Self {
-        Self {
-            variables: variables
-                .into_iter()
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect(),
-        }
+        Self { variables: variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect() }
     }
 }
 

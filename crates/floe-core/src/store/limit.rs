@@ -33,10 +33,7 @@ struct Rate {
 
 impl Rate {
     fn new(bytes_per_second: u64) -> Self {
-        Self {
-            bytes_per_second: bytes_per_second.max(1),
-            free_at: Mutex::new(Duration::ZERO),
-        }
+        Self { bytes_per_second: bytes_per_second.max(1), free_at: Mutex::new(Duration::ZERO) }
     }
 
     /// How long to wait before moving so many bytes, which are then on the account.
@@ -69,10 +66,7 @@ impl Limit {
     }
 
     async fn turn(&self) -> SemaphorePermit<'_> {
-        self.in_flight
-            .acquire()
-            .await
-            .expect("the semaphore is never closed")
+        self.in_flight.acquire().await.expect("the semaphore is never closed")
     }
 
     async fn pace(&self, rate: Option<&Rate>, moved_bytes: u64) {
@@ -105,8 +99,7 @@ impl Store for Limit {
     }
 
     async fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Bytes> {
-        self.pace(self.download.as_ref(), range.end.saturating_sub(range.start))
-            .await;
+        self.pace(self.download.as_ref(), range.end.saturating_sub(range.start)).await;
         let _turn = self.turn().await;
         self.inner.get_range(key, range).await
     }

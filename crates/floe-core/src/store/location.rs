@@ -24,28 +24,15 @@ pub fn open(location: &str, settings: &StoreSettings, environment: &Environment)
         Some(("file", _)) => Arc::new(LocalStore::new(file_path(location)?)?),
         Some(("s3" | "gs" | "az", _)) => {
             let remote = RemoteStore::open(&parse(location)?, environment)?;
-            Arc::new(Retry::new(
-                Arc::new(remote),
-                settings.retry.clone(),
-                Arc::clone(&timer),
-            ))
+            Arc::new(Retry::new(Arc::new(remote), settings.retry.clone(), Arc::clone(&timer)))
         }
         Some((scheme, _)) => {
             let message = format!("unknown store scheme `{scheme}://`; there are file, s3, gs and az");
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
     };
-    let (upload, download) = (
-        settings.upload_bytes_per_second,
-        settings.download_bytes_per_second,
-    );
-    Ok(Arc::new(Limit::new(
-        store,
-        settings.max_requests,
-        upload,
-        download,
-        timer,
-    )))
+    let (upload, download) = (settings.upload_bytes_per_second, settings.download_bytes_per_second);
+    Ok(Arc::new(Limit::new(store, settings.max_requests, upload, download, timer)))
 }
 
 fn parse(location: &str) -> Result<Url> {
@@ -63,11 +50,7 @@ fn parse(location: &str) -> Result<Url> {
 }
 
 fn file_path(location: &str) -> Result<std::path::PathBuf> {
-    let invalid = || {
-        Error::new(
-            ErrorKind::Invalid,
-            format!("`{location}` is not file:// and an absolute path"),
-        )
-    };
+    let invalid =
+        || Error::new(ErrorKind::Invalid, format!("`{location}` is not file:// and an absolute path"));
     parse(location)?.to_file_path().map_err(|()| invalid())
 }

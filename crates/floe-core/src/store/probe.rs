@@ -20,24 +20,12 @@ pub async fn probe_conditions(store: &dyn Store, prefix: &KeyPrefix, token: &str
 
 async fn probe(store: &dyn Store, key: &Key, token: &str) -> Result<()> {
     let body = |number: u8| Bytes::from(format!("{token} {number}: a probe of this store's conditions\n"));
-    let first = store
-        .put(key, body(1), PutMode::Create)
-        .await
-        .map_err(not_at_all)?;
+    let first = store.put(key, body(1), PutMode::Create).await.map_err(not_at_all)?;
     let again = store.put(key, body(2), PutMode::Create).await;
-    refused(
-        again.map(drop),
-        "created an object that exists already (it ignores `If-None-Match: *`)",
-    )?;
-    store
-        .put(key, body(3), PutMode::Swap(first.clone()))
-        .await
-        .map_err(not_at_all)?;
+    refused(again.map(drop), "created an object that exists already (it ignores `If-None-Match: *`)")?;
+    store.put(key, body(3), PutMode::Swap(first.clone())).await.map_err(not_at_all)?;
     let stale = store.put(key, body(4), PutMode::Swap(first)).await;
-    refused(
-        stale.map(drop),
-        "replaced an object that had changed (it ignores `If-Match`)",
-    )
+    refused(stale.map(drop), "replaced an object that had changed (it ignores `If-Match`)")
 }
 
 fn refused(answer: Result<()>, did: &str) -> Result<()> {

@@ -73,11 +73,7 @@ impl RemoteStore {
         let bucket_name = url.host_str().filter(|host| !host.is_empty());
         let bucket_name = bucket_name.ok_or_else(|| invalid("names no bucket"))?;
         let prefix = url.path().trim_matches('/');
-        let prefix = if prefix.is_empty() {
-            String::new()
-        } else {
-            format!("{prefix}/")
-        };
+        let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
         if KeyPrefix::new(prefix.as_str()).is_err() || prefix.len() > MAX_PREFIX_BYTES {
             return Err(invalid("has a prefix that keys cannot have"));
         }
@@ -88,22 +84,12 @@ impl RemoteStore {
             "az" => cloud::azure(bucket_name, environment)?,
             _ => return Err(invalid("is in no cloud that is known")),
         };
-        Ok(Self {
-            bucket,
-            prefix,
-            name,
-            versions,
-            hint,
-        })
+        Ok(Self { bucket, prefix, name, versions, hint })
     }
 
     fn path(&self, key: &Key) -> Result<Path> {
         Path::parse(format!("{}{key}", self.prefix)).map_err(|e| {
-            Error::new(
-                ErrorKind::Invalid,
-                format!("`{key}` cannot be a key in {}", self.name),
-            )
-            .with_source(e)
+            Error::new(ErrorKind::Invalid, format!("`{key}` cannot be a key in {}", self.name)).with_source(e)
         })
     }
 
@@ -113,10 +99,7 @@ impl RemoteStore {
             Versions::Generation => generation,
         };
         let token = token.filter(|token| !token.is_empty()).ok_or_else(|| {
-            Error::new(
-                ErrorKind::Unsupported,
-                format!("{} gives `{key}` no version to compare", self.name),
-            )
+            Error::new(ErrorKind::Unsupported, format!("{} gives `{key}` no version to compare", self.name))
         })?;
         Ok(Version::new(token))
     }
@@ -131,10 +114,7 @@ impl RemoteStore {
         let mut first = Bytes::new();
         let mut body = BytesMut::new();
         let lied = |than: &str| {
-            let message = format!(
-                "{}: the server sent {than} of `{key}` than it announced",
-                self.name
-            );
+            let message = format!("{}: the server sent {than} of `{key}` than it announced", self.name);
             Error::new(ErrorKind::Unavailable, message)
         };
         while let Some(piece) = stream.next().await {
@@ -153,11 +133,7 @@ impl RemoteStore {
             body.extend_from_slice(&piece);
         }
         let body = if body.is_empty() { first } else { body.freeze() };
-        if body.len() == length {
-            Ok(body)
-        } else {
-            Err(lied("less"))
-        }
+        if body.len() == length { Ok(body) } else { Err(lied("less")) }
     }
 }
 
@@ -168,35 +144,21 @@ impl Store for RemoteStore {
             PutMode::Create => object_store::PutMode::Create,
             PutMode::Overwrite => object_store::PutMode::Overwrite,
             PutMode::Swap(Version(token)) => object_store::PutMode::Update(match self.versions {
-                Versions::ETag => UpdateVersion {
-                    e_tag: Some(token),
-                    version: None,
-                },
-                Versions::Generation => UpdateVersion {
-                    e_tag: None,
-                    version: Some(token),
-                },
+                Versions::ETag => UpdateVersion { e_tag: Some(token), version: None },
+                Versions::Generation => UpdateVersion { e_tag: None, version: Some(token) },
             }),
         };
-        let put = self
-            .bucket
-            .put_opts(&self.path(key)?, PutPayload::from_bytes(body), mode.into())
-            .await;
+        let put = self.bucket.put_opts(&self.path(key)?, PutPayload::from_bytes(body), mode.into()).await;
         let PutResult { e_tag, version, .. } = put.map_err(|e| self.failed(key, &e))?;
         self.version(key, e_tag, version)
     }
 
     async fn get(&self, key: &Key, max_bytes: u64) -> Result<(Bytes, Version)> {
-        let got = self
-            .bucket
-            .get_opts(&self.path(key)?, GetOptions::default())
-            .await;
+        let got = self.bucket.get_opts(&self.path(key)?, GetOptions::default()).await;
         let got = got.map_err(|e| self.failed(key, &e))?;
         let size_bytes = got.meta.size;
-        let length = usize::try_from(size_bytes)
-            .ok()
-            .filter(|_| size_bytes <= max_bytes)
-            .ok_or_else(|| {
+        let length =
+            usize::try_from(size_bytes).ok().filter(|_| size_bytes <= max_bytes).ok_or_else(|| {
                 let message =
                     format!("`{key}` has {size_bytes} bytes, more than the {max_bytes} it may have");
                 Error::new(ErrorKind::Corrupt, message)
@@ -209,10 +171,7 @@ impl Store for RemoteStore {
         let Some(length) = range_length(key, &range)? else {
             return Ok(Bytes::new());
         };
-        let options = GetOptions {
-            range: Some(GetRange::Bounded(range.clone())),
-            ..GetOptions::default()
-        };
+        let options = GetOptions { range: Some(GetRange::Bounded(range.clone())), ..GetOptions::default() };
         let got = match self.bucket.get_opts(&self.path(key)?, options).await {
             // The object ends before the range begins.
             Err(e) if error::status(&e) == Some(416) => return Err(too_short(key, &range)),
@@ -240,24 +199,15 @@ impl Store for RemoteStore {
             page_token: after.map(|cursor| cursor.as_str().to_owned()),
             ..PaginatedListOptions::default()
         };
-        let listed = self
-            .bucket
-            .list_paginated(Some(whole.as_str()).filter(|whole| !whole.is_empty()), options)
-            .await;
+        let listed =
+            self.bucket.list_paginated(Some(whole.as_str()).filter(|whole| !whole.is_empty()), options).await;
         let listed = listed.map_err(|e| self.failed(format_args!("{prefix}*"), &e))?;
         let entries = listed.result.objects.into_iter().filter_map(|object| {
             // What no key is called is a stranger's.
             let key = Key::new(object.location.as_ref().strip_prefix(&self.prefix)?).ok()?;
-            Some(Entry {
-                key,
-                size_bytes: object.size,
-                modified: SystemTime::from(object.last_modified),
-            })
+            Some(Entry { key, size_bytes: object.size, modified: SystemTime::from(object.last_modified) })
         });
-        Ok(Page {
-            entries: entries.collect(),
-            next: listed.page_token.map(Cursor::new),
-        })
+        Ok(Page { entries: entries.collect(), next: listed.page_token.map(Cursor::new) })
     }
 
     async fn delete(&self, key: &Key) -> Result<()> {
@@ -272,31 +222,19 @@ impl Store for RemoteStore {
 
     async fn put_part(&self, key: &Key, id: &PartsId, part: Part, body: Bytes) -> Result<PartTag> {
         let (path, id) = (self.path(key)?, id.as_str().to_owned());
-        let put = self
-            .bucket
-            .put_part(&path, &id, part.index as usize, PutPayload::from_bytes(body))
-            .await;
+        let put = self.bucket.put_part(&path, &id, part.index as usize, PutPayload::from_bytes(body)).await;
         Ok(PartTag::new(put.map_err(|e| self.failed(key, &e))?.content_id))
     }
 
     async fn finish_parts(&self, key: &Key, id: &PartsId, tags: Vec<PartTag>) -> Result<()> {
         let (path, id) = (self.path(key)?, id.as_str().to_owned());
-        let parts = tags
-            .into_iter()
-            .map(|PartTag(content_id)| PartId { content_id })
-            .collect();
-        self.bucket
-            .complete_multipart(&path, &id, parts)
-            .await
-            .map_err(|e| self.failed(key, &e))?;
+        let parts = tags.into_iter().map(|PartTag(content_id)| PartId { content_id }).collect();
+        self.bucket.complete_multipart(&path, &id, parts).await.map_err(|e| self.failed(key, &e))?;
         Ok(())
     }
 
     async fn abort_parts(&self, key: &Key, id: &PartsId) -> Result<()> {
-        let aborted = self
-            .bucket
-            .abort_multipart(&self.path(key)?, &id.as_str().to_owned())
-            .await;
+        let aborted = self.bucket.abort_multipart(&self.path(key)?, &id.as_str().to_owned()).await;
         found_or_not(aborted.map_err(|e| self.failed(key, &e)))
     }
 }

@@ -60,11 +60,7 @@ pub struct Retry {
 impl Retry {
     /// This store, with its requests repeated.
     pub fn new(inner: Arc<dyn Store>, settings: RetrySettings, timer: Arc<dyn Timer>) -> Self {
-        Self {
-            inner,
-            settings,
-            timer,
-        }
+        Self { inner, settings, timer }
     }
 
     async fn run<T, F>(&self, object: &str, moved_bytes: u64, mut request: impl FnMut() -> F) -> Result<T>
@@ -72,10 +68,7 @@ impl Retry {
         F: Future<Output = Result<T>>,
     {
         let slowest = self.settings.slowest_bytes_per_second.max(1);
-        let deadline = self
-            .settings
-            .deadline
-            .saturating_add(Duration::from_secs(moved_bytes / slowest));
+        let deadline = self.settings.deadline.saturating_add(Duration::from_secs(moved_bytes / slowest));
         let mut tries = 1;
         let mut longest_pause = self.settings.first_pause;
         loop {
@@ -91,9 +84,7 @@ impl Retry {
                 Err(e) if e.kind() == ErrorKind::Unavailable && tries < self.settings.tries => {
                     tracing::debug!(object, tries, error = %e, "repeating a request");
                     let pause = longest_pause.min(self.settings.longest_pause);
-                    self.timer
-                        .sleep(pause.mul_f64(self.timer.jitter().clamp(0.0, 1.0)))
-                        .await;
+                    self.timer.sleep(pause.mul_f64(self.timer.jitter().clamp(0.0, 1.0))).await;
                     longest_pause = longest_pause.saturating_mul(2);
                     tries += 1;
                 }
@@ -107,21 +98,16 @@ impl Retry {
 #[deny(clippy::missing_trait_methods)]
 impl Store for Retry {
     async fn put(&self, key: &Key, body: Bytes, mode: PutMode) -> Result<Version> {
-        self.run(key.as_str(), body.len() as u64, || {
-            self.inner.put(key, body.clone(), mode.clone())
-        })
-        .await
+        self.run(key.as_str(), body.len() as u64, || self.inner.put(key, body.clone(), mode.clone())).await
     }
 
     async fn get(&self, key: &Key, max_bytes: u64) -> Result<(Bytes, Version)> {
-        self.run(key.as_str(), max_bytes, || self.inner.get(key, max_bytes))
-            .await
+        self.run(key.as_str(), max_bytes, || self.inner.get(key, max_bytes)).await
     }
 
     async fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Bytes> {
         let length = range.end.saturating_sub(range.start);
-        self.run(key.as_str(), length, || self.inner.get_range(key, range.clone()))
-            .await
+        self.run(key.as_str(), length, || self.inner.get_range(key, range.clone())).await
     }
 
     async fn head(&self, key: &Key) -> Result<Option<u64>> {
@@ -129,8 +115,7 @@ impl Store for Retry {
     }
 
     async fn list(&self, prefix: &KeyPrefix, after: Option<&Cursor>) -> Result<Page> {
-        self.run(prefix.as_str(), 0, || self.inner.list(prefix, after))
-            .await
+        self.run(prefix.as_str(), 0, || self.inner.list(prefix, after)).await
     }
 
     async fn delete(&self, key: &Key) -> Result<()> {
@@ -147,12 +132,10 @@ impl Store for Retry {
     }
 
     async fn finish_parts(&self, key: &Key, id: &PartsId, tags: Vec<PartTag>) -> Result<()> {
-        self.run(key.as_str(), 0, || self.inner.finish_parts(key, id, tags.clone()))
-            .await
+        self.run(key.as_str(), 0, || self.inner.finish_parts(key, id, tags.clone())).await
     }
 
     async fn abort_parts(&self, key: &Key, id: &PartsId) -> Result<()> {
-        self.run(key.as_str(), 0, || self.inner.abort_parts(key, id))
-            .await
+        self.run(key.as_str(), 0, || self.inner.abort_parts(key, id)).await
     }
 }

@@ -37,6 +37,7 @@ impl Entry {
 pub(super) type Model = BTreeMap<Vec<Vec<u8>>, Entry>;
 
 /// The children of each directory, directories in the snapshot's order.
+#[expect(clippy::type_complexity, reason = "a picture of the tree, for one comparison")]
 fn by_directory(model: &Model) -> Vec<(Vec<Vec<u8>>, Vec<(Vec<u8>, Entry)>)> {
     let mut directories: BTreeMap<Vec<Vec<u8>>, Vec<(Vec<u8>, Entry)>> = BTreeMap::new();
     for (path, entry) in model {

@@ -271,7 +271,7 @@ fn what_cannot_be_read_is_named_and_the_walk_goes_on() {
     std::fs::create_dir(root.path().join("a")).unwrap();
     std::fs::create_dir(root.path().join("b")).unwrap();
     std::fs::write(root.path().join("b/file"), b"").unwrap();
-    std::fs::set_permissions(root.path().join("a"), std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(root.path().join("a"), std::fs::Permissions::from_mode(0o000)).unwrap();
     let listings: Vec<_> =
         Walk::new(root.path(), &WalkOptions::default()).unwrap().map(Result::unwrap).collect();
     std::fs::set_permissions(root.path().join("a"), std::fs::Permissions::from_mode(0o700)).unwrap();

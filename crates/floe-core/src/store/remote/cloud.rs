@@ -56,10 +56,7 @@ pub(super) fn s3(bucket: &str, environment: &Environment) -> Result<Client> {
         let Some(value) = environment.get(name) else {
             continue;
         };
-        let key: AmazonS3ConfigKey = name
-            .to_ascii_lowercase()
-            .parse()
-            .expect("names that the library knows");
+        let key: AmazonS3ConfigKey = name.to_ascii_lowercase().parse().expect("names that the library knows");
         builder = builder.with_config(key, value);
     }
     for name in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "FLOE_S3_ENDPOINT"] {
@@ -91,9 +88,7 @@ pub(super) fn s3(bucket: &str, environment: &Environment) -> Result<Client> {
     if !has_own {
         match &profile.keys {
             Some(keys) => {
-                builder = builder
-                    .with_access_key_id(&keys.id)
-                    .with_secret_access_key(&keys.secret);
+                builder = builder.with_access_key_id(&keys.id).with_secret_access_key(&keys.secret);
                 if let Some(token) = &keys.session_token {
                     builder = builder.with_token(token);
                 }
@@ -101,18 +96,12 @@ pub(super) fn s3(bucket: &str, environment: &Environment) -> Result<Client> {
             None => hint = Some(NO_CREDENTIALS),
         }
     }
-    Ok((
-        Arc::new(builder.build().map_err(|e| unusable("S3", &e))?),
-        Versions::ETag,
-        hint,
-    ))
+    Ok((Arc::new(builder.build().map_err(|e| unusable("S3", &e))?), Versions::ETag, hint))
 }
 
 /// A bucket of Google Cloud Storage.
 pub(super) fn google(bucket: &str, environment: &Environment) -> Result<Client> {
-    let mut builder = GoogleCloudStorageBuilder::new()
-        .with_bucket_name(bucket)
-        .with_retry(no_retries());
+    let mut builder = GoogleCloudStorageBuilder::new().with_bucket_name(bucket).with_retry(no_retries());
     let mut options = client_options();
     for name in [
         "GOOGLE_SERVICE_ACCOUNT",
@@ -130,16 +119,11 @@ pub(super) fn google(bucket: &str, environment: &Environment) -> Result<Client> 
             // An emulator on this machine.
             options = options.with_allow_http(true);
         }
-        let key = name
-            .to_ascii_lowercase()
-            .parse()
-            .expect("names that the library knows");
+        let key = name.to_ascii_lowercase().parse().expect("names that the library knows");
         builder = builder.with_config(key, value);
     }
-    let built = builder
-        .with_client_options(options)
-        .build()
-        .map_err(|e| unusable("Google Cloud Storage", &e))?;
+    let built =
+        builder.with_client_options(options).build().map_err(|e| unusable("Google Cloud Storage", &e))?;
     Ok((Arc::new(built), Versions::Generation, None))
 }
 
@@ -176,17 +160,11 @@ pub(super) fn azure(container: &str, environment: &Environment) -> Result<Client
         if name == "AZURE_STORAGE_USE_EMULATOR" && environment.is_on(name) {
             builder = builder.with_allow_http(true);
         }
-        let key = name
-            .to_ascii_lowercase()
-            .parse()
-            .expect("names that the library knows");
+        let key = name.to_ascii_lowercase().parse().expect("names that the library knows");
         builder = builder.with_config(key, value);
     }
     // The names that Azure's own tools use.
-    for (name, key) in [
-        ("AZURE_STORAGE_ACCOUNT", "account_name"),
-        ("AZURE_STORAGE_KEY", "account_key"),
-    ] {
+    for (name, key) in [("AZURE_STORAGE_ACCOUNT", "account_name"), ("AZURE_STORAGE_KEY", "account_key")] {
         if let Some(value) = environment.get(name) {
             builder = builder.with_config(key.parse().expect("names that the library knows"), value);
         }
@@ -196,31 +174,19 @@ pub(super) fn azure(container: &str, environment: &Environment) -> Result<Client
 }
 
 fn no_retries() -> RetryConfig {
-    RetryConfig {
-        backoff: BackoffConfig::default(),
-        max_retries: 0,
-        retry_timeout: Duration::ZERO,
-    }
+    RetryConfig { backoff: BackoffConfig::default(), max_retries: 0, retry_timeout: Duration::ZERO }
 }
 
 fn client_options() -> ClientOptions {
     // How long a request may take depends on its length, so that is up to the deadline around it.
-    ClientOptions::new()
-        .with_timeout_disabled()
-        .with_connect_timeout(Duration::from_secs(5))
+    ClientOptions::new().with_timeout_disabled().with_connect_timeout(Duration::from_secs(5))
 }
 
 fn endpoint_url(endpoint: &str) -> Result<Url> {
-    let url = Url::parse(endpoint)
-        .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https"));
-    url.filter(|url| url.username().is_empty() && url.password().is_none())
-        .ok_or_else(|| {
-            Error::new(
-                ErrorKind::Invalid,
-                "the store's endpoint is not a URL of the form https://HOST[:PORT]",
-            )
-        })
+    let url = Url::parse(endpoint).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    url.filter(|url| url.username().is_empty() && url.password().is_none()).ok_or_else(|| {
+        Error::new(ErrorKind::Invalid, "the store's endpoint is not a URL of the form https://HOST[:PORT]")
+    })
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -235,9 +201,8 @@ fn is_loopback(url: &Url) -> bool {
 /// Clients are made of secrets, so what is wrong with them is not repeated.
 fn unusable(cloud: &str, e: &object_store::Error) -> Error {
     let named = e.to_string();
-    let what = ["AccessKeyId", "SecretAccessKey", "Account", "Container"]
-        .iter()
-        .find(|word| named.contains(*word));
+    let what =
+        ["AccessKeyId", "SecretAccessKey", "Account", "Container"].iter().find(|word| named.contains(*word));
     let what = what.map_or_else(String::new, |word| format!(" (missing or wrong: {word})"));
     let message = format!("the environment's settings and credentials make no client of {cloud}{what}");
     Error::new(ErrorKind::Invalid, message)

@@ -83,11 +83,7 @@ fn code(e: &Cloud) -> Option<String> {
 fn transport(e: &Cloud) -> Option<String> {
     chain(e).find(|link| link.downcast_ref::<HttpError>().is_some())?;
     let innermost = chain(e).last()?.to_string();
-    Some(if innermost.contains("://") {
-        "the connection failed".into()
-    } else {
-        innermost
-    })
+    Some(if innermost.contains("://") { "the connection failed".into() } else { innermost })
 }
 
 fn chain<'a>(e: &'a Cloud) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {

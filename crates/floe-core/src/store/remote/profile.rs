@@ -35,9 +35,7 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// The profile that `AWS_PROFILE` names, or the default one, which need not exist.
 pub(super) fn load(environment: &Environment) -> Result<Profile> {
-    let named = environment
-        .get("AWS_PROFILE")
-        .or_else(|| environment.get("AWS_DEFAULT_PROFILE"));
+    let named = environment.get("AWS_PROFILE").or_else(|| environment.get("AWS_DEFAULT_PROFILE"));
     let name = named.unwrap_or("default");
     let mut found = false;
     let mut values = HashMap::new();
@@ -53,46 +51,28 @@ pub(super) fn load(environment: &Environment) -> Result<Profile> {
         found |= section(&text, prefix, name, &mut values);
     }
     if named.is_some() && !found {
-        let message = format!(
-            "the AWS profile `{}` is in neither of AWS's files",
-            name.escape_debug()
-        );
+        let message = format!("the AWS profile `{}` is in neither of AWS's files", name.escape_debug());
         return Err(Error::new(ErrorKind::Invalid, message));
     }
     let mut take = |name: &str| values.remove(name).filter(|value| !value.is_empty());
     let keys = match (take("aws_access_key_id"), take("aws_secret_access_key")) {
-        (Some(id), Some(secret)) => Some(Keys {
-            id,
-            secret,
-            session_token: take("aws_session_token"),
-        }),
+        (Some(id), Some(secret)) => Some(Keys { id, secret, session_token: take("aws_session_token") }),
         (None, None) => None,
         _ => {
             let message = format!("the AWS profile `{name}` has one half of a key only");
             return Err(Error::new(ErrorKind::Invalid, message));
         }
     };
-    let others = [
-        "sso_session",
-        "sso_start_url",
-        "credential_process",
-        "source_profile",
-        "role_arn",
-    ];
-    if let Some(other) = others
-        .iter()
-        .find(|other| keys.is_none() && named.is_some() && take(other).is_some())
+    let others = ["sso_session", "sso_start_url", "credential_process", "source_profile", "role_arn"];
+    if let Some(other) =
+        others.iter().find(|other| keys.is_none() && named.is_some() && take(other).is_some())
     {
         let message = format!(
             "the AWS profile `{name}` gets its keys by `{other}`, which is not supported; run `aws configure export-credentials --format env`"
         );
         return Err(Error::new(ErrorKind::Unsupported, message));
     }
-    Ok(Profile {
-        keys,
-        region: take("region"),
-        endpoint_url: take("endpoint_url"),
-    })
+    Ok(Profile { keys, region: take("region"), endpoint_url: take("endpoint_url") })
 }
 
 fn read(path: &Path) -> Result<Option<String>> {
@@ -100,10 +80,9 @@ fn read(path: &Path) -> Result<Option<String>> {
     match fs::metadata(path) {
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
         Err(e) => Err(failed(e)),
-        Ok(found) if !found.is_file() || found.len() > MAX_FILE_BYTES => Err(Error::new(
-            ErrorKind::Invalid,
-            format!("`{}` is not a file of AWS profiles", path.display()),
-        )),
+        Ok(found) if !found.is_file() || found.len() > MAX_FILE_BYTES => {
+            Err(Error::new(ErrorKind::Invalid, format!("`{}` is not a file of AWS profiles", path.display())))
+        }
         Ok(_) => fs::read_to_string(path).map(Some).map_err(failed),
     }
 }
@@ -117,11 +96,7 @@ fn section(text: &str, prefix: &str, name: &str, values: &mut HashMap<String, St
         if line.starts_with([' ', '\t', '#', ';']) {
             continue;
         }
-        if let Some(title) = line
-            .trim_end()
-            .strip_prefix('[')
-            .and_then(|title| title.strip_suffix(']'))
-        {
+        if let Some(title) = line.trim_end().strip_prefix('[').and_then(|title| title.strip_suffix(']')) {
             let title = title.trim();
             let own = title.strip_prefix(prefix).map(str::trim) == Some(name);
             inside = own || (name == "default" && title == "default");
@@ -143,12 +118,7 @@ mod tests {
         fs::write(dir.path().join(".aws/config"), config).unwrap();
         fs::write(dir.path().join(".aws/credentials"), credentials).unwrap();
         let home = ("HOME", dir.path().to_str().unwrap());
-        load(
-            &[home]
-                .into_iter()
-                .chain(name.map(|name| ("AWS_PROFILE", name)))
-                .collect(),
-        )
+        load(&[home].into_iter().chain(name.map(|name| ("AWS_PROFILE", name))).collect())
     }
 
     const CONFIG: &str = "[default]\nregion = eu-1\n[profile dev]\nregion=eu-2\ns3 =\n  region = no\n# c\n[profile half]\naws_access_key_id = a\n[profile sso]\nsso_session = x\n";
@@ -158,29 +128,21 @@ mod tests {
     fn profiles_are_found_in_both_files() {
         let default = profile(CONFIG, CREDENTIALS, None).unwrap();
         let keys = default.keys.unwrap();
-        assert_eq!(
-            (keys.id.as_str(), keys.secret.as_str(), keys.session_token),
-            ("AK1", "S=1", None)
-        );
+        assert_eq!((keys.id.as_str(), keys.secret.as_str(), keys.session_token), ("AK1", "S=1", None));
         assert_eq!(default.region.as_deref(), Some("eu-1"));
 
         let dev = profile(CONFIG, CREDENTIALS, Some("dev")).unwrap();
         let keys = dev.keys.unwrap();
-        assert_eq!(
-            (keys.id.as_str(), keys.session_token.as_deref()),
-            ("AK2", Some("T"))
-        );
+        assert_eq!((keys.id.as_str(), keys.session_token.as_deref()), ("AK2", Some("T")));
         assert_eq!(dev.region.as_deref(), Some("eu-2"));
     }
 
     #[test]
     fn what_is_missing_is_said_without_secrets() {
         assert!(profile("", "", None).unwrap().keys.is_none());
-        for (name, kind) in [
-            ("none", ErrorKind::Invalid),
-            ("half", ErrorKind::Invalid),
-            ("sso", ErrorKind::Unsupported),
-        ] {
+        for (name, kind) in
+            [("none", ErrorKind::Invalid), ("half", ErrorKind::Invalid), ("sso", ErrorKind::Unsupported)]
+        {
             let error = profile(CONFIG, CREDENTIALS, Some(name)).unwrap_err();
             assert_eq!(error.kind(), kind, "{error}");
             assert!(error.to_string().contains(name));
