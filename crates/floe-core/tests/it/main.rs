@@ -1,0 +1,3 @@
+//! The integration tests of `floe-core`, in one binary.
+
+mod protocol_model;
