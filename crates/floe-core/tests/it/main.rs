@@ -1,4 +1,4 @@
-//! Tests of the engine through its public face.
+//! The integration tests of `floe-core`, in one binary.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,4 +8,5 @@
     reason = "a test may panic"
 )]
 
+mod protocol_model;
 mod store;
