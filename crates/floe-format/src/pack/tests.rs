@@ -106,23 +106,25 @@ fn read_whole(sample: &Sample) -> Result<()> {
 }
 
 /// Puts right the sums of a pack that was changed on purpose, so that only the checks behind them are left.
+///
+/// They are taken of the bytes that a reader takes them of: the data index has the length that the footer states, the
+/// metadata index the one that follows from its numbers of frames.
 fn with_right_sums(mut bytes: Vec<u8>, summary: &PackSummary) -> Vec<u8> {
-    let len = bytes.len();
-    let field = |bytes: &[u8], at: usize| {
-        let field = bytes[len - PACK_FOOTER_LEN + at..][..8].try_into().unwrap();
-        usize::try_from(u64::from_le_bytes(field)).unwrap_or(usize::MAX)
-    };
-    let tail_start = len - usize::try_from(summary.tail_len).unwrap();
-    if let Some(index) = bytes[tail_start..].get(..field(&bytes, 16)) {
+    let footer = bytes.len() - PACK_FOOTER_LEN;
+    let data_index_len = u64::from_le_bytes(bytes[footer + 16..][..8].try_into().unwrap());
+    let tail_start = bytes.len() - usize::try_from(summary.tail_len).unwrap();
+    let data_index_len = usize::try_from(data_index_len).unwrap();
+    if let Some(index) = bytes[tail_start..].get(..data_index_len) {
         let sum = Sum128::of(index);
-        bytes[len - 72..len - 56].copy_from_slice(sum.as_bytes());
+        bytes[footer + 56..footer + 72].copy_from_slice(sum.as_bytes());
     }
-    if let Some(start) = len.checked_sub(field(&bytes, 40)) {
-        let sum = Sum128::of(&bytes[start.min(len - PACK_FOOTER_LEN)..len - PACK_FOOTER_LEN]);
-        bytes[len - 56..len - 40].copy_from_slice(sum.as_bytes());
+    let count = |at: usize| u32::from_le_bytes(bytes[footer + at..][..4].try_into().unwrap()) as usize;
+    if let Some(start) = footer.checked_sub(SKIPPABLE_LEN + (count(48) + count(52)) * RECORD_LEN) {
+        let sum = Sum128::of(&bytes[start..footer]);
+        bytes[footer + 72..footer + 88].copy_from_slice(sum.as_bytes());
     }
-    let own = blake3::hash(&bytes[len - PACK_FOOTER_LEN..len - 16]);
-    bytes[len - 16..len - 8].copy_from_slice(&own.as_bytes()[..8]);
+    let own = blake3::hash(&bytes[footer..footer + 112]);
+    bytes[footer + 112..footer + 120].copy_from_slice(&own.as_bytes()[..8]);
     bytes
 }
 
