@@ -20,6 +20,7 @@ impl<'a> WireReader<'a> {
     }
 
     /// A [`Corrupt`](crate::ErrorKind::Corrupt) error about the field just read.
+    #[cold]
     pub fn corrupt(&self, what: impl std::fmt::Display) -> Error {
         Error::corrupt(format!("{}: {what} (before byte {})", self.object, self.offset))
     }
@@ -82,6 +83,17 @@ impl<'a> WireReader<'a> {
     /// A `uv`: an unsigned LEB128 integer in its shortest form.
     #[inline]
     pub fn uv(&mut self) -> Result<u64> {
+        // Most integers are a single byte.
+        match self.bytes.get(self.offset) {
+            Some(&byte) if byte < 0x80 => {
+                self.offset += 1;
+                Ok(u64::from(byte))
+            }
+            _ => self.long_uv(),
+        }
+    }
+
+    fn long_uv(&mut self) -> Result<u64> {
         let mut value = 0u64;
         for shift in (0..70).step_by(7) {
             let byte = self.u8()?;

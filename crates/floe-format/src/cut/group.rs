@@ -91,3 +91,40 @@ impl Grouper {
         u128::from(hash) * u128::from(self.group_min) < u128::from(entry.tar_len) << 64
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where groups end before an entry. The path's hash ends none, so that the sums alone are at work.
+    fn cuts(entries: &[(u64, u64)]) -> Vec<bool> {
+        let parameters = Parameters {
+            group_min: 512 << 10,
+            group_max: 512 << 10,
+            ..Parameters::default()
+        };
+        let mut grouper = Grouper::new(&parameters);
+        let mut cuts = Vec::new();
+        for &(tar_len, metadata_len) in entries {
+            let cut = grouper.add(&GroupEntry {
+                path: b"a path",
+                tar_len,
+                metadata_len,
+                is_big: false,
+            });
+            assert!(!cut.after && grouper.is_open());
+            cuts.push(cut.before);
+        }
+        cuts
+    }
+
+    #[test]
+    fn a_group_may_be_just_as_long_as_its_maximum() {
+        let max = 512 << 10;
+        assert_eq!(cuts(&[(max - 512, 1), (512, 1)]), [false, false]);
+        assert_eq!(cuts(&[(max - 512, 1), (1024, 1)]), [false, true]);
+        assert_eq!(cuts(&[(512, max - 1), (512, 1)]), [false, false]);
+        assert_eq!(cuts(&[(512, max - 1), (512, 2)]), [false, true]);
+        assert_eq!(cuts(&[(512, 2 * max), (512, 1), (512, 1)]), [false, true, false]);
+    }
+}

@@ -2,7 +2,7 @@
 
 use crate::tree::{
     Body, EntryKind, EntryRef, Kept, MAX_DEVICE_NUMBER, MAX_FILE_BYTES, MAX_PATH_BYTES, MAX_TARGET_BYTES,
-    Meta, PathCursor, Xattrs, check_link, check_target, read_mode,
+    Meta, PathCursor, Xattrs, check_link, check_target, read_mode, read_u32,
 };
 use crate::wire::{WireReader, WireWrite};
 use crate::{ContentHash, Result};
@@ -118,10 +118,9 @@ fn read_body<'a>(reader: &mut WireReader<'a>, kind: EntryKind) -> Result<Body<'a
 }
 
 fn read_numbers(reader: &mut WireReader<'_>) -> Result<(u32, u32)> {
-    let limit = u64::from(MAX_DEVICE_NUMBER);
-    let mut number =
-        |what| Ok(u32::try_from(reader.uv_max(limit, what)?).expect("the limit is one of 32 bits"));
-    Ok((number("major number")?, number("minor number")?))
+    let major = read_u32(reader, MAX_DEVICE_NUMBER, "major number")?;
+    let minor = read_u32(reader, MAX_DEVICE_NUMBER, "minor number")?;
+    Ok((major, minor))
 }
 
 /// The entries of a segment, one at a time: each is good until the next is asked for, and the path has one buffer for all.

@@ -107,13 +107,12 @@ impl Meta {
         let mut meta = Self { mode, ..Self::default() };
         if kept.contains(Kept::MTIME) {
             let seconds = reader.sv()?;
-            let nanos = reader.uv_max(999_999_999, "nanoseconds")?;
-            let nanos = u32::try_from(nanos).expect("a thousand million fits 32 bits");
+            let nanos = read_u32(reader, 999_999_999, "nanoseconds")?;
             meta.mtime = Some(Timestamp { seconds, nanos });
         }
         if kept.contains(Kept::OWNER) {
-            let user = read_u32(reader, "user")?;
-            let group = read_u32(reader, "group")?;
+            let user = read_u32(reader, u32::MAX, "user")?;
+            let group = read_u32(reader, u32::MAX, "group")?;
             meta.owner = Some(Owner { user, group });
         }
         Ok(meta)
@@ -127,8 +126,9 @@ pub(crate) fn read_mode(reader: &mut WireReader<'_>) -> Result<u16> {
     Ok((mode & 0o7777) as u16)
 }
 
+/// Reads an integer of at most `limit`.
 #[inline]
-fn read_u32(reader: &mut WireReader<'_>, what: &str) -> Result<u32> {
-    let value = reader.uv_max(u64::from(u32::MAX), what)?;
-    Ok(u32::try_from(value).expect("the limit is one of 32 bits"))
+pub(crate) fn read_u32(reader: &mut WireReader<'_>, limit: u32, what: &str) -> Result<u32> {
+    let value = reader.uv_max(u64::from(limit), what)?;
+    u32::try_from(value).map_err(|_| reader.corrupt("an integer over 32 bits"))
 }

@@ -61,8 +61,7 @@ const TEMPLATE_SUM: u32 = {
 /// Number of zeros that follow a content of `size` bytes.
 #[inline]
 pub fn tar_padding(size: u64) -> usize {
-    let padding = size.wrapping_neg() % TAR_BLOCK_BYTES as u64;
-    usize::try_from(padding).expect("a remainder of 512 fits")
+    (size.wrapping_neg() & 511) as usize
 }
 
 /// Length of an entry's headers: the ustar header, and a PAX header where one is needed.

@@ -155,7 +155,9 @@ fn roots_that_contradict_themselves_are_refused() {
         ("mode", |root| root.directory.mode = 0o700),
         ("kept", |root| root.kept = Kept::XATTRS),
         ("time", |root| root.directory.mtime = Some(Timestamp::default())),
-        ("xattrs", |root| root.xattrs = XattrList::new([("a", "b")]).unwrap()),
+        ("xattrs", |root| {
+            root.xattrs = XattrList::new([("a", "b")]).unwrap();
+        }),
         ("level", |root| root.level = 9),
         ("order", |root| root.items.swap(0, 1)),
         ("no items", |root| root.items.clear()),

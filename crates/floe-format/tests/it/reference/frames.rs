@@ -67,7 +67,7 @@ fn table() -> Vec<u64> {
 /// Length of the first chunk of a content, by the sum of the specification.
 pub(crate) fn chunk_len(p: &Parameters, content: &[u8]) -> usize {
     let t = table();
-    let bits = (p.chunk_avg as f64).log2() as u32;
+    let bits = (0..32).find(|bits| 1 << bits == p.chunk_avg).unwrap();
     for n in p.chunk_min as usize..=content.len() {
         if n == p.chunk_max as usize {
             return n;
