@@ -38,7 +38,7 @@ impl HashClock {
     ///
     /// The kernel cannot say on which file system the file is.
     pub fn read(file: impl AsFd) -> Result<Self, Errno> {
-        let is_local = is_local(rustix::fs::fstatfs(file)?.f_type as u64);
+        let is_local = is_local(i128::from(rustix::fs::fstatfs(file)?.f_type));
         let now = rustix::time::clock_gettime(ClockId::RealtimeCoarse);
         let skew = if is_local { 0 } else { FOREIGN_SKEW_SECONDS };
         let nanos = u32::try_from(now.tv_nsec).map_err(|_| Errno::RANGE)?;
@@ -67,8 +67,8 @@ pub fn is_trusted(stat: &Stat, hashing_began: HashClock) -> bool {
 }
 
 /// Whether the kernel itself stamps files on file systems of this type (see `statfs(2)` and `linux/magic.h`).
-fn is_local(file_system: u64) -> bool {
-    const LOCAL: [u64; 17] = [
+fn is_local(file_system: i128) -> bool {
+    const LOCAL: [i128; 17] = [
         0xef53,      // ext2, ext3, ext4
         0x5846_5342, // XFS
         0x9123_683e, // btrfs
@@ -87,6 +87,7 @@ fn is_local(file_system: u64) -> bool {
         0x3153_464a, // JFS
         0x3434,      // NILFS
     ];
+    // The field is of another width and sign on other machines.
     LOCAL.contains(&(file_system & 0xffff_ffff))
 }
 

@@ -128,8 +128,13 @@ fn apply(tree: &mut Tree, edit: &Edit) {
         (!tree.is_empty()).then(|| tree.keys().nth(at.index(tree.len())).unwrap().clone())
     };
     match edit {
-        Edit::Put(path, name, inode) => drop(tree.insert((path.clone(), name.clone()), stat(*inode))),
-        Edit::Remove(at) => drop(key(tree, at).and_then(|key| tree.remove(&key))),
+        Edit::Put(path, name, inode) => {
+            tree.insert((path.clone(), name.clone()), stat(*inode));
+        }
+        Edit::Remove(at) => tree.retain({
+            let removed = key(tree, at);
+            move |key, _| Some(key) != removed.as_ref()
+        }),
         Edit::RemoveRun(at, count) => {
             if let Some(key) = key(tree, at) {
                 let run: Vec<_> = tree
@@ -137,7 +142,7 @@ fn apply(tree: &mut Tree, edit: &Edit) {
                     .map(|(key, _)| key.clone())
                     .take(*count)
                     .collect();
-                run.iter().for_each(|key| drop(tree.remove(key)));
+                tree.retain(|key, _| run.binary_search(key).is_err());
             }
         }
         Edit::Touch(at, field) => {
