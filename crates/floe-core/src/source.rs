@@ -9,10 +9,16 @@
 
 mod ignore;
 mod path_order;
+mod read;
 mod stat;
+mod stat_cache;
+mod trust;
 mod walk;
 
 pub use ignore::{ExcludeFile, Exclusions};
 pub use path_order::{compare_directories, compare_names};
+pub use read::{ContentSink, OpenFile, ReadLink, ReadOutcome, SourceFiles};
 pub use stat::{FileKind, FileTime, Stat};
+pub use stat_cache::{CacheCursor, CacheHit, CacheWriter, ContentHash, StatCache};
+pub use trust::{HashClock, is_trusted};
 pub use walk::{Child, Listing, Problem, Walk, WalkOptions};

@@ -29,6 +29,7 @@ use rustix::io::Errno;
 use self::agenda::{Agenda, Job, Outcome, Subdirectories};
 use self::directory::{Descriptors, Directory, lock};
 use self::huge::{CHUNK_NAMES, HugeDirectory};
+pub(super) use self::listing::join;
 pub use self::listing::{Child, Listing, Problem};
 pub(super) use self::names::Names;
 use self::names::{Name, bytes_of, c_str};

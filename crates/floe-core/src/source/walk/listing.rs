@@ -107,7 +107,7 @@ impl Listing {
 }
 
 /// `directory/name`, or either alone where the other is empty.
-pub(super) fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
+pub(in crate::source) fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
     let mut path = Vec::with_capacity(directory.len() + 1 + name.len());
     path.extend_from_slice(directory);
     if !directory.is_empty() && !name.is_empty() {

@@ -1,0 +1,260 @@
+//! Files that hold still and files that do not.
+
+use std::os::unix::fs::symlink;
+
+use super::*;
+
+/// Keeps what it was given last, and does something at the first bytes of every attempt.
+struct Sink<F> {
+    content: Vec<u8>,
+    attempts: usize,
+    meddle: F,
+}
+
+impl<F: FnMut(usize)> ContentSink for Sink<F> {
+    fn begin(&mut self, _: &Stat) -> Result<()> {
+        self.content.clear();
+        self.attempts += 1;
+        (self.meddle)(self.attempts);
+        Ok(())
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<()> {
+        self.content.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+fn sink<F: FnMut(usize)>(meddle: F) -> Sink<F> {
+    Sink {
+        content: Vec::new(),
+        attempts: 0,
+        meddle,
+    }
+}
+
+fn source() -> (tempfile::TempDir, SourceFiles) {
+    let root = tempfile::tempdir().unwrap();
+    let files = SourceFiles::open(root.path()).unwrap();
+    (root, files)
+}
+
+#[test]
+fn content_of_every_interesting_size_is_read_through_a_small_buffer() {
+    let (root, mut files) = source();
+    std::fs::create_dir_all(root.path().join("a/b")).unwrap();
+    for size in [0_usize, 1, 63, 64, 65, 128, 1000] {
+        let content: Vec<u8> = (0..size).map(|at| u8::try_from(at % 251).unwrap()).collect();
+        std::fs::write(root.path().join("a/b/file"), &content).unwrap();
+        let mut sink = sink(|_| ());
+        let outcome = files.read(b"a/b", b"file", &mut [0; 64], &mut sink).unwrap();
+        assert_eq!(sink.content, content);
+        let ReadOutcome::Read { stat, .. } = outcome else {
+            panic!("{outcome:?}")
+        };
+        assert_eq!(stat.size, size as u64);
+    }
+}
+
+#[test]
+fn a_file_of_more_than_four_gibibytes_is_read_to_its_end() {
+    struct Count(u64);
+    impl ContentSink for Count {
+        fn begin(&mut self, _: &Stat) -> Result<()> {
+            Ok(())
+        }
+        fn take(&mut self, bytes: &[u8]) -> Result<()> {
+            self.0 += bytes.len() as u64;
+            Ok(())
+        }
+    }
+    let (root, mut files) = source();
+    let size = (4 << 30) + 5;
+    std::fs::File::create(root.path().join("big"))
+        .unwrap()
+        .set_len(size)
+        .unwrap();
+    let mut count = Count(0);
+    files
+        .read(b"", b"big", &mut vec![0; 8 << 20], &mut count)
+        .unwrap();
+    assert_eq!(count.0, size);
+}
+
+#[test]
+fn a_file_that_changes_is_read_again_until_it_holds_still() {
+    let (root, mut files) = source();
+    let path = root.path().join("file");
+    for changes in 0..=READ_AGAIN {
+        std::fs::write(&path, b"content").unwrap();
+        let mut sink = sink(|attempt| {
+            if attempt <= changes {
+                std::fs::write(&path, format!("content {}", "x".repeat(attempt))).unwrap();
+            }
+        });
+        files.read(b"", b"file", &mut [0; 64], &mut sink).unwrap();
+        assert_eq!(sink.attempts, changes + 1);
+        assert_eq!(sink.content, std::fs::read(&path).unwrap());
+    }
+}
+
+#[test]
+fn each_way_to_change_is_noticed() {
+    let (root, mut files) = source();
+    let path = root.path().join("file");
+    let ways: [(&str, &dyn Fn()); 4] = [
+        ("grows", &|| std::fs::write(&path, vec![b'x'; 2000]).unwrap()),
+        ("shrinks", &|| std::fs::write(&path, b"x").unwrap()),
+        ("is rewritten", &|| {
+            // So that the clock has ticked since the file was made.
+            let stat = || std::fs::metadata(&path).unwrap().modified().unwrap();
+            let before = stat();
+            while stat() == before {
+                std::fs::write(&path, vec![b'y'; 1000]).unwrap();
+            }
+        }),
+        ("is dated back", &|| {
+            std::fs::File::open(&path)
+                .unwrap()
+                .set_modified(std::time::UNIX_EPOCH)
+                .unwrap();
+        }),
+    ];
+    for (way, change) in ways {
+        std::fs::write(&path, vec![b'x'; 1000]).unwrap();
+        let mut sink = sink(|attempt| {
+            if attempt == 1 {
+                change();
+            }
+        });
+        files.read(b"", b"file", &mut [0; 64], &mut sink).unwrap();
+        assert_eq!(sink.attempts, 2, "a file that {way}");
+    }
+}
+
+#[test]
+fn a_file_that_will_not_hold_still_is_named() {
+    let (root, mut files) = source();
+    std::fs::create_dir(root.path().join("dir")).unwrap();
+    let path = root.path().join("dir/file");
+    std::fs::write(&path, b"x").unwrap();
+    let mut sink = sink(|attempt| std::fs::write(&path, "x".repeat(attempt + 1)).unwrap());
+    let error = files.read(b"dir", b"file", &mut [0; 64], &mut sink).unwrap_err();
+    assert_eq!(error.to_string(), "dir/file changed each time it was read");
+    assert_eq!(sink.attempts, READ_AGAIN + 1);
+}
+
+#[test]
+fn what_vanished_is_told_from_what_cannot_be_read() {
+    let (root, mut files) = source();
+    let mut nothing = sink(|_| ());
+    let read = |files: &mut SourceFiles, directory: &[u8], name: &[u8], sink: &mut dyn ContentSink| {
+        files.read(directory, name, &mut [0; 64], sink)
+    };
+    assert_eq!(
+        read(&mut files, b"", b"file", &mut nothing).unwrap(),
+        ReadOutcome::Vanished
+    );
+    assert_eq!(
+        read(&mut files, b"no/where", b"file", &mut nothing).unwrap(),
+        ReadOutcome::Vanished
+    );
+    assert_eq!(files.read_link(b"", b"link").unwrap(), None);
+
+    let path = root.path().join("file");
+    std::fs::write(&path, b"x").unwrap();
+    let mut removing = sink(|_| {
+        std::fs::remove_file(&path).unwrap();
+    });
+    assert_eq!(
+        read(&mut files, b"", b"file", &mut removing).unwrap(),
+        ReadOutcome::Vanished
+    );
+}
+
+#[test]
+fn nothing_but_a_regular_file_is_read_and_no_link_is_followed() {
+    let (root, mut files) = source();
+    let at = |name: &str| root.path().join(name);
+    std::fs::create_dir(at("real")).unwrap();
+    std::fs::write(at("real/file"), b"x").unwrap();
+    symlink("real", at("dirlink")).unwrap();
+    symlink("real/file", at("link")).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        at("fifo"),
+        rustix::fs::FileType::Fifo,
+        Mode::RUSR,
+        0,
+    )
+    .unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+    for (directory, name) in [
+        ("", "link"),
+        ("", "fifo"),
+        ("", "socket"),
+        ("", "real"),
+        ("dirlink", "file"),
+    ] {
+        let error = files
+            .open_file(directory.as_bytes(), name.as_bytes())
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{directory}/{name}");
+    }
+    assert!(files.open_file(b"real", b"file").unwrap().is_some());
+}
+
+#[test]
+fn a_directory_replaced_by_a_link_while_not_open_is_not_followed() {
+    let (root, mut files) = source();
+    for number in 0..=KEPT_DIRECTORIES {
+        let directory = root.path().join(number.to_string());
+        std::fs::create_dir(&directory).unwrap();
+        std::fs::write(directory.join("file"), b"x").unwrap();
+        assert!(
+            files
+                .open_file(number.to_string().as_bytes(), b"file")
+                .unwrap()
+                .is_some()
+        );
+    }
+    assert_eq!(files.directories.len(), KEPT_DIRECTORIES);
+    std::fs::rename(root.path().join("0"), root.path().join("moved")).unwrap();
+    symlink("moved", root.path().join("0")).unwrap();
+    assert!(files.open_file(b"0", b"file").is_err());
+}
+
+#[test]
+fn links_are_read_with_their_stat() {
+    let (root, mut files) = source();
+    std::fs::create_dir(root.path().join("dir")).unwrap();
+    symlink("../somewhere\u{e9}", root.path().join("dir/link")).unwrap();
+    let link = files.read_link(b"dir", b"link").unwrap().unwrap();
+    assert_eq!(link.target, "../somewhere\u{e9}".as_bytes());
+    assert_eq!(
+        (link.stat.kind, link.stat.size),
+        (FileKind::Symlink, link.target.len() as u64)
+    );
+    std::fs::write(root.path().join("file"), b"").unwrap();
+    assert_eq!(
+        files.read_link(b"", b"file").unwrap_err().kind(),
+        ErrorKind::Invalid
+    );
+}
+
+#[test]
+fn directories_are_found_again_from_those_still_open() {
+    let (root, mut files) = source();
+    let deep: Vec<String> = (0..30).map(|depth| vec!["d"; depth].join("/")).collect();
+    std::fs::create_dir_all(root.path().join(deep.last().unwrap())).unwrap();
+    for path in &deep {
+        std::fs::write(root.path().join(path).join("file"), path).unwrap();
+    }
+    for index in [29, 28, 0, 1, 29, 5, 20, 21, 19, 2] {
+        let mut sink = sink(|_| ());
+        files
+            .read(deep[index].as_bytes(), b"file", &mut [0; 64], &mut sink)
+            .unwrap();
+        assert_eq!(sink.content, deep[index].as_bytes());
+    }
+}

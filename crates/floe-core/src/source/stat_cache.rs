@@ -1,0 +1,72 @@
+//! What the content of each file of a source was when it was last read.
+//!
+//! One file per source in a directory of caches, in walk order, so that a walk and the cache are merged in one pass
+//! with no table in memory: a [`CacheCursor`] looks up, a [`CacheWriter`] writes the next cache from what the walk
+//! found. It depends on the source alone: not on base, flags or store.
+//!
+//! Invariants:
+//! - A hash is handed out only for a file of which the kernel says exactly (device, inode, size, both times, kind) what
+//!   it said when that hash was made, and only if [`is_trusted`](super::is_trusted) held then. The rule needs nothing
+//!   that becomes known later, so it is applied when a record is written; what is not trusted is not recorded, nor is
+//!   the time of hashing.
+//! - Every byte is covered by a checksum that is checked after the byte was copied out of the file: a cache that is
+//!   torn, truncated, of another version or of another source is forgotten, by blocks or as a whole; never believed.
+//! - A cache is never changed in place. A new one is written beside it, under a lock that also makes a second writer
+//!   give up, and renamed over it without fsync. A crash leaves the old one, the new one, one that is forgotten,
+//!   or a temporary file that the next writer takes over.
+//!
+//! What a walk did not visit is dropped: it cannot be told from what was deleted. Symbolic links are recorded by the
+//! BLAKE3 of their targets. Records of unchanged neighbours stay together in blocks that are copied as they are; a
+//! cache in which nothing changed is not written at all.
+
+mod cursor;
+mod layout;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use self::cursor::{CacheCursor, CacheHit};
+use self::layout::CacheFile;
+pub use self::writer::CacheWriter;
+
+/// The BLAKE3-256 of a file's content, or of a symbolic link's target.
+pub type ContentHash = [u8; 32];
+
+/// The cache of one source, as it was when opened.
+#[derive(Debug)]
+pub struct StatCache {
+    path: PathBuf,
+    source: ContentHash,
+    file: Option<Arc<CacheFile>>,
+}
+
+impl StatCache {
+    /// Opens the cache of the source at `root`, an absolute path without symbolic links, in a directory of caches.
+    ///
+    /// One that does not exist or cannot be used is empty.
+    pub fn open(caches: &Path, root: &Path) -> Self {
+        let source = *blake3::hash(root.as_os_str().as_bytes()).as_bytes();
+        let name = format!("{}.stat", &blake3::Hash::from_bytes(source).to_hex()[..32]);
+        let path = caches.join(name);
+        let file = File::open(&path)
+            .ok()
+            .and_then(|file| CacheFile::read(file, &source))
+            .map(Arc::new);
+        Self { path, source, file }
+    }
+
+    /// Looks up in walk order, from the beginning.
+    pub fn cursor(&self) -> CacheCursor {
+        CacheCursor::new(self.file.clone())
+    }
+
+    /// Writes the cache that is to replace this one.
+    pub fn writer(&self) -> CacheWriter {
+        CacheWriter::new(self.path.clone(), self.source, self.file.clone())
+    }
+}

@@ -1,0 +1,321 @@
+//! Writing the next cache.
+//!
+//! Blocks of the old cache all of whose entries are pushed again, unchanged and in order, are taken over as they are,
+//! sum and all. As long as nothing else was pushed nothing is written; the first difference copies what came before.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::FlockOperation;
+
+use super::layout::{self, Block, CacheFile, HEADER_BYTES, MAX_NAME_BYTES, MAX_PATH_BYTES};
+use super::{CacheHit, ContentHash};
+use crate::error::{Error, Result};
+use crate::source::trust::{HashClock, is_trusted};
+use crate::source::walk::Child;
+
+/// A block ends when it holds this much, and where an old one ends.
+const BLOCK_BYTES: usize = 64 * 1024;
+/// A block ends when it holds this much, wherever.
+const FULL_BLOCK_BYTES: usize = 2 * BLOCK_BYTES;
+/// Less than this is put into one block with the old one that follows, so that small blocks do not accumulate.
+const SMALL_BLOCK_BYTES: usize = BLOCK_BYTES / 4;
+
+/// A cache being written, entry by entry in walk order.
+///
+/// It may be behind the cursor. Dropped without [`CacheWriter::finish`], it leaves the old cache as it was.
+#[derive(Debug)]
+pub struct CacheWriter {
+    path: PathBuf,
+    source: ContentHash,
+    old: Option<Arc<CacheFile>>,
+    /// The old block that follows next: its number, where it begins, how many entries are before it.
+    next_old: OldBlock,
+    /// The old block of which `block` holds the first entries and nothing else, and the next of them.
+    following: Option<(OldBlock, u64)>,
+    /// The blocks of the new cache so far; while there is no output, the first ones of the old.
+    table: Vec<Block>,
+    table_bytes: u64,
+    block: Vec<u8>,
+    entries: u32,
+    directory: Vec<u8>,
+    device: u64,
+    output: Output,
+}
+
+#[derive(Debug)]
+enum Output {
+    /// Nothing differs so far.
+    None,
+    Open(Temporary),
+    /// It could not be written, or somebody else is writing.
+    GivenUp(Option<Error>),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct OldBlock {
+    number: usize,
+    offset: u64,
+    first: u64,
+}
+
+impl CacheWriter {
+    pub(super) fn new(path: PathBuf, source: ContentHash, old: Option<Arc<CacheFile>>) -> Self {
+        Self {
+            path,
+            source,
+            old,
+            next_old: OldBlock {
+                number: 0,
+                offset: HEADER_BYTES as u64,
+                first: 0,
+            },
+            following: None,
+            table: Vec::new(),
+            table_bytes: 0,
+            block: Vec::new(),
+            entries: 0,
+            directory: Vec::new(),
+            device: 0,
+            output: Output::None,
+        }
+    }
+
+    /// Keeps what the cursor found for a child of the directory at `path`.
+    pub fn push_known(&mut self, path: &[u8], child: &Child<'_>, hit: &CacheHit) {
+        let old_end = self.seek_old(hit.ordinal);
+        if self.following.is_some_and(|(_, next)| next != hit.ordinal) {
+            self.following = None;
+        }
+        let begins = self.next_old.first == hit.ordinal;
+        if begins && (self.block.is_empty() || self.block.len() >= SMALL_BLOCK_BYTES) {
+            self.end_block();
+            self.following = Some((self.next_old, hit.ordinal));
+        }
+        if !self.encode(path, child, &hit.hash) {
+            self.following = None;
+            return;
+        }
+        let ends = hit.ordinal + 1 == old_end;
+        if let Some((old, next)) = &mut self.following {
+            *next += 1;
+            if ends {
+                let old = *old;
+                self.take_over(old);
+            }
+        } else if self.block.len() >= if ends { BLOCK_BYTES } else { FULL_BLOCK_BYTES } {
+            self.end_block();
+        }
+    }
+
+    /// Records a child of the directory at `path` that was hashed: its stat when hashing had ended, and the clock from
+    /// before hashing began. What is not to be trusted, or is neither file nor link, is passed over.
+    pub fn push_hashed(
+        &mut self,
+        path: &[u8],
+        child: &Child<'_>,
+        hash: &ContentHash,
+        hashing_began: HashClock,
+    ) {
+        if !layout::is_recorded(child.stat.kind) || !is_trusted(child.stat, hashing_began) {
+            return;
+        }
+        self.following = None;
+        if self.encode(path, child, hash) && self.block.len() >= BLOCK_BYTES {
+            self.end_block();
+        }
+    }
+
+    /// Puts the new cache in the place of the old, unless they are the same.
+    ///
+    /// # Errors
+    ///
+    /// The cache could not be written. The old one is still there, and a push need not fail for that.
+    pub fn finish(mut self) -> Result<()> {
+        self.end_block();
+        let old_count = self.old.as_ref().map_or(0, |old| old.blocks.len());
+        if matches!(self.output, Output::None) && self.table.len() == old_count {
+            return Ok(());
+        }
+        let tail = layout::tail(&self.source, &self.table);
+        self.write(|output| output.write_all(&tail));
+        match self.output {
+            Output::None | Output::GivenUp(None) => Ok(()),
+            Output::GivenUp(Some(error)) => Err(error),
+            Output::Open(temporary) => {
+                let message = || format!("cannot replace the stat cache {}", self.path.display());
+                temporary
+                    .replace(&self.path)
+                    .map_err(|error| Error::io(message(), error))
+            }
+        }
+    }
+
+    /// Moves on to the old block with that entry; returns the ordinal after its last.
+    fn seek_old(&mut self, ordinal: u64) -> u64 {
+        let Some(old) = &self.old else { return 0 };
+        let next = &mut self.next_old;
+        loop {
+            let Some(block) = old.blocks.get(next.number) else {
+                return next.first;
+            };
+            let end = next.first + u64::from(block.entries);
+            if ordinal < end {
+                return end;
+            }
+            *next = OldBlock {
+                number: next.number + 1,
+                offset: next.offset + u64::from(block.length),
+                first: end,
+            };
+        }
+    }
+
+    fn encode(&mut self, path: &[u8], child: &Child<'_>, hash: &ContentHash) -> bool {
+        if path.len() > MAX_PATH_BYTES || child.name.len() > MAX_NAME_BYTES {
+            return false;
+        }
+        if self.block.is_empty() || self.directory != path || self.device != child.stat.device {
+            layout::write_directory(&mut self.block, path, child.stat.device);
+            self.directory.clear();
+            self.directory.extend_from_slice(path);
+            self.device = child.stat.device;
+        }
+        layout::write_entry(&mut self.block, child.name, child.stat, hash);
+        self.entries += 1;
+        true
+    }
+
+    /// Takes over the old block that `block` holds all entries of.
+    fn take_over(&mut self, old: OldBlock) {
+        self.following = None;
+        self.block.clear();
+        self.entries = 0;
+        let Some(file) = self.old.clone() else { return };
+        let block = file.blocks[old.number];
+        let is_prefix = matches!(self.output, Output::None) && self.table.len() == old.number;
+        if !is_prefix {
+            self.write(|output| copy(&file, old.offset, block.length.into(), output));
+        }
+        self.table.push(block);
+        self.table_bytes += u64::from(block.length);
+    }
+
+    fn end_block(&mut self) {
+        self.following = None;
+        if self.block.is_empty() {
+            return;
+        }
+        let bytes = std::mem::take(&mut self.block);
+        self.write(|output| output.write_all(&bytes));
+        let length = u32::try_from(bytes.len()).expect("a block is far below 4 GiB");
+        self.table.push(Block {
+            length,
+            entries: self.entries,
+            sum: layout::sum(&bytes),
+        });
+        self.table_bytes += u64::from(length);
+        self.entries = 0;
+        self.block = bytes;
+        self.block.clear();
+    }
+
+    /// Writes to the temporary file, which with the first difference is made and gets what did not differ.
+    fn write(&mut self, write: impl FnOnce(&mut File) -> io::Result<()>) {
+        if matches!(self.output, Output::None) {
+            let begun = Temporary::create(&self.path).and_then(|temporary| {
+                let Some(mut temporary) = temporary else {
+                    return Ok(Output::GivenUp(None));
+                };
+                temporary.file.write_all(&layout::header(&self.source))?;
+                if let Some(old) = &self.old {
+                    copy(old, HEADER_BYTES as u64, self.table_bytes, &mut temporary.file)?;
+                }
+                Ok(Output::Open(temporary))
+            });
+            self.output = begun.unwrap_or_else(|error| self.give_up(error));
+        }
+        if let Output::Open(temporary) = &mut self.output
+            && let Err(error) = write(&mut temporary.file)
+        {
+            self.output = self.give_up(error);
+        }
+    }
+
+    fn give_up(&self, error: io::Error) -> Output {
+        let message = format!("cannot write the stat cache {}", self.path.display());
+        Output::GivenUp(Some(Error::io(message, error)))
+    }
+}
+
+fn copy(old: &CacheFile, mut offset: u64, mut length: u64, output: &mut File) -> io::Result<()> {
+    let mut buffer = vec![0; FULL_BLOCK_BYTES];
+    while length > 0 {
+        let count = usize::try_from(length).map_or(buffer.len(), |length| length.min(buffer.len()));
+        old.read_raw(&mut buffer[..count], offset)?;
+        output.write_all(&buffer[..count])?;
+        offset += count as u64;
+        length -= count as u64;
+    }
+    Ok(())
+}
+
+/// The file beside a cache that is to replace it. It has a fixed name and is locked by who writes it, so that what a
+/// killed writer leaves is used again, and of two writers the second gives up.
+#[derive(Debug)]
+struct Temporary {
+    file: File,
+    path: PathBuf,
+}
+
+impl Temporary {
+    fn create(cache: &Path) -> io::Result<Option<Self>> {
+        let path = cache.with_extension("new");
+        if let Some(directory) = cache.parent() {
+            DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+        }
+        loop {
+            let mut options = OpenOptions::new();
+            let file = options
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .open(&path)?;
+            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+                result => result?,
+            }
+            // Between opening and locking another writer may have put this very file in the cache's place.
+            let own = file.metadata()?;
+            match std::fs::symlink_metadata(&path) {
+                Ok(named) if (named.dev(), named.ino()) == (own.dev(), own.ino()) => {
+                    file.set_len(0)?;
+                    return Ok(Some(Self { file, path }));
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn replace(self, cache: &Path) -> io::Result<()> {
+        std::fs::rename(&self.path, cache)
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // Still locked: the name is this file's, or after `replace` nobody's or that of another writer's next file,
+        // which is told by the inode.
+        let is_same =
+            |metadata: std::fs::Metadata| self.file.metadata().is_ok_and(|own| own.ino() == metadata.ino());
+        if std::fs::symlink_metadata(&self.path).is_ok_and(is_same) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}

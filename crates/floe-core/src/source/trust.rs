@@ -1,0 +1,165 @@
+//! When a content hash may be believed later, without reading the file again.
+//!
+//! A hash is kept together with what the kernel said about the file. Equal answers later mean equal content only if
+//! every change after hashing began was bound to show in the change time. File systems stamp changes with a clock
+//! that stands still for up to 10 ms; a file hashed within the tick of its last change may change once more within
+//! it, and nothing would show. So a hash is believed only where both times were more than [`GRANULARITY`] old, by the
+//! clock of the file system, when hashing began.
+//!
+//! That clock can only be read by changing something in the source, which a push must not do. Local file systems
+//! stamp with the kernel's coarse real-time clock or, since Linux 6.13, with a finer one that is never behind it, so
+//! the coarse clock is read instead. Others have clocks of their own: theirs may be [`FOREIGN_SKEW`] behind. A change
+//! time of whole seconds says that the file system keeps no finer one: FAT, the coarsest, counts two seconds.
+
+use std::os::fd::AsFd;
+
+use rustix::io::Errno;
+use rustix::time::ClockId;
+
+use super::stat::{FileTime, Stat};
+
+/// More than the longest tick of a kernel (10 ms at 100 Hz).
+const GRANULARITY_NANOS: i128 = 20_000_000;
+
+/// Added where a file system seems to keep whole seconds only.
+const COARSE_GRANULARITY_NANOS: i128 = 2_000_000_000;
+
+/// How far the clock of a file system that is not the kernel's own may be behind.
+const FOREIGN_SKEW_SECONDS: i64 = 10;
+
+/// The moment hashing begins, by the clock of the file system a file is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HashClock(FileTime);
+
+impl HashClock {
+    /// Reads the clock of the file system of an open file or directory; to be called before its content is read.
+    ///
+    /// # Errors
+    ///
+    /// The kernel cannot say on which file system the file is.
+    pub fn read(file: impl AsFd) -> Result<Self, Errno> {
+        let is_local = is_local(i128::from(rustix::fs::fstatfs(file)?.f_type));
+        let now = rustix::time::clock_gettime(ClockId::RealtimeCoarse);
+        let skew = if is_local { 0 } else { FOREIGN_SKEW_SECONDS };
+        let nanos = u32::try_from(now.tv_nsec).map_err(|_| Errno::RANGE)?;
+        Ok(Self(FileTime {
+            seconds: now.tv_sec - skew,
+            nanos,
+        }))
+    }
+
+    /// A moment that was read before.
+    pub fn at(time: FileTime) -> Self {
+        Self(time)
+    }
+}
+
+/// Whether a hash may be believed as long as the kernel says the same of the file as `stat`, taken when hashing had
+/// ended, does.
+pub fn is_trusted(stat: &Stat, hashing_began: HashClock) -> bool {
+    let coarse = if stat.changed.nanos == 0 {
+        COARSE_GRANULARITY_NANOS
+    } else {
+        0
+    };
+    let is_old = |time: FileTime| hashing_began.0.as_nanos() - time.as_nanos() > GRANULARITY_NANOS + coarse;
+    is_old(stat.modified) && is_old(stat.changed)
+}
+
+/// Whether the kernel itself stamps files on file systems of this type (see `statfs(2)` and `linux/magic.h`).
+fn is_local(file_system: i128) -> bool {
+    const LOCAL: [i128; 17] = [
+        0xef53,      // ext2, ext3, ext4
+        0x5846_5342, // XFS
+        0x9123_683e, // btrfs
+        0x0102_1994, // tmpfs
+        0x8584_58f6, // ramfs
+        0xf2f5_2010, // F2FS
+        0x2fc1_2fc1, // ZFS
+        0xca45_1a4e, // bcachefs
+        0x794c_7630, // overlayfs
+        0x7371_7368, // SquashFS
+        0xe0f5_e1e2, // EROFS
+        0x9660,      // ISO 9660
+        0x4d44,      // FAT
+        0x2011_bab0, // exFAT
+        0x7366_746e, // NTFS
+        0x3153_464a, // JFS
+        0x3434,      // NILFS
+    ];
+    // The field is of another width and sign on other machines.
+    LOCAL.contains(&(file_system & 0xffff_ffff))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stat(modified: FileTime, changed: FileTime) -> Stat {
+        let root = rustix::fs::open("/", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty()).unwrap();
+        Stat {
+            modified,
+            changed,
+            ..Stat::of_file(root).unwrap()
+        }
+    }
+
+    fn after(time: FileTime, nanos: i64) -> HashClock {
+        let sum = time.as_nanos() + i128::from(nanos);
+        let seconds = i64::try_from(sum.div_euclid(1_000_000_000)).unwrap();
+        HashClock(FileTime {
+            seconds,
+            nanos: u32::try_from(sum.rem_euclid(1_000_000_000)).unwrap(),
+        })
+    }
+
+    #[test]
+    fn both_times_must_be_more_than_twenty_milliseconds_old() {
+        for seconds in [i64::from(u32::MAX) + 5, 1, 0, -1, -3_000_000_000] {
+            for nanos in [1, 500_000_000, 999_999_999] {
+                let new = FileTime { seconds, nanos };
+                let old = FileTime {
+                    seconds: seconds - 5,
+                    nanos,
+                };
+                for both in [stat(new, old), stat(old, new), stat(new, new)] {
+                    assert!(!is_trusted(&both, after(new, -1)));
+                    assert!(!is_trusted(&both, after(new, 19_999_999)));
+                    assert!(!is_trusted(&both, after(new, 20_000_000)));
+                    assert!(is_trusted(&both, after(new, 20_000_001)));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn whole_seconds_are_taken_for_a_coarse_clock() {
+        let whole = FileTime { seconds: 7, nanos: 0 };
+        assert!(!is_trusted(&stat(whole, whole), after(whole, 2_020_000_000)));
+        assert!(is_trusted(&stat(whole, whole), after(whole, 2_020_000_001)));
+        let old = FileTime { seconds: 6, nanos: 1 };
+        assert!(
+            is_trusted(&stat(whole, old), after(whole, 20_000_001)),
+            "anyone can set a whole mtime"
+        );
+    }
+
+    #[test]
+    fn a_file_is_stamped_no_earlier_than_the_clock_read_before() {
+        let file = tempfile::tempfile().unwrap();
+        let before = HashClock::read(&file).unwrap();
+        std::io::Write::write_all(&mut &file, b"x").unwrap();
+        assert!(HashClock(Stat::of_file(&file).unwrap().changed) >= before);
+    }
+
+    #[test]
+    fn clocks_of_others_are_taken_to_be_behind() {
+        assert!(is_local(0xef53));
+        for foreign in [0x6969, 0xff53_4d42, 0x6573_5546, 0x0102_1997, 0] {
+            assert!(!is_local(foreign));
+        }
+        let processes = std::fs::File::open("/proc").unwrap();
+        let local = HashClock::read(tempfile::tempfile().unwrap()).unwrap();
+        assert!(HashClock::read(processes).unwrap() < local);
+    }
+}
