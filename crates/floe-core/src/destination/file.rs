@@ -166,7 +166,7 @@ impl<'t> Worker<'t> {
             | OFlags::NOFOLLOW
             | OFlags::CLOEXEC
             | OFlags::NOCTTY;
-        let mode = Mode::from_raw_mode(meta.mode & 0o777);
+        let mode = Mode::from_raw_mode(made_mode(meta));
         let wrong = |errno| failed("make the file", &self.tree.shown(directory, name), errno);
         if !self.tree.in_place {
             let fd = openat(&*at, name, flags, mode).map_err(wrong)?;
@@ -185,7 +185,8 @@ impl<'t> Worker<'t> {
         }
     }
 
-    /// Owner first, because changing it takes special bits and capabilities away; the time last.
+    /// Owner first, because changing it takes special bits and capabilities away; the mode after extended attributes, which
+    /// cannot be set on a read-only file; the time last.
     fn complete(
         &self,
         directory: DirId,
@@ -201,18 +202,18 @@ impl<'t> Worker<'t> {
             let (user, group) = ids(owner);
             fchown(fd, user, group).map_err(|e| wrong("set the owner of", e))?;
         }
-        let mode = tree.settings.restored_mode(meta.mode);
-        // A directory's default ACL, inherited in place, overrides the mode given to `open`.
-        let differs = !self.umask.is_private()
-            || mode & 0o7000 != 0
-            || (tree.in_place && FileStat::of_descriptor(fd).map_err(|e| wrong("look at", e))?.mode != mode);
-        if differs {
-            fchmod(fd, Mode::from_raw_mode(mode)).map_err(|e| wrong("set the mode of", e))?;
-        }
         for &xattr in meta.xattrs.unwrap_or_default() {
             if let Err(errno) = xattrs::set_open(fd, xattr) {
                 tree.complain(directory, name, xattr.0, errno);
             }
+        }
+        let mode = tree.settings.restored_mode(meta.mode);
+        // A directory's default ACL, inherited in place, overrides the mode given to `open`.
+        let differs = !self.umask.is_private()
+            || made_mode(meta) != mode
+            || (tree.in_place && FileStat::of_descriptor(fd).map_err(|e| wrong("look at", e))?.mode != mode);
+        if differs {
+            fchmod(fd, Mode::from_raw_mode(mode)).map_err(|e| wrong("set the mode of", e))?;
         }
         if let Some(mtime) = meta.mtime {
             futimens(fd, &times(mtime)).map_err(|e| wrong("set the time of", e))?;
@@ -243,6 +244,16 @@ impl<'t> Worker<'t> {
         }
         renameat(at, temporary, at, name)
     }
+}
+
+/// The mode that a file is made with: without special bits, and writable as long as extended attributes must be set.
+fn made_mode(meta: &Meta<'_>) -> u32 {
+    let lifted = if meta.xattrs.is_some_and(|x| !x.is_empty()) {
+        0o200
+    } else {
+        0
+    };
+    meta.mode & 0o777 | lifted
 }
 
 fn write_parts(fd: BorrowedFd<'_>, content: &[&[u8]]) -> io::Result<()> {

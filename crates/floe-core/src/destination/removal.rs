@@ -163,3 +163,31 @@ fn make_writable(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
     }
     chmod(proc_path(place.as_fd()), Mode::from_raw_mode(0o700))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::{CWD, OFlags, openat};
+
+    #[test]
+    fn i6_what_is_emptied_is_never_reached_by_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let outside = dir.path().join("outside");
+        std::fs::create_dir_all(outside.join("precious")).unwrap();
+        let inside = dir.path().join("inside");
+        std::fs::create_dir(&inside).unwrap();
+        std::os::unix::fs::symlink(&outside, inside.join("link")).unwrap();
+        let parent = openat(CWD, &inside, OFlags::RDONLY, Mode::empty()).unwrap();
+        // As if it had been a directory when it was read.
+        assert!(open_to_empty(parent.as_fd(), b"link").is_err());
+        let mut removal = Removal {
+            top: parent.as_fd(),
+            token: 0,
+            moved: 0,
+        };
+        assert!(removal.remove_directory(parent.as_fd(), b"link", 1).is_err());
+        assert!(outside.join("precious").exists());
+        remove(parent.as_fd(), b"link", 0).unwrap();
+        assert!(outside.join("precious").exists() && !inside.join("link").exists());
+    }
+}

@@ -146,11 +146,11 @@ impl Worker<'_> {
             if let Some(owner) = meta.owner {
                 handle.set_owner(owner).map_err(|e| wrong("set the owner of", e))?;
             }
-            if let Some(mode) = mode {
-                handle.set_mode(mode).map_err(|e| wrong("set the mode of", e))?;
-            }
             if let Some(xattrs) = meta.xattrs {
                 self.bring_xattrs(&handle, directory, name, xattrs)?;
+            }
+            if let Some(mode) = mode {
+                handle.set_mode(mode).map_err(|e| wrong("set the mode of", e))?;
             }
         }
         if let Some(mtime) = meta.mtime {

@@ -13,6 +13,7 @@ use super::entry::{FileStat, Kind, Xattr};
 use super::problem::failed;
 use super::tree::Tree;
 use super::umask::PrivateUmask;
+use super::xattrs::Difference;
 use super::{open, removal, xattrs};
 use crate::Result;
 
@@ -121,25 +122,45 @@ impl<'t> Worker<'t> {
         wanted: &[Xattr<'_>],
     ) -> Result<()> {
         let tree = self.tree;
-        if !tree.in_place {
-            for &xattr in wanted {
-                if let Err(errno) = xattrs::set_place(handle.as_fd(), xattr) {
-                    tree.complain(directory, name, xattr.0, errno);
-                }
+        let wrong = |errno| {
+            failed(
+                "restore extended attributes of",
+                &tree.shown(directory, name),
+                errno,
+            )
+        };
+        let difference = if tree.in_place {
+            xattrs::compare(handle.as_fd(), wanted).map_err(wrong)?
+        } else {
+            Difference {
+                set: wanted.to_vec(),
+                removed: Vec::new(),
             }
+        };
+        if difference.is_empty() {
             return Ok(());
         }
-        let difference = xattrs::compare(handle.as_fd(), wanted)
-            .map_err(|e| failed("read extended attributes of", &tree.shown(directory, name), e))?;
-        for xattr in difference.set {
-            if let Err(errno) = xattrs::set_place(handle.as_fd(), xattr) {
-                tree.complain(directory, name, xattr.0, errno);
+        // Even its owner may not set them on what is read-only.
+        let stat = FileStat::of_descriptor(handle.as_fd()).map_err(wrong)?;
+        let is_lifted = stat.kind != Kind::Symlink && stat.mode & 0o200 == 0;
+        if is_lifted {
+            handle.set_mode(stat.mode | 0o200).map_err(wrong)?;
+        }
+        let set = difference.set.iter().map(|&(key, value)| {
+            let done = xattrs::set_place(handle.as_fd(), (key, value));
+            (key, done)
+        });
+        let removed = difference.removed.iter().map(|key| {
+            let done = xattrs::remove_place(handle.as_fd(), key);
+            (&key[..], done)
+        });
+        for (key, done) in set.chain(removed) {
+            if let Err(errno) = done {
+                tree.complain(directory, name, key, errno);
             }
         }
-        for xattr in difference.removed {
-            if let Err(errno) = xattrs::remove_place(handle.as_fd(), &xattr) {
-                tree.complain(directory, name, &xattr, errno);
-            }
+        if is_lifted {
+            handle.set_mode(stat.mode).map_err(wrong)?;
         }
         Ok(())
     }

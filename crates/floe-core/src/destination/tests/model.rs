@@ -36,10 +36,12 @@ impl Entry {
 /// Entries by components of their path; the root is the empty one.
 pub(super) type Model = BTreeMap<Vec<Vec<u8>>, Entry>;
 
+/// What is in one directory: names and entries.
+type Children = Vec<(Vec<u8>, Entry)>;
+
 /// The children of each directory, directories in the snapshot's order.
-#[expect(clippy::type_complexity, reason = "a picture of the tree, for one comparison")]
-fn by_directory(model: &Model) -> Vec<(Vec<Vec<u8>>, Vec<(Vec<u8>, Entry)>)> {
-    let mut directories: BTreeMap<Vec<Vec<u8>>, Vec<(Vec<u8>, Entry)>> = BTreeMap::new();
+fn by_directory(model: &Model) -> Vec<(Vec<Vec<u8>>, Children)> {
+    let mut directories: BTreeMap<Vec<Vec<u8>>, Children> = BTreeMap::new();
     for (path, entry) in model {
         if entry.node == Node::Directory {
             directories.entry(path.clone()).or_default();

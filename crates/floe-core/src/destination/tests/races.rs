@@ -6,6 +6,15 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::*;
 
+/// Tells the other thread to stop, also when an assertion fails.
+struct StopOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Writes into `dest/a/b` while `a`, or `b`, is again and again a symlink to a directory outside; returns how often that
 /// was met.
 fn write_while_swapped(dir: &Path, tree: &Tree, dest: &Path, swapped: &str) -> (usize, usize) {
@@ -26,6 +35,7 @@ fn write_while_swapped(dir: &Path, tree: &Tree, dest: &Path, swapped: &str) -> (
                 }
             }
         });
+        let _stop = StopOnDrop(&stop);
         for number in 0..20_000_u32 {
             // A new worker holds nothing open.
             let mut worker = tree.worker();
@@ -57,7 +67,6 @@ fn write_while_swapped(dir: &Path, tree: &Tree, dest: &Path, swapped: &str) -> (
                 break;
             }
         }
-        stop.store(true, Ordering::Relaxed);
     });
     (done, refused)
 }
@@ -131,6 +140,7 @@ fn i6_removal_does_not_follow_what_is_swapped_in() {
                 );
             }
         });
+        let _stop = StopOnDrop(&stop);
         let mut worker = over.tree().worker();
         for _ in 0..300 {
             fs::create_dir_all(dest.join("top/sub/inner")).ok();
@@ -140,7 +150,6 @@ fn i6_removal_does_not_follow_what_is_swapped_in() {
             // It may fail, as long as it fails here.
             let _ = worker.remove(DirId::ROOT, b"top");
         }
-        stop.store(true, Ordering::Relaxed);
     });
     let mut found = names_in(&outside);
     // The test itself makes `inner` through the link.

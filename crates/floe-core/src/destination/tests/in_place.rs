@@ -1,0 +1,105 @@
+//! Pulls over what is there.
+
+use super::*;
+
+#[test]
+fn in_place_is_one_pull_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = InPlace::open(dir.path(), settings()).unwrap();
+    assert!(first.is_locked());
+    assert_eq!(
+        InPlace::open(dir.path(), settings()).unwrap_err().kind(),
+        ErrorKind::Conflict
+    );
+    drop(first);
+    InPlace::open(dir.path(), settings()).unwrap();
+}
+
+#[test]
+fn in_place_a_full_directory_in_the_way_needs_delete() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir_all(dir.path().join("name/inner/empty")).unwrap();
+    fs::write(dir.path().join("name/inner/file"), b"x").unwrap();
+    let wanted = [Wanted {
+        name: b"name",
+        kind: WantedKind::File(1),
+        meta: PLAIN,
+    }];
+    let mut no = |_: usize, _: &ExistingFile<'_>| Ok(false);
+    {
+        let over = InPlace::open(dir.path(), settings()).unwrap();
+        let mut worker = over.tree().worker();
+        let error = worker.survey(DirId::ROOT, &wanted, &mut no).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.to_string().contains("/name`"), "{error}");
+        // Whoever goes on nevertheless is stopped, and nothing is left of the attempt.
+        assert!(
+            worker
+                .write_small_file(DirId::ROOT, b"name", &PLAIN, &[b"x"])
+                .is_err()
+        );
+        assert_eq!(names_in(dir.path()), ["name"]);
+    }
+    let over = InPlace::open(
+        dir.path(),
+        Settings {
+            delete: true,
+            ..settings()
+        },
+    )
+    .unwrap();
+    let mut worker = over.tree().worker();
+    let survey = worker.survey(DirId::ROOT, &wanted, &mut no).unwrap();
+    assert_eq!(survey.verdicts, [Verdict::Replace]);
+    worker
+        .write_small_file(DirId::ROOT, b"name", &PLAIN, &[b"x"])
+        .unwrap();
+    assert_eq!(fs::read(dir.path().join("name")).unwrap(), b"x");
+    assert_eq!(names_in(dir.path()), ["name"]);
+}
+
+#[test]
+fn in_place_an_unfinished_file_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("file"), b"old").unwrap();
+    let over = InPlace::open(dir.path(), settings()).unwrap();
+    let mut worker = over.tree().worker();
+    let file = worker.create_file(DirId::ROOT, b"file", &PLAIN, 3).unwrap();
+    file.write_at(0, b"ne").unwrap();
+    assert_eq!(fs::read(dir.path().join("file")).unwrap(), b"old");
+    let temporary = names_in(dir.path()).into_iter().find(|n| n != "file").unwrap();
+    // Killed here, the next pull knows it for what it is.
+    let survey = worker.survey(DirId::ROOT, &[], &mut |_, _| Ok(true)).unwrap();
+    assert_eq!(survey.stale, [temporary.into_bytes()]);
+    assert_eq!(survey.extra, [b"file"]);
+    drop(file);
+    assert_eq!(names_in(dir.path()), ["file"]);
+}
+
+#[test]
+fn i6_in_place_a_file_with_names_outside_is_not_changed_through_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let dest = dir.path().join("dest");
+    fs::create_dir(&dest).unwrap();
+    fs::write(dir.path().join("outside"), b"x").unwrap();
+    fs::hard_link(dir.path().join("outside"), dest.join("file")).unwrap();
+    let before = fs::metadata(dir.path().join("outside")).unwrap();
+    let over = InPlace::open(&dest, settings()).unwrap();
+    let mut worker = over.tree().worker();
+    let wanted = [Wanted {
+        name: b"file",
+        kind: WantedKind::File(1),
+        meta: Meta { mode: 0o600, ..PLAIN },
+    }];
+    let survey = worker.survey(DirId::ROOT, &wanted, &mut |_, _| Ok(true)).unwrap();
+    assert_eq!(survey.verdicts, [Verdict::Replace]);
+    worker
+        .write_small_file(DirId::ROOT, b"file", &wanted[0].meta, &[b"y"])
+        .unwrap();
+    let after = fs::metadata(dir.path().join("outside")).unwrap();
+    assert_eq!(
+        (after.mode(), after.mtime_nsec()),
+        (before.mode(), before.mtime_nsec())
+    );
+    assert_eq!(fs::read(dir.path().join("outside")).unwrap(), b"x");
+}
