@@ -28,13 +28,15 @@ pub enum KnownGap {
     Races,
     /// Objects are files, named by their keys, so that a segment is at most 255 bytes.
     LongNames,
+    /// A key that is a directory on the server's disk is answered with a fault of the server.
+    Directories,
 }
 
 /// Runs the whole suite below a prefix that nothing else uses.
 pub async fn run(store: Arc<dyn Store>, prefix: &str, gaps: &[KnownGap]) {
     let subject = Subject { store, prefix: prefix.to_owned() };
     reading::whole_and_ranges(&subject).await;
-    reading::absent(&subject).await;
+    reading::absent(&subject, !gaps.contains(&KnownGap::Directories)).await;
     reading::listing(&subject).await;
     reading::long_listing(&subject).await;
     let longest_segment_bytes = if gaps.contains(&KnownGap::LongNames) { 240 } else { 401 };

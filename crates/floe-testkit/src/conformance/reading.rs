@@ -46,11 +46,12 @@ pub(super) async fn whole_and_ranges(subject: &Subject) {
     }
 }
 
-pub(super) async fn absent(subject: &Subject) {
+pub(super) async fn absent(subject: &Subject, also_directory: bool) {
     let inside = subject.key("absent/inside");
     subject.create(&inside, Bytes::from_static(b"x")).await.unwrap();
     // Never written, and one that is a directory where stores have them.
-    for key in [subject.key("absent/never"), subject.key("absent")] {
+    let directory = also_directory.then(|| subject.key("absent"));
+    for key in [subject.key("absent/never")].into_iter().chain(directory) {
         assert_kind(subject.store.get(&key, 10).await, ErrorKind::NotFound);
         assert_kind(subject.store.get_range(&key, 0..1).await, ErrorKind::NotFound);
         assert_eq!(subject.store.head(&key).await.unwrap(), None);

@@ -17,7 +17,7 @@ pub(super) fn convert(store: &str, what: &str, e: &Cloud, hint: Option<&str>) ->
     let kind = match (e, status, code.as_deref()) {
         // AWS: two conditional writes met; neither has been judged.
         (_, _, Some("ConditionalRequestConflict")) => ErrorKind::Unavailable,
-        (_, Some(404), Some("NoSuchBucket" | "ContainerNotFound")) => ErrorKind::Denied,
+        (_, Some(404), Some("NoSuchBucket" | "ContainerNotFound")) => ErrorKind::Invalid,
         (_, Some(408 | 429 | 500..=599), _) if status != Some(501) => ErrorKind::Unavailable,
         (_, Some(501), _) | (Cloud::NotImplemented { .. } | Cloud::NotSupported { .. }, _, _) => {
             ErrorKind::Unsupported

@@ -5,14 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use super::key;
 use bytes::Bytes;
 use floe_core::ErrorKind;
 use floe_core::store::local::{DiskOp, DiskWatch};
-use floe_core::store::{Key, LocalStore, PutMode, Store};
+use floe_core::store::{LocalStore, PutMode, Store};
 
-fn key(name: &str) -> Key {
-    Key::new(name).unwrap()
-}
 
 fn temp_files(root: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(root.join(".tmp")) else {
