@@ -248,11 +248,7 @@ impl<'t> Worker<'t> {
 
 /// The mode that a file is made with: without special bits, and writable as long as extended attributes must be set.
 fn made_mode(meta: &Meta<'_>) -> u32 {
-    let lifted = if meta.xattrs.is_some_and(|x| !x.is_empty()) {
-        0o200
-    } else {
-        0
-    };
+    let lifted = if meta.xattrs.is_some_and(|x| !x.is_empty()) { 0o200 } else { 0 };
     meta.mode & 0o777 | lifted
 }
 

@@ -180,11 +180,7 @@ mod tests {
         let parent = openat(CWD, &inside, OFlags::RDONLY, Mode::empty()).unwrap();
         // As if it had been a directory when it was read.
         assert!(open_to_empty(parent.as_fd(), b"link").is_err());
-        let mut removal = Removal {
-            top: parent.as_fd(),
-            token: 0,
-            moved: 0,
-        };
+        let mut removal = Removal { top: parent.as_fd(), token: 0, moved: 0 };
         assert!(removal.remove_directory(parent.as_fd(), b"link", 1).is_err());
         assert!(outside.join("precious").exists());
         remove(parent.as_fd(), b"link", 0).unwrap();

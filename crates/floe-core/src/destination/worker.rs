@@ -122,20 +122,11 @@ impl<'t> Worker<'t> {
         wanted: &[Xattr<'_>],
     ) -> Result<()> {
         let tree = self.tree;
-        let wrong = |errno| {
-            failed(
-                "restore extended attributes of",
-                &tree.shown(directory, name),
-                errno,
-            )
-        };
+        let wrong = |errno| failed("restore extended attributes of", &tree.shown(directory, name), errno);
         let difference = if tree.in_place {
             xattrs::compare(handle.as_fd(), wanted).map_err(wrong)?
         } else {
-            Difference {
-                set: wanted.to_vec(),
-                removed: Vec::new(),
-            }
+            Difference { set: wanted.to_vec(), removed: Vec::new() }
         };
         if difference.is_empty() {
             return Ok(());

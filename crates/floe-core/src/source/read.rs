@@ -92,11 +92,7 @@ impl SourceFiles {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(root, flags, Mode::empty())
             .map_err(|errno| Error::io(format!("cannot open {}", root.display()), errno.into()))?;
-        Ok(Self {
-            root,
-            directories: VecDeque::new(),
-            access_time: OFlags::NOATIME,
-        })
+        Ok(Self { root, directories: VecDeque::new(), access_time: OFlags::NOATIME })
     }
 
     /// The same source for another thread.
@@ -105,15 +101,8 @@ impl SourceFiles {
     ///
     /// Too many files are open.
     pub fn try_clone(&self) -> Result<Self> {
-        let root = self
-            .root
-            .try_clone()
-            .map_err(|error| Error::io("cannot open the source again", error))?;
-        Ok(Self {
-            root,
-            directories: VecDeque::new(),
-            access_time: self.access_time,
-        })
+        let root = self.root.try_clone().map_err(|error| Error::io("cannot open the source again", error))?;
+        Ok(Self { root, directories: VecDeque::new(), access_time: self.access_time })
     }
 
     /// Opens the file `name` in the directory at `directory`; nothing if it vanished.
@@ -151,22 +140,14 @@ impl SourceFiles {
             };
             sink.begin(&file.stat)?;
             loop {
-                let count = file
-                    .fill(buffer)
-                    .map_err(|errno| cannot("read", directory, name, errno))?;
+                let count = file.fill(buffer).map_err(|errno| cannot("read", directory, name, errno))?;
                 if count == 0 {
                     break;
                 }
                 sink.take(&buffer[..count])?;
             }
-            if file
-                .held_still()
-                .map_err(|errno| cannot("read", directory, name, errno))?
-            {
-                return Ok(ReadOutcome::Read {
-                    stat: file.stat,
-                    hashing_began: file.hashing_began,
-                });
+            if file.held_still().map_err(|errno| cannot("read", directory, name, errno))? {
+                return Ok(ReadOutcome::Read { stat: file.stat, hashing_began: file.hashing_began });
             }
         }
         Err(unsteady(directory, name))
@@ -212,12 +193,7 @@ impl SourceFiles {
         if stat.kind != FileKind::File {
             return Err(Errno::NOTSUP);
         }
-        Ok(OpenFile {
-            file,
-            left: stat.size,
-            stat,
-            hashing_began,
-        })
+        Ok(OpenFile { file, left: stat.size, stat, hashing_began })
     }
 
     fn try_read_link(&mut self, directory: &[u8], name: &[u8]) -> Result<Option<ReadLink>, Errno> {
@@ -227,11 +203,7 @@ impl SourceFiles {
         let stat = Stat::of_name(parent, &name)?;
         let target = rustix::fs::readlinkat(parent, &name, Vec::new())?.into_bytes();
         let is_steady = stat.same_content(&Stat::of_name(parent, &name)?);
-        Ok(is_steady.then_some(ReadLink {
-            target,
-            stat,
-            hashing_began,
-        }))
+        Ok(is_steady.then_some(ReadLink { target, stat, hashing_began }))
     }
 
     /// The open directory at that path, which is reached from the nearest one still open.
@@ -240,8 +212,7 @@ impl SourceFiles {
             return Ok(self.root.as_fd());
         }
         let is_above = |above: &[u8]| {
-            path.strip_prefix(above)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+            path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
         };
         let nearest = (0..self.directories.len())
             .filter(|&index| is_above(&self.directories[index].0))
@@ -253,10 +224,7 @@ impl SourceFiles {
         }
         while reached < path.len() {
             let start = reached + usize::from(reached > 0);
-            let end = path[start..]
-                .iter()
-                .position(|byte| *byte == b'/')
-                .map_or(path.len(), |at| start + at);
+            let end = path[start..].iter().position(|byte| *byte == b'/').map_or(path.len(), |at| start + at);
             let component = CString::new(&path[start..end]).map_err(|_| Errno::INVAL)?;
             let above = match self.directories.front() {
                 Some((_, above)) if reached > 0 => above,
@@ -268,10 +236,7 @@ impl SourceFiles {
             self.directories.truncate(KEPT_DIRECTORIES);
             reached = end;
         }
-        self.directories
-            .front()
-            .map(|(_, directory)| directory.as_fd())
-            .ok_or(Errno::INVAL)
+        self.directories.front().map(|(_, directory)| directory.as_fd()).ok_or(Errno::INVAL)
     }
 }
 
@@ -327,10 +292,7 @@ fn display(directory: &[u8], name: &[u8]) -> String {
 }
 
 fn cannot(do_what: &str, directory: &[u8], name: &[u8], errno: Errno) -> Error {
-    Error::io(
-        format!("cannot {do_what} {}", display(directory, name)),
-        errno.into(),
-    )
+    Error::io(format!("cannot {do_what} {}", display(directory, name)), errno.into())
 }
 
 fn unsteady(directory: &[u8], name: &[u8]) -> Error {

@@ -17,7 +17,6 @@ pub struct FileTime {
     pub nanos: u32,
 }
 
-#[cfg(test)]
 impl FileTime {
     /// Nanoseconds since 1970-01-01; wide enough for every value.
     pub(super) fn as_nanos(self) -> i128 {
@@ -130,5 +129,10 @@ impl Stat {
             mode: statx.stx_mode & 0o7777,
             kind: FileKind::of_mode(statx.stx_mode).ok_or(Errno::NOTSUP)?,
         })
+    }
+    /// Whether both describe the same file with, as far as the kernel tells, the same content.
+    pub(super) fn same_content(&self, other: &Self) -> bool {
+        let told = |stat: &Self| (stat.device, stat.inode, stat.size, stat.modified, stat.changed, stat.kind);
+        told(self) == told(other)
     }
 }

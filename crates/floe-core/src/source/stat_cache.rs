@@ -53,10 +53,7 @@ impl StatCache {
         let source = *blake3::hash(root.as_os_str().as_bytes()).as_bytes();
         let name = format!("{}.stat", &blake3::Hash::from_bytes(source).to_hex()[..32]);
         let path = caches.join(name);
-        let file = File::open(&path)
-            .ok()
-            .and_then(|file| CacheFile::read(file, &source))
-            .map(Arc::new);
+        let file = File::open(&path).ok().and_then(|file| CacheFile::read(file, &source)).map(Arc::new);
         Self { path, source, file }
     }
 

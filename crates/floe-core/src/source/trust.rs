@@ -42,10 +42,7 @@ impl HashClock {
         let now = rustix::time::clock_gettime(ClockId::RealtimeCoarse);
         let skew = if is_local { 0 } else { FOREIGN_SKEW_SECONDS };
         let nanos = u32::try_from(now.tv_nsec).map_err(|_| Errno::RANGE)?;
-        Ok(Self(FileTime {
-            seconds: now.tv_sec - skew,
-            nanos,
-        }))
+        Ok(Self(FileTime { seconds: now.tv_sec - skew, nanos }))
     }
 
     /// A moment that was read before.
@@ -57,11 +54,7 @@ impl HashClock {
 /// Whether a hash may be believed as long as the kernel says the same of the file as `stat`, taken when hashing had
 /// ended, does.
 pub fn is_trusted(stat: &Stat, hashing_began: HashClock) -> bool {
-    let coarse = if stat.changed.nanos == 0 {
-        COARSE_GRANULARITY_NANOS
-    } else {
-        0
-    };
+    let coarse = if stat.changed.nanos == 0 { COARSE_GRANULARITY_NANOS } else { 0 };
     let is_old = |time: FileTime| hashing_began.0.as_nanos() - time.as_nanos() > GRANULARITY_NANOS + coarse;
     is_old(stat.modified) && is_old(stat.changed)
 }
@@ -97,20 +90,13 @@ mod tests {
 
     fn stat(modified: FileTime, changed: FileTime) -> Stat {
         let root = rustix::fs::open("/", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty()).unwrap();
-        Stat {
-            modified,
-            changed,
-            ..Stat::of_file(root).unwrap()
-        }
+        Stat { modified, changed, ..Stat::of_file(root).unwrap() }
     }
 
     fn after(time: FileTime, nanos: i64) -> HashClock {
         let sum = time.as_nanos() + i128::from(nanos);
         let seconds = i64::try_from(sum.div_euclid(1_000_000_000)).unwrap();
-        HashClock(FileTime {
-            seconds,
-            nanos: u32::try_from(sum.rem_euclid(1_000_000_000)).unwrap(),
-        })
+        HashClock(FileTime { seconds, nanos: u32::try_from(sum.rem_euclid(1_000_000_000)).unwrap() })
     }
 
     #[test]
@@ -118,10 +104,7 @@ mod tests {
         for seconds in [i64::from(u32::MAX) + 5, 1, 0, -1, -3_000_000_000] {
             for nanos in [1, 500_000_000, 999_999_999] {
                 let new = FileTime { seconds, nanos };
-                let old = FileTime {
-                    seconds: seconds - 5,
-                    nanos,
-                };
+                let old = FileTime { seconds: seconds - 5, nanos };
                 for both in [stat(new, old), stat(old, new), stat(new, new)] {
                     assert!(!is_trusted(&both, after(new, -1)));
                     assert!(!is_trusted(&both, after(new, 19_999_999)));
@@ -138,10 +121,7 @@ mod tests {
         assert!(!is_trusted(&stat(whole, whole), after(whole, 2_020_000_000)));
         assert!(is_trusted(&stat(whole, whole), after(whole, 2_020_000_001)));
         let old = FileTime { seconds: 6, nanos: 1 };
-        assert!(
-            is_trusted(&stat(whole, old), after(whole, 20_000_001)),
-            "anyone can set a whole mtime"
-        );
+        assert!(is_trusted(&stat(whole, old), after(whole, 20_000_001)), "anyone can set a whole mtime");
     }
 
     #[test]

@@ -98,20 +98,11 @@ mod tests {
 
     /// Where groups end before an entry. The path's hash ends none, so that the sums alone are at work.
     fn cuts(entries: &[(u64, u64)]) -> Vec<bool> {
-        let parameters = Parameters {
-            group_min: 512 << 10,
-            group_max: 512 << 10,
-            ..Parameters::default()
-        };
+        let parameters = Parameters { group_min: 512 << 10, group_max: 512 << 10, ..Parameters::default() };
         let mut grouper = Grouper::new(&parameters);
         let mut cuts = Vec::new();
         for &(tar_len, metadata_len) in entries {
-            let cut = grouper.add(&GroupEntry {
-                path: b"a path",
-                tar_len,
-                metadata_len,
-                is_big: false,
-            });
+            let cut = grouper.add(&GroupEntry { path: b"a path", tar_len, metadata_len, is_big: false });
             assert!(!cut.after && grouper.is_open());
             cuts.push(cut.before);
         }

@@ -10,50 +10,27 @@ fn setuid_and_devices_come_on_request_only() {
     let dir = tempfile::tempdir().unwrap();
     for asked in [false, true] {
         let dest = dir.path().join(format!("{asked}"));
-        let settings = Settings {
-            special_bits: asked,
-            devices: asked,
-            ..settings()
-        };
+        let settings = Settings { special_bits: asked, devices: asked, ..settings() };
         let staging = Staging::create(&dest, settings).unwrap();
         let mut worker = staging.tree().worker();
-        let meta = Meta {
-            mode: 0o6755,
-            owner: Some(Owner { user: 7, group: 8 }),
-            ..PLAIN
-        };
-        worker
-            .write_small_file(DirId::ROOT, b"file", &meta, &[b"x"])
-            .unwrap();
+        let meta = Meta { mode: 0o6755, owner: Some(Owner { user: 7, group: 8 }), ..PLAIN };
+        worker.write_small_file(DirId::ROOT, b"file", &meta, &[b"x"]).unwrap();
         worker.fifo(DirId::ROOT, b"fifo", &meta).unwrap();
         worker.symlink(DirId::ROOT, b"link", b"x", &meta).unwrap();
-        let null = Device {
-            block: false,
-            major: 1,
-            minor: 3,
-        };
+        let null = Device { block: false, major: 1, minor: 3 };
         let device = worker.device(DirId::ROOT, b"null", null, &meta);
-        let folder = staging
-            .tree()
-            .add_directory(DirId::ROOT, b"folder", &Meta { mode: 0o3777, ..meta })
-            .unwrap();
+        let folder =
+            staging.tree().add_directory(DirId::ROOT, b"folder", &Meta { mode: 0o3777, ..meta }).unwrap();
         worker.make_directory(folder, None).unwrap();
         worker.finish(None).unwrap();
         drop(worker);
         staging.commit(false).unwrap();
         let mode = |name: &str| fs::symlink_metadata(dest.join(name)).unwrap().mode() & 0o7777;
         let expected = if asked { 0o6755 } else { 0o755 };
-        assert_eq!(
-            (mode("file"), mode("fifo"), mode("folder")),
-            (expected, expected, 0o3777)
-        );
+        assert_eq!((mode("file"), mode("fifo"), mode("folder")), (expected, expected, 0o3777));
         for name in ["file", "fifo", "link", "folder"] {
             let stat = fs::symlink_metadata(dest.join(name)).unwrap();
-            assert_eq!(
-                (stat.uid(), stat.gid(), stat.mtime()),
-                (7, 8, 1_000_000_000),
-                "{name}"
-            );
+            assert_eq!((stat.uid(), stat.gid(), stat.mtime()), (7, 8, 1_000_000_000), "{name}");
         }
         if asked {
             assert_eq!(device.unwrap().unwrap().kind, Kind::Device(null));
@@ -70,28 +47,16 @@ fn extended_attributes_are_set_and_refusals_are_noted() {
     let probe = dir.path().join("probe");
     fs::write(&probe, b"").unwrap();
     if rustix::fs::setxattr(&probe, "user.a", b"", rustix::fs::XattrFlags::empty()).is_err() {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "CI needs user xattrs in the temporary directory"
-        );
+        assert!(std::env::var_os("CI").is_none(), "CI needs user xattrs in the temporary directory");
         println!("skipped: no user xattrs here");
         return;
     }
     let staging = Staging::create(&dest, settings()).unwrap();
     let mut worker = staging.tree().worker();
     let xattrs: &[Xattr<'_>] = &[(b"user.a", b"1"), (b"user.b", b"")];
-    let meta = Meta {
-        xattrs: Some(xattrs),
-        mode: 0o444,
-        ..PLAIN
-    };
-    worker
-        .write_small_file(DirId::ROOT, b"file", &meta, &[b"x"])
-        .unwrap();
-    let folder = staging
-        .tree()
-        .add_directory(DirId::ROOT, b"folder", &meta)
-        .unwrap();
+    let meta = Meta { xattrs: Some(xattrs), mode: 0o444, ..PLAIN };
+    worker.write_small_file(DirId::ROOT, b"file", &meta, &[b"x"]).unwrap();
+    let folder = staging.tree().add_directory(DirId::ROOT, b"folder", &meta).unwrap();
     worker.make_directory(folder, Some(xattrs)).unwrap();
     // A symlink cannot have `user.` attributes, and nobody has this kind.
     worker.symlink(DirId::ROOT, b"link", b"x", &meta).unwrap();
@@ -99,10 +64,7 @@ fn extended_attributes_are_set_and_refusals_are_noted() {
         .write_small_file(
             DirId::ROOT,
             b"odd",
-            &Meta {
-                xattrs: Some(&[(b"nobody.knows", b"")]),
-                ..PLAIN
-            },
+            &Meta { xattrs: Some(&[(b"nobody.knows", b"")]), ..PLAIN },
             &[],
         )
         .unwrap();
@@ -125,14 +87,7 @@ fn extended_attributes_are_set_and_refusals_are_noted() {
     let mut worker = over.tree().worker();
     let other: &[Xattr<'_>] = &[(b"user.b", b"2")];
     let wanted = |xattrs| {
-        [Wanted {
-            name: b"file",
-            kind: WantedKind::File(1),
-            meta: Meta {
-                xattrs: Some(xattrs),
-                ..meta
-            },
-        }]
+        [Wanted { name: b"file", kind: WantedKind::File(1), meta: Meta { xattrs: Some(xattrs), ..meta } }]
     };
     let mut yes = |_: usize, _: &ExistingFile<'_>| Ok(true);
     let survey = worker.survey(DirId::ROOT, &wanted(xattrs), &mut yes).unwrap();
@@ -158,28 +113,17 @@ fn a_default_acl_above_changes_no_mode() {
         }))
         .flatten()
         .collect();
-    if rustix::fs::setxattr(
-        dir.path(),
-        "system.posix_acl_default",
-        &acl,
-        rustix::fs::XattrFlags::empty(),
-    )
-    .is_err()
+    if rustix::fs::setxattr(dir.path(), "system.posix_acl_default", &acl, rustix::fs::XattrFlags::empty())
+        .is_err()
     {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "CI needs ACLs in the temporary directory"
-        );
+        assert!(std::env::var_os("CI").is_none(), "CI needs ACLs in the temporary directory");
         println!("skipped: no ACLs here");
         return;
     }
     let dest = dir.path().join("dest");
     let staging = Staging::create(&dest, settings()).unwrap();
     let mut worker = staging.tree().worker();
-    let folder = staging
-        .tree()
-        .add_directory(DirId::ROOT, b"folder", &FOLDER)
-        .unwrap();
+    let folder = staging.tree().add_directory(DirId::ROOT, b"folder", &FOLDER).unwrap();
     let late: &[Xattr<'_>] = &[(b"system.posix_acl_default", &acl)];
     worker.make_directory(folder, Some(late)).unwrap();
     worker.write_small_file(folder, b"file", &PLAIN, &[]).unwrap();
@@ -194,10 +138,7 @@ fn a_default_acl_above_changes_no_mode() {
     assert_eq!(buffer[..length], acl);
     // In place the ACL is still there while files are written.
     let over = InPlace::open(&dest, settings()).unwrap();
-    let folder = over
-        .tree()
-        .add_directory(DirId::ROOT, b"folder", &FOLDER)
-        .unwrap();
+    let folder = over.tree().add_directory(DirId::ROOT, b"folder", &FOLDER).unwrap();
     let mut worker = over.tree().worker();
     worker.make_directory(folder, None).unwrap();
     worker.write_small_file(folder, b"new", &PLAIN, &[]).unwrap();

@@ -7,10 +7,7 @@ fn in_place_is_one_pull_at_a_time() {
     let dir = tempfile::tempdir().unwrap();
     let first = InPlace::open(dir.path(), settings()).unwrap();
     assert!(first.is_locked());
-    assert_eq!(
-        InPlace::open(dir.path(), settings()).unwrap_err().kind(),
-        ErrorKind::Conflict
-    );
+    assert_eq!(InPlace::open(dir.path(), settings()).unwrap_err().kind(), ErrorKind::Conflict);
     drop(first);
     InPlace::open(dir.path(), settings()).unwrap();
 }
@@ -20,11 +17,7 @@ fn in_place_a_full_directory_in_the_way_needs_delete() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir_all(dir.path().join("name/inner/empty")).unwrap();
     fs::write(dir.path().join("name/inner/file"), b"x").unwrap();
-    let wanted = [Wanted {
-        name: b"name",
-        kind: WantedKind::File(1),
-        meta: PLAIN,
-    }];
+    let wanted = [Wanted { name: b"name", kind: WantedKind::File(1), meta: PLAIN }];
     let mut no = |_: usize, _: &ExistingFile<'_>| Ok(false);
     {
         let over = InPlace::open(dir.path(), settings()).unwrap();
@@ -33,27 +26,14 @@ fn in_place_a_full_directory_in_the_way_needs_delete() {
         assert_eq!(error.kind(), ErrorKind::Invalid);
         assert!(error.to_string().contains("/name`"), "{error}");
         // Whoever goes on nevertheless is stopped, and nothing is left of the attempt.
-        assert!(
-            worker
-                .write_small_file(DirId::ROOT, b"name", &PLAIN, &[b"x"])
-                .is_err()
-        );
+        assert!(worker.write_small_file(DirId::ROOT, b"name", &PLAIN, &[b"x"]).is_err());
         assert_eq!(names_in(dir.path()), ["name"]);
     }
-    let over = InPlace::open(
-        dir.path(),
-        Settings {
-            delete: true,
-            ..settings()
-        },
-    )
-    .unwrap();
+    let over = InPlace::open(dir.path(), Settings { delete: true, ..settings() }).unwrap();
     let mut worker = over.tree().worker();
     let survey = worker.survey(DirId::ROOT, &wanted, &mut no).unwrap();
     assert_eq!(survey.verdicts, [Verdict::Replace]);
-    worker
-        .write_small_file(DirId::ROOT, b"name", &PLAIN, &[b"x"])
-        .unwrap();
+    worker.write_small_file(DirId::ROOT, b"name", &PLAIN, &[b"x"]).unwrap();
     assert_eq!(fs::read(dir.path().join("name")).unwrap(), b"x");
     assert_eq!(names_in(dir.path()), ["name"]);
 }
@@ -86,20 +66,11 @@ fn i6_in_place_a_file_with_names_outside_is_not_changed_through_them() {
     let before = fs::metadata(dir.path().join("outside")).unwrap();
     let over = InPlace::open(&dest, settings()).unwrap();
     let mut worker = over.tree().worker();
-    let wanted = [Wanted {
-        name: b"file",
-        kind: WantedKind::File(1),
-        meta: Meta { mode: 0o600, ..PLAIN },
-    }];
+    let wanted = [Wanted { name: b"file", kind: WantedKind::File(1), meta: Meta { mode: 0o600, ..PLAIN } }];
     let survey = worker.survey(DirId::ROOT, &wanted, &mut |_, _| Ok(true)).unwrap();
     assert_eq!(survey.verdicts, [Verdict::Replace]);
-    worker
-        .write_small_file(DirId::ROOT, b"file", &wanted[0].meta, &[b"y"])
-        .unwrap();
+    worker.write_small_file(DirId::ROOT, b"file", &wanted[0].meta, &[b"y"]).unwrap();
     let after = fs::metadata(dir.path().join("outside")).unwrap();
-    assert_eq!(
-        (after.mode(), after.mtime_nsec()),
-        (before.mode(), before.mtime_nsec())
-    );
+    assert_eq!((after.mode(), after.mtime_nsec()), (before.mode(), before.mtime_nsec()));
     assert_eq!(fs::read(dir.path().join("outside")).unwrap(), b"x");
 }

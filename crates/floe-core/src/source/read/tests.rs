@@ -26,11 +26,7 @@ impl<F: FnMut(usize)> ContentSink for Sink<F> {
 }
 
 fn sink<F: FnMut(usize)>(meddle: F) -> Sink<F> {
-    Sink {
-        content: Vec::new(),
-        attempts: 0,
-        meddle,
-    }
+    Sink { content: Vec::new(), attempts: 0, meddle }
 }
 
 fn source() -> (tempfile::TempDir, SourceFiles) {
@@ -49,9 +45,7 @@ fn content_of_every_interesting_size_is_read_through_a_small_buffer() {
         let mut sink = sink(|_| ());
         let outcome = files.read(b"a/b", b"file", &mut [0; 64], &mut sink).unwrap();
         assert_eq!(sink.content, content);
-        let ReadOutcome::Read { stat, .. } = outcome else {
-            panic!("{outcome:?}")
-        };
+        let ReadOutcome::Read { stat, .. } = outcome else { panic!("{outcome:?}") };
         assert_eq!(stat.size, size as u64);
     }
 }
@@ -70,14 +64,9 @@ fn a_file_of_more_than_four_gibibytes_is_read_to_its_end() {
     }
     let (root, mut files) = source();
     let size = (4 << 30) + 5;
-    std::fs::File::create(root.path().join("big"))
-        .unwrap()
-        .set_len(size)
-        .unwrap();
+    std::fs::File::create(root.path().join("big")).unwrap().set_len(size).unwrap();
     let mut count = Count(0);
-    files
-        .read(b"", b"big", &mut vec![0; 8 << 20], &mut count)
-        .unwrap();
+    files.read(b"", b"big", &mut vec![0; 8 << 20], &mut count).unwrap();
     assert_eq!(count.0, size);
 }
 
@@ -114,10 +103,7 @@ fn each_way_to_change_is_noticed() {
             }
         }),
         ("is dated back", &|| {
-            std::fs::File::open(&path)
-                .unwrap()
-                .set_modified(std::time::UNIX_EPOCH)
-                .unwrap();
+            std::fs::File::open(&path).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
         }),
     ];
     for (way, change) in ways {
@@ -151,14 +137,8 @@ fn what_vanished_is_told_from_what_cannot_be_read() {
     let read = |files: &mut SourceFiles, directory: &[u8], name: &[u8], sink: &mut dyn ContentSink| {
         files.read(directory, name, &mut [0; 64], sink)
     };
-    assert_eq!(
-        read(&mut files, b"", b"file", &mut nothing).unwrap(),
-        ReadOutcome::Vanished
-    );
-    assert_eq!(
-        read(&mut files, b"no/where", b"file", &mut nothing).unwrap(),
-        ReadOutcome::Vanished
-    );
+    assert_eq!(read(&mut files, b"", b"file", &mut nothing).unwrap(), ReadOutcome::Vanished);
+    assert_eq!(read(&mut files, b"no/where", b"file", &mut nothing).unwrap(), ReadOutcome::Vanished);
     assert_eq!(files.read_link(b"", b"link").unwrap(), None);
 
     let path = root.path().join("file");
@@ -166,10 +146,7 @@ fn what_vanished_is_told_from_what_cannot_be_read() {
     let mut removing = sink(|_| {
         std::fs::remove_file(&path).unwrap();
     });
-    assert_eq!(
-        read(&mut files, b"", b"file", &mut removing).unwrap(),
-        ReadOutcome::Vanished
-    );
+    assert_eq!(read(&mut files, b"", b"file", &mut removing).unwrap(), ReadOutcome::Vanished);
 }
 
 #[test]
@@ -180,25 +157,10 @@ fn nothing_but_a_regular_file_is_read_and_no_link_is_followed() {
     std::fs::write(at("real/file"), b"x").unwrap();
     symlink("real", at("dirlink")).unwrap();
     symlink("real/file", at("link")).unwrap();
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        at("fifo"),
-        rustix::fs::FileType::Fifo,
-        Mode::RUSR,
-        0,
-    )
-    .unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, at("fifo"), rustix::fs::FileType::Fifo, Mode::RUSR, 0).unwrap();
     let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
-    for (directory, name) in [
-        ("", "link"),
-        ("", "fifo"),
-        ("", "socket"),
-        ("", "real"),
-        ("dirlink", "file"),
-    ] {
-        let error = files
-            .open_file(directory.as_bytes(), name.as_bytes())
-            .unwrap_err();
+    for (directory, name) in [("", "link"), ("", "fifo"), ("", "socket"), ("", "real"), ("dirlink", "file")] {
+        let error = files.open_file(directory.as_bytes(), name.as_bytes()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid, "{directory}/{name}");
     }
     assert!(files.open_file(b"real", b"file").unwrap().is_some());
@@ -211,12 +173,7 @@ fn a_directory_replaced_by_a_link_while_not_open_is_not_followed() {
         let directory = root.path().join(number.to_string());
         std::fs::create_dir(&directory).unwrap();
         std::fs::write(directory.join("file"), b"x").unwrap();
-        assert!(
-            files
-                .open_file(number.to_string().as_bytes(), b"file")
-                .unwrap()
-                .is_some()
-        );
+        assert!(files.open_file(number.to_string().as_bytes(), b"file").unwrap().is_some());
     }
     assert_eq!(files.directories.len(), KEPT_DIRECTORIES);
     std::fs::rename(root.path().join("0"), root.path().join("moved")).unwrap();
@@ -231,15 +188,9 @@ fn links_are_read_with_their_stat() {
     symlink("../somewhere\u{e9}", root.path().join("dir/link")).unwrap();
     let link = files.read_link(b"dir", b"link").unwrap().unwrap();
     assert_eq!(link.target, "../somewhere\u{e9}".as_bytes());
-    assert_eq!(
-        (link.stat.kind, link.stat.size),
-        (FileKind::Symlink, link.target.len() as u64)
-    );
+    assert_eq!((link.stat.kind, link.stat.size), (FileKind::Symlink, link.target.len() as u64));
     std::fs::write(root.path().join("file"), b"").unwrap();
-    assert_eq!(
-        files.read_link(b"", b"file").unwrap_err().kind(),
-        ErrorKind::Invalid
-    );
+    assert_eq!(files.read_link(b"", b"file").unwrap_err().kind(), ErrorKind::Invalid);
 }
 
 #[test]
@@ -252,9 +203,7 @@ fn directories_are_found_again_from_those_still_open() {
     }
     for index in [29, 28, 0, 1, 29, 5, 20, 21, 19, 2] {
         let mut sink = sink(|_| ());
-        files
-            .read(deep[index].as_bytes(), b"file", &mut [0; 64], &mut sink)
-            .unwrap();
+        files.read(deep[index].as_bytes(), b"file", &mut [0; 64], &mut sink).unwrap();
         assert_eq!(sink.content, deep[index].as_bytes());
     }
 }

@@ -79,12 +79,7 @@ impl CacheCursor {
                     self.device = device;
                     self.compare();
                 }
-                Record::Entry {
-                    name,
-                    kind,
-                    identity: recorded,
-                    hash,
-                } => {
+                Record::Entry { name, kind, identity: recorded, hash } => {
                     match self.order.then_with(|| compare_names(name, child.name)) {
                         Ordering::Greater => return None,
                         Ordering::Less => {}
@@ -92,10 +87,7 @@ impl CacheCursor {
                             let is_same = kind == child.stat.kind as u8
                                 && self.device == child.stat.device
                                 && *recorded == identity(child.stat);
-                            let hit = CacheHit {
-                                hash: *hash,
-                                ordinal: self.ordinal,
-                            };
+                            let hit = CacheHit { hash: *hash, ordinal: self.ordinal };
                             self.step(length);
                             return is_same.then_some(hit);
                         }

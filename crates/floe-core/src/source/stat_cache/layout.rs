@@ -74,12 +74,7 @@ pub(super) fn tail(source: &ContentHash, blocks: &[Block]) -> Vec<u8> {
         tail.extend_from_slice(&block.sum);
     }
     tail.extend_from_slice(&(blocks.len() as u64).to_le_bytes());
-    let sum = first_half(
-        &blake3::Hasher::new()
-            .update(&header(source))
-            .update(&tail)
-            .finalize(),
-    );
+    let sum = first_half(&blake3::Hasher::new().update(&header(source)).update(&tail).finalize());
     tail.extend_from_slice(&sum);
     tail.extend_from_slice(&TAIL_MAGIC);
     tail
@@ -92,25 +87,18 @@ impl CacheFile {
         let footer_at = length.checked_sub(FOOTER_BYTES)?;
         let mut count = [0; 8];
         file.read_exact_at(&mut count, footer_at as u64).ok()?;
-        let table_bytes = usize::try_from(u64::from_le_bytes(count))
-            .ok()?
-            .checked_mul(TABLE_ITEM_BYTES)?;
+        let table_bytes = usize::try_from(u64::from_le_bytes(count)).ok()?.checked_mul(TABLE_ITEM_BYTES)?;
         // Bounds what is allocated by the length of the file.
         let blocks_bytes = footer_at.checked_sub(table_bytes)?.checked_sub(HEADER_BYTES)?;
         let mut tail_read = vec![0; table_bytes + FOOTER_BYTES];
-        file.read_exact_at(&mut tail_read, (footer_at - table_bytes) as u64)
-            .ok()?;
+        file.read_exact_at(&mut tail_read, (footer_at - table_bytes) as u64).ok()?;
         let mut header_read = [0; HEADER_BYTES];
         file.read_exact_at(&mut header_read, 0).ok()?;
 
         let mut blocks = Vec::with_capacity(table_bytes / TABLE_ITEM_BYTES);
         let mut table = Reader(&tail_read[..table_bytes]);
         while !table.0.is_empty() {
-            blocks.push(Block {
-                length: table.u32()?,
-                entries: table.u32()?,
-                sum: table.array()?,
-            });
+            blocks.push(Block { length: table.u32()?, entries: table.u32()?, sum: table.array()? });
         }
         let mut covered = 0_usize;
         for block in &blocks {
@@ -119,9 +107,7 @@ impl CacheFile {
         let is_sound = header_read == header(source)
             && tail_read == tail(source, &blocks)
             && covered == blocks_bytes
-            && blocks
-                .iter()
-                .all(|block| block.length as usize <= MAX_BLOCK_BYTES);
+            && blocks.iter().all(|block| block.length as usize <= MAX_BLOCK_BYTES);
         is_sound.then_some(Self { file, blocks })
     }
 
@@ -184,16 +170,8 @@ pub(super) fn identity(stat: &Stat) -> Identity {
 /// A record as it stands in a block.
 #[derive(Debug)]
 pub(super) enum Record<'a> {
-    Directory {
-        path: &'a [u8],
-        device: u64,
-    },
-    Entry {
-        name: &'a [u8],
-        kind: u8,
-        identity: &'a Identity,
-        hash: &'a ContentHash,
-    },
+    Directory { path: &'a [u8], device: u64 },
+    Entry { name: &'a [u8], kind: u8, identity: &'a Identity, hash: &'a ContentHash },
 }
 
 /// Whether entries of that kind are recorded.
@@ -208,20 +186,12 @@ pub(super) fn read_record(bytes: &[u8]) -> Option<(Record<'_>, usize)> {
         DIRECTORY => {
             let device = u64::from_le_bytes(reader.array()?);
             let length = reader.u32()? as usize;
-            Record::Directory {
-                device,
-                path: reader.take(length)?,
-            }
+            Record::Directory { device, path: reader.take(length)? }
         }
         kind => {
             let length = usize::from(u16::from_le_bytes(reader.array()?));
             let name = reader.take(length)?;
-            Record::Entry {
-                name,
-                kind,
-                identity: reader.array_ref()?,
-                hash: reader.array_ref()?,
-            }
+            Record::Entry { name, kind, identity: reader.array_ref()?, hash: reader.array_ref()? }
         }
     };
     Some((record, bytes.len() - reader.0.len()))

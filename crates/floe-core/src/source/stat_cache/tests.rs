@@ -9,19 +9,13 @@ use super::layout::HEADER_BYTES;
 use super::*;
 use crate::source::{Child, FileKind, FileTime, HashClock, Stat};
 
-const LONG_AFTER: FileTime = FileTime {
-    seconds: 2_000_000_000,
-    nanos: 0,
-};
+const LONG_AFTER: FileTime = FileTime { seconds: 2_000_000_000, nanos: 0 };
 
 /// In walk order: directories compare as lists of components.
 type Tree = BTreeMap<(Vec<Vec<u8>>, Vec<u8>), Stat>;
 
 fn stat(inode: u64) -> Stat {
-    let time = |add: u64| FileTime {
-        seconds: 1_000_000_000,
-        nanos: u32::try_from(inode + add).unwrap(),
-    };
+    let time = |add: u64| FileTime { seconds: 1_000_000_000, nanos: u32::try_from(inode + add).unwrap() };
     Stat {
         size: inode * 10,
         inode,
@@ -61,10 +55,7 @@ fn pass(cache: &StatCache, tree: &Tree, hashing_began: FileTime) -> Vec<Option<C
         }
     }
     writer.finish().unwrap();
-    found
-        .into_iter()
-        .map(|(_, _, _, hit)| hit.map(|hit| hit.hash))
-        .collect()
+    found.into_iter().map(|(_, _, _, hit)| hit.map(|hit| hit.hash)).collect()
 }
 
 fn open(directory: &tempfile::TempDir) -> StatCache {
@@ -113,13 +104,7 @@ fn touch(stat: &mut Stat, field: u8) {
         4 => stat.changed.nanos += 1,
         5 => stat.modified.seconds -= 5_000_000_000,
         6 => stat.changed.seconds += 1,
-        _ => {
-            stat.kind = if stat.kind == FileKind::File {
-                FileKind::Symlink
-            } else {
-                FileKind::File
-            }
-        }
+        _ => stat.kind = if stat.kind == FileKind::File { FileKind::Symlink } else { FileKind::File },
     }
 }
 
@@ -137,11 +122,7 @@ fn apply(tree: &mut Tree, edit: &Edit) {
         }),
         Edit::RemoveRun(at, count) => {
             if let Some(key) = key(tree, at) {
-                let run: Vec<_> = tree
-                    .range(key..)
-                    .map(|(key, _)| key.clone())
-                    .take(*count)
-                    .collect();
+                let run: Vec<_> = tree.range(key..).map(|(key, _)| key.clone()).take(*count).collect();
                 tree.retain(|key, _| run.binary_search(key).is_err());
             }
         }
@@ -198,13 +179,7 @@ fn every_field_that_differs_is_a_miss_and_no_other_is() {
         touch(&mut changed, field);
         assert!(lookup(&changed).is_none(), "field {field}");
     }
-    let same = Stat {
-        mode: 0o600,
-        uid: 9,
-        gid: 9,
-        links: 3,
-        ..stat(5)
-    };
+    let same = Stat { mode: 0o600, uid: 9, gid: 9, links: 3, ..stat(5) };
     assert_eq!(lookup(&same).unwrap().hash, hash_of(&stat(5)));
 }
 
@@ -214,29 +189,9 @@ fn asking_on_after_the_end_or_backwards_finds_nothing() {
     pass(&open(&directory), &wide(3), LONG_AFTER);
     let mut cursor = open(&directory).cursor();
     let (known, other) = (stat(0), stat(9));
-    assert!(
-        cursor
-            .lookup(
-                b"z",
-                &Child {
-                    name: b"file000000",
-                    stat: &other
-                }
-            )
-            .is_none()
-    );
+    assert!(cursor.lookup(b"z", &Child { name: b"file000000", stat: &other }).is_none());
     for path in [&b"z"[..], b"zz", b"", b"dir000"] {
-        assert!(
-            cursor
-                .lookup(
-                    path,
-                    &Child {
-                        name: b"file000000",
-                        stat: &known
-                    }
-                )
-                .is_none()
-        );
+        assert!(cursor.lookup(path, &Child { name: b"file000000", stat: &known }).is_none());
     }
 }
 
@@ -246,16 +201,9 @@ fn what_was_hashed_too_soon_is_not_recorded() {
     let changed = stat(5).changed;
     for (add, is_recorded) in [(19_999_999, false), (20_000_000, false), (20_000_001, true)] {
         let directory = tempfile::tempdir().unwrap();
-        let began = FileTime {
-            nanos: changed.nanos + add,
-            ..changed
-        };
+        let began = FileTime { nanos: changed.nanos + add, ..changed };
         assert_eq!(pass(&open(&directory), &tree, began), [None]);
-        assert_eq!(
-            pass(&open(&directory), &tree, began)[0].is_some(),
-            is_recorded,
-            "{add}"
-        );
+        assert_eq!(pass(&open(&directory), &tree, began)[0].is_some(), is_recorded, "{add}");
     }
 }
 
@@ -263,10 +211,7 @@ fn what_was_hashed_too_soon_is_not_recorded() {
 fn every_flipped_byte_and_every_truncation_is_only_forgotten() {
     let directory = tempfile::tempdir().unwrap();
     let mut tree = wide(3);
-    apply(
-        &mut tree,
-        &Edit::Put(vec![b"other".to_vec()], b"name".to_vec(), 40),
-    );
+    apply(&mut tree, &Edit::Put(vec![b"other".to_vec()], b"name".to_vec(), 40));
     pass(&open(&directory), &tree, LONG_AFTER);
     let path = open(&directory).path;
     let sound = std::fs::read(&path).unwrap();
@@ -290,11 +235,7 @@ fn every_flipped_byte_and_every_truncation_is_only_forgotten() {
             assert_eq!(ask(&damaged), 0, "byte {at}");
         }
         assert_eq!(ask(&sound[..at]), 0, "first {at} bytes");
-        assert_eq!(
-            ask(&[&sound[..at], &vec![0; sound.len() - at]].concat()),
-            0,
-            "zeros from {at}"
-        );
+        assert_eq!(ask(&[&sound[..at], &vec![0; sound.len() - at]].concat()), 0, "zeros from {at}");
     }
     assert_eq!(ask(&[&sound[..], b"x"].concat()), 0);
 }
@@ -317,11 +258,7 @@ fn a_damaged_block_is_forgotten_alone_and_the_next_pass_repairs_it() {
     for (number, hash) in found.iter().enumerate() {
         assert_eq!(hash.is_none(), lost.contains(&number), "entry {number}");
     }
-    assert!(
-        pass(&open(&directory), &tree, LONG_AFTER)
-            .iter()
-            .all(Option::is_some)
-    );
+    assert!(pass(&open(&directory), &tree, LONG_AFTER).iter().all(Option::is_some));
 }
 
 #[test]
@@ -334,10 +271,7 @@ fn a_cache_in_which_nothing_changed_is_not_written() {
     let before = inode();
     pass(&open(&directory), &tree, LONG_AFTER);
     assert_eq!(inode(), before);
-    for (number, edit) in [Edit::RemoveRun(index(0.9999), 1), Edit::Touch(index(0.5), 0)]
-        .iter()
-        .enumerate()
-    {
+    for (number, edit) in [Edit::RemoveRun(index(0.9999), 1), Edit::Touch(index(0.5), 0)].iter().enumerate() {
         let mut other = tree.clone();
         apply(&mut other, edit);
         let before = inode();
@@ -353,12 +287,7 @@ fn index(fraction: f64) -> prop::sample::Index {
     // An index scales to any length; the nearest of many to the fraction wanted.
     let distance = |index: &prop::sample::Index| (index.index(100_000) as f64 / 100_000.0 - fraction).abs();
     (0..4000)
-        .map(|_| {
-            any::<prop::sample::Index>()
-                .new_tree(&mut runner)
-                .unwrap()
-                .current()
-        })
+        .map(|_| any::<prop::sample::Index>().new_tree(&mut runner).unwrap().current())
         .min_by(|a, b| distance(a).total_cmp(&distance(b)))
         .unwrap()
 }
@@ -371,20 +300,12 @@ fn one_change_writes_one_block_anew_and_blocks_stay_large() {
     let blocks = || open(&directory).file.unwrap().blocks.clone();
     let mut before = blocks();
     for round in 0..30_u64 {
-        let key = tree
-            .keys()
-            .nth(usize::try_from(round * 617 % 20_000).unwrap())
-            .unwrap()
-            .clone();
+        let key = tree.keys().nth(usize::try_from(round * 617 % 20_000).unwrap()).unwrap().clone();
         tree.insert(key, stat(100_000 + round));
         pass(&open(&directory), &tree, LONG_AFTER);
         let after = blocks();
         let kept = after.iter().filter(|block| before.contains(block)).count();
-        assert!(
-            kept + 3 >= before.len(),
-            "round {round}: {kept} of {} blocks kept",
-            before.len()
-        );
+        assert!(kept + 3 >= before.len(), "round {round}: {kept} of {} blocks kept", before.len());
         before = after;
     }
     let bytes: u32 = before.iter().map(|block| block.length).sum();
@@ -400,17 +321,9 @@ fn another_source_or_version_is_another_cache() {
     pass(&open(&directory), &tree, LONG_AFTER);
     let other = StatCache::open(&directory.path().join("caches"), Path::new("/other"));
     assert!(pass(&other, &tree, LONG_AFTER).iter().all(Option::is_none));
-    assert!(
-        pass(&open(&directory), &tree, LONG_AFTER)
-            .iter()
-            .all(Option::is_some)
-    );
+    assert!(pass(&open(&directory), &tree, LONG_AFTER).iter().all(Option::is_some));
     std::fs::copy(&other.path, open(&directory).path).unwrap();
-    assert!(
-        pass(&open(&directory), &tree, LONG_AFTER)
-            .iter()
-            .all(Option::is_none)
-    );
+    assert!(pass(&open(&directory), &tree, LONG_AFTER).iter().all(Option::is_none));
 }
 
 #[test]
@@ -422,29 +335,16 @@ fn of_two_writers_the_second_gives_up_and_what_a_killed_one_left_is_used_again()
     let mut first = cache.writer();
     for ((parent, name), stat) in &tree {
         let child = Child { name, stat };
-        first.push_hashed(
-            &parent.join(&b'/'),
-            &child,
-            &hash_of(stat),
-            HashClock::at(LONG_AFTER),
-        );
+        first.push_hashed(&parent.join(&b'/'), &child, &hash_of(stat), HashClock::at(LONG_AFTER));
     }
     pass(&cache, &wide(1500), LONG_AFTER);
     assert!(!cache.path.exists(), "the first had begun to write");
     first.finish().unwrap();
-    assert!(
-        pass(&open(&directory), &tree, LONG_AFTER)
-            .iter()
-            .all(Option::is_some)
-    );
+    assert!(pass(&open(&directory), &tree, LONG_AFTER).iter().all(Option::is_some));
 
     std::fs::write(cache.path.with_extension("new"), vec![b'x'; 1 << 20]).unwrap();
     pass(&open(&directory), &wide(1999), LONG_AFTER);
-    assert!(
-        pass(&open(&directory), &wide(1999), LONG_AFTER)
-            .iter()
-            .all(Option::is_some)
-    );
+    assert!(pass(&open(&directory), &wide(1999), LONG_AFTER).iter().all(Option::is_some));
     assert_eq!(std::fs::read_dir(caches).unwrap().count(), 1);
 }
 
@@ -455,30 +355,13 @@ fn a_dropped_writer_leaves_the_old_cache_and_no_file() {
     let mut writer = open(&directory).writer();
     for number in 0..3000_u64 {
         let (name, stat) = (format!("n{number:05}"), stat(number));
-        let child = Child {
-            name: name.as_bytes(),
-            stat: &stat,
-        };
+        let child = Child { name: name.as_bytes(), stat: &stat };
         writer.push_hashed(b"d", &child, &hash_of(&stat), HashClock::at(LONG_AFTER));
     }
-    assert_eq!(
-        std::fs::read_dir(directory.path().join("caches"))
-            .unwrap()
-            .count(),
-        2
-    );
+    assert_eq!(std::fs::read_dir(directory.path().join("caches")).unwrap().count(), 2);
     drop(writer);
-    assert_eq!(
-        std::fs::read_dir(directory.path().join("caches"))
-            .unwrap()
-            .count(),
-        1
-    );
-    assert!(
-        pass(&open(&directory), &wide(10), LONG_AFTER)
-            .iter()
-            .all(Option::is_some)
-    );
+    assert_eq!(std::fs::read_dir(directory.path().join("caches")).unwrap().count(), 1);
+    assert!(pass(&open(&directory), &wide(10), LONG_AFTER).iter().all(Option::is_some));
 }
 
 #[test]
@@ -488,10 +371,7 @@ fn a_cache_that_cannot_be_written_is_an_error_and_nothing_else() {
     let cache = open(&directory);
     let mut writer = cache.writer();
     let stat = stat(1);
-    let child = Child {
-        name: b"n",
-        stat: &stat,
-    };
+    let child = Child { name: b"n", stat: &stat };
     assert!(cache.cursor().lookup(b"", &child).is_none());
     writer.push_hashed(b"", &child, &hash_of(&stat), HashClock::at(LONG_AFTER));
     assert!(writer.finish().is_err());
@@ -509,10 +389,7 @@ fn names_and_paths_too_long_to_record_are_passed_over() {
         ((long_path, b"n".to_vec()), stat(4)),
     ]);
     pass(&open(&directory), &tree, LONG_AFTER);
-    let found: Vec<_> = pass(&open(&directory), &tree, LONG_AFTER)
-        .iter()
-        .map(Option::is_some)
-        .collect();
+    let found: Vec<_> = pass(&open(&directory), &tree, LONG_AFTER).iter().map(Option::is_some).collect();
     assert_eq!(found, [true, false, true, false]);
 }
 
@@ -520,19 +397,11 @@ fn names_and_paths_too_long_to_record_are_passed_over() {
 fn only_files_and_links_are_recorded() {
     let directory = tempfile::tempdir().unwrap();
     let mut tree = wide(6);
-    let kinds = [
-        FileKind::Directory,
-        FileKind::Fifo,
-        FileKind::Socket,
-        FileKind::CharDevice,
-    ];
+    let kinds = [FileKind::Directory, FileKind::Fifo, FileKind::Socket, FileKind::CharDevice];
     for (stat, kind) in tree.values_mut().zip(kinds) {
         stat.kind = kind;
     }
     pass(&open(&directory), &tree, LONG_AFTER);
-    let found: Vec<_> = pass(&open(&directory), &tree, LONG_AFTER)
-        .iter()
-        .map(Option::is_some)
-        .collect();
+    let found: Vec<_> = pass(&open(&directory), &tree, LONG_AFTER).iter().map(Option::is_some).collect();
     assert_eq!(found, [false, false, false, false, true, true]);
 }

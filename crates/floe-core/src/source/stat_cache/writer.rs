@@ -68,11 +68,7 @@ impl CacheWriter {
             path,
             source,
             old,
-            next_old: OldBlock {
-                number: 0,
-                offset: HEADER_BYTES as u64,
-                first: 0,
-            },
+            next_old: OldBlock { number: 0, offset: HEADER_BYTES as u64, first: 0 },
             following: None,
             table: Vec::new(),
             table_bytes: 0,
@@ -147,9 +143,7 @@ impl CacheWriter {
             Output::GivenUp(Some(error)) => Err(error),
             Output::Open(temporary) => {
                 let message = || format!("cannot replace the stat cache {}", self.path.display());
-                temporary
-                    .replace(&self.path)
-                    .map_err(|error| Error::io(message(), error))
+                temporary.replace(&self.path).map_err(|error| Error::io(message(), error))
             }
         }
     }
@@ -212,11 +206,7 @@ impl CacheWriter {
         let bytes = std::mem::take(&mut self.block);
         self.write(|output| output.write_all(&bytes));
         let length = u32::try_from(bytes.len()).expect("a block is far below 4 GiB");
-        self.table.push(Block {
-            length,
-            entries: self.entries,
-            sum: layout::sum(&bytes),
-        });
+        self.table.push(Block { length, entries: self.entries, sum: layout::sum(&bytes) });
         self.table_bytes += u64::from(length);
         self.entries = 0;
         self.block = bytes;
@@ -279,12 +269,7 @@ impl Temporary {
         }
         loop {
             let mut options = OpenOptions::new();
-            let file = options
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(0o600)
-                .open(&path)?;
+            let file = options.write(true).create(true).truncate(false).mode(0o600).open(&path)?;
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
                 result => result?,

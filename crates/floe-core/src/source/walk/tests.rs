@@ -179,10 +179,7 @@ fn ten_thousand_levels_are_walked_with_few_descriptors() {
     dig(root.path(), "d", 10_000);
     // All paths together are 100 MB, so only the last is kept.
     let (mut before, mut longest, mut entries) = (None::<Vec<u8>>, 0, 0);
-    for listing in Walk::new(root.path(), &WalkOptions::default())
-        .unwrap()
-        .map(Result::unwrap)
-    {
+    for listing in Walk::new(root.path(), &WalkOptions::default()).unwrap().map(Result::unwrap) {
         let path = listing.path().to_vec();
         let follows = |before: &Vec<u8>| crate::source::compare_directories(before, &path).is_lt();
         assert!(before.as_ref().is_none_or(follows));

@@ -11,7 +11,6 @@ use floe_core::ErrorKind;
 use floe_core::store::local::{DiskOp, DiskWatch};
 use floe_core::store::{LocalStore, PutMode, Store};
 
-
 fn temp_files(root: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(root.join(".tmp")) else {
         return Vec::new();

@@ -48,9 +48,13 @@ impl DiskWatch for Log {
         let below = |path: &Path| path.strip_prefix(&self.base).unwrap_or(Path::new("")).to_owned();
         self.push(match op {
             DiskOp::Create(path) => Change::Create(below(path)),
-            DiskOp::Write { path, offset_bytes, body } => Change::Write(below(path), offset_bytes, body.to_vec()),
+            DiskOp::Write { path, offset_bytes, body } => {
+                Change::Write(below(path), offset_bytes, body.to_vec())
+            }
             DiskOp::SyncFile(path) => Change::SyncFile(below(path)),
-            DiskOp::Rename { from, to } | DiskOp::RenameNew { from, to } => Change::Rename(below(from), below(to)),
+            DiskOp::Rename { from, to } | DiskOp::RenameNew { from, to } => {
+                Change::Rename(below(from), below(to))
+            }
             DiskOp::Unlink(path) => Change::Unlink(below(path)),
             DiskOp::MakeDir(path) => Change::MakeDir(below(path)),
             DiskOp::SyncDir(path) => Change::SyncDir(below(path)),
@@ -129,7 +133,8 @@ impl Model {
             Change::Unlink(path) => self.set(path, None),
             Change::MakeDir(path) => self.set(path, Some(Node::Dir)),
             Change::SyncDir(dir) => {
-                let (synced, pending) = self.pending.drain(..).partition(|(path, _)| path.parent() == Some(dir));
+                let (synced, pending) =
+                    self.pending.drain(..).partition(|(path, _)| path.parent() == Some(dir));
                 self.pending = pending;
                 let synced: Vec<Pending> = synced;
                 apply(&mut self.durable, &synced);
@@ -148,12 +153,18 @@ impl Model {
         assert!(self.pending.len() <= 12, "too many to try: {:?}", self.pending);
         let mut disks = BTreeSet::new();
         for kept in 0..1_u32 << self.pending.len() {
-            let kept: Vec<Pending> = (0..).zip(&self.pending).filter(|(n, _)| kept >> n & 1 == 1).map(|(_, p)| p.clone()).collect();
+            let kept: Vec<Pending> = (0..)
+                .zip(&self.pending)
+                .filter(|(n, _)| kept >> n & 1 == 1)
+                .map(|(_, p)| p.clone())
+                .collect();
             let mut entries = self.durable.clone();
             apply(&mut entries, &kept);
             // An entry in a directory that is lost is lost with it.
             let reachable = |path: &Path| {
-                path.ancestors().skip(1).all(|dir| dir == Path::new("") || entries.get(dir) == Some(&Node::Dir))
+                path.ancestors()
+                    .skip(1)
+                    .all(|dir| dir == Path::new("") || entries.get(dir) == Some(&Node::Dir))
             };
             for tear in 0..3 {
                 let content = |file: usize| {
@@ -271,7 +282,8 @@ async fn i10_what_was_answered_survives_power_loss() {
                 let promised = model.promises.get(name).cloned().flatten();
                 let attempted = model.attempt.as_ref().filter(|(attempted, _)| *attempted == name);
                 let shown = found.get(name);
-                let legal = shown == promised.as_ref() || attempted.is_some_and(|(_, body)| shown == body.as_ref());
+                let legal =
+                    shown == promised.as_ref() || attempted.is_some_and(|(_, body)| shown == body.as_ref());
                 assert!(legal, "power lost after change {at} of {}: `{name}` is wrong", changes.len());
             }
         }

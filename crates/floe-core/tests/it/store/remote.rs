@@ -22,7 +22,12 @@ fn once() -> StoreSettings {
 async fn s3_in_process_conforms() {
     let server = S3Server::start().await.unwrap();
     let store = open("s3://floe/a/prefix", &once(), &server.environment()).unwrap();
-    conformance::run(Arc::clone(&store), "ns", &[KnownGap::Races, KnownGap::LongNames, KnownGap::Directories]).await;
+    conformance::run(
+        Arc::clone(&store),
+        "ns",
+        &[KnownGap::Races, KnownGap::LongNames, KnownGap::Directories],
+    )
+    .await;
     probe_conditions(&*store, &KeyPrefix::new("ns/probe/").unwrap(), "5d41402a").await.unwrap();
 
     // A prefix shows nothing of its neighbours.
@@ -41,7 +46,8 @@ async fn s3_server_conforms() {
         return;
     };
     let bucket = var("FLOE_TEST_S3_BUCKET").expect("FLOE_TEST_S3_BUCKET");
-    let (id, secret) = (var("AWS_ACCESS_KEY_ID").expect("a key"), var("AWS_SECRET_ACCESS_KEY").expect("a secret"));
+    let (id, secret) =
+        (var("AWS_ACCESS_KEY_ID").expect("a key"), var("AWS_SECRET_ACCESS_KEY").expect("a secret"));
     let location = format!("s3://{bucket}/conformance-{:016x}", rand::random::<u64>());
     let store = open(&location, &StoreSettings::default(), &environment(&endpoint, &id, &secret)).unwrap();
     probe_conditions(&*store, &KeyPrefix::new("ns/probe/").unwrap(), "5d41402a").await.unwrap();
@@ -145,7 +151,9 @@ fn locations_are_checked() {
     for good in ["file:///tmp/x", "/tmp/x", "relative/dir"] {
         assert_eq!(kind(good, &none), Ok(()), "{good}");
     }
-    for bad in ["", "s3://", "s3://user:password@bucket", "s3://bucket/a?b", "s3://bucket/a//b", "file://host/x"] {
+    for bad in
+        ["", "s3://", "s3://user:password@bucket", "s3://bucket/a?b", "s3://bucket/a//b", "file://host/x"]
+    {
         assert_eq!(kind(bad, &none), Err(ErrorKind::Invalid), "{bad}");
     }
     for unknown in ["http://host/x", "https://host", "ftp://x"] {

@@ -157,7 +157,8 @@ async fn bytes_a_second_are_kept() {
 #[tokio::test]
 async fn requests_in_flight_are_bounded() {
     let memory: Arc<dyn Store> = Arc::new(MemoryStore::new());
-    let recording = RecordingStore::new(Arc::new(FaultStore::scripted(memory, (0..4).map(|n| (n, Fault::Stall)))));
+    let recording =
+        RecordingStore::new(Arc::new(FaultStore::scripted(memory, (0..4).map(|n| (n, Fault::Stall)))));
     let store = Arc::new(Limit::new(Arc::new(recording.clone()), 4, None, None, patient()));
     let stalled: Vec<_> = (0..10)
         .map(|_| {

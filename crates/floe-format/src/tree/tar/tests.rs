@@ -11,13 +11,7 @@ fn entry(path: &[u8], mode: u16, body: OwnedBody) -> Entry {
 /// A path of exactly `length` bytes.
 fn long_path(first: u8, length: usize) -> Vec<u8> {
     let mut path: Vec<u8> = (0..length)
-        .map(|i| {
-            if i % 41 == 40 {
-                b'/'
-            } else {
-                b"abcdefghijklmnopqrstuvwxyz"[i % 26]
-            }
-        })
+        .map(|i| if i % 41 == 40 { b'/' } else { b"abcdefghijklmnopqrstuvwxyz"[i % 26] })
         .collect();
     path[0] = first;
     path[length - 1] = b'z';
