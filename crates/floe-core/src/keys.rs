@@ -1,8 +1,9 @@
 //! Where a namespace keeps what (`docs/format.md` §2).
 
-use floe_format::LeaseId;
+use floe_format::{LeaseId, PackId};
 
 use crate::names::{NamespaceName, RefName};
+use crate::reference::SnapshotAt;
 use crate::store::{Key, KeyPrefix};
 
 /// The keys of one namespace.
@@ -30,6 +31,15 @@ impl Keys {
 
     pub(crate) fn references(&self) -> KeyPrefix {
         self.prefix("refs/")
+    }
+
+    pub(crate) fn snapshot(&self, at: &SnapshotAt) -> Key {
+        self.key(&format!("snapshots/{}/{}", at.snapshot, at.layout))
+    }
+
+    #[expect(dead_code, reason = "for push and pull, which follow")]
+    pub(crate) fn pack(&self, id: &PackId) -> Key {
+        self.key(&format!("packs/{id}"))
     }
 
     /// What the keys of all snapshots begin with whose ids begin with `digits`.

@@ -9,6 +9,8 @@
 )]
 
 mod ambient;
+#[expect(dead_code, reason = "for push and pull, which follow")]
+mod catalog;
 mod collector_state;
 mod commit;
 pub mod destination;
@@ -17,9 +19,12 @@ mod keys;
 mod lease;
 mod names;
 mod namespace;
+#[expect(dead_code, reason = "for push and pull, which follow")]
+mod pack_tails;
 mod reference;
 mod resolve;
 mod sealed;
+mod snapshot;
 pub mod source;
 pub mod store;
 
@@ -31,3 +36,4 @@ pub use reference::{
     Annotation, Generation, MAX_HISTORY, MAX_LABELS_BYTES, MAX_MESSAGE_BYTES, RefRecord, SnapshotAt,
 };
 pub use resolve::Resolved;
+pub use snapshot::Snapshot;

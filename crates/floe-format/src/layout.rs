@@ -11,6 +11,9 @@ use crate::{
 /// Most packs of a layout.
 pub const MAX_LAYOUT_PACKS: usize = 4096;
 
+/// Set for a pack that serves segments or index segments.
+const METADATA_FLAG: u8 = 1;
+
 /// Most items of a root.
 pub const MAX_ROOT_ITEMS: usize = 128;
 
@@ -19,7 +22,7 @@ pub const MAX_ROOT_ITEMS: usize = 128;
 /// A frame that is in several packs is read from the first of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// The packs, those with segments of the snapshot before those without, each once.
+    /// The packs, each once.
     pub packs: Vec<LayoutPack>,
     /// What the archive has of each root item, in the root's order.
     pub items: Vec<LayoutItem>,
@@ -30,6 +33,8 @@ pub struct Layout {
 pub struct LayoutPack {
     /// The pack's id.
     pub id: PackId,
+    /// Whether it serves segments or index segments of the snapshot.
+    pub has_metadata: bool,
     /// Bytes of the pack.
     pub len: u64,
     /// Bytes of its directory.
@@ -51,9 +56,10 @@ pub struct LayoutItem {
 
 impl LayoutPack {
     /// A pack that was written, serving these root items.
-    pub fn new(summary: &PackSummary, item_runs: Vec<Range<u32>>) -> Self {
+    pub fn new(summary: &PackSummary, has_metadata: bool, item_runs: Vec<Range<u32>>) -> Self {
         Self {
             id: summary.pack_id,
+            has_metadata,
             len: summary.pack_len,
             directory_len: summary.directory_len,
             tail_len: summary.tail_len,
@@ -69,7 +75,7 @@ impl LayoutPack {
 
     /// What of this pack breaks the format, in a layout of `items` root items.
     fn check(&self, items: usize) -> Result<(), String> {
-        let Self { id, len, directory_len, tail_len, item_runs } = self;
+        let Self { id, has_metadata: _, len, directory_len, tail_len, item_runs } = self;
         if !(MIN_PACK_LEN..=MAX_PACK_LEN).contains(len)
             || !(MIN_TAIL_LEN..=len - PACK_HEAD_LEN as u64).contains(tail_len)
             || !(MIN_DIRECTORY_LEN..=tail_len - (MIN_TAIL_LEN - MIN_DIRECTORY_LEN)).contains(directory_len)
@@ -97,6 +103,7 @@ impl Layout {
         out.put_uv(self.packs.len() as u64);
         for pack in &self.packs {
             out.extend_from_slice(pack.id.as_bytes());
+            out.push(u8::from(pack.has_metadata) * METADATA_FLAG);
             out.put_uv(pack.len);
             out.put_uv(pack.directory_len);
             out.put_uv(pack.tail_len);
@@ -181,6 +188,11 @@ impl Layout {
 
 fn decode_pack(reader: &mut WireReader<'_>, root_items: usize) -> Result<LayoutPack> {
     let id = PackId::from_bytes(reader.array()?);
+    let has_metadata = match reader.u8()? {
+        0 => false,
+        METADATA_FLAG => true,
+        _ => return Err(reader.corrupt("unknown flags of a pack")),
+    };
     let len = reader.uv()?;
     let directory_len = reader.uv()?;
     let tail_len = reader.uv()?;
@@ -198,7 +210,7 @@ fn decode_pack(reader: &mut WireReader<'_>, root_items: usize) -> Result<LayoutP
         end = item(start, "number of root items")?;
         item_runs.push(start..end);
     }
-    Ok(LayoutPack { id, len, directory_len, tail_len, item_runs })
+    Ok(LayoutPack { id, has_metadata, len, directory_len, tail_len, item_runs })
 }
 
 /// Makes a [`LayoutItem`] of the data frames of a root item, in order.

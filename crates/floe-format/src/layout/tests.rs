@@ -6,7 +6,14 @@ use super::*;
 use crate::ErrorKind;
 
 fn pack(id: u8, item_runs: Vec<Range<u32>>) -> LayoutPack {
-    LayoutPack { id: PackId::from_bytes([id; 16]), len: 5000, directory_len: 300, tail_len: 900, item_runs }
+    LayoutPack {
+        id: PackId::from_bytes([id; 16]),
+        has_metadata: id % 2 == 1,
+        len: 5000,
+        directory_len: 300,
+        tail_len: 900,
+        item_runs,
+    }
 }
 
 fn item(stored_len: u64) -> LayoutItem {
@@ -38,6 +45,7 @@ fn assert_corrupt(packs: &[RawPack<'_>], items: &[u64], why: &str) {
     bytes.put_uv(packs.len() as u64);
     for (id, lens, runs) in packs {
         bytes.extend([*id; 16]);
+        bytes.push(id % 2);
         lens.iter().for_each(|&len| bytes.put_uv(len));
         bytes.put_uv(runs.len() as u64);
         runs.concat().iter().for_each(|&field| bytes.put_uv(field));
@@ -236,6 +244,7 @@ prop_compose! {
             let cuts: Vec<u32> = cuts.into_iter().collect();
             LayoutPack {
                 id: PackId::from_bytes(id),
+                has_metadata: len % 2 == 0,
                 len,
                 directory_len: MIN_DIRECTORY_LEN + directory.index(directories) as u64,
                 tail_len,

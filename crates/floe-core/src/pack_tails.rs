@@ -1,0 +1,249 @@
+//! Tails of packs: their indexes and metadata frames, kept on local disk once read.
+//!
+//! The cache is disposable. A tail is checked when it is parsed, from the network and from the cache alike; one
+//! in the cache that does not parse is forgotten and asked for again. Files are written aside and renamed, so a
+//! crash leaves whole ones or nothing. Pack ids are never used again, so a tail never goes stale.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use floe_format::{Decompressor, FrameId, PackDirectory, PackFrame, PackTail, StoredOffset};
+
+use crate::catalog::PackShape;
+use crate::namespace::Namespace;
+use crate::{Error, ErrorKind, Result};
+
+/// The most bytes that the cached tails of one namespace take.
+const MAX_CACHED_BYTES: u64 = 1 << 30;
+
+/// A pack's tail, parsed and checked, and its bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct LoadedTail {
+    pub(crate) shape: PackShape,
+    pub(crate) tail: PackTail,
+    bytes: Bytes,
+}
+
+impl LoadedTail {
+    /// All metadata frames.
+    pub(crate) fn metadata(&self) -> impl Iterator<Item = &PackFrame> {
+        self.tail.segments().iter().chain(self.tail.index_segments())
+    }
+
+    /// The plain bytes of one of the metadata frames.
+    ///
+    /// # Errors
+    /// `Corrupt` where its stored bytes are not what its id says.
+    pub(crate) fn read(&self, frame: &PackFrame, decompressor: &mut Decompressor) -> Result<Vec<u8>> {
+        let start = StoredOffset::new(self.shape.pack_len - self.shape.tail_len);
+        read_frame(self.shape, frame, start, &self.bytes, decompressor)
+    }
+}
+
+/// A pack's directory, parsed and checked, and its bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct LoadedDirectory {
+    pub(crate) shape: PackShape,
+    pub(crate) directory: PackDirectory,
+    bytes: Bytes,
+}
+
+impl LoadedDirectory {
+    /// The plain bytes of an index segment.
+    ///
+    /// # Errors
+    /// `Corrupt` where its stored bytes are not what its id says.
+    pub(crate) fn read_index_segment(
+        &self,
+        frame: &PackFrame,
+        decompressor: &mut Decompressor,
+    ) -> Result<Vec<u8>> {
+        let start = StoredOffset::new(self.shape.pack_len - self.shape.directory_len);
+        read_frame(self.shape, frame, start, &self.bytes, decompressor)
+    }
+}
+
+fn read_frame(
+    shape: PackShape,
+    frame: &PackFrame,
+    start: StoredOffset,
+    bytes: &[u8],
+    decompressor: &mut Decompressor,
+) -> Result<Vec<u8>> {
+    let record = &frame.record;
+    let mut plain = Vec::with_capacity(record.plain_len as usize);
+    frame
+        .stored(start, bytes)
+        .and_then(|stored| {
+            decompressor.decompress(&record.id, record.codec, stored, record.plain_len, &mut plain)
+        })
+        .map_err(|e| Error::from(e).in_object(format_args!("pack {}", shape.id)))?;
+    Ok(plain)
+}
+
+/// Reads tails from the store, and from a directory of ones read before.
+#[derive(Clone, Debug)]
+pub(crate) struct PackTails {
+    namespace: Namespace,
+    cache: Option<PathBuf>,
+}
+
+impl PackTails {
+    /// Tails of this namespace, cached in a directory of it below `cache`, if there is to be a cache.
+    pub(crate) fn new(namespace: &Namespace, cache: Option<&Path>) -> Self {
+        let cache = cache.map(|cache| cache.join("tails").join(namespace.id().to_string()));
+        Self { namespace: namespace.clone(), cache }
+    }
+
+    /// A pack's tail.
+    ///
+    /// # Errors
+    /// `NotFound` where the store has no such pack; `Corrupt` where its tail is damaged.
+    pub(crate) async fn load(&self, shape: PackShape) -> Result<LoadedTail> {
+        if let Some(loaded) = self.load_cached(shape) {
+            return Ok(loaded);
+        }
+        let bytes = self.read_end(shape, shape.tail_len).await?;
+        let loaded = parse(shape, bytes)?;
+        self.remember(shape, &loaded.bytes);
+        Ok(loaded)
+    }
+
+    /// A pack's directory: less to read than its tail, where only index segments and the places of segments matter.
+    ///
+    /// # Errors
+    /// As [`PackTails::load`].
+    pub(crate) async fn load_directory(&self, shape: PackShape) -> Result<LoadedDirectory> {
+        let length = usize::try_from(shape.directory_len).unwrap_or(usize::MAX);
+        let bytes = match self.load_cached(shape) {
+            Some(loaded) => loaded.bytes.slice(loaded.bytes.len().saturating_sub(length)..),
+            None => self.read_end(shape, shape.directory_len).await?,
+        };
+        let directory = PackDirectory::parse(shape.id, shape.pack_len, &bytes)?;
+        Ok(LoadedDirectory { shape, directory, bytes })
+    }
+
+    /// Keeps the tail of a pack that was just written.
+    pub(crate) fn remember(&self, shape: PackShape, bytes: &[u8]) {
+        let Some(cache) = &self.cache else { return };
+        if let Err(error) = write_aside(cache, &shape.id.to_string(), bytes) {
+            tracing::debug!(pack = %shape.id, %error, "the tail could not be cached");
+        }
+    }
+
+    /// Removes the least recently used tails beyond what the cache may hold.
+    pub(crate) fn evict(&self) {
+        let Some(cache) = &self.cache else { return };
+        let Ok(entries) = fs::read_dir(cache) else { return };
+        let mut files: Vec<_> = entries
+            .flatten()
+            .filter_map(|entry| {
+                let metadata = entry.metadata().ok()?;
+                Some((metadata.modified().ok()?, metadata.len(), entry.path()))
+            })
+            .collect();
+        let mut total: u64 = files.iter().map(|(_, length, _)| length).sum();
+        files.sort();
+        for (_, length, path) in files {
+            if total <= MAX_CACHED_BYTES {
+                break;
+            }
+            if fs::remove_file(path).is_ok() {
+                total -= length;
+            }
+        }
+    }
+
+    fn load_cached(&self, shape: PackShape) -> Option<LoadedTail> {
+        let path = self.cache.as_ref()?.join(shape.id.to_string());
+        let bytes = fs::read(&path).ok()?;
+        match parse(shape, Bytes::from(bytes)) {
+            Ok(loaded) => {
+                if let Ok(file) = fs::File::open(&path) {
+                    let _ = file.set_modified(self.namespace.ambient().now());
+                }
+                Some(loaded)
+            }
+            Err(error) => {
+                tracing::debug!(pack = %shape.id, %error, "a cached tail is damaged; it is read again");
+                let _ = fs::remove_file(&path);
+                None
+            }
+        }
+    }
+
+    async fn read_end(&self, shape: PackShape, length: u64) -> Result<Bytes> {
+        let key = self.namespace.keys().pack(&shape.id);
+        let start = shape.pack_len.checked_sub(length).ok_or_else(|| {
+            Error::new(ErrorKind::Corrupt, format!("a layout says that `{key}` is shorter than its own end"))
+        })?;
+        self.namespace.store().get_range(&key, start..shape.pack_len).await
+    }
+}
+
+fn parse(shape: PackShape, bytes: Bytes) -> Result<LoadedTail> {
+    let tail = PackTail::parse(shape.id, shape.pack_len, &bytes)?;
+    let directory_len = tail.footer().directory_len();
+    if directory_len != shape.directory_len {
+        let message = format!(
+            "pack {}: its directory has {directory_len} bytes, not {}",
+            shape.id, shape.directory_len
+        );
+        return Err(Error::new(ErrorKind::Corrupt, message));
+    }
+    Ok(LoadedTail { shape, tail, bytes })
+}
+
+/// Writes a file under another name and gives it its own when it is whole.
+fn write_aside(directory: &Path, name: &str, bytes: &[u8]) -> std::io::Result<()> {
+    let aside = directory.join(format!(".{name}.{}", std::process::id()));
+    let mut file = match fs::File::create(&aside) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            fs::create_dir_all(directory)?;
+            fs::File::create(&aside)?
+        }
+        other => other?,
+    };
+    let written = file.write_all(bytes).and_then(|()| fs::rename(&aside, directory.join(name)));
+    if written.is_err() {
+        let _ = fs::remove_file(&aside);
+    }
+    written
+}
+
+/// The plain bytes of metadata frames, found in several tails.
+#[derive(Debug, Default)]
+pub(crate) struct MetadataFrames {
+    tails: Vec<LoadedTail>,
+    found: crate::catalog::FrameMap<(usize, PackFrame)>,
+}
+
+impl MetadataFrames {
+    /// Adds the metadata frames of a pack, behind those of the packs before.
+    pub(crate) fn add(&mut self, tail: LoadedTail) {
+        let position = self.tails.len();
+        for frame in tail.metadata() {
+            self.found.entry(frame.record.id).or_insert((position, *frame));
+        }
+        self.tails.push(tail);
+    }
+
+    /// The plain bytes of a frame.
+    ///
+    /// # Errors
+    /// `Corrupt` where no pack has it, or its stored bytes are not what its id says.
+    pub(crate) fn read(&self, id: &FrameId, decompressor: &mut Decompressor) -> Result<Vec<u8>> {
+        let Some((position, frame)) = self.found.get(id) else {
+            let message = format!("the metadata frame {id} is in none of the layout's packs");
+            return Err(Error::new(ErrorKind::Corrupt, message));
+        };
+        self.tails[*position].read(frame, decompressor)
+    }
+
+    /// The tails, in the order they were added.
+    pub(crate) fn tails(&self) -> &[LoadedTail] {
+        &self.tails
+    }
+}
