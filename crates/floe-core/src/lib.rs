@@ -19,14 +19,17 @@ mod keys;
 mod lease;
 mod names;
 mod namespace;
+mod offload;
 #[expect(dead_code, reason = "for push and pull, which follow")]
 mod pack_tails;
+mod reader;
 mod reference;
 mod resolve;
 mod sealed;
 mod snapshot;
 pub mod source;
 pub mod store;
+mod unpack;
 
 pub use ambient::{Ambient, Clock, Entropy, SystemClock, SystemEntropy};
 pub use error::{Error, ErrorKind, Result};
