@@ -22,6 +22,7 @@ mod namespace;
 mod offload;
 #[expect(dead_code, reason = "for push and pull, which follow")]
 mod pack_tails;
+mod pull;
 mod reader;
 mod reference;
 mod resolve;
@@ -35,6 +36,7 @@ pub use ambient::{Ambient, Clock, Entropy, SystemClock, SystemEntropy};
 pub use error::{Error, ErrorKind, Result};
 pub use names::{NamespaceName, RefName, Reference};
 pub use namespace::{Namespace, Writers};
+pub use pull::{PullOptions, PullOutcome, PullProgress, Pulled, pull};
 pub use reference::{
     Annotation, Generation, MAX_HISTORY, MAX_LABELS_BYTES, MAX_MESSAGE_BYTES, RefRecord, SnapshotAt,
 };

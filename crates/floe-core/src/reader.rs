@@ -15,7 +15,7 @@ mod shape;
 mod sources;
 mod span;
 
-pub(crate) use check::TreeCheck;
+pub(crate) use check::{Links, Totals, TreeCheck};
 pub(crate) use glance::{find_entry, walk_span};
 pub(crate) use items::{ListedSegment, SegmentWalk};
 pub(crate) use metadata::Metadata;

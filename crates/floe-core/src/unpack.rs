@@ -21,10 +21,12 @@ mod big_file;
 mod canonical;
 mod engine;
 mod frames;
+mod one;
 mod planner;
 mod unit;
 
 pub(crate) use big_file::BigFile;
 pub(crate) use engine::{Output, Stop, run};
+pub(crate) use one::plan_entry;
 pub(crate) use planner::Planner;
 pub(crate) use unit::{SegmentPart, Unit};

@@ -189,6 +189,12 @@ impl Links {
         Ok(true)
     }
 
+    /// Whether a file that a link names was shown.
+    pub(crate) fn is_found(&self, target: &[u8]) -> bool {
+        use std::hash::BuildHasher as _;
+        self.wanted.get(&self.hasher.hash_one(target)).is_some_and(|(_, found)| *found)
+    }
+
     /// Checks that all were found.
     pub(crate) fn finish(&self) -> Result<()> {
         if self.wanted.values().all(|(_, found)| *found) {
