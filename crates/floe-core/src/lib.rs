@@ -9,18 +9,21 @@
 )]
 
 mod ambient;
-#[expect(dead_code, reason = "for push and pull, which follow")]
+mod archive;
+#[allow(dead_code, reason = "push needs the rest")]
 mod catalog;
 mod collector_state;
 mod commit;
 pub mod destination;
+mod diff;
 mod error;
 mod keys;
 mod lease;
+mod listing;
 mod names;
 mod namespace;
 mod offload;
-#[expect(dead_code, reason = "for push and pull, which follow")]
+#[allow(dead_code, reason = "push needs the rest")]
 mod pack_tails;
 mod pull;
 mod reader;
@@ -31,9 +34,14 @@ mod snapshot;
 pub mod source;
 pub mod store;
 mod unpack;
+mod verify;
+mod whole;
 
 pub use ambient::{Ambient, Clock, Entropy, SystemClock, SystemEntropy};
+pub use archive::{ArchiveFormat, ArchiveOptions, archive};
+pub use diff::{Change, diff, diff_directory};
 pub use error::{Error, ErrorKind, Result};
+pub use listing::{CatOptions, Depth, cat, entry_at, list};
 pub use names::{NamespaceName, RefName, Reference};
 pub use namespace::{Namespace, Writers};
 pub use pull::{PullOptions, PullOutcome, PullProgress, Pulled, pull};
@@ -42,3 +50,4 @@ pub use reference::{
 };
 pub use resolve::Resolved;
 pub use snapshot::Snapshot;
+pub use verify::{Damage, Verified, VerifyOptions, verify};
