@@ -94,7 +94,8 @@ impl Pull {
     ) {
         if surveyed.any_hashed {
             let records = surveyed.kept.into_iter();
-            let records = records.map(|file| Record { ordinal: file.ordinal, stat: file.stat, known: file.how });
+            let records =
+                records.map(|file| Record { ordinal: file.ordinal, stat: file.stat, known: file.how });
             self.remember(caches, destination, records);
         }
     }

@@ -74,12 +74,7 @@ impl Pull {
     }
 
     /// Writes one entry that is no directory and no hard link, under a name of its own.
-    pub(super) fn write_entry(
-        &self,
-        tree: &Tree,
-        entry: &Entry,
-        place: (DirId, Vec<u8>),
-    ) -> Result<Written> {
+    pub(super) fn write_entry(&self, tree: &Tree, entry: &Entry, place: (DirId, Vec<u8>)) -> Result<Written> {
         let (namespace, snapshot) = (&self.namespace, &self.snapshot);
         let items = SegmentWalk::root_items(snapshot, &Span::Entry(entry.path.clone()));
         let cache = self.options.cache_dir.as_deref();

@@ -56,7 +56,11 @@ pub(super) fn below<'p>(directory: &[u8], path: &'p [u8]) -> Option<&'p [u8]> {
 
 /// Hands out what an entry becomes.
 #[inline]
-pub(super) fn with_entry<T>(entry: &EntryRef<'_>, restore: Restore, use_it: impl FnOnce(&Meta<'_>) -> T) -> T {
+pub(super) fn with_entry<T>(
+    entry: &EntryRef<'_>,
+    restore: Restore,
+    use_it: impl FnOnce(&Meta<'_>) -> T,
+) -> T {
     with_meta(entry.meta(), entry.xattrs, restore, use_it)
 }
 

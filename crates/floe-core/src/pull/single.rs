@@ -26,7 +26,8 @@ impl Pull {
             let cache = self.options.cache_dir.as_deref();
             let found = self.work.wait(find_entry(&self.namespace, &self.snapshot, cache, target))?;
             if found.as_entry().kind() != EntryKind::File {
-                let message = format!("the snapshot has a hard link to {}, which is no file of it", shown(target));
+                let message =
+                    format!("the snapshot has a hard link to {}, which is no file of it", shown(target));
                 return Err(Error::new(ErrorKind::Corrupt, message));
             }
             entry = found;

@@ -16,12 +16,12 @@ use crate::reader::{SegmentWalk, TreeCheck};
 use crate::source::{CacheCursor, CacheHit, Child, HashClock, Stat, StatCache};
 use crate::{Error, ErrorKind, Result};
 
+use super::Pull;
 use super::cache::{open_cache, stat_of};
 use super::options::{PullOptions, PullOutcome, Pulled};
 use super::restore::{Restore, wanted_kind, with_entry};
 use super::selection::{Picked, Selection};
 use super::tree::Dir;
-use super::Pull;
 
 /// What is done about an entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -261,7 +261,8 @@ impl Pull {
             let found: Vec<_> = workers
                 .into_iter()
                 .map(|worker| {
-                    let panicked = |_| Err(Error::new(ErrorKind::Internal, "a thread that compares panicked"));
+                    let panicked =
+                        |_| Err(Error::new(ErrorKind::Internal, "a thread that compares panicked"));
                     worker.join().unwrap_or_else(panicked)
                 })
                 .collect();
@@ -339,7 +340,8 @@ impl Pull {
                 })?;
                 if parent.number != current.1 {
                     let path = parent_and_name(entry.path).0;
-                    let done = std::mem::replace(&mut current, (group(path, parent, &parents), parent.number));
+                    let done =
+                        std::mem::replace(&mut current, (group(path, parent, &parents), parent.number));
                     send(done.0, done.1)?;
                 }
                 for (group, number) in empty {
@@ -393,11 +395,14 @@ impl Surveyor<'_> {
         self.work.check()?;
         let Self { worker, restore, cursor, found, work, .. } = self;
         // What a directory lists is collected first: a survey wants all of it at once.
-        let xattrs: Vec<Vec<_>> = group
-            .entries
-            .iter()
-            .map(|member| if restore.xattrs { member.entry.xattrs.as_xattrs().iter().collect() } else { Vec::new() })
-            .collect();
+        let xattrs: Vec<Vec<_>> =
+            group
+                .entries
+                .iter()
+                .map(|member| {
+                    if restore.xattrs { member.entry.xattrs.as_xattrs().iter().collect() } else { Vec::new() }
+                })
+                .collect();
         let wanted: Vec<Wanted<'_>> = group
             .entries
             .iter()
@@ -417,7 +422,14 @@ impl Surveyor<'_> {
             .collect();
         let mut equal = Vec::new();
         let survey = worker.survey(group.directory, &wanted, &mut |number, file| {
-            let known = same_content(&group.path, &wanted[number], &group.entries[number].entry, file, cursor.as_mut(), work)?;
+            let known = same_content(
+                &group.path,
+                &wanted[number],
+                &group.entries[number].entry,
+                file,
+                cursor.as_mut(),
+                work,
+            )?;
             if let Some(how) = known {
                 equal.push((number, stat_of(file.stat()), how));
             }
@@ -434,7 +446,8 @@ impl Surveyor<'_> {
             }
         }
         for name in survey.extra {
-            let path = if group.path.is_empty() { name.clone() } else { [&group.path, &b"/"[..], &name].concat() };
+            let path =
+                if group.path.is_empty() { name.clone() } else { [&group.path, &b"/"[..], &name].concat() };
             if self.selection.pick(group.picked, &path).is_selected() {
                 found.extra.push((group.directory, name));
             }

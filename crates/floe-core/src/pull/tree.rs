@@ -14,7 +14,7 @@ use super::options::{PullOutcome, Pulled};
 use super::restore::{wanted_kind, with_entry};
 use super::selection::Picked;
 use super::survey::{Decision, Surveyed};
-use super::write::{Written, Writer};
+use super::write::{Writer, Written};
 use super::{Pull, PullOptions};
 use crate::destination::Wanted;
 
@@ -225,7 +225,9 @@ impl Pull {
                 let parent = check.entry(&entry, &mut |_, _| Ok(()))?;
                 let picked = selection.pick(parent.picked, path.relative(entry.path));
                 if entry.kind() == EntryKind::Directory {
-                    let directory = with_entry(&entry, restore, |meta| pass.directory(own, &entry, parent, picked, meta))?;
+                    let directory = with_entry(&entry, restore, |meta| {
+                        pass.directory(own, &entry, parent, picked, meta)
+                    })?;
                     check.add_directory(entry.path, directory);
                     plan.entry(&entry, all)?;
                     continue;

@@ -119,9 +119,8 @@ impl<'t> Output<'t> for Writer<'t> {
                 let parts = [content];
                 let parts = if content.is_empty() { &[][..] } else { &parts };
                 let worker = &mut self.worker;
-                let stat = with_entry(entry, restore, |meta| {
-                    worker.write_small_file(directory, name, meta, parts)
-                })?;
+                let stat =
+                    with_entry(entry, restore, |meta| worker.write_small_file(directory, name, meta, parts))?;
                 self.note(ordinal, size, stat);
             }
             Body::Symlink { target } => {

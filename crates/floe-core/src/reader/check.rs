@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 use std::hash::RandomState;
 
-use floe_format::{
-    Body, Content, EntryKind, EntryRef, Item, Root, Segment, compare_paths, parent_and_name,
-};
+use floe_format::{Body, Content, EntryKind, EntryRef, Item, Root, Segment, compare_paths, parent_and_name};
 
 use crate::{Error, ErrorKind, Result};
 

@@ -64,7 +64,5 @@ pub(crate) async fn find_entry(
         Ok(())
     })
     .await?;
-    found.ok_or_else(|| {
-        Error::new(ErrorKind::NotFound, format!("the snapshot has no entry {}", shown(path)))
-    })
+    found.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("the snapshot has no entry {}", shown(path))))
 }

@@ -61,7 +61,11 @@ impl<T: Copy> Shape<T> {
     /// # Errors
     /// `Corrupt` where the tree has no such directory.
     #[inline]
-    pub(crate) fn enter(&mut self, parent: &[u8], passed: &mut dyn FnMut(&[u8], T) -> Result<()>) -> Result<T> {
+    pub(crate) fn enter(
+        &mut self,
+        parent: &[u8],
+        passed: &mut dyn FnMut(&[u8], T) -> Result<()>,
+    ) -> Result<T> {
         if self.current == parent {
             return Ok(self.value);
         }

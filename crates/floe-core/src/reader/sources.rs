@@ -73,8 +73,9 @@ impl Sources {
                         };
                         Ok((Loaded::Directory(directory), tail))
                     };
-                    let (loaded, tail) =
-                        load.await.map_err(|e: Error| explain(e, format_args!("`{}`", namespace.keys().pack(&pack.id))))?;
+                    let (loaded, tail) = load.await.map_err(|e: Error| {
+                        explain(e, format_args!("`{}`", namespace.keys().pack(&pack.id)))
+                    })?;
                     Ok::<_, Error>((pack.has_metadata, loaded, tail))
                 }
             })
@@ -107,7 +108,9 @@ impl Sources {
 fn explain(error: Error, object: std::fmt::Arguments<'_>) -> Error {
     match error.kind() {
         ErrorKind::NotFound => {
-            let message = format!("{object}, which the snapshot's layout names, is gone; the ref may name another layout by now");
+            let message = format!(
+                "{object}, which the snapshot's layout names, is gone; the ref may name another layout by now"
+            );
             Error::new(ErrorKind::NotFound, message).with_source(error)
         }
         ErrorKind::Corrupt => error.in_object(object),

@@ -79,7 +79,8 @@ impl Batch {
         });
         let (fetched, store, token) = (Arc::clone(&batch), Arc::clone(namespace.store()), stop.token());
         stop.runtime().spawn(async move {
-            let requests = fetched.ranges.iter().map(|range| store.get_range(&range.key, range.range.clone()));
+            let requests =
+                fetched.ranges.iter().map(|range| store.get_range(&range.key, range.range.clone()));
             let answer = tokio::select! {
                 biased;
                 () = token.cancelled() => Err(crate::offload::cancelled()),
@@ -106,9 +107,9 @@ impl Batch {
                 Answer::Here(bytes) => return Ok(Arc::clone(bytes)),
                 Answer::Failed(error) => {
                     // The first who hears of it makes everything stop.
-                    return Err(error
-                        .take()
-                        .unwrap_or_else(|| Error::new(ErrorKind::Cancelled, "the frames could not be read")));
+                    return Err(error.take().unwrap_or_else(|| {
+                        Error::new(ErrorKind::Cancelled, "the frames could not be read")
+                    }));
                 }
             }
         }
@@ -135,7 +136,13 @@ mod tests {
     fn neighbours_are_read_together() {
         let gap = GAP_BYTES;
         assert_eq!(
-            coalesce(vec![(0, 40..100), (0, 100..200), (0, 100..200), (1, 40..50), (0, 201 + gap..300 + gap)]),
+            coalesce(vec![
+                (0, 40..100),
+                (0, 100..200),
+                (0, 100..200),
+                (1, 40..50),
+                (0, 201 + gap..300 + gap)
+            ]),
             [(0, 40..200), (0, 201 + gap..300 + gap), (1, 40..50)]
         );
         assert_eq!(coalesce(vec![(0, 200 + gap..300 + gap), (0, 100..200)]), [(0, 100..300 + gap)]);

@@ -71,7 +71,13 @@ impl<'t> BigFile<'t> {
     ///
     /// # Errors
     /// `Corrupt` when the whole has another hash than its entry says.
-    pub(crate) fn hash(&self, offset: u64, bytes: &[u8], waiting: &WaitingBytes, stop: &Stop) -> Result<bool> {
+    pub(crate) fn hash(
+        &self,
+        offset: u64,
+        bytes: &[u8],
+        waiting: &WaitingBytes,
+        stop: &Stop,
+    ) -> Result<bool> {
         let mut hashing = self.hashing.lock().unwrap_or_else(PoisonError::into_inner);
         while hashing.done != offset {
             if hashing.abandoned {
@@ -130,6 +136,7 @@ impl Hashing {
 
 /// The error for a file whose content is not what its entry says.
 pub(crate) fn wrong_hash(path: &[u8]) -> Error {
-    let message = format!("the content of the snapshot's file {} does not have the hash of its entry", shown(path));
+    let message =
+        format!("the content of the snapshot's file {} does not have the hash of its entry", shown(path));
     Error::new(ErrorKind::Corrupt, message)
 }

@@ -70,7 +70,13 @@ impl FrameReader {
     fn decompress(&mut self, frame: &FrameOfUnit, stored: &[u8]) -> Result<()> {
         let record = &frame.frame.record;
         self.plain.clear();
-        self.decompressor.decompress(&frame.run.id, record.codec, stored, record.plain_len, &mut self.plain)?;
+        self.decompressor.decompress(
+            &frame.run.id,
+            record.codec,
+            stored,
+            record.plain_len,
+            &mut self.plain,
+        )?;
         Ok(())
     }
 }

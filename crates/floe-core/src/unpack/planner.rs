@@ -291,11 +291,7 @@ impl<'t> SegmentPlan<'_, 't> {
     ///
     /// # Errors
     /// `Corrupt` where its headers are cut.
-    pub(crate) fn entry(
-        &mut self,
-        entry: &EntryRef<'_>,
-        wanted: bool,
-    ) -> Result<Option<Arc<BigFile<'t>>>> {
+    pub(crate) fn entry(&mut self, entry: &EntryRef<'_>, wanted: bool) -> Result<Option<Arc<BigFile<'t>>>> {
         let number = self.number;
         self.number += 1;
         self.wanted.push(wanted);

@@ -1,6 +1,8 @@
 //! Reading snapshots: pull, verify, archive, listings. The snapshots are made by a writer of the tests' own.
 
 mod fixture;
+mod hostile;
+mod looked_into;
 mod pulled;
 
 use std::path::Path;
@@ -13,7 +15,9 @@ use floe_testkit::MemoryStore;
 
 /// A namespace in memory.
 async fn namespace(store: &MemoryStore) -> Namespace {
-    Namespace::open_or_create(Arc::new(store.clone()), NamespaceName::default(), Ambient::default()).await.unwrap()
+    Namespace::open_or_create(Arc::new(store.clone()), NamespaceName::default(), Ambient::default())
+        .await
+        .unwrap()
 }
 
 /// Pulls a snapshot.
@@ -25,4 +29,16 @@ async fn pull_to(
 ) -> Result<Pulled> {
     let snapshot = Snapshot::open(namespace, at).await?;
     pull(namespace, &snapshot, destination, options, &Arc::new(PullProgress::default())).await
+}
+
+/// Makes a ref name a snapshot, by an object of it that is written by hand.
+async fn name(store: &MemoryStore, namespace: &Namespace, name: &str, at: SnapshotAt) {
+    let body = format!(
+        "\"format\":1,\"token\":\"{:032x}\",\"generation\":1,\"fence\":0,\"snapshot\":\"{}\",\"layout\":\"{}\",\
+         \"time\":\"2024-01-01T00:00:00Z\",\"history\":[]}}",
+        7, at.snapshot, at.layout
+    );
+    let sum = floe_format::Sum128::of(body.as_bytes());
+    let key = floe_core::store::Key::new(format!("{}/refs/{name}", namespace.name())).unwrap();
+    store.set(&key, Some(format!("{{\"sum\":\"{sum}\",\n{body}").into()));
 }

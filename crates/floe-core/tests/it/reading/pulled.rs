@@ -1,9 +1,10 @@
 //! Pulling to new and existing destinations.
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 
-use floe_core::PullOptions;
+use floe_core::{ErrorKind, PullOptions, PullOutcome};
 use floe_format::OwnedBody;
 use floe_testkit::{MemoryStore, bytes_of};
 
@@ -54,19 +55,100 @@ async fn a_tree_of_all_kinds_comes_back() {
     assert_eq!(fs::metadata(&destination).unwrap().mtime(), 1_400_000_000);
     for node in &nodes {
         if let OwnedBody::File { .. } = node.entry.body {
-            let path = destination.join(std::ffi::OsStr::from_encoded_bytes_checked(&node.entry.path));
+            let path = destination.join(std::ffi::OsStr::from_bytes(&node.entry.path));
             assert_eq!(fs::read(&path).unwrap(), node.content, "{}", path.display());
         }
     }
     assert_eq!(fs::read_dir(above.path()).unwrap().count(), 1);
 }
 
-trait Checked {
-    fn from_encoded_bytes_checked(bytes: &[u8]) -> &std::ffi::OsStr;
+fn some() -> Vec<super::fixture::Node> {
+    let mut nodes = vec![dir("d"), dir("d/e"), dir("empty"), file("a", b"hello"), hard_link(b"d/link", b"a")];
+    for number in 0..300 {
+        nodes.push(file(format!("d/e/file-{number:03}"), &bytes_of(number, 500)));
+    }
+    nodes.push(file("big", &bytes_of(3, 150_000)));
+    nodes
 }
 
-impl Checked for std::ffi::OsStr {
-    fn from_encoded_bytes_checked(bytes: &[u8]) -> &std::ffi::OsStr {
-        std::os::unix::ffi::OsStrExt::from_bytes(bytes)
+#[tokio::test]
+async fn over_an_existing_tree_only_what_differs_is_written() {
+    let store = MemoryStore::new();
+    let namespace = namespace(&store).await;
+    let at = write(&namespace, some(), &Making::small()).await;
+    let above = tempfile::tempdir().unwrap();
+    let destination = above.path().join("tree");
+    let cache_dir = Some(above.path().join("cache"));
+    let options = PullOptions { cache_dir, ..PullOptions::default() };
+    assert_eq!(pull_to(&namespace, at, &destination, &options).await.unwrap().outcome, PullOutcome::Created);
+    let again = pull_to(&namespace, at, &destination, &options).await.unwrap();
+    assert_eq!((again.written_files, again.fetched_bytes), (0, 0));
+    fs::write(destination.join("d/e/file-123"), b"changed").unwrap();
+    fs::write(destination.join("big"), vec![1; 150_000]).unwrap();
+    fs::remove_file(destination.join("d/e/file-007")).unwrap();
+    fs::remove_dir(destination.join("empty")).unwrap();
+    fs::write(destination.join("empty"), b"in the way").unwrap();
+    fs::write(destination.join("extra"), b"stays").unwrap();
+    let kept = fs::metadata(destination.join("d/e/file-008")).unwrap().ino();
+    let pulled = pull_to(&namespace, at, &destination, &PullOptions { dry_run: true, ..options.clone() })
+        .await
+        .unwrap();
+    assert_eq!((pulled.written_files, pulled.outcome), (3, PullOutcome::DryRun));
+    let pulled = pull_to(&namespace, at, &destination, &options).await.unwrap();
+    assert_eq!((pulled.written_files, pulled.removed, pulled.outcome), (3, 0, PullOutcome::Updated));
+    assert!(destination.join("extra").exists());
+    let excluded = PullOptions { delete: true, exclude: vec!["ext*".into()], ..options.clone() };
+    assert_eq!(pull_to(&namespace, at, &destination, &excluded).await.unwrap().removed, 0);
+    let pulled =
+        pull_to(&namespace, at, &destination, &PullOptions { delete: true, ..options }).await.unwrap();
+    assert_eq!((pulled.written_files, pulled.removed), (0, 1));
+    for node in some() {
+        let path = destination.join(std::ffi::OsStr::from_bytes(&node.entry.path));
+        match node.entry.body {
+            OwnedBody::File { .. } => assert_eq!(fs::read(&path).unwrap(), node.content),
+            OwnedBody::Directory => assert!(path.is_dir()),
+            _ => assert_eq!(fs::read(&path).unwrap(), b"hello"),
+        }
+        assert_eq!(fs::metadata(&path).unwrap().mtime(), 1_500_000_000, "{}", path.display());
     }
+    assert_eq!(fs::metadata(destination.join("d/e/file-008")).unwrap().ino(), kept);
+}
+
+#[tokio::test]
+async fn parts_of_a_tree_come_alone() {
+    let store = MemoryStore::new();
+    let namespace = namespace(&store).await;
+    let at = write(&namespace, some(), &Making::small()).await;
+    let above = tempfile::tempdir().unwrap();
+    let of = |path: &str| PullOptions { path: path.into(), ..PullOptions::default() };
+    // A link whose file is elsewhere becomes that file.
+    let pulled = pull_to(&namespace, at, &above.path().join("d"), &of("d")).await.unwrap();
+    assert_eq!((pulled.entries, pulled.outcome), (302, PullOutcome::Created));
+    assert_eq!(fs::read(above.path().join("d/link")).unwrap(), b"hello");
+    assert_eq!(fs::read(above.path().join("d/e/file-299")).unwrap(), bytes_of(299, 500));
+    for (path, size) in [("big", 150_000), ("a", 5), ("d/link", 5), ("d/e/file-003", 500)] {
+        pull_to(&namespace, at, &above.path().join("one"), &of(path)).await.unwrap();
+        assert_eq!(fs::metadata(above.path().join("one")).unwrap().len(), size, "{path}");
+    }
+    let missing = pull_to(&namespace, at, &above.path().join("none"), &of("d/none")).await.unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::NotFound);
+    let picky =
+        PullOptions { include: vec!["file-1*".into()], exclude: vec!["*5".into()], ..PullOptions::default() };
+    let pulled = pull_to(&namespace, at, &above.path().join("picked"), &picky).await.unwrap();
+    assert_eq!((pulled.files, pulled.entries), (90, 92));
+    assert!(!above.path().join("picked/empty").exists() && !above.path().join("picked/big").exists());
+    assert_eq!(fs::read_dir(above.path().join("picked/d/e")).unwrap().count(), 90);
+}
+
+#[tokio::test]
+async fn a_pull_that_is_stopped_leaves_nothing() {
+    let store = MemoryStore::new();
+    let namespace = namespace(&store).await;
+    let at = write(&namespace, some(), &Making::small()).await;
+    let above = tempfile::tempdir().unwrap();
+    let options = PullOptions::default();
+    options.cancel.cancel();
+    let stopped = pull_to(&namespace, at, &above.path().join("tree"), &options).await.unwrap_err();
+    assert_eq!(stopped.kind(), ErrorKind::Cancelled);
+    assert_eq!(fs::read_dir(above.path()).unwrap().count(), 0);
 }
