@@ -155,7 +155,7 @@ impl Pull {
             place.tree().sync()?;
         }
         if let Some(caches) = caches {
-            self.remember_kept(&caches, destination, surveyed, pulled.written_files > 0);
+            self.remember_kept(&caches, destination, surveyed);
         }
         Ok(pulled)
     }

@@ -3,7 +3,6 @@
 //! A damaged object does not stop it: everything else is still looked at, and all that is wrong is reported.
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use floe_format::{Decompressor, EntryRef, FrameId, PACK_HEAD_LEN, PackHead, PackId};
@@ -27,7 +26,7 @@ const MAX_PACKS: usize = 10_000_000;
 /// How much of a pack is read at once.
 const READ_BYTES: u64 = 8 << 20;
 
-/// What is verified, and how closely.
+/// What is verified, and how closely. Nothing is read from caches.
 #[derive(Clone, Debug, Default)]
 pub struct VerifyOptions {
     /// These refs, with their histories; all where none are named.
@@ -36,8 +35,6 @@ pub struct VerifyOptions {
     pub quick: bool,
     /// Asks to stop.
     pub cancel: CancellationToken,
-    /// Where caches are. Verify reads none of them, and all from the store.
-    pub cache_dir: Option<PathBuf>,
 }
 
 /// Something that is not as it should be.

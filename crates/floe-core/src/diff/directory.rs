@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use floe_format::{
     Body, ContentHash, Entry, Kept, OwnedBody, Owner, Root, Timestamp, XattrList, compare_paths,
@@ -70,7 +70,7 @@ pub async fn diff_directory(
 fn merge(
     work: &Offloaded,
     mut side: Side,
-    root: &PathBuf,
+    root: &Path,
     options: &WalkOptions,
     present: &mut Present,
     changes: &mpsc::Sender<Change>,

@@ -85,13 +85,7 @@ impl Pull {
     }
 
     /// Records the files of an existing directory that were equal, if that is news.
-    pub(super) fn remember_kept(
-        &mut self,
-        caches: &Path,
-        destination: &Path,
-        surveyed: Surveyed,
-        _any_written: bool,
-    ) {
+    pub(super) fn remember_kept(&mut self, caches: &Path, destination: &Path, surveyed: Surveyed) {
         if surveyed.any_hashed {
             let records = surveyed.kept.into_iter();
             let records =

@@ -27,6 +27,9 @@ pub(super) struct Dir {
     pub(super) picked: Picked,
 }
 
+/// Is shown an entry: its number in the walk, its path below the top, and its directory.
+type EachEntry<'a> = dyn FnMut(u64, &EntryRef<'_>, &[u8], Dir) -> Result<Option<Dir>> + 'a;
+
 /// What was written, and counted on the way.
 #[derive(Debug, Default)]
 pub(super) struct WrittenTree {
@@ -79,10 +82,7 @@ impl Pull {
 
     /// Shows every entry of what is pulled, with its number in the walk, its path below the top and its directory; the
     /// answer for a directory is what it is to its own entries.
-    pub(super) fn each_entry(
-        &mut self,
-        each: &mut dyn FnMut(u64, &EntryRef<'_>, &[u8], Dir) -> Result<Option<Dir>>,
-    ) -> Result<()> {
+    pub(super) fn each_entry(&mut self, each: &mut EachEntry<'_>) -> Result<()> {
         let top = self.top_dir();
         let Self { snapshot, sources, span, top: path, work, .. } = self;
         let mut walk = SegmentWalk::new(snapshot, span.clone());

@@ -18,9 +18,11 @@ use super::engine::Stop;
 use super::unit::{FrameOfUnit, SegmentPart, Unit};
 
 /// Stored bytes that may be in flight: fetched, or waiting to be unpacked.
-const IN_FLIGHT_BYTES: usize = 64 << 20;
+const IN_FLIGHT_BYTES: u64 = 64 << 20;
 /// What a permit of the semaphore stands for.
 const PERMIT_BYTES: u64 = 1 << 10;
+const IN_FLIGHT_PERMITS: u32 = 64 << 10;
+const _: () = assert!(IN_FLIGHT_PERMITS as u64 * PERMIT_BYTES == IN_FLIGHT_BYTES);
 /// Stored bytes of a batch.
 const BATCH_BYTES: u64 = 4 << 20;
 /// Those of the first, so that workers begin early; each following has twice as many.
@@ -54,7 +56,7 @@ impl<'t> Wants<'t> {
             pending: Vec::new(),
             pending_bytes: 0,
             batch_bytes: FIRST_BATCH_BYTES,
-            in_flight: Arc::new(Semaphore::new(IN_FLIGHT_BYTES / PERMIT_BYTES as usize)),
+            in_flight: Arc::new(Semaphore::new(IN_FLIGHT_PERMITS as usize)),
             fetched_bytes: 0,
         }
     }
@@ -258,8 +260,7 @@ impl<'a, 't> Planner<'a, 't> {
             .collect();
         let bytes: u64 = ranges.iter().map(|range| range.range.end - range.range.start).sum();
         self.wants.fetched_bytes += bytes;
-        let permits = (bytes / PERMIT_BYTES + 1).min((IN_FLIGHT_BYTES as u64) / PERMIT_BYTES);
-        let permits = u32::try_from(permits).unwrap_or(u32::MAX);
+        let permits = u32::try_from(bytes / PERMIT_BYTES + 1).unwrap_or(u32::MAX).min(IN_FLIGHT_PERMITS);
         let in_flight = Arc::clone(&self.wants.in_flight);
         let permit = self.stop.wait(async move {
             in_flight

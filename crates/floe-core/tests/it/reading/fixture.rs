@@ -89,6 +89,9 @@ pub(crate) fn hard_link(path: &[u8], target: &[u8]) -> Node {
     node(path, 0o644, OwnedBody::HardLink { target: target.to_vec() })
 }
 
+/// A segment's plain bytes, and its frames with their repetitions.
+type EncodedSegment = (Vec<u8>, Vec<(FrameId, u64)>);
+
 /// A snapshot in the making.
 struct Maker<'a> {
     making: &'a Making,
@@ -96,7 +99,7 @@ struct Maker<'a> {
     cutter: SegmentCutter,
     open: Option<OpenSegment>,
     items: Vec<Item>,
-    segments: Vec<(Vec<u8>, Vec<(FrameId, u64)>)>,
+    segments: Vec<EncodedSegment>,
     frames: Vec<(FrameId, Vec<u8>)>,
     known: HashMap<FrameId, u32>,
     length: u64,
