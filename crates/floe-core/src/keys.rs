@@ -37,7 +37,6 @@ impl Keys {
         self.key(&format!("snapshots/{}/{}", at.snapshot, at.layout))
     }
 
-    #[expect(dead_code, reason = "for push and pull, which follow")]
     pub(crate) fn pack(&self, id: &PackId) -> Key {
         self.key(&format!("packs/{id}"))
     }

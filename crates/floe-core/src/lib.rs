@@ -9,10 +9,11 @@
 )]
 
 mod ambient;
+#[expect(dead_code, reason = "for push, which follows")]
+mod attempt;
 #[expect(dead_code, reason = "for push and pull, which follow")]
 mod catalog;
 mod collector_state;
-mod commit;
 pub mod destination;
 mod error;
 mod keys;
@@ -22,11 +23,14 @@ mod namespace;
 #[expect(dead_code, reason = "for push and pull, which follow")]
 mod pack_tails;
 mod reference;
+mod removal;
 mod resolve;
 mod sealed;
 mod snapshot;
 pub mod source;
 pub mod store;
+mod tag;
+mod write_error;
 
 pub use ambient::{Ambient, Clock, Entropy, SystemClock, SystemEntropy};
 pub use error::{Error, ErrorKind, Result};
@@ -37,3 +41,4 @@ pub use reference::{
 };
 pub use resolve::Resolved;
 pub use snapshot::Snapshot;
+pub use tag::Tagged;
