@@ -9,9 +9,8 @@
 )]
 
 mod ambient;
-#[expect(dead_code, reason = "for push, which follows")]
+mod aside;
 mod attempt;
-#[expect(dead_code, reason = "for push and pull, which follow")]
 mod catalog;
 mod collector_state;
 pub mod destination;
@@ -20,8 +19,8 @@ mod keys;
 mod lease;
 mod names;
 mod namespace;
-#[expect(dead_code, reason = "for push and pull, which follow")]
 mod pack_tails;
+mod push;
 mod reference;
 mod removal;
 mod resolve;
@@ -36,6 +35,7 @@ pub use ambient::{Ambient, Clock, Entropy, SystemClock, SystemEntropy};
 pub use error::{Error, ErrorKind, Result};
 pub use names::{NamespaceName, RefName, Reference};
 pub use namespace::{Namespace, Writers};
+pub use push::{PushOptions, PushOutcome, PushProgress, PushSource, Pushed, Unread, push};
 pub use reference::{
     Annotation, Generation, MAX_HISTORY, MAX_LABELS_BYTES, MAX_MESSAGE_BYTES, RefRecord, SnapshotAt,
 };

@@ -5,12 +5,12 @@
 //! crash leaves whole ones or nothing. Pack ids are never used again, so a tail never goes stale.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use floe_format::{Decompressor, FrameId, PackDirectory, PackFrame, PackTail, StoredOffset};
 
+use crate::aside::write_aside;
 use crate::catalog::PackShape;
 use crate::namespace::Namespace;
 use crate::{Error, ErrorKind, Result};
@@ -194,23 +194,6 @@ fn parse(shape: PackShape, bytes: Bytes) -> Result<LoadedTail> {
         return Err(Error::new(ErrorKind::Corrupt, message));
     }
     Ok(LoadedTail { shape, tail, bytes })
-}
-
-/// Writes a file under another name and gives it its own when it is whole.
-fn write_aside(directory: &Path, name: &str, bytes: &[u8]) -> std::io::Result<()> {
-    let aside = directory.join(format!(".{name}.{}", std::process::id()));
-    let mut file = match fs::File::create(&aside) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            fs::create_dir_all(directory)?;
-            fs::File::create(&aside)?
-        }
-        other => other?,
-    };
-    let written = file.write_all(bytes).and_then(|()| fs::rename(&aside, directory.join(name)));
-    if written.is_err() {
-        let _ = fs::remove_file(&aside);
-    }
-    written
 }
 
 /// The plain bytes of metadata frames, found in several tails.
