@@ -83,8 +83,11 @@ impl Namespace {
         if is_named {
             return Ok(());
         }
-        let checks = stream::iter(packs).map(|pack| self.check_pack(at, pack));
-        checks.buffer_unordered(PACKS_AT_ONCE).try_collect::<()>().await
+        let mut checks = Vec::with_capacity(packs.len());
+        for pack in packs {
+            checks.push(self.check_pack(at, pack));
+        }
+        stream::iter(checks).buffer_unordered(PACKS_AT_ONCE).try_collect::<()>().await
     }
 
     async fn check_pack(&self, at: SnapshotAt, pack: &LayoutPack) -> Result<()> {

@@ -9,4 +9,5 @@
 )]
 
 mod protocol_model;
+mod ref_writes;
 mod store;
