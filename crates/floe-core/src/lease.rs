@@ -42,7 +42,7 @@ enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum State {
-    Open,
+    Active,
     Committing,
 }
 
@@ -64,7 +64,7 @@ impl Lease {
             format: 1,
             token: ambient.token(),
             kind: Kind::Push,
-            state: State::Open,
+            state: State::Active,
             generation: stamp,
             created: ambient.timestamp(),
             holder: holder.to_owned(),
