@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use floe_core::store::{PutMode, Store};
 use floe_core::{Ambient, Error, ErrorKind, Namespace, NamespaceName, SnapshotAt, Tagged};
-use floe_testkit::{MemoryStore, RecordingStore};
+use floe_testkit::{FaultStore, MemoryStore, RecordingStore};
 use futures::FutureExt;
 
 use super::collector::{end_leases, fence, next_generation};
@@ -239,6 +239,51 @@ async fn i5_a_change_that_is_given_up_keeps_its_lease() {
             }
         }
     }
+}
+
+/// Faults, a collector and its generations at random, over many seeds: who says that the ref was moved is right, who says
+/// that it was not is right, and who does not know has left a lease.
+#[tokio::test]
+async fn i2_random_faults_and_collectors_leave_the_truth() {
+    let (mut made, mut failed, mut unknown) = (0, 0, 0);
+    for (seed, change) in (0..250).flat_map(|seed| CHANGES.map(|change| (seed, change))) {
+        let world = World::new().await;
+        let memory = world.memory.clone();
+        let meddler = Meddler::new(&world.memory, move |upcoming| {
+            let random = blake3::hash(&[seed, upcoming.number].map(u64::to_le_bytes).concat());
+            match random.as_bytes()[0] {
+                0..24 => {
+                    let memory = memory.clone();
+                    Some(async move { Ok(end_leases(&memory).await) }.boxed())
+                }
+                24..48 => {
+                    next_generation(&memory);
+                    None
+                }
+                _ => None,
+            }
+        });
+        let faults = Arc::new(FaultStore::seeded(Arc::new(meddler), seed, 4));
+        let opened = Namespace::open(faults, NamespaceName::default(), Ambient::default()).await;
+        let Ok(namespace) = opened else { continue };
+        let context = format!("seed {seed}");
+        match change.make(&world, &namespace).await {
+            Ok(record) => {
+                made += 1;
+                change.assert_made(&world, &record, &context).await;
+            }
+            Err(e) if is_unknown(&e) => {
+                unknown += 1;
+                assert!(!world.leases().is_empty(), "{context}");
+            }
+            Err(e) => {
+                failed += 1;
+                assert!(matches!(e.kind(), ErrorKind::Unavailable | ErrorKind::Conflict), "{context}: {e}");
+                change.assert_not_made(&world, &context).await;
+            }
+        }
+    }
+    assert!(made > 50 && failed > 50 && unknown > 5, "{made} {failed} {unknown}");
 }
 
 #[tokio::test]
