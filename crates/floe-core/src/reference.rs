@@ -212,7 +212,7 @@ impl RefRecord {
     ///
     /// # Errors
     /// `Invalid` where fields that this version does not know leave no room.
-    pub(crate) fn to_bytes(&mut self) -> Result<Bytes> {
+    pub(crate) fn seal_within_limit(&mut self) -> Result<Bytes> {
         loop {
             let bytes = seal(self)?;
             if bytes.len() as u64 <= MAX_SEALED_BYTES {

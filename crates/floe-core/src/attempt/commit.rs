@@ -40,7 +40,7 @@ impl WriteAttempt {
         let ambient = self.namespace.ambient();
         let push = Push { token: ambient.token(), generation: self.former_generation() + 1 };
         let mut next = RefRecord::following(self.former(), at, ambient.timestamp(), annotation, push.token);
-        let body = match next.to_bytes() {
+        let body = match next.seal_within_limit() {
             Ok(body) => body,
             Err(e) => {
                 self.lease.end().await;

@@ -120,7 +120,7 @@ fn a_history_too_long_to_be_read_is_cut() {
         let token = Token::from_bytes([n; 16]);
         let (time, annotation) = (Timestamp::UNIX_EPOCH, annotation.clone());
         let mut next = RefRecord::following(record.as_ref(), Some(at(n)), time, annotation, token);
-        let bytes = next.to_bytes().unwrap();
+        let bytes = next.seal_within_limit().unwrap();
         assert!(bytes.len() as u64 <= MAX_SEALED_BYTES);
         assert_eq!(RefRecord::from_bytes("r", &bytes).unwrap(), next);
         record = Some(next);

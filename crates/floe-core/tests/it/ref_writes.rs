@@ -168,7 +168,7 @@ fn put_snapshot(memory: &MemoryStore, n: u8) -> SnapshotAt {
         len: MIN_PACK_LEN,
         directory_len: MIN_DIRECTORY_LEN,
         tail_len: MIN_TAIL_LEN,
-        item_runs: vec![0..1],
+        item_runs: std::iter::once(0..1).collect(),
     };
     let layout = Layout { packs: (0..PACKS).map(pack).collect(), items: vec![ItemHasher::new().finish()] };
     let (root, layout) = (root.to_bytes().unwrap(), layout.encode().unwrap());

@@ -67,7 +67,13 @@ async fn i5_an_attempt_that_a_collector_ends_is_made_again() {
             let memory = world.memory.clone();
             let end = move || {
                 let memory = memory.clone();
-                Some(async move { Ok(end_leases(&memory).await) }.boxed())
+                Some(
+                    async move {
+                        end_leases(&memory).await;
+                        Ok(())
+                    }
+                    .boxed(),
+                )
             };
             let store = RecordingStore::new(Arc::new(Meddler::new(&world.memory, once(number, end))));
             let made = change.make(&world, &world.through(Arc::new(store.clone())).await).await.unwrap();
@@ -111,7 +117,13 @@ async fn a_collector_that_ends_every_attempt_is_reported() {
         let meddler = Meddler::new(&world.memory, move |upcoming| {
             let memory = memory.clone();
             let is_commit = upcoming.put.is_some() && upcoming.what.contains("/refs/");
-            is_commit.then(|| async move { Ok(end_leases(&memory).await) }.boxed())
+            is_commit.then(|| {
+                async move {
+                    end_leases(&memory).await;
+                    Ok(())
+                }
+                .boxed()
+            })
         });
         let error = change.make(&world, &world.through(Arc::new(meddler)).await).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict);
@@ -128,7 +140,13 @@ async fn i2_a_won_race_is_seen_through_fences_and_later_moves() {
     for change in CHANGES {
         let world = World::new().await;
         let store = lose_the_commit(&world.memory, move |memory| {
-            Some(async move { Ok(fence(&memory, change.name())) }.boxed())
+            Some(
+                async move {
+                    fence(&memory, change.name());
+                    Ok(())
+                }
+                .boxed(),
+            )
         });
         let made = change.make(&world, &world.through(Arc::new(store)).await).await.unwrap();
         change.assert_made(&world, &made, "fenced").await;
@@ -254,7 +272,13 @@ async fn i2_random_faults_and_collectors_leave_the_truth() {
             match random.as_bytes()[0] {
                 0..24 => {
                     let memory = memory.clone();
-                    Some(async move { Ok(end_leases(&memory).await) }.boxed())
+                    Some(
+                        async move {
+                            end_leases(&memory).await;
+                            Ok(())
+                        }
+                        .boxed(),
+                    )
                 }
                 24..48 => {
                     next_generation(&memory);
