@@ -6,9 +6,11 @@
     reason = "a test that meets what it does not expect fails"
 )]
 
+mod example;
 mod lists;
 mod reference;
 mod segment;
 mod snapshot;
+mod stored;
 mod streaming;
 mod trees;
