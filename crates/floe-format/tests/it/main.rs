@@ -7,6 +7,7 @@
 )]
 
 mod example;
+mod golden;
 mod lists;
 mod reference;
 mod segment;
