@@ -2,7 +2,7 @@
 //!
 //! `FLOE_REGENERATE=1` writes them anew, which only a version that nobody has used yet may do; see `golden/README.md`.
 
-mod samples;
+pub(crate) mod samples;
 
 use std::collections::HashMap;
 use std::fs;
@@ -37,6 +37,11 @@ fn files(sample: &Sample, snapshot: &Snapshot, stored: &Stored) -> Vec<(String, 
     if sample.has_tar {
         files.push((format!("tar/{name}"), snapshot.frames.concat()));
     }
+    let frame = stored::tail(&stored.packs[0]).data()[0];
+    files.push((
+        format!("frame/{name}"),
+        frame.stored(StoredOffset::ZERO, &stored.packs[0].1).unwrap().to_vec(),
+    ));
     for (n, plain) in snapshot.segments.iter().enumerate().take(sample.most_segments) {
         files.push((format!("segment/{name}-{n}"), plain.clone()));
     }

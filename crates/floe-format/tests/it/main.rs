@@ -9,6 +9,7 @@
 mod example;
 mod golden;
 mod lists;
+mod python_reader;
 mod reference;
 mod segment;
 mod snapshot;

@@ -11,7 +11,7 @@ use crate::stored::{format_json, seal};
 use crate::streaming::stream;
 use crate::trees::{Member, file, in_order, noise, plain};
 
-pub(super) const P: Parameters = Parameters {
+pub(crate) const P: Parameters = Parameters {
     group_min: 32 << 10,
     group_max: 192 << 10,
     small_max: 2048,
@@ -20,21 +20,21 @@ pub(super) const P: Parameters = Parameters {
     chunk_max: 4096,
 };
 
-pub(super) struct Sample {
-    pub(super) name: &'static str,
-    pub(super) kept: Kept,
-    pub(super) members: Vec<Member>,
-    pub(super) packs: Vec<PackId>,
-    pub(super) layout: LayoutId,
+pub(crate) struct Sample {
+    pub(crate) name: &'static str,
+    pub(crate) kept: Kept,
+    pub(crate) members: Vec<Member>,
+    pub(crate) packs: Vec<PackId>,
+    pub(crate) layout: LayoutId,
     /// Whether its canonical tar is short enough for a file of its own.
-    pub(super) has_tar: bool,
+    pub(crate) has_tar: bool,
     /// How many of its segments are files of their own.
-    pub(super) most_segments: usize,
+    pub(crate) most_segments: usize,
 }
 
 impl Sample {
     /// The snapshot, as today's code makes it.
-    pub(super) fn snapshot(&self) -> Snapshot {
+    pub(crate) fn snapshot(&self) -> Snapshot {
         let mut snapshot = stream(self.kept, &P, &self.members, || 1000);
         let mut root = Root::parse(&snapshot.root).unwrap();
         root.reproducible = self.kept == Kept::NONE;
@@ -51,7 +51,7 @@ impl Sample {
     }
 }
 
-pub(super) fn samples() -> Vec<Sample> {
+pub(crate) fn samples() -> Vec<Sample> {
     vec![
         Sample {
             name: "every-kind",
@@ -167,7 +167,7 @@ fn deep() -> Vec<Member> {
 }
 
 /// Index segments of real trees are long; this one lists three segments, two of which share a file.
-pub(super) fn index_segment() -> IndexSegment {
+pub(crate) fn index_segment() -> IndexSegment {
     let item = |n: u8, path: &[u8], entries| Item {
         id: FrameId::of(&[n]),
         length: 100_000 + u64::from(n),
@@ -181,7 +181,7 @@ pub(super) fn index_segment() -> IndexSegment {
 const TOKEN: &str = "0f0e0d0c0b0a09080706050403020100";
 
 /// The JSON objects of the store (§10 of the specification), each with a field that no version knows.
-pub(super) fn json(snapshot: &dyn Fn(&str) -> SnapshotId) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn json(snapshot: &dyn Fn(&str) -> SnapshotId) -> Vec<(String, Vec<u8>)> {
     let at = |name, layout| {
         format!("\"snapshot\": \"{}\",\n  \"layout\": \"{}\"", snapshot(name), layout_id(layout))
     };
