@@ -172,8 +172,9 @@ impl Stored {
             concat!(
                 "  \"format\": 1,\n",
                 "  \"token\": \"0f0e0d0c0b0a09080706050403020100\",\n",
-                "  \"generation\": 1,\n",
                 "  \"fence\": 0,\n",
+                "  \"generation\": 1,\n",
+                "  \"entry_token\": \"0f0e0d0c0b0a09080706050403020100\",\n",
                 "  \"snapshot\": \"{}\",\n",
                 "  \"layout\": \"{}\",\n",
                 "  \"time\": \"2026-01-02T03:04:05Z\",\n",

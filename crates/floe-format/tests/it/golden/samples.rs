@@ -180,44 +180,62 @@ pub(crate) fn index_segment() -> IndexSegment {
 
 const TOKEN: &str = "0f0e0d0c0b0a09080706050403020100";
 
-/// The JSON objects of the store (§10 of the specification), each with a field that no version knows.
+/// The JSON objects of the store (§10 of the specification), one ref of them with fields that no version knows.
 pub(crate) fn json(snapshot: &dyn Fn(&str) -> SnapshotId) -> Vec<(String, Vec<u8>)> {
     let at = |name, layout| {
         format!("\"snapshot\": \"{}\",\n  \"layout\": \"{}\"", snapshot(name), layout_id(layout))
     };
     let first = format!("  \"format\": 1,\n  \"token\": \"{TOKEN}\",\n");
+    let entry = |generation: u8| {
+        format!(
+            "\"generation\": {generation}, \"entry_token\": \"{}\"",
+            LayoutId::from_bytes([generation; 16])
+        )
+    };
     let main = format!(
-        "{first}  \"generation\": 3,\n  \"fence\": 1,\n  {},\n  \"time\": \"2026-01-02T03:04:05.678901234Z\",\n  \
+        "{first}  \"fence\": 1,\n  {},\n  {},\n  \"time\": \"2026-01-02T03:04:05.678901234Z\",\n  \
          \"message\": \"a message, \\\"quoted\\\"\",\n  \"labels\": {{\n    \"commit\": \"0123abc\",\n    \"ü\": \"\"\n  }},\n  \
          \"skipped\": 2,\n  \"x-unknown\": [1, {{\"kept\": true}}],\n  \"history\": [\n    \
-         {{\"generation\": 2, \"removed\": true, \"time\": \"2026-01-02T03:04:04Z\"}},\n    \
-         {{\"generation\": 1, {}, \"time\": \"2026-01-02T03:04:03Z\"}}\n  ]\n}}\n",
+         {{{}, \"removed\": true, \"time\": \"2026-01-02T03:04:04Z\"}},\n    \
+         {{{}, {}, \"time\": \"2026-01-02T03:04:03Z\", \"x-unknown\": null}}\n  ]\n}}\n",
+        entry(3),
         at("every-kind", 1),
+        entry(2),
+        entry(1),
         at("empty", 3).replace("\n  ", " "),
     );
     let plain = |name, layout| {
         format!(
-            "{first}  \"generation\": 1,\n  \"fence\": 0,\n  {},\n  \"time\": \"2026-01-02T03:04:05Z\",\n  \"history\": []\n}}\n",
+            "{first}  \"fence\": 0,\n  {},\n  {},\n  \"time\": \"2026-01-02T03:04:05Z\",\n  \"history\": []\n}}\n",
+            entry(1),
             at(name, layout)
         )
     };
     let gone = format!(
-        "{first}  \"generation\": 2,\n  \"fence\": 0,\n  \"removed\": true,\n  \"time\": \"2026-01-02T03:04:06Z\",\n  \
-         \"history\": [\n    {{\"generation\": 1, {}, \"time\": \"2026-01-02T03:04:05Z\"}}\n  ]\n}}\n",
+        "{first}  \"fence\": 0,\n  {},\n  \"removed\": true,\n  \"time\": \"2026-01-02T03:04:06Z\",\n  \
+         \"history\": [\n    {{{}, {}, \"time\": \"2026-01-02T03:04:05Z\"}}\n  ]\n}}\n",
+        entry(2),
+        entry(1),
         at("deep", 2).replace("\n  ", " "),
     );
-    let lease = |state: &str| {
+    let never = format!(
+        "{first}  \"fence\": 1,\n  {},\n  \"removed\": true,\n  \"time\": \"2026-01-02T03:04:06Z\",\n  \"history\": []\n}}\n",
+        entry(0),
+    );
+    let lease = |kind, state: &str| {
         format!(
-            "{first}  \"kind\": \"push\",\n  \"state\": {state},\n  \"generation\": 7,\n  \
+            "{first}  \"kind\": \"{kind}\",\n  \"state\": {state},\n  \"generation\": 7,\n  \
              \"created\": \"2026-01-02T03:04:05Z\",\n  \"holder\": \"floe 0.1.0, process 1, on a host\"\n}}\n"
         )
     };
     let committing = "\"committing\",\n  \"ref\": \"release/1.0\",\n  \"version\": null";
     let state = format!(
-        "{first}  \"generation\": 7,\n  \"condemned\": {{\n    \"packs\": [\"{}\"],\n    \"snapshots\": [\"{}/{}\"]\n  }}\n}}\n",
+        "{first}  \"generation\": 7,\n  \"condemned\": {{\n    \"packs\": [\"{}\"],\n    \"snapshots\": [\"{}/{}\"]\n  }},\n  \
+         \"doomed\": {{\n    \"packs\": [\"{}\"],\n    \"snapshots\": []\n  }}\n}}\n",
         pack_id(9),
         SnapshotId::of(b"condemned"),
-        layout_id(9)
+        layout_id(9),
+        pack_id(8),
     );
     let objects = [
         ("refs/every-kind", main),
@@ -225,8 +243,11 @@ pub(crate) fn json(snapshot: &dyn Fn(&str) -> SnapshotId) -> Vec<(String, Vec<u8
         ("refs/many", plain("many", 4)),
         ("refs/release%2F1.0", plain("empty", 3)),
         ("refs/gone", gone),
-        ("leases/019b7ca98c8801010101010101010101", lease("\"open\"")),
-        ("leases/019b7ca98c8902020202020202020202", lease(committing)),
+        ("refs/never", never),
+        ("leases/019b7ca98c8801010101010101010101", lease("push", "\"open\"")),
+        ("leases/019b7ca98c8902020202020202020202", lease("push", committing)),
+        ("leases/019b7ca98c8903030303030303030303", lease("reading", "\"open\"")),
+        ("leases/019b7ca98c8a04040404040404040404", lease("push", "\"dead\"")),
         ("gc/state", state),
     ];
     let mut all = vec![("format.json", format_json(&P))];
