@@ -19,8 +19,11 @@ mod keys;
 mod lease;
 mod names;
 mod namespace;
+mod offload;
 mod pack_tails;
+mod pull;
 mod push;
+mod reader;
 mod reference;
 mod removal;
 mod resolve;
@@ -29,12 +32,14 @@ mod snapshot;
 pub mod source;
 pub mod store;
 mod tag;
+mod unpack;
 mod write_error;
 
 pub use ambient::{Ambient, Clock, Entropy, SystemClock, SystemEntropy};
 pub use error::{Error, ErrorKind, Result};
 pub use names::{NamespaceName, RefName, Reference};
 pub use namespace::{Namespace, Writers};
+pub use pull::{PullOptions, PullOutcome, PullProgress, Pulled, pull};
 pub use push::{PushOptions, PushOutcome, PushProgress, PushSource, Pushed, Unread, push};
 pub use reference::{
     Annotation, Generation, MAX_HISTORY, MAX_LABELS_BYTES, MAX_MESSAGE_BYTES, RefRecord, SnapshotAt,

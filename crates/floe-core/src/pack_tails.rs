@@ -27,6 +27,11 @@ pub(crate) struct LoadedTail {
 }
 
 impl LoadedTail {
+    /// Its bytes, the last ones of the pack.
+    pub(crate) fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
     /// All metadata frames.
     pub(crate) fn metadata(&self) -> impl Iterator<Item = &PackFrame> {
         self.tail.segments().iter().chain(self.tail.index_segments())
@@ -51,6 +56,11 @@ pub(crate) struct LoadedDirectory {
 }
 
 impl LoadedDirectory {
+    /// Its bytes, the last ones of the pack.
+    pub(crate) fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
     /// The plain bytes of an index segment.
     ///
     /// # Errors

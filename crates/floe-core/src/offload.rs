@@ -1,0 +1,68 @@
+//! Blocking work with threads of its own, awaited.
+//!
+//! The one place where reading leaves the runtime: pull, verify and archive run on a thread made for them (a
+//! destination's worker changes its thread's umask), and start the store's requests on the runtime from there.
+
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::{Error, ErrorKind, Result};
+
+/// What blocking work is given.
+#[derive(Clone, Debug)]
+pub(crate) struct Offloaded {
+    /// The runtime to start requests on.
+    pub(crate) runtime: Handle,
+    /// Cancelled when the caller asks to stop, or no longer waits.
+    pub(crate) cancel: CancellationToken,
+}
+
+impl Offloaded {
+    /// An error when the work is to stop.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.cancel.is_cancelled() { Err(cancelled()) } else { Ok(()) }
+    }
+
+    /// Waits for a request.
+    pub(crate) fn wait<T>(&self, request: impl Future<Output = Result<T>>) -> Result<T> {
+        self.runtime.block_on(async {
+            tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => Err(cancelled()),
+                answer = request => answer,
+            }
+        })
+    }
+}
+
+/// The error of work that was asked to stop.
+pub(crate) fn cancelled() -> Error {
+    Error::new(ErrorKind::Cancelled, "stopped on request")
+}
+
+/// Runs `work` on a thread of its own. It is told to stop when the caller's token is cancelled, and when the future
+/// is dropped; then it may go on a moment longer.
+pub(crate) async fn offload<T: Send + 'static>(
+    name: &str,
+    cancel: &CancellationToken,
+    work: impl FnOnce(Offloaded) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let cancel = cancel.child_token();
+    let offloaded = Offloaded { runtime: Handle::current(), cancel: cancel.clone() };
+    let _guard: DropGuard = cancel.drop_guard();
+    let (sender, receiver) = oneshot::channel();
+    std::thread::Builder::new()
+        .name(format!("floe-{name}"))
+        .spawn(move || {
+            // Nobody waits any more when this fails.
+            let _ = sender.send(work(offloaded));
+        })
+        .map_err(|e| Error::io("cannot start a thread", e))?;
+    receiver.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, format!("the {name} panicked"))))
+}
+
+/// How many threads work is spread over when nobody says.
+pub(crate) fn default_threads() -> usize {
+    std::thread::available_parallelism().map_or(2, |n| n.get()).clamp(2, 16)
+}

@@ -1,0 +1,162 @@
+//! Pull: a snapshot, or a part of it, written to a directory.
+//!
+//! A new destination is written aside and renamed into place when all of it was checked. An existing directory is first
+//! surveyed, so that whatever stands in the way is known before anything changes, and then only what differs is fetched and
+//! written, each file at once. Metadata is read again for each of these passes rather than kept; what is kept is a
+//! byte an entry for verdicts, and the stat of each file for the stat cache.
+
+mod cache;
+mod in_place;
+mod links;
+mod options;
+mod restore;
+mod selection;
+mod single;
+mod survey;
+mod tree;
+mod write;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use floe_format::EntryKind;
+
+pub use options::{PullOptions, PullOutcome, PullProgress, Pulled};
+
+use crate::destination::{InPlace, Occupant, Settings, Staging, look};
+use crate::namespace::Namespace;
+use crate::offload::{Offloaded, default_threads, offload};
+use crate::reader::{Reach, SegmentWalk, Sources, Span, find_entry, shown};
+use crate::snapshot::Snapshot;
+use crate::{Error, ErrorKind, Result};
+
+use restore::{Restore, Top};
+use selection::Selection;
+
+/// All that a pull on its thread is given.
+struct Pull {
+    namespace: Namespace,
+    snapshot: Snapshot,
+    sources: Sources,
+    span: Span,
+    top: Top,
+    options: PullOptions,
+    selection: Selection,
+    progress: Arc<PullProgress>,
+    threads: usize,
+    work: Offloaded,
+}
+
+/// Writes a snapshot to `destination`: the whole tree, or what [`PullOptions::path`] names.
+///
+/// # Errors
+/// `NotFound` where the path is not in the snapshot, or a pack is gone (resolve the reference again, once);
+/// `Corrupt` where the snapshot is not what its ids say, or no tree; `Invalid` where something at the destination is in
+/// the way; `Conflict` where another pull writes there.
+///
+/// # Cancel safety
+/// When the future is dropped the pull stops soon after, and a destination that was not there before is not there.
+pub async fn pull(
+    namespace: &Namespace,
+    snapshot: &Snapshot,
+    destination: &Path,
+    options: &PullOptions,
+    progress: &Arc<PullProgress>,
+) -> Result<Pulled> {
+    let cache = options.cache_dir.as_deref();
+    let root = snapshot.root();
+    let (span, top) = if options.path.is_empty() {
+        (Span::All, Top::of_root(root))
+    } else {
+        let entry = find_entry(namespace, snapshot, cache, &options.path).await?;
+        if entry.as_entry().kind() == EntryKind::Directory {
+            (Span::below(&options.path), Top::of_entry(entry))
+        } else {
+            (Span::Entry(options.path.clone()), Top::of_entry(entry))
+        }
+    };
+    let selection = Selection::new(&options.include, &options.exclude)?;
+    let reach = if options.dry_run { Reach::Metadata } else { Reach::Data };
+    let items = SegmentWalk::root_items(snapshot, &span);
+    let sources = Sources::open(namespace, snapshot, cache, &items, reach).await?;
+    let (namespace, snapshot, options) = (namespace.clone(), snapshot.clone(), options.clone());
+    let (progress, destination) = (Arc::clone(progress), destination.to_owned());
+    let threads = options.threads.unwrap_or_else(default_threads);
+    let cancel = options.cancel.clone();
+    offload("pull", &cancel, move |work| {
+        Pull { namespace, snapshot, sources, span, top, options, selection, progress, threads, work }
+            .run(&destination)
+    })
+    .await
+}
+
+impl Pull {
+    fn run(mut self, destination: &Path) -> Result<Pulled> {
+        if matches!(self.span, Span::Entry(_)) {
+            return self.pull_single(destination);
+        }
+        match look(destination)? {
+            Occupant::Absent | Occupant::Empty => self.pull_staged(destination),
+            Occupant::Directory => self.pull_in_place(destination),
+            _ => {
+                let path = shown(std::os::unix::ffi::OsStrExt::as_bytes(destination.as_os_str())).to_string();
+                let message = format!("{path} is not a directory, and a directory is to be pulled there");
+                Err(Error::new(ErrorKind::Invalid, message))
+            }
+        }
+    }
+
+    fn settings(&self, stat_written: bool) -> Settings {
+        Settings {
+            special_bits: self.options.special_bits,
+            devices: self.options.devices,
+            delete: self.options.delete,
+            stat_written,
+            token: u64::from_le_bytes(self.namespace.ambient().random()),
+        }
+    }
+
+    fn restore(&self) -> Restore {
+        Restore {
+            owner: self.options.owner,
+            xattrs: self.options.xattrs && self.snapshot.root().kept.contains(floe_format::Kept::XATTRS),
+        }
+    }
+
+    fn pull_staged(&mut self, destination: &Path) -> Result<Pulled> {
+        if self.options.dry_run {
+            return self.count();
+        }
+        let caches = self.options.cache_dir.clone();
+        let staging = Staging::create(destination, self.settings(caches.is_some()))?;
+        let written = self.write_tree(staging.tree(), None)?;
+        let mut pulled = self.pulled(&written, PullOutcome::Created);
+        pulled.complaints = staging.tree().complaints();
+        self.work.check()?;
+        // Until here nobody else could know the tree: what changes it has a time of change after this moment.
+        let before_commit = cache::clock_near(destination);
+        staging.commit(self.options.sync)?;
+        if let (Some(caches), Some(clock)) = (caches, before_commit) {
+            self.remember_written(&caches, destination, written.files, clock);
+        }
+        Ok(pulled)
+    }
+
+    fn pull_in_place(&mut self, destination: &Path) -> Result<Pulled> {
+        let caches: Option<PathBuf> = self.options.cache_dir.clone();
+        let place = InPlace::open(destination, self.settings(false))?;
+        let surveyed = self.survey(place.tree(), destination)?;
+        if self.options.dry_run {
+            return Ok(surveyed.would_be(&self.options));
+        }
+        let mut pulled = self.bring(&place, &surveyed)?;
+        pulled.complaints = place.tree().complaints();
+        if self.options.sync {
+            place.tree().sync()?;
+        }
+        if let Some(caches) = caches {
+            self.remember_kept(&caches, destination, surveyed, pulled.written_files > 0);
+        }
+        Ok(pulled)
+    }
+}

@@ -1,0 +1,99 @@
+//! What a pull is asked, and what it answers.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::destination::Complaints;
+
+/// How a snapshot is pulled.
+#[derive(Clone, Debug, Default)]
+pub struct PullOptions {
+    /// What of the snapshot: the path of an entry, without `/` at either end; empty for all.
+    pub path: Vec<u8>,
+    /// Only what matches one of these globs, or is below a directory that does; all where there are none.
+    pub include: Vec<String>,
+    /// Not what matches one of these globs, nor what is below it.
+    ///
+    /// A glob with a `/` that is not its last character is matched against whole paths below what is pulled, others against names.
+    /// In place, with [`delete`](Self::delete), what they match is left alone.
+    pub exclude: Vec<String>,
+    /// Tell what would be written, and write nothing.
+    pub dry_run: bool,
+    /// In place: remove what the snapshot does not have.
+    pub delete: bool,
+    /// Restore owners, where the snapshot keeps them.
+    pub owner: bool,
+    /// Restore extended attributes, where the snapshot keeps them.
+    pub xattrs: bool,
+    /// Make device nodes.
+    pub devices: bool,
+    /// Restore setuid, setgid and sticky bits of what is not a directory.
+    pub special_bits: bool,
+    /// Return only when what was written survives a loss of power.
+    pub sync: bool,
+    /// In place: read every file, whatever the stat cache knows.
+    pub by_hash: bool,
+    /// Where caches are.
+    pub cache_dir: Option<PathBuf>,
+    /// How many threads write; as many as the machine has cores when none are given.
+    pub threads: Option<usize>,
+    /// Asks the pull to stop.
+    pub cancel: CancellationToken,
+}
+
+/// How far a pull is.
+#[derive(Debug, Default)]
+pub struct PullProgress {
+    /// Entries of what is pulled, once known.
+    pub entries_total: AtomicU64,
+    /// Bytes of files of what is pulled, once known.
+    pub file_bytes_total: AtomicU64,
+    /// Entries dealt with.
+    pub entries: AtomicU64,
+    /// Files dealt with: written, or found equal.
+    pub files: AtomicU64,
+    /// Their bytes.
+    pub file_bytes: AtomicU64,
+    /// Stored bytes of data asked of the store.
+    pub fetched_bytes: AtomicU64,
+}
+
+/// How a pull ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PullOutcome {
+    /// A destination that was not there was made.
+    Created,
+    /// An existing directory was brought up to date.
+    Updated,
+    /// Nothing was to be done: the destination was as the snapshot is.
+    Unchanged,
+    /// Nothing was written, on request.
+    DryRun,
+}
+
+/// What a pull did, or would do.
+#[derive(Clone, Debug)]
+pub struct Pulled {
+    /// How it ended.
+    pub outcome: PullOutcome,
+    /// Entries of what was pulled, after inclusions and exclusions.
+    pub entries: u64,
+    /// How many of them are files.
+    pub files: u64,
+    /// Bytes of those.
+    pub file_bytes: u64,
+    /// Files written.
+    pub written_files: u64,
+    /// Bytes of those.
+    pub written_bytes: u64,
+    /// Names removed because the snapshot does not have them; what was below them is not counted.
+    pub removed: u64,
+    /// Device nodes that were not made because nobody asked for them.
+    pub skipped_devices: u64,
+    /// Stored bytes of data asked of the store.
+    pub fetched_bytes: u64,
+    /// Extended attributes that could not be restored.
+    pub complaints: Complaints,
+}

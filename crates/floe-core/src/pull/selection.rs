@@ -1,0 +1,113 @@
+//! Which entries are pulled.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+
+use crate::{Error, ErrorKind, Result};
+
+/// Globs of what is pulled and of what is not.
+#[derive(Clone, Debug)]
+pub(super) struct Selection {
+    include: GlobSet,
+    exclude: GlobSet,
+    includes_all: bool,
+    trivial: bool,
+}
+
+/// What is said of an entry: of a directory, it holds for all below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Picked {
+    included: bool,
+    excluded: bool,
+}
+
+impl Picked {
+    /// Whether the entry itself is pulled.
+    pub(super) fn is_selected(self) -> bool {
+        self.included && !self.excluded
+    }
+}
+
+impl Selection {
+    pub(super) fn new(include: &[String], exclude: &[String]) -> Result<Self> {
+        Ok(Self {
+            include: compile(include)?,
+            exclude: compile(exclude)?,
+            includes_all: include.is_empty(),
+            trivial: include.is_empty() && exclude.is_empty(),
+        })
+    }
+
+    /// Whether everything is pulled.
+    pub(super) fn is_all(&self) -> bool {
+        self.trivial
+    }
+
+    /// What is said of the directory that everything is below.
+    pub(super) fn top(&self) -> Picked {
+        Picked { included: self.includes_all, excluded: false }
+    }
+
+    /// What is said of an entry of a directory, by its path below what is pulled.
+    #[inline]
+    pub(super) fn pick(&self, parent: Picked, path: &[u8]) -> Picked {
+        if self.trivial {
+            return parent;
+        }
+        let path = Path::new(OsStr::from_bytes(path));
+        Picked {
+            included: parent.included || self.include.is_match(path),
+            excluded: parent.excluded || self.exclude.is_match(path),
+        }
+    }
+
+    /// What is said of an entry when nothing is known of the directories above it.
+    pub(super) fn pick_path(&self, path: &[u8]) -> Picked {
+        let ends = path.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at);
+        ends.chain([path.len()]).fold(self.top(), |picked, end| self.pick(picked, &path[..end]))
+    }
+}
+
+fn compile(globs: &[String]) -> Result<GlobSet> {
+    let malformed = |glob: &str, e: globset::Error| {
+        Error::new(ErrorKind::Invalid, format!("{glob:?} is not a glob")).with_source(e)
+    };
+    let mut set = GlobSetBuilder::new();
+    for glob in globs {
+        let plain = glob.strip_suffix('/').unwrap_or(glob);
+        let anchored = match plain.strip_prefix('/') {
+            Some(anchored) => anchored.to_owned(),
+            None if plain.contains('/') => plain.to_owned(),
+            None => format!("**/{plain}"),
+        };
+        let built = GlobBuilder::new(&anchored).literal_separator(true).backslash_escape(true).build();
+        set.add(built.map_err(|e| malformed(glob, e))?);
+    }
+    set.build().map_err(|e| malformed("", e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn selected(include: &[&str], exclude: &[&str], path: &str) -> bool {
+        let own = |globs: &[&str]| globs.iter().map(|glob| (*glob).to_owned()).collect::<Vec<_>>();
+        Selection::new(&own(include), &own(exclude)).unwrap().pick_path(path.as_bytes()).is_selected()
+    }
+
+    #[test]
+    fn names_match_anywhere_and_paths_where_they_are() {
+        assert!(selected(&[], &[], "a/b"));
+        assert!(!selected(&[], &["*.o"], "a/b.o"));
+        assert!(!selected(&[], &["target"], "x/target/b"));
+        assert!(selected(&[], &["/target"], "x/target/b"));
+        assert!(!selected(&[], &["x/*/"], "x/target/b"));
+        assert!(selected(&["src"], &[], "src/a/b"));
+        assert!(!selected(&["src"], &[], "a/b"));
+        assert!(!selected(&["src"], &["b"], "src/a/b"));
+        assert!(Selection::new(&["[".to_owned()], &[]).is_err());
+    }
+}

@@ -1,0 +1,494 @@
+//! Comparing an existing directory with the snapshot, before anything is written.
+//!
+//! One thread goes through the segments and collects the entries of each directory; others compare. A directory waits until
+//! the one it is in was compared; since they are taken in order, there is always one that need not wait.
+
+use std::collections::HashSet;
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::{Condvar, Mutex, PoisonError};
+
+use floe_format::{Body, Entry, EntryKind, Segment, parent_and_name};
+
+use crate::destination::{DirId, ExistingFile, Tree, Verdict, Wanted, Worker};
+use crate::offload::{Offloaded, cancelled};
+use crate::reader::{SegmentWalk, TreeCheck};
+use crate::source::{CacheCursor, CacheHit, Child, HashClock, Stat, StatCache};
+use crate::{Error, ErrorKind, Result};
+
+use super::Pull;
+use super::cache::{open_cache, stat_of};
+use super::options::{PullOptions, PullOutcome, Pulled};
+use super::restore::{Restore, wanted_kind, with_entry};
+use super::selection::{Picked, Selection};
+use super::tree::Dir;
+
+/// What is done about an entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Decision {
+    /// Nothing.
+    #[default]
+    Keep,
+    /// Its attributes are set.
+    Fix,
+    /// It is written.
+    Write,
+    /// Nothing: it is a device.
+    Skip,
+}
+
+/// What a survey found.
+#[derive(Debug, Default)]
+pub(super) struct Surveyed {
+    /// The ids of the directories, by their numbers.
+    pub(super) directories: Vec<DirId>,
+    /// Which of them have to be there; all where there is none.
+    pub(super) needed: Option<Vec<bool>>,
+    /// By the entries' numbers in the walk.
+    decisions: Vec<Decision>,
+    /// Names that the snapshot does not have, and that are not excluded.
+    pub(super) extra: Vec<(DirId, Vec<u8>)>,
+    /// What killed pulls left behind.
+    pub(super) stale: Vec<(DirId, Vec<u8>)>,
+    /// The files that are equal.
+    pub(super) kept: Vec<KeptFile>,
+    /// Whether any file had to be read.
+    pub(super) any_hashed: bool,
+    changes: u64,
+    entries: u64,
+    files: u64,
+    file_bytes: u64,
+    written_files: u64,
+    written_bytes: u64,
+    skipped_devices: u64,
+}
+
+/// A file that is as the snapshot has it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KeptFile {
+    pub(super) ordinal: u64,
+    pub(super) stat: Stat,
+    pub(super) how: Known,
+}
+
+/// How that is known.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Known {
+    /// The stat cache says so.
+    Hit(CacheHit),
+    /// It was read, beginning at this moment.
+    Hashed(HashClock),
+}
+
+impl Surveyed {
+    pub(super) fn decision(&self, ordinal: u64) -> Decision {
+        let index = usize::try_from(ordinal).unwrap_or(usize::MAX);
+        self.decisions.get(index).copied().unwrap_or_default()
+    }
+
+    /// Whether nothing differs, as far as a survey can tell.
+    pub(super) fn is_equal(&self) -> bool {
+        self.changes == 0
+    }
+
+    /// Removes what the snapshot does not have, if that was asked for.
+    pub(super) fn remove_extra(&self, options: &PullOptions, worker: &mut Worker<'_>) -> Result<()> {
+        if options.delete {
+            for (directory, name) in &self.extra {
+                worker.remove(*directory, name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a pull would have done.
+    pub(super) fn would_be(&self, options: &PullOptions) -> Pulled {
+        Pulled {
+            outcome: PullOutcome::DryRun,
+            entries: self.entries,
+            files: self.files,
+            file_bytes: self.file_bytes,
+            written_files: self.written_files,
+            written_bytes: self.written_bytes,
+            removed: if options.delete { self.extra.len() as u64 } else { 0 },
+            skipped_devices: self.skipped_devices,
+            fetched_bytes: 0,
+            complaints: crate::destination::Complaints::default(),
+        }
+    }
+
+    fn decide(&mut self, ordinal: u64, verdict: Verdict, body: &Body<'_>) {
+        let decision = match verdict {
+            Verdict::Keep => Decision::Keep,
+            Verdict::Fix => Decision::Fix,
+            Verdict::Skip => Decision::Skip,
+            Verdict::Create | Verdict::Replace | Verdict::Link => Decision::Write,
+        };
+        self.changes += u64::from(!matches!(decision, Decision::Keep | Decision::Skip));
+        self.entries += 1;
+        if let Body::File { size, .. } = body {
+            self.files += 1;
+            self.file_bytes += size;
+            if decision == Decision::Write {
+                self.written_files += 1;
+                self.written_bytes += size;
+            }
+        }
+        self.skipped_devices += u64::from(decision == Decision::Skip);
+        if decision != Decision::Keep {
+            let index = usize::try_from(ordinal).unwrap_or(usize::MAX);
+            if self.decisions.len() <= index {
+                self.decisions.resize(index + 1, Decision::Keep);
+            }
+            self.decisions[index] = decision;
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        if self.decisions.len() < other.decisions.len() {
+            self.decisions.resize(other.decisions.len(), Decision::Keep);
+        }
+        for (own, other) in self.decisions.iter_mut().zip(&other.decisions) {
+            if *other != Decision::Keep {
+                *own = *other;
+            }
+        }
+        self.extra.extend(other.extra);
+        self.stale.extend(other.stale);
+        self.kept.extend(other.kept);
+        self.any_hashed |= other.any_hashed;
+        self.changes += other.changes;
+        self.entries += other.entries;
+        self.files += other.files;
+        self.file_bytes += other.file_bytes;
+        self.written_files += other.written_files;
+        self.written_bytes += other.written_bytes;
+        self.skipped_devices += other.skipped_devices;
+    }
+}
+
+/// A directory and what the snapshot has in it.
+struct Group {
+    directory: DirId,
+    /// Its directory; none for the top.
+    parent: Option<DirId>,
+    picked: Picked,
+    /// Its path below the top.
+    path: Vec<u8>,
+    entries: Vec<Member>,
+}
+
+struct Member {
+    ordinal: u64,
+    entry: Entry,
+    /// Of a directory.
+    id: DirId,
+}
+
+/// Which directories were compared.
+#[derive(Default)]
+struct Compared {
+    done: Mutex<HashSet<DirId>>,
+    changed: Condvar,
+}
+
+impl Compared {
+    fn wait(&self, parent: Option<DirId>, work: &Offloaded) -> Result<()> {
+        let Some(parent) = parent else { return Ok(()) };
+        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        while !done.contains(&parent) {
+            work.check()?;
+            let patience = std::time::Duration::from_millis(50);
+            done = self.changed.wait_timeout(done, patience).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        Ok(())
+    }
+
+    fn finish(&self, directory: DirId) {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).insert(directory);
+        self.changed.notify_all();
+    }
+}
+
+impl Pull {
+    /// Compares all directories with the snapshot's.
+    pub(super) fn survey(&mut self, tree: &Tree, destination: &Path) -> Result<Surveyed> {
+        let needed = self.needed_directories()?;
+        let cache = self.options.cache_dir.as_ref().and_then(|caches| open_cache(caches, destination));
+        let work = Offloaded { runtime: self.work.runtime.clone(), cancel: self.work.cancel.child_token() };
+        let (restore, by_hash, threads) = (self.restore(), self.options.by_hash, self.threads);
+        let selection = self.selection.clone();
+        let compared = Compared::default();
+        let (sender, receiver) = crossbeam_channel::bounded::<Group>(64);
+        let (listed, found) = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..threads.max(1))
+                .map(|_| {
+                    let (receiver, cache, compared) = (receiver.clone(), cache.as_ref(), &compared);
+                    let (selection, work) = (&selection, &work);
+                    scope.spawn(move || {
+                        let mut surveyor = Surveyor {
+                            worker: tree.worker(),
+                            restore,
+                            selection,
+                            cursor: cache.filter(|_| !by_hash).map(StatCache::cursor),
+                            keeps: cache.is_some(),
+                            found: Surveyed::default(),
+                            work,
+                        };
+                        let mut outcome = Ok(());
+                        for group in receiver {
+                            if outcome.is_ok() {
+                                outcome = compared
+                                    .wait(group.parent, work)
+                                    .and_then(|()| surveyor.compare(&group))
+                                    .map(|()| compared.finish(group.directory));
+                                if outcome.is_err() {
+                                    work.cancel.cancel();
+                                }
+                            }
+                        }
+                        outcome.map(|()| surveyor.found)
+                    })
+                })
+                .collect();
+            drop(receiver);
+            let listed = self.list_groups(tree, needed.as_deref(), &work, &sender);
+            if listed.is_err() {
+                work.cancel.cancel();
+            }
+            drop(sender);
+            let found: Vec<_> = workers
+                .into_iter()
+                .map(|worker| {
+                    let panicked =
+                        |_| Err(Error::new(ErrorKind::Internal, "a thread that compares panicked"));
+                    worker.join().unwrap_or_else(panicked)
+                })
+                .collect();
+            (listed, found)
+        });
+        let mut surveyed = Surveyed::default();
+        let mut stopped = None;
+        for found in found {
+            match found {
+                Ok(found) => surveyed.add(found),
+                // What the others report is that they stopped.
+                Err(error) if error.kind() == ErrorKind::Cancelled => stopped = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        let directories = listed?;
+        if let Some(error) = stopped {
+            return Err(error);
+        }
+        surveyed.directories = directories;
+        surveyed.needed = needed;
+        surveyed.kept.sort_unstable_by_key(|file| file.ordinal);
+        Ok(surveyed)
+    }
+
+    /// Sends the entries of each directory to be compared; returns the ids of the directories.
+    fn list_groups(
+        &mut self,
+        tree: &Tree,
+        needed: Option<&[bool]>,
+        work: &Offloaded,
+        groups: &crossbeam_channel::Sender<Group>,
+    ) -> Result<Vec<DirId>> {
+        let top = self.top_dir();
+        let restore = self.restore();
+        let Self { snapshot, sources, span, top: above, selection, .. } = self;
+        let mut directories = vec![DirId::ROOT];
+        let mut parents = vec![None];
+        let mut walk = SegmentWalk::new(snapshot, span.clone());
+        let mut check = TreeCheck::new(snapshot.root(), span, top);
+        let send = |group: Group, number: u32| {
+            if needed.is_some_and(|needed| !needed[number as usize]) {
+                return Ok(());
+            }
+            groups.send(group).map_err(|_| cancelled())
+        };
+        let group = |path: &[u8], directory: Dir, parents: &[Option<DirId>]| Group {
+            directory: directory.id,
+            parent: parents[directory.number as usize],
+            picked: directory.picked,
+            path: if directory.number == 0 { Vec::new() } else { above.relative(path).to_vec() },
+            entries: Vec::new(),
+        };
+        let mut current = (group(b"", top, &parents), 0);
+        let mut first = 0;
+        while let Some(listed) = work.wait(walk.next(&mut sources.metadata))? {
+            work.check()?;
+            let segment = Segment::parse(&listed.plain)
+                .map_err(|e| Error::from(e).in_object(format_args!("segment {}", listed.item.id)))?;
+            check.segment(&listed, &segment)?;
+            let mut entries = segment.entries();
+            for ordinal in first.. {
+                let Some(entry) = entries.next()? else { break };
+                let place = span.place(entry.path);
+                if place.is_ne() {
+                    if place.is_lt() {
+                        check.pass_over(entry.path);
+                    }
+                    continue;
+                }
+                let mut empty = Vec::new();
+                let parent = check.entry(&entry, &mut |path, directory: Dir| {
+                    empty.push((group(path, directory, &parents), directory.number));
+                    Ok(())
+                })?;
+                if parent.number != current.1 {
+                    let path = parent_and_name(entry.path).0;
+                    let done =
+                        std::mem::replace(&mut current, (group(path, parent, &parents), parent.number));
+                    send(done.0, done.1)?;
+                }
+                for (group, number) in empty {
+                    send(group, number)?;
+                }
+                let picked = selection.pick(parent.picked, above.relative(entry.path));
+                let mut id = parent.id;
+                let mut wanted = picked.is_selected();
+                if entry.kind() == EntryKind::Directory {
+                    let name = parent_and_name(entry.path).1;
+                    id = with_entry(&entry, restore, |meta| tree.add_directory(parent.id, name, meta))?;
+                    let number = u32::try_from(directories.len()).unwrap_or(u32::MAX);
+                    directories.push(id);
+                    parents.push(Some(parent.id));
+                    check.add_directory(entry.path, Dir { id, number, parent: parent.number, picked });
+                    wanted = needed.is_none_or(|needed| needed[number as usize]);
+                }
+                if wanted {
+                    current.0.entries.push(Member { ordinal, entry: entry.to_entry(), id });
+                }
+            }
+            first += segment.entry_count() as u64;
+        }
+        let mut empty = Vec::new();
+        check.finish(&mut |path, directory: Dir| {
+            empty.push((group(path, directory, &parents), directory.number));
+            Ok(())
+        })?;
+        send(current.0, current.1)?;
+        for (group, number) in empty {
+            send(group, number)?;
+        }
+        Ok(directories)
+    }
+}
+
+/// One thread that compares.
+struct Surveyor<'a> {
+    worker: Worker<'a>,
+    restore: Restore,
+    selection: &'a Selection,
+    cursor: Option<CacheCursor>,
+    /// Whether what is known of equal files is kept for the cache.
+    keeps: bool,
+    found: Surveyed,
+    work: &'a Offloaded,
+}
+
+impl Surveyor<'_> {
+    fn compare(&mut self, group: &Group) -> Result<()> {
+        self.work.check()?;
+        let Self { worker, restore, cursor, found, work, .. } = self;
+        // What a directory lists is collected first: a survey wants all of it at once.
+        let xattrs: Vec<Vec<_>> =
+            group
+                .entries
+                .iter()
+                .map(|member| {
+                    if restore.xattrs { member.entry.xattrs.as_xattrs().iter().collect() } else { Vec::new() }
+                })
+                .collect();
+        let wanted: Vec<Wanted<'_>> = group
+            .entries
+            .iter()
+            .zip(&xattrs)
+            .map(|(member, xattrs)| {
+                let entry = member.entry.as_entry();
+                let plain = Restore { xattrs: false, ..*restore };
+                let (mode, mtime, owner) =
+                    with_entry(&entry, plain, |meta| (meta.mode, meta.mtime, meta.owner));
+                let xattrs = restore.xattrs.then_some(xattrs.as_slice());
+                Wanted {
+                    name: parent_and_name(&member.entry.path).1,
+                    kind: wanted_kind(&member.entry.body.as_body(), member.id),
+                    meta: crate::destination::Meta { mode, mtime, owner, xattrs },
+                }
+            })
+            .collect();
+        let mut equal = Vec::new();
+        let survey = worker.survey(group.directory, &wanted, &mut |number, file| {
+            let known = same_content(
+                &group.path,
+                &wanted[number],
+                &group.entries[number].entry,
+                file,
+                cursor.as_mut(),
+                work,
+            )?;
+            if let Some(how) = known {
+                equal.push((number, stat_of(file.stat()), how));
+            }
+            Ok(known.is_some())
+        })?;
+        for (member, verdict) in group.entries.iter().zip(&survey.verdicts) {
+            found.decide(member.ordinal, *verdict, &member.entry.body.as_body());
+        }
+        for (number, stat, how) in equal {
+            found.any_hashed |= matches!(how, Known::Hashed(_));
+            // What gets other attributes has another time of change then.
+            if self.keeps && survey.verdicts[number] == Verdict::Keep {
+                found.kept.push(KeptFile { ordinal: group.entries[number].ordinal, stat, how });
+            }
+        }
+        for name in survey.extra {
+            let path =
+                if group.path.is_empty() { name.clone() } else { [&group.path, &b"/"[..], &name].concat() };
+            if self.selection.pick(group.picked, &path).is_selected() {
+                found.extra.push((group.directory, name));
+            }
+        }
+        found.stale.extend(survey.stale.into_iter().map(|name| (group.directory, name)));
+        Ok(())
+    }
+}
+
+/// How it is known that a file has the content of its entry, if it has.
+fn same_content(
+    directory: &[u8],
+    wanted: &Wanted<'_>,
+    entry: &Entry,
+    file: &ExistingFile<'_>,
+    cursor: Option<&mut CacheCursor>,
+    work: &Offloaded,
+) -> Result<Option<Known>> {
+    let Body::File { hash: Some(hash), .. } = entry.body.as_body() else { return Ok(None) };
+    let stat = stat_of(file.stat());
+    let child = Child { name: wanted.name, stat: &stat };
+    if let Some(hit) = cursor.and_then(|cursor| cursor.lookup(directory, &child)) {
+        return Ok((hit.hash == *hash.as_bytes()).then_some(Known::Hit(hit)));
+    }
+    // What cannot be read is written anew.
+    let mut open = match file.open() {
+        Err(error) if error.kind() == ErrorKind::Denied => return Ok(None),
+        other => other?,
+    };
+    let Ok(began) = HashClock::read(&open) else { return Ok(None) };
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; 128 << 10];
+    loop {
+        let count = match open.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(Error::io("cannot read a file of the destination", e)),
+        };
+        hasher.update(&buffer[..count]);
+        work.check()?;
+    }
+    Ok((hasher.finalize() == *hash.as_bytes()).then_some(Known::Hashed(began)))
+}

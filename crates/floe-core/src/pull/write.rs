@@ -1,0 +1,184 @@
+//! One thread that writes what was unpacked.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+
+use floe_format::{Body, EntryRef, parent_and_name};
+
+use crate::destination::{DirId, FileStat, Tree, Worker};
+use crate::unpack::{BigFile, Output};
+use crate::{Error, ErrorKind, Result};
+
+use super::options::PullProgress;
+use super::restore::{Restore, below, device, with_entry};
+
+/// A file that was written, and its stat if that was asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WrittenFile {
+    /// Number of its entry in the walk.
+    pub(super) ordinal: u64,
+    pub(super) stat: FileStat,
+}
+
+/// What one thread has written.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    pub(super) files: Vec<WrittenFile>,
+    pub(super) written_files: u64,
+    pub(super) written_bytes: u64,
+    pub(super) skipped_devices: u64,
+}
+
+impl Written {
+    pub(super) fn add(&mut self, other: Self) {
+        self.files.extend(other.files);
+        self.written_files += other.written_files;
+        self.written_bytes += other.written_bytes;
+        self.skipped_devices += other.skipped_devices;
+    }
+}
+
+/// Writes entries into a tree.
+pub(super) struct Writer<'t> {
+    worker: Worker<'t>,
+    top: &'t [u8],
+    /// Where the only entry goes, if there is only one.
+    single: Option<(DirId, Vec<u8>)>,
+    restore: Restore,
+    progress: &'t PullProgress,
+    parent: Vec<u8>,
+    directory: DirId,
+    written: Written,
+}
+
+impl<'t> Writer<'t> {
+    /// A writer of what is below `top`, a path in the snapshot.
+    pub(super) fn new(tree: &'t Tree, top: &'t [u8], restore: Restore, progress: &'t PullProgress) -> Self {
+        Self {
+            worker: tree.worker(),
+            top,
+            single: None,
+            restore,
+            progress,
+            parent: Vec::new(),
+            directory: DirId::ROOT,
+            written: Written::default(),
+        }
+    }
+
+    /// A writer of one entry, under this name.
+    pub(super) fn single(
+        tree: &'t Tree,
+        place: (DirId, Vec<u8>),
+        restore: Restore,
+        progress: &'t PullProgress,
+    ) -> Self {
+        Self { single: Some(place), ..Self::new(tree, &[], restore, progress) }
+    }
+
+    /// The directory and name of an entry.
+    fn place<'p>(&mut self, path: &'p [u8], own: &'p mut Vec<u8>) -> Result<(DirId, &'p [u8])> {
+        if let Some((directory, name)) = &self.single {
+            own.clone_from(name);
+            return Ok((*directory, own));
+        }
+        let relative = below(self.top, path).unwrap_or(path);
+        let (parent, name) = parent_and_name(relative);
+        if self.parent != parent {
+            self.directory = self.worker.tree().find(parent).ok_or_else(|| {
+                Error::new(ErrorKind::Internal, "an entry is unpacked before its directory is known")
+            })?;
+            self.parent.clear();
+            self.parent.extend_from_slice(parent);
+        }
+        Ok((self.directory, name))
+    }
+
+    fn note(&mut self, ordinal: u64, size: u64, stat: Option<FileStat>) {
+        self.written.written_files += 1;
+        self.written.written_bytes += size;
+        self.progress.files.fetch_add(1, Ordering::Relaxed);
+        self.progress.file_bytes.fetch_add(size, Ordering::Relaxed);
+        if let Some(stat) = stat {
+            self.written.files.push(WrittenFile { ordinal, stat });
+        }
+    }
+}
+
+impl<'t> Output<'t> for Writer<'t> {
+    type Done = Written;
+
+    fn whole(&mut self, ordinal: u64, entry: &EntryRef<'_>, content: &[u8]) -> Result<()> {
+        let mut own = Vec::new();
+        let restore = self.restore;
+        match entry.body {
+            // Made by the planner, and after all files.
+            Body::Directory | Body::HardLink { .. } => {}
+            Body::File { size, .. } => {
+                let (directory, name) = self.place(entry.path, &mut own)?;
+                let parts = [content];
+                let parts = if content.is_empty() { &[][..] } else { &parts };
+                let worker = &mut self.worker;
+                let stat =
+                    with_entry(entry, restore, |meta| worker.write_small_file(directory, name, meta, parts))?;
+                self.note(ordinal, size, stat);
+            }
+            Body::Symlink { target } => {
+                let (directory, name) = self.place(entry.path, &mut own)?;
+                with_entry(entry, restore, |meta| self.worker.symlink(directory, name, target, meta))?;
+            }
+            Body::Fifo => {
+                let (directory, name) = self.place(entry.path, &mut own)?;
+                with_entry(entry, restore, |meta| self.worker.fifo(directory, name, meta))?;
+            }
+            Body::CharDevice { .. } | Body::BlockDevice { .. } => {
+                let (directory, name) = self.place(entry.path, &mut own)?;
+                match device(&entry.body).filter(|_| self.worker.tree().settings().devices) {
+                    Some(device) => {
+                        with_entry(entry, restore, |meta| self.worker.device(directory, name, device, meta))?;
+                    }
+                    None => self.written.skipped_devices += 1,
+                }
+            }
+        }
+        self.progress.entries.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn part(&mut self, file: &Arc<BigFile<'t>>, offset: u64, bytes: &[u8]) -> Result<()> {
+        loop {
+            let writer = file.writer.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(writer) = &*writer {
+                return writer.write_at(offset, bytes);
+            }
+            drop(writer);
+            let mut own = Vec::new();
+            let entry = file.entry.as_entry();
+            let (directory, name) = self.place(entry.path, &mut own)?;
+            let mut writer = file.writer.write().unwrap_or_else(PoisonError::into_inner);
+            if writer.is_none() {
+                let worker = &mut self.worker;
+                let made = with_entry(&entry, self.restore, |meta| {
+                    worker.create_file(directory, name, meta, file.size())
+                })?;
+                *writer = Some(made);
+            }
+        }
+    }
+
+    fn complete(&mut self, file: &Arc<BigFile<'t>>) -> Result<()> {
+        let writer = file.writer.write().unwrap_or_else(PoisonError::into_inner).take();
+        let writer =
+            writer.ok_or_else(|| Error::new(ErrorKind::Internal, "a file is complete that was not begun"))?;
+        let entry = file.entry.as_entry();
+        let worker = &mut self.worker;
+        let stat = with_entry(&entry, self.restore, |meta| worker.finish_file(writer, meta))?;
+        self.progress.entries.fetch_add(1, Ordering::Relaxed);
+        self.note(file.ordinal, file.size(), stat);
+        Ok(())
+    }
+
+    fn done(self) -> Written {
+        self.written
+    }
+}

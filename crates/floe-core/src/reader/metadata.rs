@@ -1,0 +1,170 @@
+//! Metadata frames: found in the directories of packs, read in few requests.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use floe_format::{Decompressor, FrameId, PackFrame, StoredOffset};
+
+use crate::catalog::{FrameMap, PackShape};
+use crate::namespace::Namespace;
+use crate::{Error, ErrorKind, Result};
+
+/// How many bytes of tails and directories are kept in all; frames beyond are read in windows.
+const MAX_RETAINED_BYTES: usize = 32 << 20;
+/// How far one request reads.
+const WINDOW_BYTES: u64 = 8 << 20;
+/// Bytes between two wanted frames that are rather read than skipped.
+const GAP_BYTES: u64 = 64 << 10;
+
+/// The metadata frames of some packs.
+pub(crate) struct Metadata {
+    namespace: Namespace,
+    packs: Vec<MetadataPack>,
+    found: FrameMap<(u32, PackFrame)>,
+    retained: usize,
+    window: Option<Window>,
+    decompressor: Decompressor,
+}
+
+struct MetadataPack {
+    shape: PackShape,
+    /// Its last bytes.
+    end: Option<Bytes>,
+    /// Where its segments and index segments end.
+    metadata_end: u64,
+}
+
+struct Window {
+    pack: u32,
+    start: u64,
+    bytes: Bytes,
+}
+
+impl Metadata {
+    pub(crate) fn new(namespace: &Namespace) -> Self {
+        Self {
+            namespace: namespace.clone(),
+            packs: Vec::new(),
+            found: FrameMap::default(),
+            retained: 0,
+            window: None,
+            decompressor: Decompressor::new(),
+        }
+    }
+
+    /// Adds a pack behind the others; `end` is the bytes that its frames were found in, its last ones.
+    pub(crate) fn add<'a>(
+        &mut self,
+        shape: PackShape,
+        end: &Bytes,
+        frames: impl Iterator<Item = &'a PackFrame>,
+    ) {
+        // There are at most 4,096 packs.
+        let position = u32::try_from(self.packs.len()).unwrap_or(u32::MAX);
+        let mut metadata_end = 0;
+        for frame in frames {
+            metadata_end = metadata_end.max(frame.offset.get() + u64::from(frame.record.stored_len));
+            self.found.entry(frame.record.id).or_insert((position, *frame));
+        }
+        let keeps = self.retained + end.len() <= MAX_RETAINED_BYTES;
+        if keeps {
+            self.retained += end.len();
+        }
+        self.packs.push(MetadataPack { shape, end: keeps.then(|| end.clone()), metadata_end });
+    }
+
+    /// The plain bytes of a frame. `following` are the frames that will be asked for next, as far as they are known: one
+    /// request reads as many of them as it can; with `all`, whatever stands behind the frame.
+    ///
+    /// # Errors
+    /// `Corrupt` where no pack has it, or its stored bytes are not what its id says; `NotFound` where its pack is gone.
+    pub(crate) async fn read(&mut self, id: &FrameId, following: &[FrameId], all: bool) -> Result<Vec<u8>> {
+        let Some(&(pack, frame)) = self.found.get(id) else {
+            let message = format!("the metadata frame {id} is in none of the layout's packs");
+            return Err(Error::new(ErrorKind::Corrupt, message));
+        };
+        let mut again = false;
+        loop {
+            let (start, bytes) = self.stored(pack, &frame, following, all).await?;
+            match self.decompress(&frame, start, &bytes) {
+                Ok(plain) => return Ok(plain),
+                Err(error) => {
+                    let key = self.namespace.keys().pack(&self.packs[pack as usize].shape.id);
+                    if again {
+                        return Err(error.in_object(format_args!("`{key}`")));
+                    }
+                    tracing::debug!(%key, %error, "a metadata frame is damaged; it is read again");
+                    again = true;
+                    self.window = None;
+                    self.packs[pack as usize].end = None;
+                }
+            }
+        }
+    }
+
+    /// Whether a pack has the frame.
+    pub(crate) fn contains(&self, id: &FrameId) -> bool {
+        self.found.contains_key(id)
+    }
+
+    fn decompress(&mut self, frame: &PackFrame, start: u64, bytes: &[u8]) -> Result<Vec<u8>> {
+        let record = &frame.record;
+        let mut plain = Vec::with_capacity(record.plain_len as usize);
+        let stored = frame.stored(StoredOffset::new(start), bytes)?;
+        self.decompressor.decompress(&record.id, record.codec, stored, record.plain_len, &mut plain)?;
+        Ok(plain)
+    }
+
+    /// Bytes of a pack that hold the frame, and where they begin.
+    async fn stored(
+        &mut self,
+        pack: u32,
+        frame: &PackFrame,
+        following: &[FrameId],
+        all: bool,
+    ) -> Result<(u64, Bytes)> {
+        let held = &self.packs[pack as usize];
+        let wanted = frame.offset.get()..frame.offset.get() + u64::from(frame.record.stored_len);
+        if let Some(end) = &held.end
+            && held.shape.pack_len - end.len() as u64 <= wanted.start
+        {
+            return Ok((held.shape.pack_len - end.len() as u64, end.clone()));
+        }
+        if let Some(window) = &self.window
+            && window.pack == pack
+            && window.start <= wanted.start
+            && wanted.end <= window.start + window.bytes.len() as u64
+        {
+            return Ok((window.start, window.bytes.clone()));
+        }
+        let range = self.window_of(pack, wanted, following, all);
+        let key = self.namespace.keys().pack(&held.shape.id);
+        let bytes = self.namespace.store().get_range(&key, range.clone()).await?;
+        self.window = Some(Window { pack, start: range.start, bytes: bytes.clone() });
+        Ok((range.start, bytes))
+    }
+
+    fn window_of(&self, pack: u32, wanted: Range<u64>, following: &[FrameId], all: bool) -> Range<u64> {
+        let Range { start, mut end } = wanted;
+        if all {
+            end = end.max(self.packs[pack as usize].metadata_end.min(start + WINDOW_BYTES));
+            return start..end;
+        }
+        for id in following {
+            let Some(&(other, frame)) = self.found.get(id) else { break };
+            let from = frame.offset.get();
+            let to = from + u64::from(frame.record.stored_len);
+            if other != pack || from < start || from > end + GAP_BYTES || to > start + WINDOW_BYTES {
+                break;
+            }
+            end = end.max(to);
+        }
+        start..end
+    }
+}
+
+impl std::fmt::Debug for Metadata {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} metadata frames in {} packs", self.found.len(), self.packs.len())
+    }
+}

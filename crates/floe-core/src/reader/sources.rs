@@ -1,0 +1,119 @@
+//! Where the frames of a snapshot are, as far as they are wanted.
+
+use std::ops::Range;
+use std::path::Path;
+
+use futures::{StreamExt, TryStreamExt, stream};
+
+use crate::catalog::{Catalog, PackShape};
+use crate::namespace::Namespace;
+use crate::pack_tails::{LoadedDirectory, LoadedTail, PackTails};
+use crate::snapshot::Snapshot;
+use crate::{Error, ErrorKind, Result};
+
+use super::metadata::Metadata;
+
+/// A pack whose tail is longer than this may hold metadata alone, which its directory tells.
+const LONG_TAIL_BYTES: u64 = 24 << 20;
+/// How many packs are asked at once.
+const REQUESTS: usize = 8;
+
+/// What of a snapshot will be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Segments only.
+    Metadata,
+    /// Segments and data frames.
+    Data,
+}
+
+/// The places of the frames of a snapshot.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    pub(crate) metadata: Metadata,
+    pub(crate) data: Catalog,
+}
+
+enum Loaded {
+    Tail(LoadedTail),
+    Directory(LoadedDirectory),
+}
+
+impl Sources {
+    /// Reads the directories, or for data the tails, of the packs that serve these root items.
+    ///
+    /// # Errors
+    /// `NotFound` where a pack is gone: somebody may have moved its frames, and the ref now names another layout.
+    pub(crate) async fn open(
+        namespace: &Namespace,
+        snapshot: &Snapshot,
+        cache: Option<&Path>,
+        items: &[Range<u32>],
+        reach: Reach,
+    ) -> Result<Self> {
+        let tails = PackTails::new(namespace, cache);
+        let wanted = snapshot.layout().packs.iter().filter(|pack| {
+            let serves = items.iter().cloned().flatten().any(|item| pack.serves(item));
+            serves && (pack.has_metadata || reach == Reach::Data)
+        });
+        let loaded: Vec<(bool, Loaded, Option<LoadedTail>)> = stream::iter(wanted)
+            .map(|pack| {
+                let (tails, reach) = (&tails, &reach);
+                async move {
+                    let shape = PackShape::from(pack);
+                    let load = async {
+                        if *reach == Reach::Data && !(pack.has_metadata && pack.tail_len > LONG_TAIL_BYTES) {
+                            return Ok((Loaded::Tail(tails.load(shape).await?), None));
+                        }
+                        let directory = tails.load_directory(shape).await?;
+                        let data = directory.directory.footer().data_range();
+                        let tail = match reach {
+                            Reach::Data if data.start < data.end => Some(tails.load(shape).await?),
+                            _ => None,
+                        };
+                        Ok((Loaded::Directory(directory), tail))
+                    };
+                    let (loaded, tail) = load.await.map_err(|e: Error| {
+                        explain(e, format_args!("`{}`", namespace.keys().pack(&pack.id)))
+                    })?;
+                    Ok::<_, Error>((pack.has_metadata, loaded, tail))
+                }
+            })
+            .buffered(REQUESTS)
+            .try_collect()
+            .await?;
+        let mut sources = Self { metadata: Metadata::new(namespace), data: Catalog::default() };
+        for (has_metadata, loaded, tail) in loaded {
+            match &loaded {
+                Loaded::Tail(tail) if has_metadata => {
+                    sources.metadata.add(tail.shape, tail.bytes(), tail.metadata());
+                }
+                Loaded::Tail(_) => {}
+                Loaded::Directory(loaded) => {
+                    let frames = loaded.directory.segments().iter().chain(loaded.directory.index_segments());
+                    sources.metadata.add(loaded.shape, loaded.bytes(), frames);
+                }
+            }
+            let tail = if let Loaded::Tail(tail) = loaded { Some(tail) } else { tail };
+            if let Some(tail) = tail {
+                sources.data.add_pack(tail.shape, tail.tail.data().iter().copied());
+            }
+        }
+        tails.evict();
+        Ok(sources)
+    }
+}
+
+/// Says of a missing pack what it means, and names the object of a damaged one.
+fn explain(error: Error, object: std::fmt::Arguments<'_>) -> Error {
+    match error.kind() {
+        ErrorKind::NotFound => {
+            let message = format!(
+                "{object}, which the snapshot's layout names, is gone; the ref may name another layout by now"
+            );
+            Error::new(ErrorKind::NotFound, message).with_source(error)
+        }
+        ErrorKind::Corrupt => error.in_object(object),
+        _ => error,
+    }
+}

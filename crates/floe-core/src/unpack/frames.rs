@@ -1,0 +1,117 @@
+//! The plain bytes of a unit's frames, one frame at a time.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use floe_format::Decompressor;
+
+use crate::namespace::Namespace;
+use crate::{Error, ErrorKind, Result};
+
+use super::engine::Stop;
+use super::unit::{FrameOfUnit, Unit};
+
+/// Decompresses and verifies.
+pub(crate) struct FrameReader {
+    namespace: Namespace,
+    decompressor: Decompressor,
+    plain: Vec<u8>,
+}
+
+impl FrameReader {
+    pub(crate) fn new(namespace: &Namespace) -> Self {
+        Self { namespace: namespace.clone(), decompressor: Decompressor::new(), plain: Vec::new() }
+    }
+
+    /// Reads a frame of a unit; one that is damaged is fetched once more.
+    ///
+    /// # Errors
+    /// `Corrupt`, naming the pack, where the frame is not what its id says that time either.
+    fn read(&mut self, unit: &Unit<'_>, bytes: &[Bytes], frame: &FrameOfUnit, stop: &Stop) -> Result<()> {
+        let record = &frame.frame.record;
+        if record.plain_len != frame.run.plain_len {
+            let message = format!("frame {}: its pack and its segment say different lengths", record.id);
+            return Err(Error::new(ErrorKind::Corrupt, message).in_object(self.pack(frame)));
+        }
+        let place = frame.place();
+        let stored = unit.batch.slice(bytes, frame.pack, place.clone()).ok_or_else(|| {
+            Error::new(ErrorKind::Internal, format!("frame {} is not in its batch", record.id))
+        })?;
+        match self.decompress(frame, stored) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let key = self.namespace.keys().pack(&frame.pack_id);
+                tracing::debug!(pack = %key, %error, "a frame is damaged; it is read again");
+                let again = stop.wait(self.namespace.store().get_range(&key, place))?;
+                self.decompress(frame, &again).map_err(|e| e.in_object(self.pack(frame)))
+            }
+        }
+    }
+
+    fn pack(&self, frame: &FrameOfUnit) -> String {
+        format!("`{}`", self.namespace.keys().pack(&frame.pack_id))
+    }
+
+    fn decompress(&mut self, frame: &FrameOfUnit, stored: &[u8]) -> Result<()> {
+        let record = &frame.frame.record;
+        self.plain.clear();
+        self.decompressor.decompress(
+            &frame.run.id,
+            record.codec,
+            stored,
+            record.plain_len,
+            &mut self.plain,
+        )?;
+        Ok(())
+    }
+}
+
+/// Goes through the content of a unit: its frames' plain bytes, with repetitions.
+pub(crate) struct ContentCursor<'a, 't> {
+    reader: &'a mut FrameReader,
+    unit: &'a Unit<'t>,
+    bytes: Arc<[Bytes]>,
+    stop: &'a Stop,
+    /// The frame at hand, from 1; 0 before the first.
+    frame: usize,
+    repetitions_left: u64,
+    /// Where in the frame at hand what comes next begins.
+    at: usize,
+}
+
+impl<'a, 't> ContentCursor<'a, 't> {
+    pub(crate) fn new(reader: &'a mut FrameReader, unit: &'a Unit<'t>, stop: &'a Stop) -> Result<Self> {
+        let bytes = unit.batch.wait()?;
+        reader.plain.clear();
+        Ok(Self { reader, unit, bytes, stop, frame: 0, repetitions_left: 0, at: 0 })
+    }
+
+    /// At most this many of the bytes that come next, at least one; all in one frame.
+    pub(crate) fn take(&mut self, most: u64) -> Result<&[u8]> {
+        let range = self.advance(most)?;
+        Ok(&self.reader.plain[range])
+    }
+
+    fn advance(&mut self, most: u64) -> Result<Range<usize>> {
+        if self.at == self.reader.plain.len() {
+            if self.repetitions_left > 0 {
+                self.repetitions_left -= 1;
+                self.stop.check()?;
+            } else {
+                let frame = self.unit.frames.get(self.frame).ok_or_else(|| {
+                    Error::new(ErrorKind::Internal, "a unit's frames have fewer bytes than it says")
+                })?;
+                self.reader.read(self.unit, &self.bytes, frame, self.stop)?;
+                self.frame += 1;
+                self.repetitions_left = frame.run.count - 1;
+            }
+            self.at = 0;
+        }
+        let left = self.reader.plain.len() - self.at;
+        let taken = usize::try_from(most).map_or(left, |most| most.min(left));
+        let range = self.at..self.at + taken;
+        self.at += taken;
+        Ok(range)
+    }
+}

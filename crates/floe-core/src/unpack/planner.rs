@@ -1,0 +1,334 @@
+//! From segments, in order, to units.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+use floe_format::{Content, EntryRef, Run, Segment, tar_header_len, tar_padding};
+use tokio::sync::Semaphore;
+
+use crate::catalog::Catalog;
+use crate::namespace::Namespace;
+use crate::reader::shown;
+use crate::{Error, ErrorKind, Result};
+
+use super::batch::{Batch, PackRange, coalesce};
+use super::big_file::BigFile;
+use super::engine::Stop;
+use super::unit::{FrameOfUnit, SegmentPart, Unit};
+
+/// Stored bytes that may be in flight: fetched, or waiting to be unpacked.
+const IN_FLIGHT_BYTES: usize = 64 << 20;
+/// What a permit of the semaphore stands for.
+const PERMIT_BYTES: u64 = 1 << 10;
+/// Stored bytes of a batch.
+const BATCH_BYTES: u64 = 4 << 20;
+/// Those of the first, so that workers begin early; each following has twice as many.
+const FIRST_BATCH_BYTES: u64 = 256 << 10;
+/// Plain bytes of a unit, counting repeated frames once.
+const UNIT_PLAIN_BYTES: u64 = 768 << 10;
+
+/// What is wanted is collected here, and goes to the workers in batches.
+pub(crate) struct Wants<'t> {
+    units: Sender<Unit<'t>>,
+    number: u64,
+    pending: Vec<Pending<'t>>,
+    pending_bytes: u64,
+    batch_bytes: u64,
+    in_flight: Arc<Semaphore>,
+    /// Stored bytes asked for.
+    fetched_bytes: u64,
+}
+
+struct Pending<'t> {
+    segment: Arc<SegmentPart<'t>>,
+    content: Range<u64>,
+    frames: Vec<FrameOfUnit>,
+}
+
+impl<'t> Wants<'t> {
+    pub(crate) fn new(units: Sender<Unit<'t>>) -> Self {
+        Self {
+            units,
+            number: 0,
+            pending: Vec::new(),
+            pending_bytes: 0,
+            batch_bytes: FIRST_BATCH_BYTES,
+            in_flight: Arc::new(Semaphore::new(IN_FLIGHT_BYTES / PERMIT_BYTES as usize)),
+            fetched_bytes: 0,
+        }
+    }
+}
+
+/// Takes segments in order, and makes units of what is wanted of them.
+pub(crate) struct Planner<'a, 't> {
+    namespace: &'a Namespace,
+    stop: &'a Stop,
+    wants: Wants<'t>,
+    going_on: Option<GoingOn<'t>>,
+}
+
+/// A file whose content goes on in the next segment.
+struct GoingOn<'t> {
+    size: u64,
+    /// Bytes of its padded content that are still to come.
+    owed: u64,
+    file: Option<Arc<BigFile<'t>>>,
+}
+
+/// One segment, as its entries pass by.
+pub(crate) struct SegmentPlan<'s, 't> {
+    runs: &'s [Run],
+    /// Where in the content each run begins, and where the last ends.
+    starts: Vec<u64>,
+    run: usize,
+    at: u64,
+    number: usize,
+    wanted: Vec<bool>,
+    wanted_runs: Vec<bool>,
+    part: SegmentPart<'t>,
+    last: Option<(u64, Option<Arc<BigFile<'t>>>)>,
+    content: Content,
+}
+
+impl<'a, 't> Planner<'a, 't> {
+    pub(crate) fn new(namespace: &'a Namespace, stop: &'a Stop, wants: Wants<'t>) -> Self {
+        Self { namespace, stop, wants, going_on: None }
+    }
+
+    /// An error when everything stops.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.stop.check()
+    }
+
+    /// Waits for a request.
+    pub(crate) fn wait<T>(&self, request: impl Future<Output = Result<T>>) -> Result<T> {
+        self.stop.wait(request)
+    }
+
+    /// Stored bytes asked for so far.
+    pub(crate) fn fetched_bytes(&self) -> u64 {
+        self.wants.fetched_bytes
+    }
+
+    /// Begins a segment whose content was checked; `first` is the number of its first entry in the walk. `follows` says
+    /// that it is the one right after the one before.
+    pub(crate) fn begin<'s>(
+        &mut self,
+        segment: &'s Segment<'_>,
+        content: Content,
+        first: u64,
+        follows: bool,
+    ) -> SegmentPlan<'s, 't> {
+        if !follows {
+            self.going_on = None;
+        }
+        let runs = segment.runs();
+        let mut starts = Vec::with_capacity(runs.len() + 1);
+        let mut start = 0;
+        for run in runs {
+            starts.push(start);
+            // `Content` has checked that the sum fits.
+            start += run.content_len().unwrap_or(0);
+        }
+        starts.push(start);
+        let lead = segment.lead();
+        let mut part = SegmentPart {
+            plain: Vec::new(),
+            first,
+            wanted: None,
+            lead: None,
+            // Where the file is not known, nothing can be said of its padding.
+            lead_content: lead,
+            big_files: Vec::new(),
+        };
+        let mut wanted_runs = vec![false; runs.len()];
+        if lead > 0
+            && let Some(going_on) = &self.going_on
+        {
+            let padded = going_on.size + tar_padding(going_on.size) as u64;
+            let offset = padded.saturating_sub(going_on.owed);
+            part.lead_content = lead.min(going_on.size.saturating_sub(offset));
+            if let Some(file) = &going_on.file {
+                part.lead = Some((Arc::clone(file), offset));
+                for (wanted, start) in wanted_runs.iter_mut().zip(&starts) {
+                    *wanted = *start < lead;
+                }
+            }
+        }
+        SegmentPlan {
+            runs,
+            starts,
+            run: 0,
+            at: lead,
+            number: 0,
+            wanted: Vec::with_capacity(segment.entry_count()),
+            wanted_runs,
+            part,
+            last: None,
+            content,
+        }
+    }
+
+    /// Ends a segment: what is wanted of it is fetched and unpacked. With `all`, the end of the tar is wanted too.
+    ///
+    /// # Errors
+    /// `Corrupt` where a frame is in none of the packs.
+    pub(crate) fn end(
+        &mut self,
+        mut plan: SegmentPlan<'_, 't>,
+        plain: Vec<u8>,
+        data: &Catalog,
+        all: bool,
+        each: &mut dyn FnMut(&Run, &FrameOfUnit),
+    ) -> Result<()> {
+        self.check()?;
+        self.going_on = match plan.last.take() {
+            Some((size, file)) => {
+                let owed = plan.content.unfinished;
+                (owed > 0).then_some(GoingOn { size, owed, file })
+            }
+            None => self.going_on.take().and_then(|going_on| {
+                let owed = going_on.owed.checked_sub(plan.content.lead).filter(|owed| *owed > 0)?;
+                Some(GoingOn { owed, ..going_on })
+            }),
+        };
+        if all {
+            plan.wanted_runs.fill(true);
+        }
+        if !plan.wanted.iter().all(|wanted| *wanted) {
+            plan.part.wanted = Some(std::mem::take(&mut plan.wanted));
+        }
+        plan.part.plain = plain;
+        let segment = Arc::new(plan.part);
+        let mut unit: Option<(Pending<'t>, u64)> = None;
+        for (index, run) in plan.runs.iter().enumerate() {
+            if !plan.wanted_runs[index] {
+                self.push(unit.take())?;
+                continue;
+            }
+            let Some(located) = data.find(&run.id) else {
+                let message = format!("the data frame {} is in none of the layout's packs", run.id);
+                return Err(Error::new(ErrorKind::Corrupt, message));
+            };
+            let pack = data.packs()[located.pack];
+            let frame = FrameOfUnit { run: *run, frame: located.frame, pack: located.pack, pack_id: pack.id };
+            each(run, &frame);
+            let content = plan.starts[index]..plan.starts[index + 1];
+            let (pending, plain_bytes) = unit.get_or_insert_with(|| {
+                let content = content.start..content.start;
+                (Pending { segment: Arc::clone(&segment), content, frames: Vec::new() }, 0)
+            });
+            pending.content.end = content.end;
+            pending.frames.push(frame);
+            *plain_bytes += u64::from(run.plain_len);
+            if *plain_bytes >= UNIT_PLAIN_BYTES {
+                self.push(unit.take())?;
+            }
+        }
+        self.push(unit.take())
+    }
+
+    fn push(&mut self, unit: Option<(Pending<'t>, u64)>) -> Result<()> {
+        let Some((unit, _)) = unit else { return Ok(()) };
+        let stored = unit.frames.iter().map(|frame| u64::from(frame.frame.record.stored_len)).sum::<u64>();
+        self.wants.pending.push(unit);
+        self.wants.pending_bytes += stored;
+        if self.wants.pending_bytes < self.wants.batch_bytes {
+            return Ok(());
+        }
+        self.wants.batch_bytes = (self.wants.batch_bytes * 2).min(BATCH_BYTES);
+        self.flush()
+    }
+
+    /// Begins to fetch what is wanted so far.
+    fn flush(&mut self) -> Result<()> {
+        self.wants.pending_bytes = 0;
+        let pending = std::mem::take(&mut self.wants.pending);
+        let frames = pending.iter().flat_map(|unit| &unit.frames);
+        let places: Vec<_> = frames.clone().map(|frame| (frame.pack, frame.place())).collect();
+        if places.is_empty() {
+            return Ok(());
+        }
+        let ids: std::collections::HashMap<usize, _> =
+            frames.map(|frame| (frame.pack, frame.pack_id)).collect();
+        let ranges: Vec<_> = coalesce(places)
+            .into_iter()
+            .map(|(pack, range)| PackRange { key: self.namespace.keys().pack(&ids[&pack]), pack, range })
+            .collect();
+        let bytes: u64 = ranges.iter().map(|range| range.range.end - range.range.start).sum();
+        self.wants.fetched_bytes += bytes;
+        let permits = (bytes / PERMIT_BYTES + 1).min((IN_FLIGHT_BYTES as u64) / PERMIT_BYTES);
+        let permits = u32::try_from(permits).unwrap_or(u32::MAX);
+        let in_flight = Arc::clone(&self.wants.in_flight);
+        let permit = self.stop.wait(async move {
+            in_flight
+                .acquire_many_owned(permits)
+                .await
+                .map_err(|e| Error::new(ErrorKind::Internal, "the room for frames is closed").with_source(e))
+        })?;
+        let batch = Batch::fetch(self.namespace, self.stop, ranges, permit);
+        for Pending { segment, content, frames } in pending {
+            let number = self.wants.number;
+            self.wants.number += 1;
+            let unit = Unit { number, segment, content, frames, batch: Arc::clone(&batch) };
+            if self.wants.units.send(unit).is_err() {
+                return Err(Error::new(ErrorKind::Internal, "no thread unpacks any more"));
+            }
+        }
+        Ok(())
+    }
+
+    /// No more segments come.
+    pub(crate) fn finish(mut self) -> Result<()> {
+        self.flush()
+    }
+}
+
+impl<'t> SegmentPlan<'_, 't> {
+    /// Passes an entry by; its frames are fetched, and it is handed out, if it is wanted. Its file is returned if that is in
+    /// several frames.
+    ///
+    /// # Errors
+    /// `Corrupt` where its headers are cut.
+    pub(crate) fn entry(&mut self, entry: &EntryRef<'_>, wanted: bool) -> Result<Option<Arc<BigFile<'t>>>> {
+        let number = self.number;
+        self.number += 1;
+        self.wanted.push(wanted);
+        let size = entry.body.size();
+        let begins = self.at + tar_header_len(entry) as u64;
+        let end = begins + size + tar_padding(size) as u64;
+        let frame_end = self.frame_end();
+        if frame_end < begins {
+            let message = format!("the frames of the snapshot cut the headers of {}", shown(entry.path));
+            return Err(Error::new(ErrorKind::Corrupt, message));
+        }
+        let is_big = size > 0 && frame_end < end;
+        if wanted {
+            let mut run = self.run;
+            while run < self.runs.len() && self.starts[run] < end {
+                self.wanted_runs[run] = true;
+                run += 1;
+            }
+        }
+        let file = (is_big && wanted).then(|| {
+            let file = Arc::new(BigFile::new(entry.to_entry(), self.part.first + number as u64));
+            self.part.big_files.push((number, Arc::clone(&file)));
+            file
+        });
+        self.last = Some((size, file.clone()));
+        self.at = end;
+        Ok(file)
+    }
+
+    /// Where the frame that `at` is in ends; `at` itself where there is none.
+    fn frame_end(&mut self) -> u64 {
+        while self.run < self.runs.len() && self.starts[self.run + 1] <= self.at {
+            self.run += 1;
+        }
+        let Some(run) = self.runs.get(self.run) else { return self.at };
+        let start = self.starts[self.run];
+        let plain_len = u64::from(run.plain_len);
+        start + ((self.at - start) / plain_len + 1) * plain_len
+    }
+}

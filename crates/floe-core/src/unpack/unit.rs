@@ -1,0 +1,69 @@
+//! What a worker takes at once.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use floe_format::{PackFrame, PackId, Run};
+
+use super::batch::Batch;
+use super::big_file::BigFile;
+
+/// A segment, as far as workers need it.
+#[derive(Debug)]
+pub(crate) struct SegmentPart<'t> {
+    /// The segment's plain bytes.
+    pub(crate) plain: Vec<u8>,
+    /// Number of its first entry in the walk.
+    pub(crate) first: u64,
+    /// The entries to be handed out, by their number in the segment; all where there is none.
+    pub(crate) wanted: Option<Vec<bool>>,
+    /// The file whose content the segment begins with, if it is wanted, and where in it.
+    pub(crate) lead: Option<(Arc<BigFile<'t>>, u64)>,
+    /// Length of the lead's content, without padding.
+    pub(crate) lead_content: u64,
+    /// The wanted files whose content is in several frames, by their number in the segment, ascending.
+    pub(crate) big_files: Vec<(usize, Arc<BigFile<'t>>)>,
+}
+
+impl<'t> SegmentPart<'t> {
+    /// Whether an entry is to be handed out.
+    pub(crate) fn wants(&self, number: usize) -> bool {
+        self.wanted.as_ref().is_none_or(|wanted| wanted.get(number).copied().unwrap_or(false))
+    }
+
+    /// The file of an entry whose content is in several frames.
+    pub(crate) fn big_file(&self, number: usize) -> Option<&Arc<BigFile<'t>>> {
+        let at = self.big_files.binary_search_by_key(&number, |(number, _)| *number).ok()?;
+        Some(&self.big_files[at].1)
+    }
+}
+
+/// A run of frames, and where its frame is.
+#[derive(Clone, Debug)]
+pub(crate) struct FrameOfUnit {
+    pub(crate) run: Run,
+    pub(crate) frame: PackFrame,
+    /// The pack's position in the catalog, and its id.
+    pub(crate) pack: usize,
+    pub(crate) pack_id: PackId,
+}
+
+impl FrameOfUnit {
+    /// Where in the pack it is.
+    pub(crate) fn place(&self) -> Range<u64> {
+        let start = self.frame.offset.get();
+        start..start + u64::from(self.frame.record.stored_len)
+    }
+}
+
+/// Consecutive runs of one segment.
+#[derive(Debug)]
+pub(crate) struct Unit<'t> {
+    /// Counts units, from 0.
+    pub(crate) number: u64,
+    pub(crate) segment: Arc<SegmentPart<'t>>,
+    /// Where in the segment's content its frames are.
+    pub(crate) content: Range<u64>,
+    pub(crate) frames: Vec<FrameOfUnit>,
+    pub(crate) batch: Arc<Batch>,
+}
