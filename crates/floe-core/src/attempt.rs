@@ -100,6 +100,11 @@ impl WriteAttempt {
         self.collector.condemns_packs()
     }
 
+    /// What collectors have decided, as the lease relies on it.
+    pub(crate) fn collector(&self) -> &CollectorState {
+        &self.collector
+    }
+
     /// Ends the attempt without moving the ref.
     pub(crate) async fn abandon(self) {
         self.lease.end().await;

@@ -8,7 +8,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use floe_format::{Decompressor, FrameId, PackDirectory, PackFrame, PackTail, StoredOffset};
+use floe_format::{
+    Decompressor, FrameId, PACK_FOOTER_LEN, PackDirectory, PackFooter, PackFrame, PackId, PackTail,
+    StoredOffset,
+};
 
 use crate::aside::write_aside;
 use crate::catalog::PackShape;
@@ -163,6 +166,41 @@ impl PackTails {
             if fs::remove_file(path).is_ok() {
                 total -= length;
             }
+        }
+    }
+
+    /// The packs whose tails are cached, the newest first.
+    pub(crate) fn cached_ids(&self) -> Vec<PackId> {
+        let Some(Ok(entries)) = self.cache.as_ref().map(fs::read_dir) else { return Vec::new() };
+        let mut ids: Vec<PackId> = entries
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str().and_then(|name| name.parse().ok()))
+            .collect();
+        // They begin with the time.
+        ids.sort_unstable_by(|a, b| b.cmp(a));
+        ids
+    }
+
+    /// A cached tail, of which nothing but the pack's id is known.
+    pub(crate) fn load_cached_id(&self, id: &PackId) -> Option<LoadedTail> {
+        let path = self.cache.as_ref()?.join(id.to_string());
+        let bytes = fs::read(&path).ok()?;
+        let (_, footer) = bytes.split_at_checked(bytes.len().checked_sub(PACK_FOOTER_LEN)?)?;
+        let pack_len = u64::from_le_bytes(footer.get(..8)?.try_into().ok()?);
+        let footer = PackFooter::decode(*id, pack_len, footer).ok()?;
+        let shape = PackShape {
+            id: *id,
+            pack_len,
+            directory_len: footer.directory_len(),
+            tail_len: footer.tail_len(),
+        };
+        parse(shape, Bytes::from(bytes)).ok()
+    }
+
+    /// Forgets the tail of a pack that is gone.
+    pub(crate) fn forget(&self, id: &PackId) {
+        if let Some(cache) = &self.cache {
+            let _ = fs::remove_file(cache.join(id.to_string()));
         }
     }
 

@@ -12,6 +12,8 @@ mod assemble;
 mod base;
 mod build;
 mod draft;
+mod elsewhere;
+mod journal;
 mod known;
 mod layout;
 mod memory;
@@ -33,6 +35,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::base::BasePacks;
 use self::build::{Build, Built, NewSnapshot};
+use self::elsewhere::{Elsewhere, Places};
+use self::journal::Journal;
 use self::memory::Memory;
 pub use self::work::Unread;
 use crate::attempt::{WriteAttempt, rearming};
@@ -253,6 +257,10 @@ impl Push {
 
     async fn build(&self, attempt: &WriteAttempt, walk: Walk, memory: &Memory) -> Result<Built> {
         let base = self.base(attempt, memory).await?;
+        let journal = Journal::new(memory.directory(), &self.root, &self.target);
+        let base_packs =
+            base.as_ref().map(|(snapshot, _)| snapshot.layout().packs.iter().map(|pack| pack.id));
+        let base_packs = base_packs.into_iter().flatten().collect();
         let build = Build {
             namespace: self.namespace.clone(),
             root: self.root.clone(),
@@ -261,6 +269,8 @@ impl Push {
             tails: self.tails.clone(),
             base: base.as_ref().map(|(snapshot, _)| snapshot.root().clone()),
             packs: Arc::new(base.map(|(_, packs)| packs).unwrap_or_default()),
+            elsewhere: self.elsewhere(attempt, base_packs, &journal),
+            journal,
             former: attempt.former().and_then(|former| former.current.at()),
         };
         // Where this future is dropped, the threads stop at the next piece.
@@ -311,6 +321,24 @@ impl Push {
         Ok((snapshot, base))
     }
 
+    /// Where frames may be that the base has not; only caches and the journal tell.
+    fn elsewhere(
+        &self,
+        attempt: &WriteAttempt,
+        base: HashSet<PackId>,
+        journal: &Journal,
+    ) -> Option<Arc<Elsewhere>> {
+        self.options.cache_dir.as_ref()?;
+        Some(Arc::new(Elsewhere::new(Places {
+            namespace: self.namespace.clone(),
+            tails: self.tails.clone(),
+            handle: tokio::runtime::Handle::current(),
+            collector: attempt.collector().clone(),
+            base,
+            journal: journal.packs(),
+        })))
+    }
+
     /// Those of these packs that do not exist, by requests of their own.
     async fn missing(&self, packs: impl Iterator<Item = PackShape>) -> Result<Vec<PackId>> {
         let heads = packs.map(|shape| async move {
@@ -347,6 +375,8 @@ impl Push {
                 let publish = async move { store.put(&key, body, PutMode::Overwrite).await.map(drop) };
                 let record = attempt.commit(Some(at), annotation, publish).await?;
                 memory.remember(&self.root, at, &object);
+                Journal::new(memory.directory(), &self.root, &self.target).remove();
+                self.tails.evict();
                 (PushOutcome::Committed(record), at)
             }
         };

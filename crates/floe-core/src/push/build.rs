@@ -11,6 +11,8 @@ use floe_format::{
 
 use super::assemble::{Assembled, Assembly, Ended, count_reused, metadata_frame};
 use super::base::{BaseCursor, BasePacks};
+use super::elsewhere::Elsewhere;
+use super::journal::Journal;
 use super::known::KnownFrames;
 use super::layout::layout_of;
 use super::meta::Keeping;
@@ -42,6 +44,8 @@ pub(super) struct Build {
     pub(super) tails: PackTails,
     pub(super) base: Option<Root>,
     pub(super) packs: Arc<BasePacks>,
+    pub(super) elsewhere: Option<Arc<Elsewhere>>,
+    pub(super) journal: Journal,
     /// What the ref names.
     pub(super) former: Option<SnapshotAt>,
 }
@@ -66,8 +70,14 @@ pub(super) enum NewSnapshot {
 impl Build {
     /// Makes the snapshot; blocks.
     pub(super) fn run(self, walk: Walk) -> Result<Built> {
-        let known = Arc::new(KnownFrames::new(Arc::clone(&self.packs)));
-        let mut packs = PackOutput::new(&self.namespace, &self.tails, &self.progress, self.options.dry_run);
+        let known = Arc::new(KnownFrames::new(Arc::clone(&self.packs), self.elsewhere.clone()));
+        let mut packs = PackOutput::new(
+            &self.namespace,
+            &self.tails,
+            &self.journal,
+            &self.progress,
+            self.options.dry_run,
+        );
         let mut left_out = HashSet::new();
         let mut skipped = Vec::new();
         let mut walk = Some(walk);
@@ -254,7 +264,13 @@ impl Build {
         pushed.packs = written.data.packs().len() as u64;
         pushed.uploaded_bytes = written.data.packs().iter().map(|pack| pack.pack_len).sum();
         pushed.reused_bytes = content_bytes.saturating_sub(written.plain_bytes);
-        let layout = layout_of(&index, &segments, &written, &self.packs)?;
+        let layout = layout_of(
+            &index,
+            &segments,
+            &written,
+            &self.packs,
+            self.elsewhere.as_ref().and_then(|found| found.catalog()),
+        )?;
         if self.options.dry_run {
             return Ok(Built { snapshot: NewSnapshot::DryRun(pushed.at), pushed });
         }

@@ -11,38 +11,41 @@ use super::packs::WrittenPacks;
 use crate::catalog::{Catalog, FrameMap, Located, PackShape};
 use crate::{Error, ErrorKind, Result};
 
-/// Packs in the order of the layout: those written first, then the base's.
+/// Packs in the order of the layout: those written, the base's, others.
 struct Places<'a> {
     written: &'a WrittenPacks,
     base: &'a BasePacks,
+    elsewhere: &'a Catalog,
     /// For each pack, the root items that it serves, and whether it does so with metadata.
     serves: Vec<BTreeSet<u32>>,
     has_metadata: Vec<bool>,
 }
 
 impl Places<'_> {
-    fn find(&self, written: &Catalog, base: &Catalog, id: &FrameId) -> Result<Located> {
-        let in_base = || {
-            let found = base.find(id)?;
-            Some(Located { pack: found.pack + self.written.data.packs().len(), frame: found.frame })
-        };
-        written.find(id).copied().or_else(in_base).ok_or_else(|| {
-            Error::new(ErrorKind::Internal, format!("the frame {id} was planned on, and is in no pack"))
-        })
-    }
-
     fn serve_data(&mut self, id: &FrameId, item: u32) -> Result<Located> {
-        let found = self.find(&self.written.data, &self.base.data, id)?;
+        let found = find([&self.written.data, &self.base.data, self.elsewhere], id)?;
         self.serves[found.pack].insert(item);
         Ok(found)
     }
 
     fn serve_metadata(&mut self, id: &FrameId, item: u32) -> Result<()> {
-        let found = self.find(&self.written.metadata, &self.base.metadata, id)?;
+        let found = find([&self.written.metadata, &self.base.metadata], id)?;
         self.serves[found.pack].insert(item);
         self.has_metadata[found.pack] = true;
         Ok(())
     }
+}
+
+/// The first of these catalogs' packs, numbered through, that has a frame.
+fn find<const N: usize>(catalogs: [&Catalog; N], id: &FrameId) -> Result<Located> {
+    let mut before = 0;
+    for catalog in catalogs {
+        if let Some(found) = catalog.find(id) {
+            return Ok(Located { pack: before + found.pack, frame: found.frame });
+        }
+        before += catalog.packs().len();
+    }
+    Err(Error::new(ErrorKind::Internal, format!("the frame {id} was planned on, and is in no pack")))
 }
 
 /// The layout of the tree with this index and these segments, found in these packs.
@@ -51,11 +54,16 @@ pub(super) fn layout_of(
     segments: &[MadeSegment],
     written: &WrittenPacks,
     base: &BasePacks,
+    elsewhere: Option<&Catalog>,
 ) -> Result<Layout> {
-    let shapes: Vec<PackShape> = written.data.packs().iter().chain(base.data.packs()).copied().collect();
+    let none = Catalog::default();
+    let elsewhere = elsewhere.unwrap_or(&none);
+    let shapes: Vec<PackShape> =
+        [&written.data, &base.data, elsewhere].into_iter().flat_map(Catalog::packs).copied().collect();
     let mut places = Places {
         written,
         base,
+        elsewhere,
         serves: vec![BTreeSet::new(); shapes.len()],
         has_metadata: vec![false; shapes.len()],
     };

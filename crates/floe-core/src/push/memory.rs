@@ -23,6 +23,11 @@ impl Memory {
         Self { directory }
     }
 
+    /// The directory.
+    pub(super) fn directory(&self) -> Option<&Path> {
+        self.directory.as_deref()
+    }
+
     /// The collector's generation as last seen.
     pub(super) fn collector_generation(&self) -> Option<u64> {
         fs::read_to_string(self.directory.as_ref()?.join("collector")).ok()?.trim().parse().ok()

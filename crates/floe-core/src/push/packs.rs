@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use super::PushProgress;
+use super::journal::Journal;
 use crate::catalog::{Catalog, PackShape};
 use crate::namespace::Namespace;
 use crate::pack_tails::PackTails;
@@ -35,6 +36,7 @@ const GATHERED_BYTES: usize = 1 << 20;
 pub(super) struct PackOutput {
     namespace: Namespace,
     tails: PackTails,
+    journal: Journal,
     handle: Handle,
     progress: Arc<PushProgress>,
     is_dry_run: bool,
@@ -81,12 +83,14 @@ impl PackOutput {
     pub(super) fn new(
         namespace: &Namespace,
         tails: &PackTails,
+        journal: &Journal,
         progress: &Arc<PushProgress>,
         is_dry_run: bool,
     ) -> Self {
         Self {
             namespace: namespace.clone(),
             tails: tails.clone(),
+            journal: journal.clone(),
             handle: Handle::current(),
             progress: Arc::clone(progress),
             is_dry_run,
@@ -245,13 +249,14 @@ impl PackOutput {
         self.written.metadata.add_pack(shape, frames);
         let Some(mut upload) = stream.upload else { return Ok(()) };
         let rest = Bytes::from(stream.gathered);
-        let tails = self.tails.clone();
+        let (tails, journal) = (self.tails.clone(), self.journal.clone());
         let finish = async move {
             upload.write(rest).await?;
             upload.finish().await?;
             if let Some(tail) = tail {
                 tails.remember(shape, &tail);
             }
+            journal.add(&shape.id);
             Ok(())
         };
         self.finishing.spawn_on(finish, &self.handle);

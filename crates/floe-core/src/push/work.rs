@@ -375,7 +375,7 @@ pub(super) fn make_frame(
 ) -> Result<MadeFrame> {
     let id = FrameId::of(plain);
     let plain_len = u32::try_from(plain.len()).unwrap_or(u32::MAX);
-    if !known.claim(&id) {
+    if !known.claim(&id)? {
         return Ok(MadeFrame { id, plain_len, stored: None });
     }
     let mut stored = Vec::new();
