@@ -341,13 +341,19 @@ impl Push {
 
     /// Those of these packs that do not exist, by requests of their own.
     async fn missing(&self, packs: impl Iterator<Item = PackShape>) -> Result<Vec<PackId>> {
-        let heads = packs.map(|shape| async move {
-            let key = self.namespace.keys().pack(&shape.id);
-            let found = self.namespace.store().head(&key).await?;
-            Ok::<_, Error>((found != Some(shape.pack_len)).then_some(shape.id))
-        });
+        // Made one by one: a closure that borrows would keep the push from being sent to another thread.
+        let mut heads = Vec::new();
+        for shape in packs {
+            heads.push(self.missing_pack(shape));
+        }
         let found: Vec<_> = futures::stream::iter(heads).buffered(HEADS_IN_FLIGHT).try_collect().await?;
         Ok(found.into_iter().flatten().collect())
+    }
+
+    async fn missing_pack(&self, shape: PackShape) -> Result<Option<PackId>> {
+        let key = self.namespace.keys().pack(&shape.id);
+        let found = self.namespace.store().head(&key).await?;
+        Ok((found != Some(shape.pack_len)).then_some(shape.id))
     }
 
     async fn commit(

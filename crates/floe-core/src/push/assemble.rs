@@ -24,6 +24,7 @@ use crate::{Error, ErrorKind, Result};
 /// What an assembly needs.
 pub(super) struct Assembly<'a> {
     pub(super) kept: Kept,
+    pub(super) has_base: bool,
     pub(super) base: &'a BasePacks,
     pub(super) known: &'a Arc<KnownFrames>,
     pub(super) packs: &'a mut PackOutput,
@@ -142,8 +143,10 @@ impl Assembly<'_> {
             out.files += 1;
             out.file_bytes += size;
             match hash {
-                _ if is_known || size == 0 => count_reused(out, self.progress, size),
+                _ if is_known => count_reused(out, self.progress, size),
                 Some(hash) => out.read_files.push((leading_u64(&hash), size)),
+                // Nothing is in the base just as in any other.
+                None if size == 0 && self.has_base => count_reused(out, self.progress, 0),
                 // A big file that is being read; counted when its hash is known.
                 None => {}
             }

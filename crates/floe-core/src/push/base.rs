@@ -37,11 +37,11 @@ impl BasePacks {
         retired: impl Fn(&PackShape) -> bool,
     ) -> Result<Self> {
         let packs = &snapshot.layout().packs;
-        let loaded: Vec<_> =
-            futures::stream::iter(packs.iter().map(|pack| tails.load(PackShape::from(pack))))
-                .buffered(TAILS_IN_FLIGHT)
-                .try_collect()
-                .await?;
+        let mut loads = Vec::new();
+        for pack in packs {
+            loads.push(tails.load(PackShape::from(pack)));
+        }
+        let loaded: Vec<_> = futures::stream::iter(loads).buffered(TAILS_IN_FLIGHT).try_collect().await?;
         let mut base = Self::default();
         for (pack, tail) in packs.iter().zip(loaded) {
             if !retired(&tail.shape) {

@@ -166,6 +166,7 @@ impl Build {
         };
         let assembly = Assembly {
             kept: keeping.kept,
+            has_base: self.base.is_some(),
             base: &self.packs,
             known,
             packs,

@@ -9,5 +9,6 @@
 )]
 
 mod protocol_model;
+mod push;
 mod ref_writes;
 mod store;
