@@ -9,14 +9,17 @@
 )]
 
 mod ambient;
+mod archive;
 mod aside;
 mod attempt;
 mod catalog;
 mod collector_state;
 pub mod destination;
+mod diff;
 mod error;
 mod keys;
 mod lease;
+mod listing;
 mod names;
 mod namespace;
 mod offload;
@@ -33,17 +36,21 @@ pub mod source;
 pub mod store;
 mod tag;
 mod unpack;
+mod verify;
+mod whole;
 mod write_error;
 
 pub use ambient::{Ambient, Clock, Entropy, SystemClock, SystemEntropy};
+pub use archive::{ArchiveFormat, ArchiveOptions, archive};
+pub use diff::{Change, diff, diff_directory};
 pub use error::{Error, ErrorKind, Result};
+pub use listing::{CatOptions, Depth, cat, entry_at, list};
 pub use names::{NamespaceName, RefName, Reference};
 pub use namespace::{Namespace, Writers};
 pub use pull::{PullOptions, PullOutcome, PullProgress, Pulled, pull};
 pub use push::{PushOptions, PushOutcome, PushProgress, PushSource, Pushed, Unread, push};
-pub use reference::{
-    Annotation, Generation, MAX_HISTORY, MAX_LABELS_BYTES, MAX_MESSAGE_BYTES, RefRecord, SnapshotAt,
-};
-pub use resolve::Resolved;
-pub use snapshot::Snapshot;
-pub use tag::Tagged;
+pub use reference::{Annotation, Generation, MAX_HISTORY, MAX_LABELS_BYTES, MAX_MESSAGE_BYTES, RefRecord, SnapshotAt};
+pub use resolve::{Resolved};
+pub use snapshot::{Snapshot};
+pub use tag::{Tagged};
+pub use verify::{Damage, Verified, VerifyOptions, verify};

@@ -29,4 +29,4 @@ pub(crate) use big_file::BigFile;
 pub(crate) use engine::{Output, Stop, run};
 pub(crate) use one::plan_entry;
 pub(crate) use planner::Planner;
-pub(crate) use unit::{SegmentPart, Unit};
+pub(crate) use unit::{FrameOfUnit, Unit};

@@ -356,7 +356,7 @@ impl Pull {
                     let number = u32::try_from(directories.len()).unwrap_or(u32::MAX);
                     directories.push(id);
                     parents.push(Some(parent.id));
-                    check.add_directory(entry.path, Dir { id, number, parent: parent.number, picked });
+                    check.add_directory(entry.path, Dir { id, number, picked });
                     wanted = needed.is_none_or(|needed| needed[number as usize]);
                 }
                 if wanted {

@@ -24,7 +24,6 @@ pub(super) struct Dir {
     pub(super) id: DirId,
     /// Its number among the directories, from 0 for the top.
     pub(super) number: u32,
-    pub(super) parent: u32,
     pub(super) picked: Picked,
 }
 
@@ -44,7 +43,7 @@ pub(super) struct WrittenTree {
 impl Pull {
     /// The top directory.
     pub(super) fn top_dir(&self) -> Dir {
-        Dir { id: DirId::ROOT, number: 0, parent: 0, picked: self.selection.top() }
+        Dir { id: DirId::ROOT, number: 0, picked: self.selection.top() }
     }
 
     /// Which directories have to be there for what is selected, by their numbers; none where all do.
@@ -73,7 +72,7 @@ impl Pull {
             let number = u32::try_from(needed.len()).unwrap_or(u32::MAX);
             needed.push(picked.is_selected());
             parents.push(parent.number);
-            Ok(Some(Dir { number, parent: parent.number, picked, ..top }))
+            Ok(Some(Dir { number, picked, ..top }))
         })?;
         Ok(Some(needed))
     }
@@ -126,7 +125,7 @@ impl Pull {
             if picked.is_selected() || is_needed {
                 counted.count(entry);
             }
-            Ok(is_directory.then_some(Dir { number, parent: parent.number, picked, ..parent }))
+            Ok(is_directory.then_some(Dir { number, picked, ..parent }))
         })?;
         let mut pulled = self.pulled(&counted, PullOutcome::DryRun);
         (pulled.written_files, pulled.written_bytes) = (pulled.files, pulled.file_bytes);
@@ -280,7 +279,7 @@ impl Pass<'_> {
             own.make_directory(id, meta.xattrs)?;
             self.counted.count(entry);
         }
-        Ok(Dir { id, number, parent: parent.number, picked })
+        Ok(Dir { id, number, picked })
     }
 
     /// Whether a selected entry is to be unpacked; a hard link is noted, and what only has other attributes gets them.

@@ -102,11 +102,6 @@ impl Metadata {
         }
     }
 
-    /// Whether a pack has the frame.
-    pub(crate) fn contains(&self, id: &FrameId) -> bool {
-        self.found.contains_key(id)
-    }
-
     fn decompress(&mut self, frame: &PackFrame, start: u64, bytes: &[u8]) -> Result<Vec<u8>> {
         let record = &frame.record;
         let mut plain = Vec::with_capacity(record.plain_len as usize);

@@ -34,9 +34,14 @@ pub(crate) trait Output<'t> {
     /// All of a file in several frames was compared, and its hash was right.
     fn complete(&mut self, file: &Arc<BigFile<'t>>) -> Result<()>;
 
-    /// All of a unit was compared.
-    fn unit(&mut self, _unit: &Unit<'t>) -> Result<()> {
+    /// All of a unit was compared; `plain` are the plain bytes of its frames, if they are [kept](Self::keeps_plain).
+    fn unit(&mut self, _unit: &Unit<'t>, _plain: &[Vec<u8>], _stop: &Stop) -> Result<()> {
         Ok(())
+    }
+
+    /// Whether [`unit`](Self::unit) wants the frames' plain bytes.
+    fn keeps_plain(&self) -> bool {
+        false
     }
 
     /// An error of a unit; by default everything stops.
@@ -133,16 +138,22 @@ pub(crate) fn run<'t, O: Output<'t>, P>(
                 scope.spawn(move || {
                     let _watch = PanicWatch(stop);
                     let mut output = output();
-                    let mut comparer = Comparer::new(FrameReader::new(namespace), stop, waiting);
+                    let reader = FrameReader::new(namespace, output.keeps_plain());
+                    let mut comparer = Comparer::new(reader, stop, waiting);
                     for unit in receiver {
                         // What is left is taken and dropped, so that the planner does not wait for room.
                         if stop.check().is_err() {
                             continue;
                         }
-                        let unpacked = comparer.unpack(&unit, &mut output).and_then(|()| output.unit(&unit));
+                        let unpacked = comparer
+                            .unpack(&unit, &mut output)
+                            .and_then(|()| output.unit(&unit, comparer.reader.kept(), stop));
                         let unpacked = unpacked.or_else(|error| match error.kind() {
                             ErrorKind::Cancelled => Err(error),
-                            _ => output.failed(&unit, error),
+                            _ => {
+                                unit.abandon(waiting);
+                                output.failed(&unit, error)
+                            }
                         });
                         if let Err(error) = unpacked {
                             stop.fail(error);

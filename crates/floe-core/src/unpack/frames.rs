@@ -17,11 +17,25 @@ pub(crate) struct FrameReader {
     namespace: Namespace,
     decompressor: Decompressor,
     plain: Vec<u8>,
+    keeps: bool,
+    /// Plain bytes of the unit's frames, if they are kept.
+    kept: Vec<Vec<u8>>,
 }
 
 impl FrameReader {
-    pub(crate) fn new(namespace: &Namespace) -> Self {
-        Self { namespace: namespace.clone(), decompressor: Decompressor::new(), plain: Vec::new() }
+    pub(crate) fn new(namespace: &Namespace, keeps: bool) -> Self {
+        Self {
+            namespace: namespace.clone(),
+            decompressor: Decompressor::new(),
+            plain: Vec::new(),
+            keeps,
+            kept: Vec::new(),
+        }
+    }
+
+    /// The plain bytes of the frames of the last unit, each once.
+    pub(crate) fn kept(&self) -> &[Vec<u8>] {
+        &self.kept
     }
 
     /// Reads a frame of a unit; one that is damaged is fetched once more.
@@ -84,6 +98,7 @@ impl<'a, 't> ContentCursor<'a, 't> {
     pub(crate) fn new(reader: &'a mut FrameReader, unit: &'a Unit<'t>, stop: &'a Stop) -> Result<Self> {
         let bytes = unit.batch.wait()?;
         reader.plain.clear();
+        reader.kept.clear();
         Ok(Self { reader, unit, bytes, stop, frame: 0, repetitions_left: 0, at: 0 })
     }
 
@@ -103,6 +118,9 @@ impl<'a, 't> ContentCursor<'a, 't> {
                     Error::new(ErrorKind::Internal, "a unit's frames have fewer bytes than it says")
                 })?;
                 self.reader.read(self.unit, &self.bytes, frame, self.stop)?;
+                if self.reader.keeps {
+                    self.reader.kept.push(self.reader.plain.clone());
+                }
                 self.frame += 1;
                 self.repetitions_left = frame.run.count - 1;
             }

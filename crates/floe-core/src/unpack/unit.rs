@@ -6,7 +6,7 @@ use std::sync::Arc;
 use floe_format::{PackFrame, PackId, Run};
 
 use super::batch::Batch;
-use super::big_file::BigFile;
+use super::big_file::{BigFile, WaitingBytes};
 
 /// A segment, as far as workers need it.
 #[derive(Debug)]
@@ -66,4 +66,14 @@ pub(crate) struct Unit<'t> {
     pub(crate) content: Range<u64>,
     pub(crate) frames: Vec<FrameOfUnit>,
     pub(crate) batch: Arc<Batch>,
+}
+
+impl Unit<'_> {
+    /// Gives up the files in several frames that this unit may have parts of.
+    pub(crate) fn abandon(&self, waiting: &WaitingBytes) {
+        let lead = self.segment.lead.iter().map(|(file, _)| file);
+        for file in lead.chain(self.segment.big_files.iter().map(|(_, file)| file)) {
+            file.abandon(waiting);
+        }
+    }
 }

@@ -9,6 +9,10 @@
 )]
 
 mod protocol_model;
+<<<<<<< HEAD
 mod push;
 mod ref_writes;
+=======
+mod reading;
+>>>>>>> pull
 mod store;

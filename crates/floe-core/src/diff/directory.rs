@@ -1,0 +1,225 @@
+//! What differs between a snapshot and a directory.
+
+use std::collections::HashMap;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use floe_format::{Body, ContentHash, Entry, Kept, OwnedBody, Owner, Root, Timestamp, XattrList, compare_paths};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::namespace::Namespace;
+use crate::offload::{Offloaded, cancelled, offload};
+use crate::snapshot::Snapshot;
+use crate::source::{
+    CacheCursor, Child, ContentSink, Exclusions, FileKind, ReadOutcome, SourceFiles, Stat, StatCache, Walk, WalkOptions,
+};
+use crate::{Error, Result};
+
+use super::{Change, Side, compare};
+
+/// Changes that wait for whoever is told of them.
+const QUEUED_CHANGES: usize = 256;
+
+/// Shows what differs from a snapshot to a directory, in the canonical order.
+///
+/// A file's content is looked at only where its size is the snapshot's, and then the stat cache is believed; of what was
+/// not looked at the hash is left out. Times and owners are compared where the snapshot keeps them, xattrs never. What the exclusions
+/// name is not there.
+pub async fn diff_directory(
+    namespace: &Namespace,
+    before: &Snapshot,
+    directory: &Path,
+    exclusions: &Exclusions,
+    cache: Option<&Path>,
+    cancel: &CancellationToken,
+    each: &mut (dyn FnMut(Change) -> Result<()> + Send),
+) -> Result<()> {
+    let side = Side::open(namespace, before, cache).await?;
+    let root = std::fs::canonicalize(directory)
+        .map_err(|e| Error::io(format!("cannot open {}", directory.display()), e))?;
+    let cursor = cache.map(|caches| StatCache::open(&caches.join("sources"), &root).cursor());
+    let options = WalkOptions { exclusions: exclusions.clone(), ..WalkOptions::default() };
+    let (changes, mut told) = mpsc::channel(QUEUED_CHANGES);
+    let snapshot = before.root().clone();
+    let merged = offload("diff", cancel, move |work| {
+        let files = SourceFiles::open(&root)?;
+        let mut present = Present { root: snapshot, files, cursor, linked: HashMap::new() };
+        merge(&work, side, &root, &options, &mut present, &changes)
+    });
+    let mut merged = std::pin::pin!(merged);
+    let mut outcome = None;
+    loop {
+        tokio::select! {
+            change = told.recv() => match change {
+                Some(change) => each(change)?,
+                None => break,
+            },
+            done = &mut merged, if outcome.is_none() => outcome = Some(done),
+        }
+    }
+    match outcome {
+        Some(outcome) => outcome,
+        None => merged.await,
+    }
+}
+
+fn merge(
+    work: &Offloaded,
+    mut side: Side,
+    root: &PathBuf,
+    options: &WalkOptions,
+    present: &mut Present,
+    changes: &mpsc::Sender<Change>,
+) -> Result<()> {
+    let tell = |change| changes.blocking_send(change).map_err(|_| cancelled());
+    for listing in Walk::new(root, options)? {
+        work.check()?;
+        let mut listing = listing?;
+        if let Some(problem) = listing.take_problems().into_iter().next() {
+            let path = root.join(std::ffi::OsStr::from_bytes(&problem.path));
+            return Err(Error::io(format!("cannot read {}", path.display()), problem.error));
+        }
+        for child in listing.children().filter(|child| child.stat.kind != FileKind::Socket) {
+            let mut path = listing.path().to_vec();
+            if !path.is_empty() {
+                path.push(b'/');
+            }
+            path.extend_from_slice(child.name);
+            let before = loop {
+                work.wait(side.fill())?;
+                match side.entries.front().map(|before| compare_paths(&before.path, &path)) {
+                    Some(std::cmp::Ordering::Less) => {
+                        if let Some(gone) = side.entries.pop_front() {
+                            tell(Change::Removed(gone))?;
+                        }
+                    }
+                    Some(std::cmp::Ordering::Equal) => break side.entries.pop_front(),
+                    _ => break None,
+                }
+            };
+            let after = present.entry(listing.path(), path, &child, before.as_ref())?;
+            match before {
+                None => tell(Change::Added(after))?,
+                Some(before) => {
+                    if let Some(change) = compare(before, after, false) {
+                        tell(change)?;
+                    }
+                }
+            }
+        }
+    }
+    loop {
+        work.wait(side.fill())?;
+        match side.entries.pop_front() {
+            Some(gone) => tell(Change::Removed(gone))?,
+            None => return Ok(()),
+        }
+    }
+}
+
+/// The directory, as it is looked at.
+struct Present {
+    root: Root,
+    files: SourceFiles,
+    cursor: Option<CacheCursor>,
+    /// Files with several names that passed: their device and inode.
+    linked: HashMap<Vec<u8>, (u64, u64)>,
+}
+
+impl Present {
+    fn entry(
+        &mut self,
+        directory: &[u8],
+        path: Vec<u8>,
+        child: &Child<'_>,
+        before: Option<&Entry>,
+    ) -> Result<Entry> {
+        let stat = child.stat;
+        let identity = (stat.device, stat.inode);
+        if stat.kind == FileKind::File && stat.links > 1 {
+            self.linked.insert(path.clone(), identity);
+        }
+        let said = before.map(|before| before.as_entry().body);
+        let body = match (stat.kind, said) {
+            (FileKind::File, Some(Body::HardLink { target })) if self.linked.get(target) == Some(&identity) => {
+                OwnedBody::HardLink { target: target.to_vec() }
+            }
+            (FileKind::File, Some(Body::File { size, .. })) if size == stat.size && size > 0 => {
+                OwnedBody::File { size, hash: self.hash(directory, child)? }
+            }
+            (FileKind::Symlink, _) => {
+                let target = self.files.read_link(directory, child.name)?.map(|link| link.target);
+                OwnedBody::Symlink { target: target.unwrap_or_default() }
+            }
+            (FileKind::Directory, _) => OwnedBody::Directory,
+            (FileKind::Fifo, _) => OwnedBody::Fifo,
+            (FileKind::CharDevice, _) => {
+                OwnedBody::CharDevice { major: high(stat.special), minor: low(stat.special) }
+            }
+            (FileKind::BlockDevice, _) => {
+                OwnedBody::BlockDevice { major: high(stat.special), minor: low(stat.special) }
+            }
+            _ => OwnedBody::File { size: stat.size, hash: None },
+        };
+        Ok(self.with_meta(path, stat, body, before))
+    }
+
+    fn with_meta(&self, path: Vec<u8>, stat: &Stat, body: OwnedBody, before: Option<&Entry>) -> Entry {
+        let is_link = matches!(body, OwnedBody::HardLink { .. });
+        let keeps = |kept| self.root.kept.contains(kept) && !is_link;
+        let mode = match (&body, self.root.reproducible) {
+            (OwnedBody::Symlink { .. }, _) => 0o777,
+            (OwnedBody::Directory, true) => 0o755,
+            (OwnedBody::File { .. }, true) if stat.mode & 0o111 != 0 => 0o755,
+            (_, true) => 0o644,
+            (_, false) => stat.mode,
+        };
+        let time = Timestamp { seconds: stat.modified.seconds, nanos: stat.modified.nanos };
+        Entry {
+            path,
+            mode,
+            mtime: keeps(Kept::MTIME).then_some(time),
+            owner: keeps(Kept::OWNER).then_some(Owner { user: stat.uid, group: stat.gid }),
+            body,
+            xattrs: before.map_or_else(XattrList::default, |before| before.xattrs.clone()),
+        }
+    }
+
+    /// The hash of a file's content, none if it vanished.
+    fn hash(&mut self, directory: &[u8], child: &Child<'_>) -> Result<Option<ContentHash>> {
+        if let Some(hit) = self.cursor.as_mut().and_then(|cursor| cursor.lookup(directory, child)) {
+            return Ok(Some(ContentHash::from_bytes(hit.hash)));
+        }
+        let mut sink = HashSink(blake3::Hasher::new());
+        let mut buffer = vec![0; 256 << 10];
+        match self.files.read(directory, child.name, &mut buffer, &mut sink)? {
+            ReadOutcome::Read { .. } => Ok(Some(ContentHash::from(sink.0.finalize()))),
+            ReadOutcome::Vanished => Ok(None),
+        }
+    }
+}
+
+struct HashSink(blake3::Hasher);
+
+impl ContentSink for HashSink {
+    fn begin(&mut self, _: &Stat) -> Result<()> {
+        self.0.reset();
+        Ok(())
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<()> {
+        self.0.update(bytes);
+        Ok(())
+    }
+}
+
+/// The major number of a device.
+fn high(device: u64) -> u32 {
+    u32::try_from(device >> 32).unwrap_or(u32::MAX)
+}
+
+/// The minor number.
+fn low(device: u64) -> u32 {
+    u32::try_from(device & 0xffff_ffff).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,296 @@
+//! Verify: whether all that refs name is there and is what its ids say.
+//!
+//! A damaged object does not stop it: everything else is still looked at, and all that is wrong is reported.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use floe_format::{Decompressor, EntryRef, FrameId, PACK_HEAD_LEN, PackHead, PackId};
+use tokio_util::sync::CancellationToken;
+
+use crate::catalog::PackShape;
+use crate::names::RefName;
+use crate::namespace::Namespace;
+use crate::offload::{Offloaded, default_threads, offload};
+use crate::pack_tails::PackTails;
+use crate::reader::{Reach, Sources};
+use crate::reference::SnapshotAt;
+use crate::snapshot::Snapshot;
+use crate::store::list_all;
+use crate::unpack::{BigFile, Output, Unit, run};
+use crate::whole::{check_metadata, plan_all};
+use crate::{Error, ErrorKind, Result};
+
+/// The most packs that a namespace is listed with.
+const MAX_PACKS: usize = 10_000_000;
+/// How much of a pack is read at once.
+const READ_BYTES: u64 = 8 << 20;
+
+/// What is verified, and how closely.
+#[derive(Clone, Debug, Default)]
+pub struct VerifyOptions {
+    /// These refs, with their histories; all where none are named.
+    pub refs: Vec<RefName>,
+    /// Existence and structure only: sizes of packs, their indexes, all segments. No data is read.
+    pub quick: bool,
+    /// Asks to stop.
+    pub cancel: CancellationToken,
+    /// Where caches are. Verify reads none of them, and all from the store.
+    pub cache_dir: Option<PathBuf>,
+}
+
+/// Something that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Damage {
+    /// The object's key.
+    pub object: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default)]
+pub struct Verified {
+    /// Refs looked at.
+    pub refs: u64,
+    /// Snapshots looked at.
+    pub snapshots: u64,
+    /// Packs looked at.
+    pub packs: u64,
+    /// Bytes of packs read.
+    pub read_bytes: u64,
+    /// What is wrong, by object.
+    pub damages: Vec<Damage>,
+    /// Packs that none of the snapshots looked at needs; told only when all refs were. What a push just wrote may be among
+    /// them.
+    pub unreferenced: Vec<PackId>,
+}
+
+/// Verifies a namespace, or some of its refs.
+///
+/// # Errors
+/// Those that say nothing of the objects: the store cannot be reached, the caller asked to stop. What is damaged or
+/// missing is in the answer.
+pub async fn verify(namespace: &Namespace, options: &VerifyOptions) -> Result<Verified> {
+    let mut verified = Verified::default();
+    let snapshots = open_snapshots(namespace, options, &mut verified).await?;
+    let mut packs: BTreeMap<PackId, PackShape> = BTreeMap::new();
+    for snapshot in &snapshots {
+        packs.extend(snapshot.layout().packs.iter().map(|pack| (pack.id, PackShape::from(pack))));
+    }
+    verified.packs = packs.len() as u64;
+    let bad = check_sizes(namespace, options, &packs, &mut verified).await?;
+    packs.retain(|id, _| !bad.contains(id));
+    let (namespace, quick) = (namespace.clone(), options.quick);
+    let mut verified = offload("verify", &options.cancel, move |work| {
+        for shape in packs.values() {
+            let checked = if quick { check_tail(&work, &namespace, *shape) } else { check_pack(&work, &namespace, *shape, &mut verified) };
+            let key = namespace.keys().pack(&shape.id).to_string();
+            note(&mut verified, key, checked)?;
+        }
+        let mut seen = HashSet::new();
+        for snapshot in &snapshots {
+            work.check()?;
+            let key = namespace.keys().snapshot(&snapshot.at()).to_string();
+            let checked = check_snapshot(&work, &namespace, snapshot, quick, &mut seen, &key, &mut verified);
+            note(&mut verified, key, checked)?;
+        }
+        Ok(verified)
+    })
+    .await?;
+    verified.damages.sort();
+    verified.damages.dedup();
+    Ok(verified)
+}
+
+/// Notes what is damaged or missing; passes on what says nothing of the object.
+fn note(verified: &mut Verified, object: String, checked: Result<()>) -> Result<()> {
+    match checked {
+        Err(error) if says_damage(&error) => {
+            verified.damages.push(Damage { object, message: error.to_string() });
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+fn says_damage(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound | ErrorKind::Unsupported)
+}
+
+/// Opens every snapshot that the refs and their histories name, each once.
+async fn open_snapshots(
+    namespace: &Namespace,
+    options: &VerifyOptions,
+    verified: &mut Verified,
+) -> Result<Vec<Snapshot>> {
+    let names = if options.refs.is_empty() { namespace.ref_names().await? } else { options.refs.clone() };
+    let mut wanted: Vec<SnapshotAt> = Vec::new();
+    let mut known = HashSet::new();
+    for name in names {
+        verified.refs += 1;
+        let record = match namespace.read_ref(&name).await {
+            Ok(Some((record, _))) => record,
+            Ok(None) if options.refs.is_empty() => continue,
+            Ok(None) => {
+                return Err(Error::new(ErrorKind::NotFound, format!("no ref is called `{name}`")));
+            }
+            Err(error) => {
+                note(verified, namespace.keys().reference(&name).to_string(), Err(error))?;
+                continue;
+            }
+        };
+        let generations = std::iter::once(&record.current).chain(&record.history);
+        wanted.extend(generations.filter_map(|g| g.at()).filter(|at| known.insert(*at)));
+    }
+    let mut snapshots = Vec::new();
+    for at in wanted {
+        verified.snapshots += 1;
+        match Snapshot::open(namespace, at).await {
+            Ok(snapshot) => snapshots.push(snapshot),
+            Err(error) => note(verified, namespace.keys().snapshot(&at).to_string(), Err(error))?,
+        }
+    }
+    Ok(snapshots)
+}
+
+/// Compares the packs with what the store lists; returns those that are missing or of another length.
+async fn check_sizes(
+    namespace: &Namespace,
+    options: &VerifyOptions,
+    packs: &BTreeMap<PackId, PackShape>,
+    verified: &mut Verified,
+) -> Result<HashSet<PackId>> {
+    let prefix = namespace.keys().packs();
+    let mut sizes = BTreeMap::new();
+    for entry in list_all(namespace.store().as_ref(), &prefix, MAX_PACKS).await? {
+        match namespace.keys().rest(&entry.key, &prefix).and_then(|part| PackId::from_hex(part).ok()) {
+            Some(id) => drop(sizes.insert(id, entry.size_bytes)),
+            None => {
+                let message = "it is where only packs may be".to_owned();
+                verified.damages.push(Damage { object: entry.key.to_string(), message });
+            }
+        }
+    }
+    let mut bad = HashSet::new();
+    for (id, shape) in packs {
+        let message = match sizes.get(id) {
+            None => "it is missing".to_owned(),
+            Some(size) if *size != shape.pack_len => {
+                format!("it has {size} bytes, and not {}", shape.pack_len)
+            }
+            Some(_) => continue,
+        };
+        bad.insert(*id);
+        verified.damages.push(Damage { object: namespace.keys().pack(id).to_string(), message });
+    }
+    if options.refs.is_empty() {
+        verified.unreferenced = sizes.into_keys().filter(|id| !packs.contains_key(id)).collect();
+    }
+    Ok(bad)
+}
+
+/// Checks a pack's tail: its indexes, and its segments and index segments.
+fn check_tail(work: &Offloaded, namespace: &Namespace, shape: PackShape) -> Result<()> {
+    let tail = work.wait(PackTails::new(namespace, None).load(shape))?;
+    let mut decompressor = Decompressor::new();
+    for frame in tail.metadata() {
+        tail.read(frame, &mut decompressor)?;
+    }
+    Ok(())
+}
+
+/// Checks every byte of a pack: its head, its tail, and the stored bytes of each frame against the index. That
+/// data frames' plain bytes are what their ids say is checked with the snapshots that have them.
+fn check_pack(work: &Offloaded, namespace: &Namespace, shape: PackShape, verified: &mut Verified) -> Result<()> {
+    let tail = work.wait(PackTails::new(namespace, None).load(shape))?;
+    let mut decompressor = Decompressor::new();
+    for frame in tail.metadata() {
+        tail.read(frame, &mut decompressor)?;
+    }
+    let key = namespace.keys().pack(&shape.id);
+    let get = |range| work.wait(namespace.store().get_range(&key, range));
+    PackHead::check(shape.id, &get(0..PACK_HEAD_LEN as u64)?)?;
+    verified.read_bytes += shape.pack_len;
+    let mut frames = tail.tail.data().iter().chain(tail.metadata()).peekable();
+    while let Some(first) = frames.peek() {
+        let start = first.offset;
+        let mut together = Vec::new();
+        let mut end = start.get();
+        while let Some(frame) = frames.next_if(|frame| {
+            let frame_end = frame.offset.get() + u64::from(frame.record.stored_len);
+            frame.offset.get() == end && (frame_end - start.get() <= READ_BYTES || end == start.get())
+        }) {
+            end += u64::from(frame.record.stored_len);
+            together.push(frame);
+        }
+        let bytes = get(start.get()..end)?;
+        for frame in together {
+            frame.record.check_stored(frame.stored(start, &bytes)?)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_snapshot(
+    work: &Offloaded,
+    namespace: &Namespace,
+    snapshot: &Snapshot,
+    quick: bool,
+    seen: &mut HashSet<FrameId>,
+    key: &str,
+    verified: &mut Verified,
+) -> Result<()> {
+    let items = 0..u32::try_from(snapshot.root().items.len()).unwrap_or(u32::MAX);
+    let items = [items];
+    let sources = Sources::open(namespace, snapshot, None, &items, Reach::Data);
+    let mut sources = work.wait(sources)?;
+    check_metadata(work, snapshot, &mut sources)?;
+    if quick {
+        return Ok(());
+    }
+    let ((), found) = run(
+        work,
+        namespace,
+        default_threads(),
+        |planner| plan_all(planner, snapshot, &mut sources, seen),
+        || Inspector { object: key.to_owned(), damages: Vec::new() },
+    )?;
+    verified.damages.extend(found.into_iter().flatten());
+    Ok(())
+}
+
+/// Looks at everything, and goes on when something is damaged.
+struct Inspector {
+    object: String,
+    damages: Vec<Damage>,
+}
+
+impl<'t> Output<'t> for Inspector {
+    type Done = Vec<Damage>;
+
+    fn whole(&mut self, _: u64, _: &EntryRef<'_>, _: &[u8]) -> Result<()> {
+        Ok(())
+    }
+
+    fn part(&mut self, _: &Arc<BigFile<'t>>, _: u64, _: &[u8]) -> Result<()> {
+        Ok(())
+    }
+
+    fn complete(&mut self, _: &Arc<BigFile<'t>>) -> Result<()> {
+        Ok(())
+    }
+
+    fn failed(&mut self, _unit: &Unit<'t>, error: Error) -> Result<()> {
+        if !says_damage(&error) {
+            return Err(error);
+        }
+        self.damages.push(Damage { object: self.object.clone(), message: error.to_string() });
+        Ok(())
+    }
+
+    fn done(self) -> Vec<Damage> {
+        self.damages
+    }
+}
