@@ -8,6 +8,7 @@
     reason = "a test may panic"
 )]
 
+mod golden;
 mod protocol_model;
 mod ref_writes;
 mod store;
