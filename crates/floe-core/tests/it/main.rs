@@ -8,6 +8,7 @@
     reason = "a test may panic"
 )]
 
+mod golden;
 mod protocol_model;
 <<<<<<< HEAD
 mod push;
