@@ -1,0 +1,26 @@
+//! The commands, one file each.
+
+pub(crate) mod completions;
+pub(crate) mod config;
+pub(crate) mod generation;
+pub(crate) mod log;
+pub(crate) mod ls;
+pub(crate) mod refs;
+pub(crate) mod rm;
+pub(crate) mod show;
+
+use crate::arguments::Command;
+use crate::failure::{Code, Failure};
+use crate::session::Session;
+
+/// Runs one command.
+pub(crate) async fn run(session: &Session, command: Command) -> Result<Code, Failure> {
+    match command {
+        Command::Ls(arguments) => ls::run(session, arguments).await,
+        Command::Log(arguments) => log::run(session, arguments).await,
+        Command::Show(arguments) => show::run(session, arguments).await,
+        Command::Rm(arguments) => rm::run(session, arguments).await,
+        Command::Config(arguments) => config::run(session, &arguments),
+        Command::Completions(arguments) => completions::run(session, &arguments),
+    }
+}
