@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
-use floe_core::NamespaceName;
+use floe_core::{Annotation, NamespaceName};
 
 use crate::commands;
 
@@ -55,11 +55,37 @@ pub(crate) struct ReportArguments {
     pub(crate) json: bool,
 }
 
+/// What a command that moves a ref says in the ref's history.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct AnnotationArguments {
+    /// Say something about it, in the ref's history
+    #[arg(short, long, value_name = "TEXT")]
+    message: Option<String>,
+    /// Label it, in the ref's history; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_label)]
+    label: Vec<(String, String)>,
+}
+
+impl From<AnnotationArguments> for Annotation {
+    fn from(arguments: AnnotationArguments) -> Self {
+        Self { message: arguments.message, labels: arguments.label.into_iter().collect(), skipped: 0 }
+    }
+}
+
+fn parse_label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("a label is NAME=VALUE".into()),
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Push(commands::push::PushArguments),
     Ls(commands::ls::LsArguments),
     Log(commands::log::LogArguments),
     Show(commands::show::ShowArguments),
+    Tag(commands::tag::TagArguments),
     Rm(commands::rm::RmArguments),
     Config(commands::config::ConfigArguments),
     Completions(commands::completions::CompletionsArguments),

@@ -5,9 +5,11 @@ pub(crate) mod config;
 pub(crate) mod generation;
 pub(crate) mod log;
 pub(crate) mod ls;
+pub(crate) mod push;
 pub(crate) mod refs;
 pub(crate) mod rm;
 pub(crate) mod show;
+pub(crate) mod tag;
 
 use crate::arguments::Command;
 use crate::failure::{Code, Failure};
@@ -16,9 +18,11 @@ use crate::session::Session;
 /// Runs one command.
 pub(crate) async fn run(session: &Session, command: Command) -> Result<Code, Failure> {
     match command {
+        Command::Push(arguments) => push::run(session, arguments).await,
         Command::Ls(arguments) => ls::run(session, arguments).await,
         Command::Log(arguments) => log::run(session, arguments).await,
         Command::Show(arguments) => show::run(session, arguments).await,
+        Command::Tag(arguments) => tag::run(session, arguments).await,
         Command::Rm(arguments) => rm::run(session, arguments).await,
         Command::Config(arguments) => config::run(session, &arguments),
         Command::Completions(arguments) => completions::run(session, &arguments),

@@ -68,7 +68,7 @@ impl ConfigurationFile {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        let values: Configuration = toml::from_str(text).map_err(|e| e.to_string())?;
+        let values: Configuration = toml::from_str(text).map_err(|e| e.to_string().trim_end().to_owned())?;
         if !(1..=19).contains(&values.level) {
             return Err(format!("level is {}, not 1 to 19", values.level));
         }

@@ -73,26 +73,24 @@ impl Failure {
         failure
     }
 
-    /// The command was interrupted by this signal.
-    pub(crate) fn interrupted(signal: u8) -> Self {
-        Self::new(
-            Code::Signal(signal),
-            "interrupted",
-            "Nothing visible was changed unless the command said so; run it again to go on.",
-        )
+    /// The command was interrupted, by Ctrl-C unless [`Failure::by_signal`] knows better.
+    pub(crate) fn interrupted() -> Self {
+        Self::from(Error::new(ErrorKind::Cancelled, "interrupted"))
+    }
+
+    /// The same failure; where it is an interruption, the one by this signal.
+    #[must_use]
+    pub(crate) fn by_signal(mut self, signal: Option<u8>) -> Self {
+        if let (Code::Signal(_), Some(signal)) = (self.code, signal) {
+            self.code = Code::Signal(signal);
+        }
+        self
     }
 
     /// The same failure with another sentence that says what to do.
     #[must_use]
     pub(crate) fn advise(mut self, advice: impl Into<String>) -> Self {
         self.advice = advice.into();
-        self
-    }
-
-    /// The same failure with another exit code.
-    #[must_use]
-    pub(crate) fn with_code(mut self, code: Code) -> Self {
-        self.code = code;
         self
     }
 
@@ -158,7 +156,9 @@ impl From<Error> for Failure {
             ErrorKind::Denied => {
                 (Code::Failed, "Check the permissions or credentials, then run the command again.")
             }
-            ErrorKind::Cancelled => (Code::Signal(2), "Run the command again to go on."),
+            ErrorKind::Cancelled => {
+                (Code::Signal(2), "Nothing visible was changed; run the command again to go on.")
+            }
             ErrorKind::Internal if disk_full => (
                 Code::Failed,
                 "Make room on that file system, then run the command again; it goes on from there.",

@@ -1,24 +1,26 @@
 //! Being interrupted: the first Ctrl-C asks the command to stop, the second ends the process.
 //!
-//! Signals are awaited on a thread of their own, so that no work in the runtime delays the second one.
+//! Signals are awaited on a thread of their own, so that no work in the runtime delays the second one. A command that
+//! takes the [`CancellationToken`] is waited for, since it has leases to end or staging to remove; any other is
+//! dropped where it stands.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
 
-/// How long what was cancelled may take to clean up behind itself.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a command may take to clean up behind itself.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 const SIGINT: u8 = 2;
 const SIGTERM: u8 = 15;
 
 /// Tells whether the process was interrupted; clones tell the same.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Interrupts {
     inner: Arc<Inner>,
 }
@@ -27,13 +29,14 @@ pub(crate) struct Interrupts {
 struct Inner {
     /// The first signal that came, 0 for none.
     signal: AtomicU8,
-    came: Notify,
+    cancel: CancellationToken,
+    heeded: AtomicBool,
 }
 
 impl Interrupts {
     /// Begins to watch for interrupts.
     pub(crate) fn watch() -> Result<Self, Failure> {
-        let interrupts = Self { inner: Arc::default() };
+        let interrupts = Self::default();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .build()
@@ -62,26 +65,27 @@ impl Interrupts {
             if self.inner.signal.swap(came, Ordering::SeqCst) != 0 {
                 exit_at_once(came);
             }
-            self.inner.came.notify_waiters();
-            self.inner.came.notify_one();
+            self.inner.cancel.cancel();
         }
     }
 
-    /// Waits for an interrupt.
-    pub(crate) async fn interrupted(&self) -> u8 {
-        loop {
-            let came = self.inner.came.notified();
-            let signal = self.inner.signal.load(Ordering::SeqCst);
-            if signal != 0 {
-                return signal;
-            }
-            came.await;
-        }
+    /// The token of a command that stops by itself when it is cancelled.
+    pub(crate) fn heed(&self) -> CancellationToken {
+        self.inner.heeded.store(true, Ordering::SeqCst);
+        self.inner.cancel.clone()
     }
 
-    /// How long the process may live on after its command has ended.
-    pub(crate) fn patience(&self) -> Duration {
-        if self.inner.signal.load(Ordering::SeqCst) == 0 { Duration::ZERO } else { PATIENCE }
+    /// The signal that came, if one did.
+    pub(crate) fn signal(&self) -> Option<u8> {
+        Some(self.inner.signal.load(Ordering::SeqCst)).filter(|signal| *signal != 0)
+    }
+
+    /// Waits for an interrupt that the command does not heed, or not in time.
+    pub(crate) async fn unheeded(&self) {
+        self.inner.cancel.cancelled().await;
+        if self.inner.heeded.load(Ordering::SeqCst) {
+            tokio::time::sleep(PATIENCE).await;
+        }
     }
 }
 

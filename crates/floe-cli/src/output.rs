@@ -1,5 +1,6 @@
 //! What is shown: data on standard output, everything else on standard error.
 
+use std::borrow::Cow;
 use std::io::{self, BufWriter, IsTerminal, Write};
 
 use serde::Serialize;
@@ -114,6 +115,24 @@ pub(crate) fn printable_path(path: &[u8]) -> String {
         }
     }
     printable
+}
+
+/// A path in a JSON report: as text, and where it is not UTF-8 its bytes in hexadecimal beside that.
+#[derive(Debug, Serialize)]
+pub(crate) struct ShownPath<'a> {
+    path: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path_hex: Option<String>,
+}
+
+impl<'a> ShownPath<'a> {
+    /// This path.
+    pub(crate) fn new(path: &'a [u8]) -> Self {
+        let text = String::from_utf8_lossy(path);
+        let path_hex =
+            matches!(text, Cow::Owned(_)).then(|| path.iter().map(|byte| format!("{byte:02x}")).collect());
+        Self { path: text, path_hex }
+    }
 }
 
 /// Whether a character changes the direction in which its neighbours are shown.

@@ -48,12 +48,12 @@ fn execute(arguments: Arguments, output: &Output) -> Result<Code, Failure> {
         tokio::select! {
             biased;
             done = commands::run(&session, arguments.command) => done,
-            code = interrupts.interrupted() => Err(Failure::interrupted(code)),
+            () = interrupts.unheeded() => Err(Failure::interrupted()),
         }
     });
-    // What was cancelled ends its leases and removes its staging on its own threads.
-    runtime.shutdown_timeout(interrupts.patience());
-    done
+    // Nothing is waited for: what was cancelled has cleaned up by now, or had its time.
+    runtime.shutdown_background();
+    done.map_err(|failure| failure.by_signal(interrupts.signal()))
 }
 
 /// Shows what the engine logs on standard error.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use floe_core::store::{self, StoreSettings};
 use floe_core::{Ambient, ErrorKind, Namespace};
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 
 use crate::counting::{CountingStore, Traffic, TrafficReport};
 use crate::failure::Failure;
@@ -49,9 +50,9 @@ impl Session {
         &self.output
     }
 
-    /// Tells of Ctrl-C.
-    pub(crate) fn interrupts(&self) -> &Interrupts {
-        &self.interrupts
+    /// Is cancelled by Ctrl-C; whoever takes it is waited for then.
+    pub(crate) fn cancellation(&self) -> CancellationToken {
+        self.interrupts.heed()
     }
 
     /// The present moment.
@@ -105,7 +106,18 @@ impl Session {
             download_bytes_per_second: limits.download.map(|l| l.0).or(said.download_bytes_per_second),
             ..said.clone()
         };
-        let store = store::open(self.settings.store(), &transfer, &settings::store_environment())?;
+        let store =
+            store::open(self.settings.store(), &transfer, &settings::store_environment()).map_err(|e| {
+                let is_location = matches!(e.kind(), ErrorKind::Invalid | ErrorKind::Unsupported);
+                let failure = Failure::from(e);
+                if is_location {
+                    failure.advise(
+                        "Name a directory, file://, s3://, gs:// or az:// with --store or FLOE_STORE.",
+                    )
+                } else {
+                    failure
+                }
+            })?;
         Ok(Arc::new(CountingStore::new(store, Arc::clone(&self.traffic))))
     }
 

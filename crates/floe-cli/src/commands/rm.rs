@@ -1,10 +1,10 @@
 //! `floe rm`.
 
 use clap::Args;
-use floe_core::{Annotation, ErrorKind, RefName, Reference};
+use floe_core::{ErrorKind, RefName, Reference};
 use serde::Serialize;
 
-use crate::arguments::ReportArguments;
+use crate::arguments::{AnnotationArguments, ReportArguments};
 use crate::counting::TrafficReport;
 use crate::failure::{Code, Failure};
 use crate::session::{Limits, Session};
@@ -17,9 +17,8 @@ pub(crate) struct RmArguments {
     /// The ref's name
     #[arg(value_name = "REF")]
     name: RefName,
-    /// Say why, in the ref's history
-    #[arg(short, long, value_name = "TEXT")]
-    message: Option<String>,
+    #[command(flatten)]
+    annotation: AnnotationArguments,
     #[command(flatten)]
     report: ReportArguments,
 }
@@ -37,7 +36,7 @@ struct RmReport<'a> {
 pub(crate) async fn run(session: &Session, arguments: RmArguments) -> Result<Code, Failure> {
     let namespace = session.namespace(Limits::default()).await?;
     let name = &arguments.name;
-    let annotation = Annotation { message: arguments.message, ..Annotation::default() };
+    let annotation = arguments.annotation.into();
     let record = match namespace.remove_ref(name, &session.holder("rm"), annotation).await {
         Err(e) if e.kind() == ErrorKind::NotFound => {
             // The engine knows which names look alike.

@@ -53,3 +53,28 @@ impl User {
 pub(crate) fn stdout(assert: &Assert) -> String {
     String::from_utf8(assert.get_output().stdout.clone()).unwrap()
 }
+
+/// The keys of a report and the kinds of their values; of a list, those of its first element.
+pub(crate) fn shape(value: &Value) -> Value {
+    match value {
+        Value::Null => "null".into(),
+        Value::Bool(_) => "boolean".into(),
+        Value::Number(number) => if number.is_u64() { "integer" } else { "number" }.into(),
+        Value::String(_) => "string".into(),
+        Value::Array(list) => list.first().map(shape).into_iter().collect(),
+        Value::Object(object) => object.iter().map(|(key, value)| (key.clone(), shape(value))).collect(),
+    }
+}
+
+impl User {
+    /// Writes a small tree and returns its path.
+    pub(crate) fn tree(&self, name: &str) -> String {
+        let root = self.path(name);
+        std::fs::create_dir_all(root.join("src/deep")).unwrap();
+        std::fs::write(root.join("README.md"), "# A tree\n").unwrap();
+        std::fs::write(root.join("src/main.rs"), "fn main() {}\n").unwrap();
+        std::fs::write(root.join("src/deep/data"), vec![7; 100_000]).unwrap();
+        std::os::unix::fs::symlink("README.md", root.join("link")).unwrap();
+        name.to_owned()
+    }
+}

@@ -7,9 +7,7 @@ fn a_store_without_the_namespace() {
     let user = User::new();
     for arguments in [&["ls"][..], &["log", "main"], &["show", "main"], &["rm", "main"]] {
         let absent = user.floe(arguments, 1);
-        insta::allow_duplicates! {
-            insta::assert_snapshot!(user.stderr(&absent), @"");
-        }
+        insta::assert_snapshot!("no_namespace", user.stderr(&absent));
     }
 }
 
@@ -33,5 +31,5 @@ fn what_cannot_be_is_usage() {
 fn an_unknown_kind_of_store_is_named() {
     let user = User::new();
     let refused = user.floe(&["ls", "--store", "ftp://x/y"], 1);
-    insta::assert_snapshot!(user.stderr(&refused), @"");
+    insta::assert_snapshot!(user.stderr(&refused));
 }

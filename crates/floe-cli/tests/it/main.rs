@@ -5,4 +5,5 @@
 mod configuration;
 mod environment;
 mod errors;
+mod push;
 mod reference;
