@@ -82,11 +82,16 @@ fn parse_label(text: &str) -> Result<(String, String), String> {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Push(commands::push::PushArguments),
+    Pull(commands::pull::PullArguments),
     Ls(commands::ls::LsArguments),
+    Cat(commands::cat::CatArguments),
     Log(commands::log::LogArguments),
     Show(commands::show::ShowArguments),
+    Diff(commands::diff::DiffArguments),
     Tag(commands::tag::TagArguments),
     Rm(commands::rm::RmArguments),
+    Verify(commands::verify::VerifyArguments),
+    Archive(commands::archive::ArchiveArguments),
     Config(commands::config::ConfigArguments),
     Completions(commands::completions::CompletionsArguments),
 }

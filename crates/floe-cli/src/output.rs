@@ -1,7 +1,8 @@
 //! What is shown: data on standard output, everything else on standard error.
 
 use std::borrow::Cow;
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
@@ -51,6 +52,13 @@ impl Output {
         show(&mut stdout).and_then(|()| stdout.flush()).map_err(Failure::output)
     }
 
+    /// A stream of data, and what tells afterwards whether all of it was taken.
+    pub(crate) fn stream(&self) -> (DataStream, DataOutcome) {
+        let failed = Arc::new(Mutex::new(None));
+        let out = BufWriter::with_capacity(256 << 10, io::stdout());
+        (DataStream { out, failed: Arc::clone(&failed) }, DataOutcome { failed })
+    }
+
     /// Shows a report as one JSON object.
     pub(crate) fn json(&self, report: &impl Serialize) -> Result<(), Failure> {
         self.data(|out| {
@@ -83,6 +91,65 @@ impl Output {
         }
         text.push_str(&format!("{}\n", failure.advice()));
         let _ = io::stderr().lock().write_all(text.as_bytes());
+    }
+}
+
+/// Data on its way to standard output; flushed when dropped.
+#[derive(Debug)]
+pub(crate) struct DataStream {
+    out: BufWriter<Stdout>,
+    failed: Arc<Mutex<Option<io::Error>>>,
+}
+
+/// Whether all of a [`DataStream`] was taken.
+#[derive(Debug)]
+pub(crate) struct DataOutcome {
+    failed: Arc<Mutex<Option<io::Error>>>,
+}
+
+impl DataStream {
+    /// Keeps the first failure, and answers with one of the same kind.
+    fn noted<T>(&self, done: io::Result<T>) -> io::Result<T> {
+        done.map_err(|e| {
+            let kind = e.kind();
+            self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e);
+            kind.into()
+        })
+    }
+}
+
+impl DataStream {
+    /// Writes a path: raw, or for a terminal escaped.
+    pub(crate) fn write_path(&mut self, path: &[u8], escape: bool) -> io::Result<()> {
+        if escape { self.write_all(printable_path(path).as_bytes()) } else { self.write_all(path) }
+    }
+}
+
+impl Write for DataStream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let done = self.out.write(bytes);
+        self.noted(done)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let done = self.out.flush();
+        self.noted(done)
+    }
+}
+
+impl Drop for DataStream {
+    fn drop(&mut self) {
+        let _ = self.flush();
+    }
+}
+
+impl DataOutcome {
+    /// What came of the work that wrote the stream, which is gone by now; a failure of standard output comes first.
+    pub(crate) fn settle<T>(self, done: floe_core::Result<T>) -> Result<T, Failure> {
+        match self.failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(e) => Err(Failure::output(e)),
+            None => Ok(done?),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use floe_core::store::{self, StoreSettings};
-use floe_core::{Ambient, ErrorKind, Namespace};
+use floe_core::{Ambient, ErrorKind, Namespace, Reference, Resolved, Snapshot};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -85,6 +85,17 @@ impl Session {
     pub(crate) async fn namespace_for_writing(&self, limits: Limits) -> Result<Namespace, Failure> {
         let store = self.open_store(limits)?;
         Ok(Namespace::open_or_create(store, self.settings.namespace().clone(), self.ambient.clone()).await?)
+    }
+
+    /// What a reference stands for, opened.
+    pub(crate) async fn snapshot(
+        &self,
+        namespace: &Namespace,
+        reference: &Reference,
+    ) -> Result<(Resolved, Snapshot), Failure> {
+        let resolved = namespace.resolve(reference).await?;
+        let snapshot = Snapshot::open(namespace, resolved.at).await?;
+        Ok((resolved, snapshot))
     }
 
     /// Where caches are kept.

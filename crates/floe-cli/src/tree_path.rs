@@ -1,7 +1,7 @@
 //! `REF[:PATH]`, as commands take it.
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 
 use clap::builder::{TypedValueParser, ValueParserFactory};
 use clap::error::ErrorKind;
@@ -66,11 +66,6 @@ impl TypedValueParser for TreePathParser {
             clap::Error::raw(ErrorKind::ValueValidation, message).with_cmd(command)
         })
     }
-}
-
-/// A path from a snapshot as the file system takes it.
-pub(crate) fn to_os_string(path: &[u8]) -> OsString {
-    OsString::from_vec(path.to_vec())
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use clap::Args;
-use floe_core::{PullOptions, PullProgress, Snapshot};
+use floe_core::{PullOptions, PullProgress};
 
 use crate::arguments::ReportArguments;
 use crate::failure::{Code, Failure};
@@ -89,8 +89,7 @@ pub(crate) async fn run(session: &Session, arguments: PullArguments) -> Result<C
         threads: arguments.jobs.map(usize::from),
         cancel: session.cancellation(),
     };
-    let resolved = namespace.resolve(&arguments.source.reference).await?;
-    let snapshot = Snapshot::open(&namespace, resolved.at).await?;
+    let (resolved, snapshot) = session.snapshot(&namespace, &arguments.source.reference).await?;
     let progress = Arc::new(PullProgress::default());
     let shown = show_progress(session, &progress);
     let pulled = floe_core::pull(&namespace, &snapshot, &arguments.destination, &options, &progress).await;

@@ -57,8 +57,7 @@ struct PackReport {
 
 pub(crate) async fn run(session: &Session, arguments: ShowArguments) -> Result<Code, Failure> {
     let namespace = session.namespace(Limits::default()).await?;
-    let resolved = namespace.resolve(&arguments.reference).await?;
-    let snapshot = Snapshot::open(&namespace, resolved.at).await?;
+    let (resolved, snapshot) = session.snapshot(&namespace, &arguments.reference).await?;
     if arguments.report.json {
         let report = report(session, &resolved, &snapshot);
         session.output().json(&report)?;

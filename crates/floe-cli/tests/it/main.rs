@@ -5,5 +5,7 @@
 mod configuration;
 mod environment;
 mod errors;
+mod process;
+mod pull;
 mod push;
 mod reference;

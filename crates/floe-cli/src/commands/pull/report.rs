@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use crate::counting::TrafficReport;
 use crate::failure::Failure;
-use crate::output::ShownPath;
-use crate::quantities::{ByteCount, count, duration};
+use crate::output::{ShownPath, printable};
+use crate::quantities::{ByteCount, count, duration, thousands};
 use crate::session::Session;
 use crate::tree_path::TreePath;
 
@@ -30,6 +30,7 @@ struct PullReport<'a> {
     removed: u64,
     skipped_devices: u64,
     fetched_bytes: u64,
+    complaints: u64,
     elapsed_seconds: f64,
     #[serde(flatten)]
     traffic: TrafficReport,
@@ -67,6 +68,7 @@ pub(crate) fn show(
             removed: pulled.removed,
             skipped_devices: pulled.skipped_devices,
             fetched_bytes: pulled.fetched_bytes,
+            complaints: pulled.complaints.count,
             elapsed_seconds: elapsed.as_secs_f64(),
             traffic: session.traffic(),
         });
@@ -74,6 +76,14 @@ pub(crate) fn show(
     if pulled.skipped_devices > 0 {
         let devices = count(pulled.skipped_devices, "device node", "device nodes");
         output.note(&format!("left out: {devices}; --devices makes them"));
+    }
+    let complaints = &pulled.complaints;
+    for complaint in &complaints.first {
+        output.note(&format!("not restored: {}", printable(complaint)));
+    }
+    let more = complaints.count.saturating_sub(complaints.first.len() as u64);
+    if more > 0 {
+        output.note(&format!("not restored: {} more", thousands(more)));
     }
     output.note(&closing_line(pulled, elapsed));
     Ok(())
@@ -88,7 +98,9 @@ fn closing_line(pulled: &Pulled, elapsed: Duration) -> String {
     };
     let time = duration(elapsed);
     match pulled.outcome {
-        PullOutcome::Unchanged => format!("Unchanged: {all} were as the snapshot has them; looked at in {time}."),
+        PullOutcome::Unchanged => {
+            format!("Unchanged: {all} were as the snapshot has them; looked at in {time}.")
+        }
         PullOutcome::DryRun => format!("Would pull {all}: {written}{removed}; found in {time}."),
         PullOutcome::Created => {
             format!("Pulled {all}, {} from the store, in {time}.", ByteCount(pulled.fetched_bytes))
