@@ -53,10 +53,8 @@ pub async fn archive(
     let cache = options.cache_dir.as_deref();
     let sources = Sources::open(namespace, snapshot, cache, &[items], Reach::Data).await?;
     let (namespace, snapshot) = (namespace.clone(), snapshot.clone());
-    offload("archive", &options.cancel, move |work| {
-        write(&work, &namespace, &snapshot, sources, format, out)
-    })
-    .await
+    offload("archive", &options.cancel, move |work| write(&work, &namespace, &snapshot, sources, format, out))
+        .await
 }
 
 fn write(

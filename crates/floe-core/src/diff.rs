@@ -150,13 +150,15 @@ impl Side {
     /// Opens what comes next.
     async fn enter(&mut self) -> Result<()> {
         let Some(listed) = self.walk.enter(&mut self.sources.metadata).await? else { return Ok(()) };
-        let in_segment = |e: floe_format::Error| Error::from(e).in_object(format_args!("segment {}", listed.item.id));
+        let in_segment =
+            |e: floe_format::Error| Error::from(e).in_object(format_args!("segment {}", listed.item.id));
         let segment = Segment::parse(&listed.plain).map_err(in_segment)?;
         segment.check_listed(&listed.item).map_err(in_segment)?;
         let mut entries = segment.entries();
         while let Some(entry) = entries.next()? {
             if !self.last.is_empty() && compare_paths(&self.last, entry.path).is_ge() {
-                let message = format!("the snapshot's entry {} comes out of order or twice", shown(entry.path));
+                let message =
+                    format!("the snapshot's entry {} comes out of order or twice", shown(entry.path));
                 return Err(Error::new(ErrorKind::Corrupt, message));
             }
             self.last.clear();

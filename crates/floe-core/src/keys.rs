@@ -37,13 +37,10 @@ impl Keys {
         self.key(&format!("snapshots/{}/{}", at.snapshot, at.layout))
     }
 
-<<<<<<< HEAD
-=======
     pub(crate) fn packs(&self) -> KeyPrefix {
         self.prefix("packs/")
     }
 
->>>>>>> pull
     pub(crate) fn pack(&self, id: &PackId) -> Key {
         self.key(&format!("packs/{id}"))
     }

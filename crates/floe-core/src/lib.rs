@@ -49,8 +49,10 @@ pub use names::{NamespaceName, RefName, Reference};
 pub use namespace::{Namespace, Writers};
 pub use pull::{PullOptions, PullOutcome, PullProgress, Pulled, pull};
 pub use push::{PushOptions, PushOutcome, PushProgress, PushSource, Pushed, Unread, push};
-pub use reference::{Annotation, Generation, MAX_HISTORY, MAX_LABELS_BYTES, MAX_MESSAGE_BYTES, RefRecord, SnapshotAt};
-pub use resolve::{Resolved};
-pub use snapshot::{Snapshot};
-pub use tag::{Tagged};
+pub use reference::{
+    Annotation, Generation, MAX_HISTORY, MAX_LABELS_BYTES, MAX_MESSAGE_BYTES, RefRecord, SnapshotAt,
+};
+pub use resolve::Resolved;
+pub use snapshot::Snapshot;
+pub use tag::Tagged;
 pub use verify::{Damage, Verified, VerifyOptions, verify};

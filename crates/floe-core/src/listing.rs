@@ -119,13 +119,7 @@ pub async fn cat(
                 .unwrap_or_else(|| Box::new(std::io::sink())),
         };
         // One thread: parts come in order.
-        run(
-            &work,
-            &namespace,
-            1,
-            |planner| plan_entry(planner, &snapshot, &mut sources, &entry.path),
-            make,
-        )?;
+        run(&work, &namespace, 1, |planner| plan_entry(planner, &snapshot, &mut sources, &entry.path), make)?;
         Ok(size)
     })
     .await

@@ -63,19 +63,6 @@ impl LoadedDirectory {
     pub(crate) fn bytes(&self) -> &Bytes {
         &self.bytes
     }
-
-    /// The plain bytes of an index segment.
-    ///
-    /// # Errors
-    /// `Corrupt` where its stored bytes are not what its id says.
-    pub(crate) fn read_index_segment(
-        &self,
-        frame: &PackFrame,
-        decompressor: &mut Decompressor,
-    ) -> Result<Vec<u8>> {
-        let start = StoredOffset::new(self.shape.pack_len - self.shape.directory_len);
-        read_frame(self.shape, frame, start, &self.bytes, decompressor)
-    }
 }
 
 fn read_frame(
@@ -271,10 +258,5 @@ impl MetadataFrames {
             return Err(Error::new(ErrorKind::Corrupt, message));
         };
         self.tails[*position].read(frame, decompressor)
-    }
-
-    /// The tails, in the order they were added.
-    pub(crate) fn tails(&self) -> &[LoadedTail] {
-        &self.tails
     }
 }

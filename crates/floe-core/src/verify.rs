@@ -85,7 +85,11 @@ pub async fn verify(namespace: &Namespace, options: &VerifyOptions) -> Result<Ve
     let (namespace, quick) = (namespace.clone(), options.quick);
     let mut verified = offload("verify", &options.cancel, move |work| {
         for shape in packs.values() {
-            let checked = if quick { check_tail(&work, &namespace, *shape) } else { check_pack(&work, &namespace, *shape, &mut verified) };
+            let checked = if quick {
+                check_tail(&work, &namespace, *shape)
+            } else {
+                check_pack(&work, &namespace, *shape, &mut verified)
+            };
             let key = namespace.keys().pack(&shape.id).to_string();
             note(&mut verified, key, checked)?;
         }
@@ -203,7 +207,12 @@ fn check_tail(work: &Offloaded, namespace: &Namespace, shape: PackShape) -> Resu
 
 /// Checks every byte of a pack: its head, its tail, and the stored bytes of each frame against the index. That
 /// data frames' plain bytes are what their ids say is checked with the snapshots that have them.
-fn check_pack(work: &Offloaded, namespace: &Namespace, shape: PackShape, verified: &mut Verified) -> Result<()> {
+fn check_pack(
+    work: &Offloaded,
+    namespace: &Namespace,
+    shape: PackShape,
+    verified: &mut Verified,
+) -> Result<()> {
     let tail = work.wait(PackTails::new(namespace, None).load(shape))?;
     let mut decompressor = Decompressor::new();
     for frame in tail.metadata() {

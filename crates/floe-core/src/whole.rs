@@ -36,7 +36,10 @@ pub(crate) fn check_metadata(work: &Offloaded, snapshot: &Snapshot, sources: &mu
             let frame = find(&sources.data, run.id, run.plain_len).map_err(in_segment)?;
             // Of an archive that long the layout says nothing true, and nobody waits for the end of it.
             if run.count > MAX_REPETITIONS {
-                return Err(in_segment(corrupt(format!("frame {} stands in it {} times", run.id, run.count))));
+                return Err(in_segment(corrupt(format!(
+                    "frame {} stands in it {} times",
+                    run.id, run.count
+                ))));
             }
             if let Some(hasher) = items.get_mut(listed.root_item as usize) {
                 for _ in 0..run.count {
@@ -62,8 +65,9 @@ fn corrupt(message: String) -> Error {
 }
 
 fn find(data: &Catalog, id: FrameId, plain_len: u32) -> Result<(u32, floe_format::Sum128)> {
-    let located =
-        data.find(&id).ok_or_else(|| corrupt(format!("the data frame {id} is in none of the layout's packs")))?;
+    let located = data
+        .find(&id)
+        .ok_or_else(|| corrupt(format!("the data frame {id} is in none of the layout's packs")))?;
     let record = &located.frame.record;
     if record.plain_len != plain_len {
         return Err(corrupt(format!("frame {id}: its pack and its segment say different lengths")));

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use floe_format::{Body, ContentHash, Entry, Kept, OwnedBody, Owner, Root, Timestamp, XattrList, compare_paths};
+use floe_format::{
+    Body, ContentHash, Entry, Kept, OwnedBody, Owner, Root, Timestamp, XattrList, compare_paths,
+};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -12,7 +14,8 @@ use crate::namespace::Namespace;
 use crate::offload::{Offloaded, cancelled, offload};
 use crate::snapshot::Snapshot;
 use crate::source::{
-    CacheCursor, Child, ContentSink, Exclusions, FileKind, ReadOutcome, SourceFiles, Stat, StatCache, Walk, WalkOptions,
+    CacheCursor, Child, ContentSink, Exclusions, FileKind, ReadOutcome, SourceFiles, Stat, StatCache, Walk,
+    WalkOptions,
 };
 use crate::{Error, Result};
 
@@ -142,7 +145,9 @@ impl Present {
         }
         let said = before.map(|before| before.as_entry().body);
         let body = match (stat.kind, said) {
-            (FileKind::File, Some(Body::HardLink { target })) if self.linked.get(target) == Some(&identity) => {
+            (FileKind::File, Some(Body::HardLink { target }))
+                if self.linked.get(target) == Some(&identity) =>
+            {
                 OwnedBody::HardLink { target: target.to_vec() }
             }
             (FileKind::File, Some(Body::File { size, .. })) if size == stat.size && size > 0 => {

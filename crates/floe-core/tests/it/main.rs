@@ -10,10 +10,7 @@
 
 mod golden;
 mod protocol_model;
-<<<<<<< HEAD
 mod push;
-mod ref_writes;
-=======
 mod reading;
->>>>>>> pull
+mod ref_writes;
 mod store;

@@ -13,7 +13,9 @@ use floe_testkit::MemoryStore;
 
 /// A namespace in memory.
 async fn namespace(store: &MemoryStore) -> Namespace {
-    Namespace::open_or_create(Arc::new(store.clone()), NamespaceName::default(), Ambient::default()).await.unwrap()
+    Namespace::open_or_create(Arc::new(store.clone()), NamespaceName::default(), Ambient::default())
+        .await
+        .unwrap()
 }
 
 /// Pulls a snapshot.

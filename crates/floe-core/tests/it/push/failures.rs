@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::Arc;
 
-use floe_core::store::{KeyPrefix, Store, list_all};
+use floe_core::store::{KeyPrefix, list_all};
 use floe_core::{ErrorKind, PushOutcome, PushSource, push};
 use floe_testkit::{Fault, FaultStore, MemoryStore};
 

@@ -7,9 +7,10 @@ use floe_core::store::{Key, PutMode};
 use floe_core::{Namespace, SnapshotAt};
 use floe_format::wire::WireWrite;
 use floe_format::{
-    Chunker, Codec, Compressor, ContentHash, Entry, EntryKind, FrameId, FrameRecord, GroupEntry, Grouper, Item,
-    ItemHasher, Kept, Layout, LayoutPack, Meta, OwnedBody, Owner, PackWriter, Parameters, Root, SegmentCutter,
-    SnapshotObject, TAR_END, Timestamp, XattrList, build_index, compare_paths, tar_header, tar_padding,
+    Chunker, Codec, Compressor, ContentHash, Entry, EntryKind, FrameId, FrameRecord, GroupEntry, Grouper,
+    Item, ItemHasher, Kept, Layout, LayoutPack, Meta, OwnedBody, Owner, PackWriter, Parameters, Root,
+    SegmentCutter, SnapshotObject, TAR_END, Timestamp, XattrList, build_index, compare_paths, tar_header,
+    tar_padding,
 };
 use std::collections::HashMap;
 
@@ -299,7 +300,10 @@ pub(crate) async fn write(namespace: &Namespace, mut nodes: Vec<Node>, making: &
         file_bytes: sizes.iter().sum(),
         directory: Meta {
             mode: 0o755,
-            mtime: making.kept.contains(Kept::MTIME).then_some(Timestamp { seconds: 1_400_000_000, nanos: 7 }),
+            mtime: making
+                .kept
+                .contains(Kept::MTIME)
+                .then_some(Timestamp { seconds: 1_400_000_000, nanos: 7 }),
             owner: making.kept.contains(Kept::OWNER).then(Owner::default),
         },
         xattrs: XattrList::default(),
@@ -314,7 +318,11 @@ pub(crate) async fn write(namespace: &Namespace, mut nodes: Vec<Node>, making: &
         children.insert(built.id, built.content.items.clone());
     }
     fn leaves(item: &Item, level: u8, children: &HashMap<FrameId, Vec<Item>>) -> usize {
-        if level == 0 { 1 } else { children[&item.id].iter().map(|item| leaves(item, level - 1, children)).sum() }
+        if level == 0 {
+            1
+        } else {
+            children[&item.id].iter().map(|item| leaves(item, level - 1, children)).sum()
+        }
     }
     let counts: Vec<usize> = index.items.iter().map(|item| leaves(item, index.level, &children)).collect();
     let ambient = namespace.ambient();
