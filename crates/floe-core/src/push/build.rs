@@ -103,7 +103,8 @@ impl Build {
                     Err(Ended::Changed(error) | Ended::Failed(error)) => return Err(error),
                 };
             let unread = std::mem::take(&mut assembled.unread);
-            if !self.options.skip_unreadable && !(unread.is_empty() && planned.unread.is_empty()) {
+            let all_read = unread.is_empty() && planned.unread.is_empty();
+            if !all_read && !self.options.skip_unreadable {
                 planned.unread.extend(unread);
                 return Err(unreadable(&planned.unread));
             }
