@@ -8,4 +8,5 @@ mod errors;
 mod process;
 mod pull;
 mod push;
+mod reading;
 mod reference;
