@@ -82,6 +82,11 @@ impl Catalog {
         self.frames.get(id)
     }
 
+    /// The ids of all frames.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = FrameId> {
+        self.frames.keys().copied()
+    }
+
     /// Whether a frame is in any of the packs.
     pub(crate) fn contains(&self, id: &FrameId) -> bool {
         self.frames.contains_key(id)

@@ -10,10 +10,10 @@
 
 mod ambient;
 mod archive;
-#[allow(dead_code, reason = "push needs the rest")]
+mod aside;
+mod attempt;
 mod catalog;
 mod collector_state;
-mod commit;
 pub mod destination;
 mod diff;
 mod error;
@@ -23,19 +23,22 @@ mod listing;
 mod names;
 mod namespace;
 mod offload;
-#[allow(dead_code, reason = "push needs the rest")]
 mod pack_tails;
 mod pull;
+mod push;
 mod reader;
 mod reference;
+mod removal;
 mod resolve;
 mod sealed;
 mod snapshot;
 pub mod source;
 pub mod store;
+mod tag;
 mod unpack;
 mod verify;
 mod whole;
+mod write_error;
 
 pub use ambient::{Ambient, Clock, Entropy, SystemClock, SystemEntropy};
 pub use archive::{ArchiveFormat, ArchiveOptions, archive};
@@ -45,9 +48,11 @@ pub use listing::{CatOptions, Depth, cat, entry_at, list};
 pub use names::{NamespaceName, RefName, Reference};
 pub use namespace::{Namespace, Writers};
 pub use pull::{PullOptions, PullOutcome, PullProgress, Pulled, pull};
+pub use push::{PushOptions, PushOutcome, PushProgress, PushSource, Pushed, Unread, push};
 pub use reference::{
     Annotation, Generation, MAX_HISTORY, MAX_LABELS_BYTES, MAX_MESSAGE_BYTES, RefRecord, SnapshotAt,
 };
 pub use resolve::Resolved;
 pub use snapshot::Snapshot;
+pub use tag::Tagged;
 pub use verify::{Damage, Verified, VerifyOptions, verify};

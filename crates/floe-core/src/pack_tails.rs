@@ -5,12 +5,15 @@
 //! crash leaves whole ones or nothing. Pack ids are never used again, so a tail never goes stale.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use floe_format::{Decompressor, FrameId, PackDirectory, PackFrame, PackTail, StoredOffset};
+use floe_format::{
+    Decompressor, FrameId, PACK_FOOTER_LEN, PackDirectory, PackFooter, PackFrame, PackId, PackTail,
+    StoredOffset,
+};
 
+use crate::aside::write_aside;
 use crate::catalog::PackShape;
 use crate::namespace::Namespace;
 use crate::{Error, ErrorKind, Result};
@@ -59,19 +62,6 @@ impl LoadedDirectory {
     /// Its bytes, the last ones of the pack.
     pub(crate) fn bytes(&self) -> &Bytes {
         &self.bytes
-    }
-
-    /// The plain bytes of an index segment.
-    ///
-    /// # Errors
-    /// `Corrupt` where its stored bytes are not what its id says.
-    pub(crate) fn read_index_segment(
-        &self,
-        frame: &PackFrame,
-        decompressor: &mut Decompressor,
-    ) -> Result<Vec<u8>> {
-        let start = StoredOffset::new(self.shape.pack_len - self.shape.directory_len);
-        read_frame(self.shape, frame, start, &self.bytes, decompressor)
     }
 }
 
@@ -166,6 +156,41 @@ impl PackTails {
         }
     }
 
+    /// The packs whose tails are cached, the newest first.
+    pub(crate) fn cached_ids(&self) -> Vec<PackId> {
+        let Some(Ok(entries)) = self.cache.as_ref().map(fs::read_dir) else { return Vec::new() };
+        let mut ids: Vec<PackId> = entries
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str().and_then(|name| name.parse().ok()))
+            .collect();
+        // They begin with the time.
+        ids.sort_unstable_by(|a, b| b.cmp(a));
+        ids
+    }
+
+    /// A cached tail, of which nothing but the pack's id is known.
+    pub(crate) fn load_cached_id(&self, id: &PackId) -> Option<LoadedTail> {
+        let path = self.cache.as_ref()?.join(id.to_string());
+        let bytes = fs::read(&path).ok()?;
+        let (_, footer) = bytes.split_at_checked(bytes.len().checked_sub(PACK_FOOTER_LEN)?)?;
+        let pack_len = u64::from_le_bytes(footer.get(..8)?.try_into().ok()?);
+        let footer = PackFooter::decode(*id, pack_len, footer).ok()?;
+        let shape = PackShape {
+            id: *id,
+            pack_len,
+            directory_len: footer.directory_len(),
+            tail_len: footer.tail_len(),
+        };
+        parse(shape, Bytes::from(bytes)).ok()
+    }
+
+    /// Forgets the tail of a pack that is gone.
+    pub(crate) fn forget(&self, id: &PackId) {
+        if let Some(cache) = &self.cache {
+            let _ = fs::remove_file(cache.join(id.to_string()));
+        }
+    }
+
     fn load_cached(&self, shape: PackShape) -> Option<LoadedTail> {
         let path = self.cache.as_ref()?.join(shape.id.to_string());
         let bytes = fs::read(&path).ok()?;
@@ -206,23 +231,6 @@ fn parse(shape: PackShape, bytes: Bytes) -> Result<LoadedTail> {
     Ok(LoadedTail { shape, tail, bytes })
 }
 
-/// Writes a file under another name and gives it its own when it is whole.
-fn write_aside(directory: &Path, name: &str, bytes: &[u8]) -> std::io::Result<()> {
-    let aside = directory.join(format!(".{name}.{}", std::process::id()));
-    let mut file = match fs::File::create(&aside) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            fs::create_dir_all(directory)?;
-            fs::File::create(&aside)?
-        }
-        other => other?,
-    };
-    let written = file.write_all(bytes).and_then(|()| fs::rename(&aside, directory.join(name)));
-    if written.is_err() {
-        let _ = fs::remove_file(&aside);
-    }
-    written
-}
-
 /// The plain bytes of metadata frames, found in several tails.
 #[derive(Debug, Default)]
 pub(crate) struct MetadataFrames {
@@ -250,10 +258,5 @@ impl MetadataFrames {
             return Err(Error::new(ErrorKind::Corrupt, message));
         };
         self.tails[*position].read(frame, decompressor)
-    }
-
-    /// The tails, in the order they were added.
-    pub(crate) fn tails(&self) -> &[LoadedTail] {
-        &self.tails
     }
 }

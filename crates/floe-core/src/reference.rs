@@ -1,15 +1,20 @@
 //! Refs: mutable names for snapshots, moved by compare-and-swap alone.
 //!
 //! A ref object is read with the store's version of it, and replaced only where that version still stands. A
-//! crash leaves the old object or the new one.
+//! crash leaves the old object or the new one. Each entry bears the token of the push that made it, apart from the
+//! token of the object's last writer, and keeps it through fences and in the history: so that a push can tell later
+//! whether its own compare-and-swap was done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::str::FromStr;
 
+use bytes::Bytes;
 use floe_format::{LayoutId, SnapshotId, Token};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::sealed::{as_text, unseal};
+use crate::sealed::{MAX_SEALED_BYTES, as_text, seal, unseal};
 use crate::{Error, ErrorKind, Result};
 
 /// The most former snapshots that a ref remembers.
@@ -22,7 +27,7 @@ pub const MAX_MESSAGE_BYTES: usize = 16 << 10;
 pub const MAX_LABELS_BYTES: usize = 8 << 10;
 
 /// A snapshot and where its frames are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SnapshotAt {
     /// What.
     pub snapshot: SnapshotId,
@@ -30,11 +35,37 @@ pub struct SnapshotAt {
     pub layout: LayoutId,
 }
 
+impl fmt::Display for SnapshotAt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.snapshot, self.layout)
+    }
+}
+
+impl FromStr for SnapshotAt {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let parts = text.split_once('/').and_then(|(snapshot, layout)| {
+            Some(Self {
+                snapshot: SnapshotId::from_hex(snapshot).ok()?,
+                layout: LayoutId::from_hex(layout).ok()?,
+            })
+        });
+        parts.ok_or_else(|| {
+            let message = format!("`{}` is not a snapshot's id and a layout's", text.escape_debug());
+            Error::new(ErrorKind::Invalid, message)
+        })
+    }
+}
+
 /// What a ref named at one generation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Generation {
-    /// Counts the changes of the ref, from 1.
+    /// Counts the changes of the ref, from 1; 0 for what a collector shut out before it was.
     pub generation: u64,
+    /// The token of the push that made it.
+    #[serde(rename = "entry_token", with = "as_text")]
+    token: Token,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     removed: bool,
     #[serde(default, skip_serializing_if = "Option::is_none", with = "as_text::option")]
@@ -52,6 +83,9 @@ pub struct Generation {
     /// Number of unreadable entries that the push left out, on request.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub skipped: u64,
+    /// Fields that this version does not know; those of the present entry stand for the ref's own as well.
+    #[serde(flatten)]
+    extra: serde_json::Map<String, serde_json::Value>,
 }
 
 /// What a push or tag says of the generation it makes.
@@ -90,9 +124,21 @@ impl Generation {
         self.snapshot.zip(self.layout).map(|(snapshot, layout)| SnapshotAt { snapshot, layout })
     }
 
-    fn new(generation: u64, at: Option<SnapshotAt>, time: Timestamp, annotation: Annotation) -> Self {
+    /// Whether the push with this token made it.
+    pub(crate) fn is_by(&self, token: &Token) -> bool {
+        self.token == *token
+    }
+
+    fn new(
+        generation: u64,
+        at: Option<SnapshotAt>,
+        time: Timestamp,
+        annotation: Annotation,
+        token: Token,
+    ) -> Self {
         Self {
             generation,
+            token,
             removed: at.is_none(),
             snapshot: at.map(|at| at.snapshot),
             layout: at.map(|at| at.layout),
@@ -100,11 +146,12 @@ impl Generation {
             message: annotation.message,
             labels: annotation.labels,
             skipped: annotation.skipped,
+            extra: serde_json::Map::new(),
         }
     }
 
     fn is_sound(&self) -> bool {
-        self.generation > 0
+        (self.generation > 0 || self.removed)
             && self.snapshot.is_some() == self.layout.is_some()
             && self.removed == self.snapshot.is_none()
     }
@@ -123,8 +170,6 @@ pub struct RefRecord {
     pub current: Generation,
     /// Former generations, the newest first.
     pub history: Vec<Generation>,
-    #[serde(flatten)]
-    extra: serde_json::Map<String, serde_json::Value>,
 }
 
 impl RefRecord {
@@ -137,40 +182,62 @@ impl RefRecord {
         token: Token,
     ) -> Self {
         let Some(former) = former else {
-            return Self {
-                format: 1,
-                token,
-                fence: 0,
-                current: Generation::new(1, at, time, annotation),
-                history: Vec::new(),
-                extra: serde_json::Map::new(),
-            };
+            let current = Generation::new(1, at, time, annotation, token);
+            return Self { format: 1, token, fence: 0, current, history: Vec::new() };
         };
-        let mut history = Vec::with_capacity(MAX_HISTORY);
-        history.push(former.current.clone());
-        history.extend(former.history.iter().take(MAX_HISTORY - 1).cloned());
-        Self {
-            format: 1,
-            token,
-            fence: former.fence,
-            current: Generation::new(former.current.generation + 1, at, time, annotation),
-            history,
-            extra: former.extra.clone(),
-        }
+        let mut current = Generation::new(former.current.generation + 1, at, time, annotation, token);
+        let mut previous = former.current.clone();
+        current.extra = std::mem::take(&mut previous.extra);
+        // What a collector shut out before it was is nothing to remember.
+        let previous = Some(previous).filter(|previous| previous.generation > 0);
+        let history = previous.into_iter().chain(former.history.iter().cloned()).take(MAX_HISTORY).collect();
+        Self { format: 1, token, fence: former.fence, current, history }
+    }
+
+    /// Whether the present entry or a former one names the snapshot and the layout.
+    pub(crate) fn names(&self, at: &SnapshotAt) -> bool {
+        self.entries().any(|entry| entry.at() == Some(*at))
+    }
+
+    fn entries(&self) -> impl Iterator<Item = &Generation> {
+        std::iter::once(&self.current).chain(&self.history)
     }
 
     /// The generation of this number, if the ref still remembers it.
     pub fn generation(&self, number: u64) -> Option<&Generation> {
-        std::iter::once(&self.current).chain(&self.history).find(|generation| generation.generation == number)
+        self.entries().find(|generation| generation.generation == number)
+    }
+
+    /// The record's bytes; the oldest entries are forgotten where they would be more than an object may have.
+    ///
+    /// # Errors
+    /// `Invalid` where fields that this version does not know leave no room.
+    pub(crate) fn seal_within_limit(&mut self) -> Result<Bytes> {
+        loop {
+            let bytes = seal(self)?;
+            if bytes.len() as u64 <= MAX_SEALED_BYTES {
+                return Ok(bytes);
+            }
+            if self.history.pop().is_none() {
+                let message = format!("a ref of {} bytes is longer than one may be", bytes.len());
+                return Err(Error::new(ErrorKind::Invalid, message));
+            }
+        }
     }
 
     pub(crate) fn from_bytes(object: &str, bytes: &[u8]) -> Result<Self> {
         let record: Self = unseal(object, bytes)?;
-        let generations = || std::iter::once(&record.current).chain(&record.history);
-        let descends = generations()
-            .zip(generations().skip(1))
-            .all(|(newer, older)| newer.generation > older.generation);
-        if record.history.len() > MAX_HISTORY || !descends || !generations().all(Generation::is_sound) {
+        let descends = record
+            .entries()
+            .zip(&record.history)
+            .all(|(newer, older)| newer.generation > older.generation && older.generation > 0);
+        let mut tokens = HashSet::new();
+        let are_distinct = record.entries().all(|entry| tokens.insert(*entry.token.as_bytes()));
+        if record.history.len() > MAX_HISTORY
+            || !descends
+            || !are_distinct
+            || !record.entries().all(Generation::is_sound)
+        {
             return Err(Error::new(ErrorKind::Corrupt, format!("`{object}` contradicts itself")));
         }
         Ok(record)
@@ -182,49 +249,4 @@ fn is_zero(number: &u64) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sealed::seal;
-
-    fn at(n: u8) -> SnapshotAt {
-        SnapshotAt { snapshot: SnapshotId::from_bytes([n; 32]), layout: LayoutId::from_bytes([n; 16]) }
-    }
-
-    fn follow(former: Option<&RefRecord>, at: Option<SnapshotAt>) -> RefRecord {
-        RefRecord::following(
-            former,
-            at,
-            Timestamp::UNIX_EPOCH,
-            Annotation::default(),
-            Token::from_bytes([7; 16]),
-        )
-    }
-
-    #[test]
-    fn generations_go_on_and_history_is_bounded() {
-        let mut record = follow(None, Some(at(0)));
-        for n in 1..50 {
-            record = follow(Some(&record), (n % 5 != 0).then(|| at(n)));
-        }
-        assert_eq!(record.current.generation, 50);
-        assert_eq!(record.history.len(), MAX_HISTORY);
-        assert_eq!(record.generation(40).unwrap().at(), Some(at(39)));
-        assert_eq!(record.generation(41).unwrap().at(), None);
-        assert!(record.generation(17).is_none());
-        assert_eq!(RefRecord::from_bytes("r", &seal(&record).unwrap()).unwrap(), record);
-    }
-
-    #[test]
-    fn a_record_that_contradicts_itself_is_refused() {
-        let first = follow(None, Some(at(1)));
-        let mut repeated = follow(Some(&first), Some(at(2)));
-        repeated.history[0].generation = 2;
-        let mut half = first.clone();
-        half.current.layout = None;
-        let mut both = first.clone();
-        both.current.removed = true;
-        for bad in [repeated, half, both] {
-            assert!(RefRecord::from_bytes("r", &seal(&bad).unwrap()).is_err());
-        }
-    }
-}
+mod tests;

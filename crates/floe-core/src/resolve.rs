@@ -1,7 +1,5 @@
 //! From what a person calls a snapshot to the snapshot.
 
-use floe_format::{LayoutId, SnapshotId};
-
 use crate::names::{RefName, Reference};
 use crate::namespace::Namespace;
 use crate::reference::{Generation, SnapshotAt};
@@ -35,7 +33,9 @@ impl Namespace {
     }
 
     async fn resolve_ref(&self, name: &RefName, number: Option<u64>) -> Result<Resolved> {
-        let Some((record, _)) = self.read_ref(name).await? else {
+        let record = self.read_ref(name).await?.map(|(record, _)| record);
+        // Generation 0: a collector shut out a push that would have made it.
+        let Some(record) = record.filter(|record| record.current.generation > 0) else {
             let alike = self.names_like(name).await.unwrap_or_default();
             let hint =
                 if alike.is_empty() { String::new() } else { format!("; there is {}", alike.join(", ")) };
@@ -65,9 +65,10 @@ impl Namespace {
         let prefix = self.keys().snapshots(digits);
         let mut found: Option<(SnapshotAt, std::time::SystemTime)> = None;
         for entry in list_all(self.store().as_ref(), &prefix, MAX_CANDIDATES).await? {
-            let at = self.keys().rest(&entry.key, &all).and_then(parse_snapshot_key).ok_or_else(|| {
-                Error::new(ErrorKind::Corrupt, format!("`{}` is where only snapshots may be", entry.key))
-            })?;
+            let at: SnapshotAt =
+                self.keys().rest(&entry.key, &all).and_then(|rest| rest.parse().ok()).ok_or_else(|| {
+                    Error::new(ErrorKind::Corrupt, format!("`{}` is where only snapshots may be", entry.key))
+                })?;
             if let Some((other, _)) = found
                 && other.snapshot != at.snapshot
             {
@@ -104,15 +105,6 @@ impl Namespace {
         alike.sort();
         Ok(alike.into_iter().take(3).map(|(_, name)| format!("`{name}`")).collect())
     }
-}
-
-/// The parts of `<SnapshotId>/<LayoutId>`.
-pub(crate) fn parse_snapshot_key(rest: &str) -> Option<SnapshotAt> {
-    let (snapshot, layout) = rest.split_once('/')?;
-    Some(SnapshotAt {
-        snapshot: SnapshotId::from_hex(snapshot).ok()?,
-        layout: LayoutId::from_hex(layout).ok()?,
-    })
 }
 
 /// Levenshtein's distance in bytes.

@@ -65,7 +65,8 @@ pub(crate) fn unseal<T: DeserializeOwned>(object: &str, bytes: &[u8]) -> Result<
 /// Writes a sealed object under a condition, and tells a won race from a lost one even where the answer was lost.
 ///
 /// # Errors
-/// `Conflict` where somebody else's object is there.
+/// `Conflict` where the object is not as the condition says, nor as this write would have left it; `Invalid` for one
+/// too long to be read.
 pub(crate) async fn put_sealed<T: Serialize>(
     store: &dyn Store,
     key: &Key,
@@ -73,11 +74,15 @@ pub(crate) async fn put_sealed<T: Serialize>(
     mode: PutMode,
 ) -> Result<Version> {
     let body = seal(value)?;
+    if body.len() as u64 > MAX_SEALED_BYTES {
+        let message = format!("`{key}` would have {} bytes, more than it may", body.len());
+        return Err(Error::new(ErrorKind::Invalid, message));
+    }
     // Equal bytes have an equal token, which only this write has.
     let mine = body.clone();
     match put_settled(store, key, body, mode, MAX_SEALED_BYTES, move |found| found == mine).await? {
         Settled::Won(version) => Ok(version),
-        Settled::Lost => {
+        Settled::Lost(_) => {
             Err(Error::new(ErrorKind::Conflict, format!("`{key}` was changed by somebody else")))
         }
     }
@@ -124,6 +129,57 @@ pub(crate) mod as_text {
             Option::<String>::deserialize(deserializer)?
                 .map(|text| text.parse().map_err(de::Error::custom))
                 .transpose()
+        }
+    }
+}
+
+/// Serde of a set through its elements' `Display` and `FromStr`.
+pub(crate) mod as_text_set {
+    use std::collections::BTreeSet;
+    use std::fmt::Display;
+    use std::marker::PhantomData;
+    use std::str::FromStr;
+
+    use serde::de::{SeqAccess, Visitor};
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::as_text;
+
+    pub(crate) fn serialize<T: Display, S: Serializer>(
+        set: &BTreeSet<T>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(set.iter().map(T::to_string))
+    }
+
+    pub(crate) fn deserialize<'de, T, D>(deserializer: D) -> Result<BTreeSet<T>, D::Error>
+    where
+        T: FromStr<Err: Display> + Ord,
+        D: Deserializer<'de>,
+    {
+        deserializer.deserialize_seq(Elements(PhantomData))
+    }
+
+    /// One element after another, so that a long list's texts are never all in memory.
+    struct Elements<T>(PhantomData<T>);
+
+    impl<'de, T: FromStr<Err: Display> + Ord> Visitor<'de> for Elements<T> {
+        type Value = BTreeSet<T>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a list of ids")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            #[derive(Deserialize)]
+            #[serde(transparent, bound = "T: FromStr<Err: Display>")]
+            struct Element<T>(#[serde(with = "as_text")] T);
+
+            let mut set = BTreeSet::new();
+            while let Some(Element(element)) = list.next_element::<Element<T>>()? {
+                set.insert(element);
+            }
+            Ok(set)
         }
     }
 }

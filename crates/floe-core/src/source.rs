@@ -14,6 +14,7 @@ mod stat;
 mod stat_cache;
 mod trust;
 mod walk;
+mod xattrs;
 
 pub use ignore::{ExcludeFile, Exclusions};
 pub use path_order::{compare_directories, compare_names};

@@ -134,6 +134,8 @@ impl RecordingStore {
             log.requests.push(request);
             log.requests.len() - 1
         };
+        // Whatever its caller does beside this request begins before it is answered, as with a store that is far away.
+        tokio::task::yield_now().await;
         let answer = request.await;
         let mut log = self.lock();
         log.events += 1;

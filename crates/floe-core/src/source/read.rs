@@ -12,6 +12,7 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use floe_format::XattrList;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
@@ -172,6 +173,20 @@ impl SourceFiles {
             }
         }
         Err(unsteady(directory, name))
+    }
+
+    /// The extended attributes of `name` in the directory at `directory`; of the directory itself without a name.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be read, or are more than a snapshot can hold.
+    pub fn xattrs(&mut self, directory: &[u8], name: &[u8]) -> Result<XattrList> {
+        let read = self.directory(directory).and_then(|parent| super::xattrs::read(parent, name));
+        match read {
+            Ok(xattrs) => xattrs.map_err(|e| Error::from(e).in_object(display(directory, name))),
+            Err(Errno::NOENT) => Ok(XattrList::default()),
+            Err(errno) => Err(cannot("read the extended attributes of", directory, name, errno)),
+        }
     }
 
     fn try_open_file(&mut self, directory: &[u8], name: &[u8]) -> Result<OpenFile, Errno> {

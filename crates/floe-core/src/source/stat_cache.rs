@@ -57,6 +57,11 @@ impl StatCache {
         Self { path, source, file }
     }
 
+    /// A cache that knows nothing, to look up in.
+    pub fn none() -> Self {
+        Self { path: PathBuf::new(), source: [0; 32], file: None }
+    }
+
     /// Looks up in walk order, from the beginning.
     pub fn cursor(&self) -> CacheCursor {
         CacheCursor::new(self.file.clone())

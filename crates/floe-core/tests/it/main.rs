@@ -8,6 +8,9 @@
     reason = "a test may panic"
 )]
 
+mod golden;
 mod protocol_model;
+mod push;
 mod reading;
+mod ref_writes;
 mod store;

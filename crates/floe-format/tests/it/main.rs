@@ -6,9 +6,13 @@
     reason = "a test that meets what it does not expect fails"
 )]
 
+mod example;
+mod golden;
 mod lists;
+mod python_reader;
 mod reference;
 mod segment;
 mod snapshot;
+mod stored;
 mod streaming;
 mod trees;

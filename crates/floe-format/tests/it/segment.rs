@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use crate::trees::{self, file, kept, plain, tree};
 
-fn decode(plain: &[u8]) -> Result<(Vec<Entry>, Vec<Run>)> {
+pub(crate) fn decode(plain: &[u8]) -> Result<(Vec<Entry>, Vec<Run>)> {
     let segment = Segment::parse(plain)?;
     let mut decoded = Vec::new();
     let mut entries = segment.entries();
@@ -22,7 +22,7 @@ fn decode(plain: &[u8]) -> Result<(Vec<Entry>, Vec<Run>)> {
 }
 
 /// Makes a segment's bytes again from what they were decoded to.
-fn encode(like: &Segment<'_>, entries: &[Entry], runs: &[Run]) -> Result<Vec<u8>> {
+pub(crate) fn encode(like: &Segment<'_>, entries: &[Entry], runs: &[Run]) -> Result<Vec<u8>> {
     let mut builder = SegmentBuilder::new(like.kept());
     builder.set_lead(like.lead());
     for entry in entries {

@@ -84,14 +84,18 @@ async fn i2_lost_answers_are_settled() {
             memory.set(&key("ref"), Some(Bytes::from_static(b"other")));
             let faults = Arc::new(FaultStore::scripted(memory.clone(), [(0, fault)]));
             let retry = Arc::new(retrying(faults, &patient()));
-            assert_eq!(settle(retry, mode).await.unwrap(), Settled::Lost, "{fault:?}");
+            let lost = Settled::Lost(Some(Bytes::from_static(b"other")));
+            assert_eq!(settle(retry, mode).await.unwrap(), lost, "{fault:?}");
             assert_eq!(memory.get(&key("ref"), 100).await.unwrap().0, "other");
         }
     }
-    // Nobody knows: the put was not seen to be done, and not refused.
-    let faults = FaultStore::scripted(Arc::new(MemoryStore::new()), [(0, Fault::Fail)]);
-    let error = settle(Arc::new(faults), PutMode::Create).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    // Not seen to be done, and not refused: it is made again, and in the end nobody knows.
+    let memory = Arc::new(MemoryStore::new());
+    let faults = FaultStore::scripted(memory.clone(), [(0, Fault::Fail), (2, Fault::Fail)]);
+    assert!(matches!(settle(Arc::new(faults), PutMode::Create).await.unwrap(), Settled::Won(_)));
+    let faults = FaultStore::scripted(Arc::new(MemoryStore::new()), (0..20).map(|n| (2 * n, Fault::Fail)));
+    let error = settle(Arc::new(faults.clone()), PutMode::Create).await.unwrap_err();
+    assert_eq!((error.kind(), faults.requests()), (ErrorKind::Unavailable, 8));
 }
 
 /// Every request of an upload fails in every way in turn, and what is finished is whole.

@@ -1,0 +1,41 @@
+//! The commands, one file each.
+
+pub(crate) mod archive;
+pub(crate) mod cat;
+pub(crate) mod completions;
+pub(crate) mod config;
+pub(crate) mod diff;
+pub(crate) mod entries;
+pub(crate) mod generation;
+pub(crate) mod log;
+pub(crate) mod ls;
+pub(crate) mod pull;
+pub(crate) mod push;
+pub(crate) mod refs;
+pub(crate) mod rm;
+pub(crate) mod show;
+pub(crate) mod tag;
+pub(crate) mod verify;
+
+use crate::arguments::Command;
+use crate::failure::{Code, Failure};
+use crate::session::Session;
+
+/// Runs one command.
+pub(crate) async fn run(session: &Session, command: Command) -> Result<Code, Failure> {
+    match command {
+        Command::Push(arguments) => push::run(session, arguments).await,
+        Command::Pull(arguments) => pull::run(session, arguments).await,
+        Command::Ls(arguments) => ls::run(session, arguments).await,
+        Command::Cat(arguments) => cat::run(session, arguments).await,
+        Command::Log(arguments) => log::run(session, arguments).await,
+        Command::Show(arguments) => show::run(session, arguments).await,
+        Command::Diff(arguments) => diff::run(session, arguments).await,
+        Command::Tag(arguments) => tag::run(session, arguments).await,
+        Command::Rm(arguments) => rm::run(session, arguments).await,
+        Command::Verify(arguments) => verify::run(session, arguments).await,
+        Command::Archive(arguments) => archive::run(session, arguments).await,
+        Command::Config(arguments) => config::run(session, &arguments),
+        Command::Completions(arguments) => completions::run(session, &arguments),
+    }
+}

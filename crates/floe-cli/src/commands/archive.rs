@@ -1,0 +1,194 @@
+//! `floe archive`.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::{Args, ValueEnum};
+use floe_core::{ArchiveFormat, ArchiveOptions, Reference};
+use serde::Serialize;
+
+use crate::arguments::ReportArguments;
+use crate::counting::TrafficReport;
+use crate::failure::{Code, Failure};
+use crate::quantities::{ByteCount, duration};
+use crate::session::{Limits, Session};
+
+/// Write a snapshot as one archive, to standard output or a file
+///
+/// A tar.zst is the stored frames end to end: the same bytes on every machine. Owners, times and extended attributes
+/// are not in it.
+#[derive(Debug, Args)]
+pub(crate) struct ArchiveArguments {
+    /// A reference: `name`, `name@GENERATION` or a snapshot id
+    #[arg(value_name = "REF")]
+    reference: Reference,
+    /// What to write [default: what FILE's name says, else tar.zst]
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<Format>,
+    /// Write to this file, which appears when it is whole
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Read at most so much a second from the store, as 10MiB
+    #[arg(long, value_name = "SIZE")]
+    limit_download: Option<ByteCount>,
+    #[command(flatten)]
+    report: ReportArguments,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    #[value(name = "tar")]
+    Tar,
+    #[value(name = "tar.zst")]
+    TarZst,
+}
+
+impl Format {
+    fn of_name(path: &Path) -> Option<Self> {
+        let name = path.file_name()?.to_str()?;
+        if name.ends_with(".tar") {
+            Some(Self::Tar)
+        } else if name.ends_with(".tar.zst") || name.ends_with(".tzst") {
+            Some(Self::TarZst)
+        } else {
+            None
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Tar => "tar",
+            Self::TarZst => "tar.zst",
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ArchiveReport<'a> {
+    snapshot: String,
+    layout: String,
+    format: &'static str,
+    file: &'a str,
+    archive_bytes: u64,
+    elapsed_seconds: f64,
+    #[serde(flatten)]
+    traffic: TrafficReport,
+}
+
+pub(crate) async fn run(session: &Session, arguments: ArchiveArguments) -> Result<Code, Failure> {
+    let started = Instant::now();
+    let format = choose_format(&arguments)?;
+    let output = session.output();
+    let Some(path) = &arguments.output else {
+        if arguments.report.json {
+            let advice = "Name a file with -o, or leave --json out.";
+            return Err(Failure::usage("a report and an archive cannot both go to standard output", advice));
+        }
+        if output.is_terminal() {
+            let advice = "Name a file with -o, or send standard output to a file or another command.";
+            return Err(Failure::usage("an archive is not for a terminal", advice));
+        }
+        let (out, outcome) = output.stream();
+        let done = write(session, &arguments, format, Box::new(out)).await;
+        // Only what the engine says is kept back; what failed before it wrote nothing.
+        let (_, written) = done?;
+        outcome.settle(written)?;
+        return Ok(Code::Done);
+    };
+    let (target, out) = Target::create(path)?;
+    let (at, written) = write(session, &arguments, format, Box::new(out)).await?;
+    let archive_bytes = written?;
+    target.keep()?;
+    if arguments.report.json {
+        output.json(&ArchiveReport {
+            snapshot: at.snapshot.to_string(),
+            layout: at.layout.to_string(),
+            format: format.name(),
+            file: &path.to_string_lossy(),
+            archive_bytes,
+            elapsed_seconds: started.elapsed().as_secs_f64(),
+            traffic: session.traffic(),
+        })?;
+        return Ok(Code::Done);
+    }
+    let time = duration(started.elapsed());
+    output.note(&format!("Wrote {} ({}) in {time}.", path.display(), ByteCount(archive_bytes)));
+    Ok(Code::Done)
+}
+
+fn choose_format(arguments: &ArchiveArguments) -> Result<Format, Failure> {
+    if let Some(format) = arguments.format {
+        return Ok(format);
+    }
+    let Some(path) = &arguments.output else { return Ok(Format::TarZst) };
+    Format::of_name(path).ok_or_else(|| {
+        let message = format!("the name {} does not say what archive to write", path.display());
+        Failure::usage(message, "Say --format tar or --format tar.zst, or end the name in .tar or .tar.zst.")
+    })
+}
+
+/// Has the archive written; the outer failure is of what comes before.
+async fn write(
+    session: &Session,
+    arguments: &ArchiveArguments,
+    format: Format,
+    out: Box<dyn Write + Send>,
+) -> Result<(floe_core::SnapshotAt, floe_core::Result<u64>), Failure> {
+    let limits = Limits { download: arguments.limit_download, ..Limits::default() };
+    let namespace = session.namespace(limits).await?;
+    let (resolved, snapshot) = session.snapshot(&namespace, &arguments.reference).await?;
+    let options = ArchiveOptions { cache_dir: Some(session.cache_dir()), cancel: session.cancellation() };
+    let format = match format {
+        Format::Tar => ArchiveFormat::Tar,
+        Format::TarZst => ArchiveFormat::TarZst,
+    };
+    Ok((resolved.at, floe_core::archive(&namespace, &snapshot, format, out, &options).await))
+}
+
+/// A file that takes its name when it is whole, and is removed otherwise.
+struct Target {
+    path: PathBuf,
+    /// Its name until then; none for a device or pipe, which is written as it is.
+    aside: Option<PathBuf>,
+}
+
+impl Target {
+    fn create(path: &Path) -> Result<(Self, BufWriter<File>), Failure> {
+        let is_special = std::fs::metadata(path).is_ok_and(|stat| !stat.is_file());
+        let aside = (!is_special).then(|| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(format!(".{}.part", std::process::id()));
+            PathBuf::from(name)
+        });
+        let opened = match &aside {
+            Some(aside) => File::create_new(aside),
+            None => File::options().write(true).open(path),
+        };
+        let file = opened.map_err(|e| cannot_write(path, e))?;
+        Ok((Self { path: path.to_owned(), aside }, BufWriter::with_capacity(256 << 10, file)))
+    }
+
+    fn keep(mut self) -> Result<(), Failure> {
+        let Some(aside) = self.aside.take() else { return Ok(()) };
+        std::fs::rename(&aside, &self.path).map_err(|e| {
+            self.aside = Some(aside);
+            cannot_write(&self.path, e)
+        })
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        if let Some(aside) = &self.aside {
+            // It is worthless; whoever finds it may remove it as well.
+            let _ = std::fs::remove_file(aside);
+        }
+    }
+}
+
+fn cannot_write(path: &Path, cause: io::Error) -> Failure {
+    let failure = Failure::io(format!("cannot write {}", path.display()), cause);
+    failure.advise("Name a file that you may write, in a directory that is there.")
+}

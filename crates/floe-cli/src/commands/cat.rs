@@ -1,0 +1,36 @@
+//! `floe cat`.
+
+use clap::Args;
+use floe_core::CatOptions;
+
+use crate::failure::{Code, Failure};
+use crate::quantities::ByteCount;
+use crate::session::{Limits, Session};
+use crate::tree_path::TreePath;
+
+/// Write the content of a file of a snapshot to standard output
+#[derive(Debug, Args)]
+pub(crate) struct CatArguments {
+    /// Which snapshot, and which file of it
+    #[arg(value_name = "REF:PATH")]
+    file: TreePath,
+    /// Read at most so much a second from the store, as 10MiB
+    #[arg(long, value_name = "SIZE")]
+    limit_download: Option<ByteCount>,
+}
+
+pub(crate) async fn run(session: &Session, arguments: CatArguments) -> Result<Code, Failure> {
+    let TreePath { reference, path } = arguments.file;
+    if path.is_empty() {
+        let advice = format!("Write `floe cat {reference}:PATH`; `floe ls {reference}` lists what there is.");
+        return Err(Failure::usage("which file to show is not said", advice));
+    }
+    let limits = Limits { download: arguments.limit_download, ..Limits::default() };
+    let namespace = session.namespace(limits).await?;
+    let (_, snapshot) = session.snapshot(&namespace, &reference).await?;
+    let options = CatOptions { cache_dir: Some(session.cache_dir()), cancel: session.cancellation() };
+    let (out, outcome) = session.output().stream();
+    let done = floe_core::cat(&namespace, &snapshot, &path, Box::new(out), &options).await;
+    outcome.settle(done)?;
+    Ok(Code::Done)
+}

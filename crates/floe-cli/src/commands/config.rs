@@ -1,0 +1,54 @@
+//! `floe config`.
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::arguments::ReportArguments;
+use crate::failure::{Code, Failure};
+use crate::output::printable;
+use crate::session::Session;
+use crate::settings::ShownSetting;
+
+/// Look at the configuration
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArguments {
+    #[command(subcommand)]
+    command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Show every setting and where its value comes from: flag, environment, file or default
+    Show(ReportArguments),
+}
+
+#[derive(Serialize)]
+struct ConfigReport<'a> {
+    file: &'a str,
+    settings: Vec<ShownSetting>,
+}
+
+pub(crate) fn run(session: &Session, arguments: &ConfigArguments) -> Result<Code, Failure> {
+    let ConfigCommand::Show(ReportArguments { json }) = arguments.command;
+    let file = session.settings().path().to_string_lossy();
+    let settings = session.settings().shown();
+    if json {
+        session.output().json(&ConfigReport { file: &file, settings })?;
+        return Ok(Code::Done);
+    }
+    let width = settings.iter().map(|setting| setting.key.len()).max().unwrap_or(0);
+    session.output().data(|out| {
+        writeln!(out, "# {}", printable(&file))?;
+        for ShownSetting { key, value, origin } in &settings {
+            let value = match value {
+                Value::Null => "none".to_owned(),
+                Value::String(text) => printable(text),
+                other => other.to_string(),
+            };
+            writeln!(out, "{key:width$}  {value}  ({origin})")?;
+        }
+        Ok(())
+    })?;
+    Ok(Code::Done)
+}

@@ -1,0 +1,177 @@
+//! `floe diff`.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use clap::Args;
+use floe_core::{Change, Error, Namespace, Reference};
+use serde::Serialize;
+
+use crate::arguments::ReportArguments;
+use crate::exclusions::ExclusionArguments;
+use crate::failure::{Code, Failure};
+use crate::output::{DataStream, ShownPath};
+use crate::session::{Limits, Session};
+
+/// Show what differs between two snapshots, or between a snapshot and a directory
+///
+/// A name that begins with `.` or `/`, or ends in `/`, is a directory; every other is a reference. Shown are A, added; D,
+/// removed; M, another kind, content, link target or device; m, another mode, time, owner or xattr alone. What one side does
+/// not keep is not compared.
+#[derive(Debug, Args)]
+pub(crate) struct DiffArguments {
+    /// A reference or a directory
+    #[arg(value_name = "A")]
+    before: OsString,
+    /// A reference or a directory
+    #[arg(value_name = "B")]
+    after: OsString,
+    /// Exit with code 1 where anything differs
+    #[arg(long)]
+    exit_code: bool,
+    #[command(flatten)]
+    report: ReportArguments,
+    #[command(flatten, next_help_heading = "Of the directory")]
+    exclusions: ExclusionArguments,
+}
+
+enum Operand {
+    Snapshot(Reference),
+    Directory(PathBuf),
+}
+
+impl Operand {
+    fn new(text: OsString) -> Result<Self, Failure> {
+        let bytes = text.as_bytes();
+        if matches!(bytes, [b'.' | b'/', ..] | [.., b'/']) {
+            return Ok(Self::Directory(text.into()));
+        }
+        let text = text.to_string_lossy();
+        text.parse().map(Self::Snapshot).map_err(|e: Error| {
+            Failure::usage(e.to_string(), format!("Write ./{text} for the directory of that name."))
+        })
+    }
+}
+
+#[derive(Serialize)]
+struct ChangeReport<'a> {
+    change: &'static str,
+    #[serde(flatten)]
+    path: ShownPath<'a>,
+}
+
+pub(crate) async fn run(session: &Session, arguments: DiffArguments) -> Result<Code, Failure> {
+    let (before, after) = (Operand::new(arguments.before)?, Operand::new(arguments.after)?);
+    let namespace = session.namespace(Limits::default()).await?;
+    let exclusions = arguments.exclusions.read()?;
+    let (out, outcome) = session.output().stream();
+    let mut teller = Teller::new(out, arguments.report.json, session.output().is_terminal());
+    let cache = session.cache_dir();
+    let done = match (before, after) {
+        (Operand::Snapshot(before), Operand::Snapshot(after)) => {
+            let (_, before) = session.snapshot(&namespace, &before).await?;
+            let (_, after) = session.snapshot(&namespace, &after).await?;
+            floe_core::diff(&namespace, &before, &after, Some(&cache), &mut |change| teller.tell(&change))
+                .await
+        }
+        (Operand::Snapshot(before), Operand::Directory(after)) => {
+            let exclusions = &exclusions;
+            against_directory(session, &namespace, &before, &after, exclusions, &mut |c| teller.tell(&c))
+                .await?
+        }
+        (Operand::Directory(before), Operand::Snapshot(after)) => {
+            let exclusions = &exclusions;
+            let tell = &mut |change| teller.tell(&reversed(change));
+            against_directory(session, &namespace, &after, &before, exclusions, tell).await?
+        }
+        (Operand::Directory(_), Operand::Directory(_)) => {
+            let advice = "Push one of them first, or use diff -r.";
+            return Err(Failure::usage("two directories are not compared, one must be a snapshot", advice));
+        }
+    };
+    let differs = teller.changes > 0;
+    let done = done.and_then(|()| teller.end(session));
+    drop(teller);
+    outcome.settle(done)?;
+    Ok(if differs && arguments.exit_code { Code::Failed } else { Code::Done })
+}
+
+async fn against_directory(
+    session: &Session,
+    namespace: &Namespace,
+    snapshot: &Reference,
+    directory: &std::path::Path,
+    exclusions: &floe_core::source::Exclusions,
+    tell: &mut (dyn FnMut(Change) -> floe_core::Result<()> + Send),
+) -> Result<floe_core::Result<()>, Failure> {
+    let (_, snapshot) = session.snapshot(namespace, snapshot).await?;
+    let (cache, cancel) = (session.cache_dir(), session.cancellation());
+    Ok(floe_core::diff_directory(namespace, &snapshot, directory, exclusions, Some(&cache), &cancel, tell)
+        .await)
+}
+
+/// The same change, seen from the other side.
+fn reversed(change: Change) -> Change {
+    match change {
+        Change::Added(entry) => Change::Removed(entry),
+        Change::Removed(entry) => Change::Added(entry),
+        Change::Changed { before, after, content } => {
+            Change::Changed { before: after, after: before, content }
+        }
+    }
+}
+
+/// Shows changes as they come.
+struct Teller {
+    out: DataStream,
+    json: bool,
+    escape: bool,
+    changes: u64,
+}
+
+impl Teller {
+    fn new(out: DataStream, json: bool, escape: bool) -> Self {
+        Self { out, json, escape, changes: 0 }
+    }
+
+    fn tell(&mut self, change: &Change) -> floe_core::Result<()> {
+        self.write(change).map_err(cannot_show)?;
+        self.changes += 1;
+        Ok(())
+    }
+
+    fn write(&mut self, change: &Change) -> std::io::Result<()> {
+        let (letter, word) = match change {
+            Change::Added(_) => ("A", "added"),
+            Change::Removed(_) => ("D", "removed"),
+            Change::Changed { content: true, .. } => ("M", "content"),
+            Change::Changed { content: false, .. } => ("m", "metadata"),
+        };
+        if self.json {
+            self.out.write_all(if self.changes == 0 { b"{\"changes\":[" } else { b"," })?;
+            let report = ChangeReport { change: word, path: ShownPath::new(change.path()) };
+            return Ok(serde_json::to_writer(&mut self.out, &report)?);
+        }
+        self.out.write_all(letter.as_bytes())?;
+        self.out.write_all(b" ")?;
+        self.out.write_path(change.path(), self.escape)?;
+        self.out.write_all(b"\n")
+    }
+
+    /// Ends the report.
+    fn end(&mut self, session: &Session) -> floe_core::Result<()> {
+        if !self.json {
+            return Ok(());
+        }
+        let start = if self.changes == 0 { "{\"changes\":[" } else { "" };
+        let traffic = serde_json::to_string(&session.traffic()).unwrap_or_default();
+        let traffic = traffic.trim_start_matches('{');
+        writeln!(self.out, "{start}],{traffic}").map_err(cannot_show)
+    }
+}
+
+fn cannot_show(e: std::io::Error) -> Error {
+    Error::io("cannot write to standard output", e)
+}

@@ -1,0 +1,37 @@
+//! `floe ls`.
+
+use clap::Args;
+
+use crate::arguments::ReportArguments;
+use crate::commands::{entries, refs};
+use crate::failure::{Code, Failure};
+use crate::session::{Limits, Session};
+use crate::tree_path::TreePath;
+
+/// List the refs of the namespace with their age and size, or a directory of a snapshot
+#[derive(Debug, Args)]
+pub(crate) struct LsArguments {
+    /// Which snapshot, and which directory of it
+    #[arg(value_name = "REF[:PATH]")]
+    directory: Option<TreePath>,
+    /// Show modes, sizes and times
+    #[arg(short, long, requires = "directory")]
+    long: bool,
+    /// List all that is below the directory
+    #[arg(short = 'R', long, requires = "directory")]
+    recursive: bool,
+    #[command(flatten)]
+    report: ReportArguments,
+}
+
+pub(crate) async fn run(session: &Session, arguments: LsArguments) -> Result<Code, Failure> {
+    let namespace = session.namespace(Limits::default()).await?;
+    let json = arguments.report.json;
+    match &arguments.directory {
+        None => refs::list(session, &namespace, json).await,
+        Some(directory) => {
+            let style = entries::Style { below: arguments.recursive, long: arguments.long, json };
+            entries::list(session, &namespace, directory, style).await
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! `floe pull`.
+
+mod report;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use clap::Args;
+use floe_core::{PullOptions, PullProgress};
+
+use crate::arguments::ReportArguments;
+use crate::failure::{Code, Failure};
+use crate::progress::{Moment, Progress};
+use crate::quantities::ByteCount;
+use crate::session::{Limits, Session};
+use crate::tree_path::TreePath;
+
+/// Write a snapshot, or a part of it, to a directory
+///
+/// A new directory appears when all of it is there. In an existing one only what differs is written, each file at once;
+/// what the snapshot does not have stays, unless --delete is given.
+#[derive(Debug, Args)]
+pub(crate) struct PullArguments {
+    /// Which snapshot, and which part of it
+    #[arg(value_name = "REF[:PATH]")]
+    source: TreePath,
+    /// Where to write it
+    #[arg(value_name = "DEST")]
+    destination: PathBuf,
+    /// Only what matches a glob or is below what does; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    include: Vec<String>,
+    /// Not what matches a glob or is below what does; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    exclude: Vec<String>,
+    /// Tell what would be written, and write nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// In an existing directory: remove what the snapshot does not have
+    #[arg(long)]
+    delete: bool,
+    /// In an existing directory: compare contents, whatever the times and sizes say
+    #[arg(long)]
+    by_hash: bool,
+    /// End only when what was written would survive a loss of power
+    #[arg(long)]
+    sync: bool,
+    /// Restore owners, where the snapshot keeps them
+    #[arg(long)]
+    owner: bool,
+    /// Restore extended attributes, where the snapshot keeps them
+    #[arg(long)]
+    xattrs: bool,
+    /// Make device nodes
+    #[arg(long)]
+    devices: bool,
+    /// Restore the setuid, setgid and sticky bits of files
+    #[arg(long)]
+    setuid: bool,
+    /// Read at most so much a second from the store, as 10MiB
+    #[arg(long, value_name = "SIZE")]
+    limit_download: Option<ByteCount>,
+    /// How many threads write [default: one a processor]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: Option<u16>,
+    #[command(flatten)]
+    report: ReportArguments,
+}
+
+pub(crate) async fn run(session: &Session, arguments: PullArguments) -> Result<Code, Failure> {
+    let started = Instant::now();
+    let limits = Limits { download: arguments.limit_download, ..Limits::default() };
+    let namespace = session.namespace(limits).await?;
+    let options = PullOptions {
+        path: arguments.source.path.clone(),
+        include: arguments.include,
+        exclude: arguments.exclude,
+        dry_run: arguments.dry_run,
+        delete: arguments.delete,
+        owner: arguments.owner,
+        xattrs: arguments.xattrs,
+        devices: arguments.devices,
+        special_bits: arguments.setuid,
+        sync: arguments.sync,
+        by_hash: arguments.by_hash,
+        cache_dir: Some(session.cache_dir()),
+        threads: arguments.jobs.map(usize::from),
+        cancel: session.cancellation(),
+    };
+    let (resolved, snapshot) = session.snapshot(&namespace, &arguments.source.reference).await?;
+    let progress = Arc::new(PullProgress::default());
+    let shown = show_progress(session, &progress);
+    let pulled = floe_core::pull(&namespace, &snapshot, &arguments.destination, &options, &progress).await;
+    drop(shown);
+    report::show(session, &resolved, &arguments.source, &pulled?, started.elapsed(), arguments.report.json)?;
+    Ok(Code::Done)
+}
+
+fn show_progress(session: &Session, progress: &Arc<PullProgress>) -> Progress {
+    let progress = Arc::clone(progress);
+    Progress::start(session.output(), "Pulling", move || {
+        let total_bytes = progress.file_bytes_total.load(Ordering::Relaxed);
+        Moment {
+            bytes: progress.file_bytes.load(Ordering::Relaxed),
+            total_bytes: Some(total_bytes).filter(|bytes| *bytes > 0),
+            reused_bytes: None,
+            files: progress.files.load(Ordering::Relaxed),
+        }
+    })
+}

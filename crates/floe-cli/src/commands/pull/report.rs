@@ -1,0 +1,113 @@
+//! What is told of a pull.
+
+use std::time::Duration;
+
+use floe_core::{PullOutcome, Pulled, Resolved};
+use serde::Serialize;
+
+use crate::counting::TrafficReport;
+use crate::failure::Failure;
+use crate::output::{ShownPath, printable};
+use crate::quantities::{ByteCount, count, duration, thousands};
+use crate::session::Session;
+use crate::tree_path::TreePath;
+
+#[derive(Serialize)]
+struct PullReport<'a> {
+    #[serde(rename = "ref")]
+    name: Option<&'a str>,
+    generation: Option<u64>,
+    snapshot: String,
+    layout: String,
+    #[serde(flatten)]
+    path: ShownPath<'a>,
+    outcome: &'static str,
+    entries: u64,
+    files: u64,
+    file_bytes: u64,
+    written_files: u64,
+    written_bytes: u64,
+    removed: u64,
+    skipped_devices: u64,
+    fetched_bytes: u64,
+    complaints: u64,
+    elapsed_seconds: f64,
+    #[serde(flatten)]
+    traffic: TrafficReport,
+}
+
+/// Tells of a pull that took this long.
+pub(crate) fn show(
+    session: &Session,
+    resolved: &Resolved,
+    source: &TreePath,
+    pulled: &Pulled,
+    elapsed: Duration,
+    json: bool,
+) -> Result<(), Failure> {
+    let named = resolved.generation.as_ref();
+    let output = session.output();
+    if json {
+        return output.json(&PullReport {
+            name: named.map(|(name, _)| name.as_str()),
+            generation: named.map(|(_, generation)| generation.generation),
+            snapshot: resolved.at.snapshot.to_string(),
+            layout: resolved.at.layout.to_string(),
+            path: ShownPath::new(&source.path),
+            outcome: match pulled.outcome {
+                PullOutcome::Created => "created",
+                PullOutcome::Updated => "updated",
+                PullOutcome::Unchanged => "unchanged",
+                PullOutcome::DryRun => "dry_run",
+            },
+            entries: pulled.entries,
+            files: pulled.files,
+            file_bytes: pulled.file_bytes,
+            written_files: pulled.written_files,
+            written_bytes: pulled.written_bytes,
+            removed: pulled.removed,
+            skipped_devices: pulled.skipped_devices,
+            fetched_bytes: pulled.fetched_bytes,
+            complaints: pulled.complaints.count,
+            elapsed_seconds: elapsed.as_secs_f64(),
+            traffic: session.traffic(),
+        });
+    }
+    if pulled.skipped_devices > 0 {
+        let devices = count(pulled.skipped_devices, "device node", "device nodes");
+        output.note(&format!("left out: {devices}; --devices makes them"));
+    }
+    let complaints = &pulled.complaints;
+    for complaint in &complaints.first {
+        output.note(&format!("not restored: {}", printable(complaint)));
+    }
+    let more = complaints.count.saturating_sub(complaints.first.len() as u64);
+    if more > 0 {
+        output.note(&format!("not restored: {} more", thousands(more)));
+    }
+    output.note(&closing_line(pulled, elapsed));
+    Ok(())
+}
+
+fn closing_line(pulled: &Pulled, elapsed: Duration) -> String {
+    let all = format!("{} ({})", count(pulled.files, "file", "files"), ByteCount(pulled.file_bytes));
+    let written = format!("{} written", count(pulled.written_files, "file", "files"));
+    let removed = match pulled.removed {
+        0 => String::new(),
+        removed => format!(", {} removed", count(removed, "name", "names")),
+    };
+    let time = duration(elapsed);
+    match pulled.outcome {
+        PullOutcome::Unchanged => {
+            format!("Unchanged: {all} were as the snapshot has them; looked at in {time}.")
+        }
+        PullOutcome::DryRun => format!("Would pull {all}: {written}{removed}; found in {time}."),
+        PullOutcome::Created => {
+            format!("Pulled {all}, {} from the store, in {time}.", ByteCount(pulled.fetched_bytes))
+        }
+        PullOutcome::Updated => format!(
+            "Pulled {all}: {written}{removed}, {} from the store, in {time}.",
+            ByteCount(pulled.fetched_bytes)
+        ),
+    }
+}

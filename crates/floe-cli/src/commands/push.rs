@@ -1,0 +1,118 @@
+//! `floe push`.
+
+mod options;
+mod report;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use floe_core::{Namespace, PushProgress, PushSource, RefName, Reference, Snapshot};
+
+use self::options::WhatArguments;
+use crate::arguments::{AnnotationArguments, ReportArguments};
+use crate::failure::{Code, Failure};
+use crate::progress::{Moment, Progress};
+use crate::quantities::ByteCount;
+use crate::session::{Limits, Session};
+
+/// Before this a push is over, or is worth a look at how long it will take.
+const LONG_PUSH: Duration = Duration::from_millis(250);
+
+/// Store a directory as a snapshot and make a ref name it
+///
+/// Only what the ref's snapshot does not have is sent. A push of what the ref names already changes nothing.
+#[derive(Debug, Args)]
+pub(crate) struct PushArguments {
+    /// The directory
+    #[arg(value_name = "PATH")]
+    path: PathBuf,
+    /// The ref's name
+    #[arg(value_name = "REF")]
+    name: RefName,
+    #[command(flatten)]
+    annotation: AnnotationArguments,
+    /// How hard to compress, from 1 to 19 [default: 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=19))]
+    level: Option<i32>,
+    /// Push against this snapshot instead of what the ref names
+    #[arg(long, value_name = "REF")]
+    base: Option<Reference>,
+    /// Tell what would be sent, and write nothing to the ref
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// Send at most so much a second, as 10MiB
+    #[arg(long, value_name = "SIZE")]
+    limit_upload: Option<ByteCount>,
+    /// How many threads compress [default: one a processor]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: Option<u16>,
+    #[command(flatten)]
+    report: ReportArguments,
+    #[command(flatten)]
+    what: WhatArguments,
+}
+
+pub(crate) async fn run(session: &Session, arguments: PushArguments) -> Result<Code, Failure> {
+    let started = Instant::now();
+    if let Err(e) = std::fs::metadata(&arguments.path) {
+        let message = format!("cannot push {}", arguments.path.display());
+        return Err(Failure::io(message, e).advise("Name a directory that is there and that you may read."));
+    }
+    let limits = Limits { upload: arguments.limit_upload, ..Limits::default() };
+    let namespace = session.namespace_for_writing(limits).await?;
+    let mut options = arguments.what.options()?;
+    options.level = arguments.level.unwrap_or_else(|| session.settings().level());
+    options.annotation = arguments.annotation.into();
+    options.dry_run = arguments.dry_run;
+    options.holder = session.holder("push");
+    options.cache_dir = Some(session.cache_dir());
+    options.cancel = session.cancellation();
+    if let Some(jobs) = arguments.jobs {
+        options.workers = jobs.into();
+    }
+    if let Some(base) = &arguments.base {
+        options.base = Some(namespace.resolve(base).await?.at);
+    }
+    let name = arguments.name;
+    let progress = Arc::new(PushProgress::default());
+    let shown = show_progress(session, &namespace, &name, &progress);
+    let pushed =
+        floe_core::push(&namespace, PushSource::Directory(arguments.path), &name, &options, &progress).await;
+    drop(shown);
+    report::show(session, &name, &pushed?, started.elapsed(), arguments.report.json)?;
+    Ok(Code::Done)
+}
+
+/// Shows how far the push is. How big the source is, is guessed from what the ref names.
+fn show_progress(
+    session: &Session,
+    namespace: &Namespace,
+    name: &RefName,
+    progress: &Arc<PushProgress>,
+) -> Progress {
+    let expected_bytes = Arc::new(AtomicU64::new(0));
+    if session.output().shows_progress() {
+        tokio::spawn(guess_size(namespace.clone(), name.clone(), Arc::clone(&expected_bytes)));
+    }
+    let progress = Arc::clone(progress);
+    Progress::start(session.output(), "Pushing", move || {
+        let expected = expected_bytes.load(Ordering::Relaxed);
+        Moment {
+            bytes: progress.file_bytes.load(Ordering::Relaxed),
+            total_bytes: Some(expected).filter(|bytes| *bytes > 0),
+            reused_bytes: Some(progress.reused_file_bytes.load(Ordering::Relaxed)),
+            files: progress.files.load(Ordering::Relaxed),
+        }
+    })
+}
+
+async fn guess_size(namespace: Namespace, name: RefName, expected_bytes: Arc<AtomicU64>) {
+    tokio::time::sleep(LONG_PUSH).await;
+    let Ok(resolved) = namespace.resolve(&Reference::Ref(name)).await else { return };
+    if let Ok(snapshot) = Snapshot::open(&namespace, resolved.at).await {
+        expected_bytes.store(snapshot.root().file_bytes, Ordering::Relaxed);
+    }
+}

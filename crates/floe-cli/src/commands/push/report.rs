@@ -1,0 +1,126 @@
+//! What is told of a push.
+
+use std::time::Duration;
+
+use floe_core::{PushOutcome, Pushed, RefName};
+use serde::Serialize;
+
+use crate::counting::TrafficReport;
+use crate::failure::Failure;
+use crate::output::{ShownPath, printable, printable_path};
+use crate::quantities::{ByteCount, count, duration, thousands};
+use crate::session::Session;
+
+#[derive(Serialize)]
+struct PushReport<'a> {
+    #[serde(rename = "ref")]
+    name: &'a str,
+    generation: Option<u64>,
+    snapshot: String,
+    layout: String,
+    outcome: &'static str,
+    entries: u64,
+    files: u64,
+    file_bytes: u64,
+    content_bytes: u64,
+    reused_files: u64,
+    reused_file_bytes: u64,
+    reused_bytes: u64,
+    uploaded_bytes: u64,
+    packs: u64,
+    skipped: Vec<UnreadReport<'a>>,
+    sockets: u64,
+    elapsed_seconds: f64,
+    #[serde(flatten)]
+    traffic: TrafficReport,
+}
+
+#[derive(Serialize)]
+struct UnreadReport<'a> {
+    #[serde(flatten)]
+    path: ShownPath<'a>,
+    error: String,
+}
+
+/// Tells of a push that took this long.
+pub(crate) fn show(
+    session: &Session,
+    name: &RefName,
+    pushed: &Pushed,
+    elapsed: Duration,
+    json: bool,
+) -> Result<(), Failure> {
+    let (outcome, generation) = match &pushed.outcome {
+        PushOutcome::Committed(record) => ("committed", Some(record.current.generation)),
+        PushOutcome::Unchanged(record) => ("unchanged", Some(record.current.generation)),
+        PushOutcome::DryRun => ("dry_run", None),
+    };
+    let output = session.output();
+    if json {
+        return output.json(&PushReport {
+            name: name.as_str(),
+            generation,
+            snapshot: pushed.at.snapshot.to_string(),
+            layout: pushed.at.layout.to_string(),
+            outcome,
+            entries: pushed.entries,
+            files: pushed.files,
+            file_bytes: pushed.file_bytes,
+            content_bytes: pushed.content_bytes,
+            reused_files: pushed.reused_files,
+            reused_file_bytes: pushed.reused_file_bytes,
+            reused_bytes: pushed.reused_bytes,
+            uploaded_bytes: pushed.uploaded_bytes,
+            packs: pushed.packs,
+            skipped: pushed
+                .skipped
+                .iter()
+                .map(|unread| UnreadReport {
+                    path: ShownPath::new(&unread.path),
+                    error: unread.error.to_string(),
+                })
+                .collect(),
+            sockets: pushed.sockets,
+            elapsed_seconds: elapsed.as_secs_f64(),
+            traffic: session.traffic(),
+        });
+    }
+    for unread in &pushed.skipped {
+        let reason = printable(&unread.error.to_string());
+        output.note(&format!("left out: {}: {reason}", printable_path(&unread.path)));
+    }
+    if pushed.sockets > 0 {
+        output.note(&format!("left out: {}", count(pushed.sockets, "socket", "sockets")));
+    }
+    match generation {
+        Some(generation) => output.data(|out| writeln!(out, "{name}@{generation} {}", pushed.at.snapshot))?,
+        None => output.data(|out| writeln!(out, "{}", pushed.at.snapshot))?,
+    }
+    output.note(&closing_line(pushed, elapsed));
+    Ok(())
+}
+
+fn closing_line(pushed: &Pushed, elapsed: Duration) -> String {
+    let all = format!("{} ({})", count(pushed.files, "file", "files"), ByteCount(pushed.file_bytes));
+    let time = duration(elapsed);
+    let (done, uploaded) = match &pushed.outcome {
+        PushOutcome::Unchanged(record) => {
+            let generation = record.current.generation;
+            return format!("Unchanged: {all}, as generation {generation} has them; looked at in {time}.");
+        }
+        PushOutcome::Committed(_) => ("Pushed", "uploaded"),
+        PushOutcome::DryRun => ("Would push", "to upload; found"),
+    };
+    let reused = format!("{} reused", thousands(pushed.reused_files));
+    let mut line =
+        format!("{done} {all}: {reused}, {} {uploaded} in {time}", ByteCount(pushed.uploaded_bytes));
+    // In tenths; what is sent is the best measure of a push over a slow line.
+    let tenths = pushed.content_bytes.saturating_mul(10).checked_div(pushed.uploaded_bytes).unwrap_or(0);
+    if tenths > 10 {
+        let times =
+            if tenths < 100 { format!("{}.{}", tenths / 10, tenths % 10) } else { thousands(tenths / 10) };
+        line.push_str(&format!("; by bytes sent {times} times faster than sending everything"));
+    }
+    line.push('.');
+    line
+}

@@ -1,0 +1,98 @@
+//! The refs of a namespace, as `floe ls` without a reference lists them.
+
+use floe_core::{Generation, Namespace, RefName, Snapshot};
+use futures::{StreamExt, TryStreamExt, stream};
+use serde::Serialize;
+
+use crate::commands::generation::GenerationReport;
+use crate::counting::TrafficReport;
+use crate::failure::{Code, Failure};
+use crate::quantities::{ByteCount, age, thousands};
+use crate::session::Session;
+
+/// How many refs are read at once.
+const READS_AT_ONCE: usize = 16;
+
+#[derive(Serialize)]
+struct RefsReport<'a> {
+    namespace: &'a str,
+    refs: Vec<RefReport<'a>>,
+    #[serde(flatten)]
+    traffic: TrafficReport,
+}
+
+#[derive(Serialize)]
+struct RefReport<'a> {
+    #[serde(rename = "ref")]
+    name: &'a str,
+    #[serde(flatten)]
+    generation: GenerationReport<'a>,
+    entries: u64,
+    files: u64,
+    file_bytes: u64,
+}
+
+/// A ref that names something, and how big that is.
+struct ListedRef {
+    name: RefName,
+    generation: Generation,
+    entries: u64,
+    files: u64,
+    file_bytes: u64,
+}
+
+pub(crate) async fn list(session: &Session, namespace: &Namespace, json: bool) -> Result<Code, Failure> {
+    let names = namespace.ref_names().await?;
+    let refs: Vec<Option<ListedRef>> =
+        stream::iter(names).map(|name| read(namespace, name)).buffered(READS_AT_ONCE).try_collect().await?;
+    let refs: Vec<ListedRef> = refs.into_iter().flatten().collect();
+    if json {
+        let refs = refs
+            .iter()
+            .map(|listed| RefReport {
+                name: listed.name.as_str(),
+                generation: GenerationReport::new(&listed.generation),
+                entries: listed.entries,
+                files: listed.files,
+                file_bytes: listed.file_bytes,
+            })
+            .collect();
+        let traffic = session.traffic();
+        session.output().json(&RefsReport { namespace: namespace.name().as_str(), refs, traffic })?;
+        return Ok(Code::Done);
+    }
+    if refs.is_empty() {
+        session.output().note("No ref names anything here; `floe push PATH REF` makes one.");
+    }
+    show(session, &refs)?;
+    Ok(Code::Done)
+}
+
+/// Reads one ref and the snapshot that it names; `None` for one that was removed.
+async fn read(namespace: &Namespace, name: RefName) -> Result<Option<ListedRef>, Failure> {
+    let Some((record, _)) = namespace.read_ref(&name).await? else { return Ok(None) };
+    let Some(at) = record.current.at() else { return Ok(None) };
+    let snapshot = Snapshot::open(namespace, at).await?;
+    let root = snapshot.root();
+    let (entries, files, file_bytes) = (root.entries, root.files, root.file_bytes);
+    Ok(Some(ListedRef { name, generation: record.current, entries, files, file_bytes }))
+}
+
+fn show(session: &Session, refs: &[ListedRef]) -> Result<(), Failure> {
+    let now = session.now();
+    let width = refs.iter().map(|listed| listed.name.as_str().len()).max().unwrap_or(0);
+    session.output().data(|out| {
+        for listed in refs {
+            let name = format!("{}@{}", listed.name, listed.generation.generation);
+            writeln!(
+                out,
+                "{name:width$}  {:>9} files  {:>10}  {}",
+                thousands(listed.files),
+                ByteCount(listed.file_bytes),
+                age(listed.generation.time, now),
+                width = width + 6,
+            )?;
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,106 @@
+//! `floe verify`.
+
+use std::time::Instant;
+
+use clap::Args;
+use floe_core::{RefName, Verified, VerifyOptions};
+use serde::Serialize;
+
+use crate::arguments::ReportArguments;
+use crate::counting::TrafficReport;
+use crate::failure::{Code, Failure};
+use crate::output::printable;
+use crate::quantities::{ByteCount, count, duration};
+use crate::session::{Limits, Session};
+
+/// Check that all that refs name, now and in their histories, is there and is what its ids say
+///
+/// Ends with exit code 3 where something is damaged, after all else was looked at.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArguments {
+    /// Which refs [default: all; then packs that none of them needs are named too]
+    #[arg(value_name = "REF")]
+    refs: Vec<RefName>,
+    /// Look at existence and structure alone, and read no data
+    #[arg(long)]
+    quick: bool,
+    #[command(flatten)]
+    report: ReportArguments,
+}
+
+#[derive(Serialize)]
+struct VerifyReport<'a> {
+    namespace: &'a str,
+    refs: u64,
+    snapshots: u64,
+    packs: u64,
+    quick: bool,
+    damages: Vec<DamageReport<'a>>,
+    unreferenced_packs: Vec<String>,
+    elapsed_seconds: f64,
+    #[serde(flatten)]
+    traffic: TrafficReport,
+}
+
+#[derive(Serialize)]
+struct DamageReport<'a> {
+    object: &'a str,
+    message: &'a str,
+}
+
+pub(crate) async fn run(session: &Session, arguments: VerifyArguments) -> Result<Code, Failure> {
+    let started = Instant::now();
+    let namespace = session.namespace(Limits::default()).await?;
+    let options = VerifyOptions {
+        refs: arguments.refs,
+        quick: arguments.quick,
+        cancel: session.cancellation(),
+        cache_dir: Some(session.cache_dir()),
+    };
+    let verified = floe_core::verify(&namespace, &options).await?;
+    if arguments.report.json {
+        let damages = verified.damages.iter();
+        session.output().json(&VerifyReport {
+            namespace: namespace.name().as_str(),
+            refs: verified.refs,
+            snapshots: verified.snapshots,
+            packs: verified.packs,
+            quick: options.quick,
+            damages: damages.map(|d| DamageReport { object: &d.object, message: &d.message }).collect(),
+            unreferenced_packs: verified.unreferenced.iter().map(ToString::to_string).collect(),
+            elapsed_seconds: started.elapsed().as_secs_f64(),
+            traffic: session.traffic(),
+        })?;
+    } else {
+        show(session, &verified)?;
+        session.output().note(&closing_line(&verified, options.quick, started.elapsed()));
+    }
+    if verified.damages.is_empty() {
+        return Ok(Code::Done);
+    }
+    let damages = count(verified.damages.len() as u64, "damage was found", "damages were found");
+    let advice =
+        "Push again from the source under another name, or restore the objects from a copy of the store.";
+    Err(Failure::new(Code::Corrupt, damages, advice))
+}
+
+fn show(session: &Session, verified: &Verified) -> Result<(), Failure> {
+    session.output().data(|out| {
+        for damage in &verified.damages {
+            writeln!(out, "damaged: {}: {}", printable(&damage.object), printable(&damage.message))?;
+        }
+        for pack in &verified.unreferenced {
+            writeln!(out, "unreferenced: pack {pack}")?;
+        }
+        Ok(())
+    })
+}
+
+fn closing_line(verified: &Verified, quick: bool, elapsed: std::time::Duration) -> String {
+    let refs = count(verified.refs, "ref", "refs");
+    let snapshots = count(verified.snapshots, "snapshot", "snapshots");
+    let packs = count(verified.packs, "pack", "packs");
+    let read =
+        if quick { "data not read".to_owned() } else { format!("{} read", ByteCount(verified.read_bytes)) };
+    format!("Looked at {refs}, {snapshots}, {packs}; {read}; in {}.", duration(elapsed))
+}

@@ -1,0 +1,133 @@
+//! The configuration file, `floe/config.toml` below the user's configuration directory.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use floe_core::NamespaceName;
+use floe_core::store::StoreSettings;
+use serde::{Deserialize, Serialize};
+
+use crate::failure::{Code, Failure};
+
+/// What the file may say.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Configuration {
+    /// Where the snapshots are.
+    pub(crate) store: Option<String>,
+    /// Which namespace of the store.
+    pub(crate) namespace: String,
+    /// Where caches are kept.
+    pub(crate) cache_dir: Option<PathBuf>,
+    /// How hard pushes compress, from 1 to 19.
+    pub(crate) level: i32,
+    /// How requests are made and limited.
+    pub(crate) transfer: StoreSettings,
+}
+
+impl Default for Configuration {
+    fn default() -> Self {
+        Self {
+            store: None,
+            namespace: NamespaceName::default().as_str().to_owned(),
+            cache_dir: None,
+            level: 3,
+            transfer: StoreSettings::default(),
+        }
+    }
+}
+
+/// A file as it was read.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ConfigurationFile {
+    /// What it says, and the defaults for what it does not.
+    pub(crate) values: Configuration,
+    /// What it says and nothing else.
+    said: toml::Table,
+}
+
+impl ConfigurationFile {
+    /// Reads the file at `path`; one that is absent says nothing.
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(e) => {
+                let failure = Failure::io(format!("cannot read {}", path.display()), e);
+                return Err(failure.advise("Make the configuration file readable, or remove it."));
+            }
+        };
+        Self::parse(&text).map_err(|reason| {
+            let message = format!("{} cannot be used: {reason}", path.display());
+            Failure::new(
+                Code::Usage,
+                message,
+                "Correct the file, or move it away and see what `floe config show` lists.",
+            )
+        })
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let values: Configuration = toml::from_str(text).map_err(|e| e.to_string().trim_end().to_owned())?;
+        if !(1..=19).contains(&values.level) {
+            return Err(format!("level is {}, not 1 to 19", values.level));
+        }
+        values.namespace.parse::<NamespaceName>().map_err(|e| e.to_string())?;
+        let said = toml::from_str(text).map_err(|e| e.to_string())?;
+        Ok(Self { values, said })
+    }
+
+    /// Whether the file itself gives a value for a dotted key.
+    pub(crate) fn says(&self, key: &str) -> bool {
+        let mut table = Some(&self.said);
+        let mut parts = key.split('.').peekable();
+        while let Some(part) = parts.next() {
+            let Some(value) = table.and_then(|table| table.get(part)) else { return false };
+            if parts.peek().is_none() {
+                return true;
+            }
+            table = value.as_table();
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_says_nothing() {
+        let file = ConfigurationFile::parse("").unwrap();
+        assert_eq!(file.values, Configuration::default());
+        assert!(!file.says("namespace"));
+    }
+
+    #[test]
+    fn a_file_says_what_it_says() {
+        let file = ConfigurationFile::parse(
+            "namespace = \"apps\"\n[transfer]\nmax_requests = 8\n[transfer.retry]\ntries = 2\n",
+        )
+        .unwrap();
+        assert_eq!(file.values.namespace, "apps");
+        assert_eq!(file.values.transfer.max_requests, 8);
+        assert_eq!(file.values.transfer.retry.tries, 2);
+        assert!(file.says("namespace") && file.says("transfer.retry.tries"));
+        assert!(!file.says("transfer.retry.deadline") && !file.says("level") && !file.says("namespace.x"));
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        for bad in [
+            "stor = \"x\"",
+            "[transfer]\nmax_request = 1",
+            "[transfer.retry]\ntry = 1",
+            "level = 20",
+            "level = \"high\"",
+            "namespace = \"a/b\"",
+            "store = ",
+        ] {
+            assert!(ConfigurationFile::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! How much was asked of a store.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use floe_core::Result;
+use floe_core::store::{Cursor, Key, KeyPrefix, Page, Part, PartTag, PartsId, PutMode, Store, Version};
+use serde::Serialize;
+
+/// Requests made and bytes moved so far.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    requests: AtomicU64,
+    bytes_read: AtomicU64,
+    bytes_written: AtomicU64,
+}
+
+/// Requests made and bytes moved, as reports show them.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct TrafficReport {
+    requests: u64,
+    bytes_read: u64,
+    bytes_written: u64,
+}
+
+impl Traffic {
+    /// The numbers now.
+    pub(crate) fn report(&self) -> TrafficReport {
+        TrafficReport {
+            requests: self.requests.load(Ordering::Relaxed),
+            bytes_read: self.bytes_read(),
+            bytes_written: self.bytes_written.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Bytes read from the store.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.bytes_read.load(Ordering::Relaxed)
+    }
+
+    fn request(&self, written_bytes: u64) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.bytes_written.fetch_add(written_bytes, Ordering::Relaxed);
+    }
+
+    fn read(&self, bytes: &Bytes) {
+        self.bytes_read.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+    }
+}
+
+/// A store whose traffic is counted; a request that a wrapper inside repeats counts once.
+#[derive(Debug)]
+pub(crate) struct CountingStore {
+    inner: Arc<dyn Store>,
+    traffic: Arc<Traffic>,
+}
+
+impl CountingStore {
+    /// This store, counted there.
+    pub(crate) fn new(inner: Arc<dyn Store>, traffic: Arc<Traffic>) -> Self {
+        Self { inner, traffic }
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Store for CountingStore {
+    async fn put(&self, key: &Key, body: Bytes, mode: PutMode) -> Result<Version> {
+        self.traffic.request(body.len() as u64);
+        self.inner.put(key, body, mode).await
+    }
+
+    async fn get(&self, key: &Key, max_bytes: u64) -> Result<(Bytes, Version)> {
+        self.traffic.request(0);
+        let got = self.inner.get(key, max_bytes).await?;
+        self.traffic.read(&got.0);
+        Ok(got)
+    }
+
+    async fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Bytes> {
+        self.traffic.request(0);
+        let bytes = self.inner.get_range(key, range).await?;
+        self.traffic.read(&bytes);
+        Ok(bytes)
+    }
+
+    async fn head(&self, key: &Key) -> Result<Option<u64>> {
+        self.traffic.request(0);
+        self.inner.head(key).await
+    }
+
+    async fn list(&self, prefix: &KeyPrefix, after: Option<&Cursor>) -> Result<Page> {
+        self.traffic.request(0);
+        self.inner.list(prefix, after).await
+    }
+
+    async fn delete(&self, key: &Key) -> Result<()> {
+        self.traffic.request(0);
+        self.inner.delete(key).await
+    }
+
+    async fn start_parts(&self, key: &Key) -> Result<PartsId> {
+        self.traffic.request(0);
+        self.inner.start_parts(key).await
+    }
+
+    async fn put_part(&self, key: &Key, id: &PartsId, part: Part, body: Bytes) -> Result<PartTag> {
+        self.traffic.request(body.len() as u64);
+        self.inner.put_part(key, id, part, body).await
+    }
+
+    async fn finish_parts(&self, key: &Key, id: &PartsId, tags: Vec<PartTag>) -> Result<()> {
+        self.traffic.request(0);
+        self.inner.finish_parts(key, id, tags).await
+    }
+
+    async fn abort_parts(&self, key: &Key, id: &PartsId) -> Result<()> {
+        self.traffic.request(0);
+        self.inner.abort_parts(key, id).await
+    }
+}

@@ -1,0 +1,55 @@
+//! Options that say which entries of a directory are left out.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use floe_core::source::{ExcludeFile, Exclusions};
+
+use crate::failure::Failure;
+use crate::quantities::ByteCount;
+
+/// What of a directory is left out, besides what its `.floeignore` files say.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ExclusionArguments {
+    /// Leave out what matches a pattern in gitignore syntax; may be repeated
+    #[arg(long, value_name = "PATTERN")]
+    exclude: Vec<String>,
+    /// Leave out what matches a pattern in this file; may be repeated
+    #[arg(long, value_name = "FILE")]
+    exclude_from: Vec<PathBuf>,
+    /// Heed the .gitignore files in the tree, as the .floeignore files
+    #[arg(long)]
+    gitignore: bool,
+    /// Leave out what is in directories with a CACHEDIR.TAG
+    #[arg(long)]
+    exclude_caches: bool,
+    /// Leave out files of more than this
+    #[arg(long, value_name = "SIZE")]
+    exclude_larger_than: Option<ByteCount>,
+    /// Leave out what is on other file systems
+    #[arg(long)]
+    one_file_system: bool,
+}
+
+impl ExclusionArguments {
+    /// The exclusions that these say; files with patterns are read.
+    pub(crate) fn read(self) -> Result<Exclusions, Failure> {
+        let mut files = Vec::with_capacity(self.exclude_from.len());
+        for path in self.exclude_from {
+            let name = path.display().to_string();
+            let contents = std::fs::read(&path).map_err(|e| {
+                Failure::io(format!("cannot read {name}"), e)
+                    .advise("Name a readable file with --exclude-from.")
+            })?;
+            files.push(ExcludeFile { name, contents });
+        }
+        Ok(Exclusions {
+            globs: self.exclude,
+            files,
+            gitignore: self.gitignore,
+            caches: self.exclude_caches,
+            larger_than_bytes: self.exclude_larger_than.map(|size| size.0),
+            one_file_system: self.one_file_system,
+        })
+    }
+}

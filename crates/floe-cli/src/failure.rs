@@ -1,0 +1,213 @@
+//! What went wrong, as a person is told: a message, its causes, one sentence that says what to do, an exit code.
+
+use std::error::Error as _;
+use std::io;
+use std::process::ExitCode;
+
+use floe_core::{Error, ErrorKind};
+
+/// Exit codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Code {
+    /// Done.
+    Done,
+    /// Failed, or with `--exit-code` found differences.
+    Failed,
+    /// The command line or the configuration cannot be.
+    Usage,
+    /// Corrupt data were found.
+    Corrupt,
+    /// Somebody else was first.
+    Race,
+    /// Stopped by this signal.
+    Signal(u8),
+}
+
+impl From<Code> for ExitCode {
+    fn from(code: Code) -> Self {
+        Self::from(match code {
+            Code::Done => 0,
+            Code::Failed => 1,
+            Code::Usage => 2,
+            Code::Corrupt => 3,
+            Code::Race => 4,
+            Code::Signal(signal) => 128 + signal,
+        })
+    }
+}
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: Code,
+    message: String,
+    causes: Vec<String>,
+    advice: String,
+    silent: bool,
+}
+
+impl Failure {
+    /// A failure with a message, which is lowercase, and a sentence that says what to do.
+    pub(crate) fn new(code: Code, message: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { code, message: message.into(), causes: Vec::new(), advice: advice.into(), silent: false }
+    }
+
+    /// A command line that cannot be, in a way that its grammar does not tell.
+    pub(crate) fn usage(message: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self::new(Code::Usage, message, advice)
+    }
+
+    /// A failure of the machine.
+    pub(crate) fn io(message: impl Into<String>, cause: io::Error) -> Self {
+        Self::from(Error::io(message, cause))
+    }
+
+    /// Standard output cannot be written. Whoever closed it has read enough, and that is no failure to tell of.
+    pub(crate) fn output(cause: io::Error) -> Self {
+        let closed = cause.kind() == io::ErrorKind::BrokenPipe;
+        let mut failure = Self::io("cannot write to standard output", cause);
+        if closed {
+            failure.code = Code::Done;
+            failure.silent = true;
+        }
+        failure
+    }
+
+    /// The command was interrupted, by Ctrl-C unless [`Failure::by_signal`] knows better.
+    pub(crate) fn interrupted() -> Self {
+        Self::from(Error::new(ErrorKind::Cancelled, "interrupted"))
+    }
+
+    /// The same failure; where it is an interruption, the one by this signal.
+    #[must_use]
+    pub(crate) fn by_signal(mut self, signal: Option<u8>) -> Self {
+        if let (Code::Signal(_), Some(signal)) = (self.code, signal) {
+            self.code = Code::Signal(signal);
+        }
+        self
+    }
+
+    /// The same failure with another sentence that says what to do.
+    #[must_use]
+    pub(crate) fn advise(mut self, advice: impl Into<String>) -> Self {
+        self.advice = advice.into();
+        self
+    }
+
+    /// What the program exits with.
+    pub(crate) fn code(&self) -> Code {
+        self.code
+    }
+
+    /// Whether nothing is to be said.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.silent
+    }
+
+    /// What failed.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Why, the nearest cause first.
+    pub(crate) fn causes(&self) -> &[String] {
+        &self.causes
+    }
+
+    /// What to do.
+    pub(crate) fn advice(&self) -> &str {
+        &self.advice
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let mut causes = Vec::new();
+        let mut cause = error.source();
+        let mut disk_full = false;
+        while let Some(error) = cause {
+            disk_full |= error.downcast_ref::<io::Error>().is_some_and(is_full);
+            let text = error.to_string();
+            if causes.last() != Some(&text) {
+                causes.push(text);
+            }
+            cause = error.source();
+        }
+        let (code, advice) = match error.kind() {
+            ErrorKind::NotFound => {
+                (Code::Failed, "Check the name; `floe ls` lists the refs of the namespace.")
+            }
+            ErrorKind::Invalid => (Code::Failed, "Correct what is named above and run the command again."),
+            ErrorKind::Conflict => {
+                (Code::Race, "Look at what the other one did (`floe log`), then run the command again.")
+            }
+            ErrorKind::Unavailable => {
+                (Code::Failed, "Check the store's location and the way to it, then run the command again.")
+            }
+            ErrorKind::Corrupt => (
+                Code::Corrupt,
+                "Run `floe verify` to see what else is damaged; push again from the source, or restore the object \
+                 from a copy of the store.",
+            ),
+            ErrorKind::Unsupported => (
+                Code::Failed,
+                "Use a version of Floe or a store that can do it; `floe --version` tells this one.",
+            ),
+            ErrorKind::Denied => {
+                (Code::Failed, "Check the permissions or credentials, then run the command again.")
+            }
+            ErrorKind::Cancelled => {
+                (Code::Signal(2), "Nothing visible was changed; run the command again to go on.")
+            }
+            ErrorKind::Internal if disk_full => (
+                Code::Failed,
+                "Make room on that file system, then run the command again; it goes on from there.",
+            ),
+            _ => {
+                (Code::Failed, "Run the command again with -vv to see each step, and report it if it stays.")
+            }
+        };
+        let mut failure = Self::new(code, error.to_string(), advice);
+        failure.causes = causes;
+        failure
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_exit_code() {
+        let code = |kind| Failure::from(Error::new(kind, "x")).code();
+        assert_eq!(code(ErrorKind::NotFound), Code::Failed);
+        assert_eq!(code(ErrorKind::Invalid), Code::Failed);
+        assert_eq!(code(ErrorKind::Unavailable), Code::Failed);
+        assert_eq!(code(ErrorKind::Corrupt), Code::Corrupt);
+        assert_eq!(code(ErrorKind::Conflict), Code::Race);
+        assert_eq!(code(ErrorKind::Cancelled), Code::Signal(2));
+    }
+
+    #[test]
+    fn a_full_disk_is_told_from_other_faults() {
+        let full = Error::io("cannot write `x`", io::ErrorKind::StorageFull.into());
+        assert!(Failure::from(full).advice().starts_with("Make room"));
+        let wrapped = Error::new(ErrorKind::Internal, "the push failed")
+            .with_source(Error::io("cannot write `x`", io::ErrorKind::StorageFull.into()));
+        assert!(Failure::from(wrapped).advice().starts_with("Make room"));
+    }
+
+    #[test]
+    fn a_closed_output_is_no_failure_to_tell_of() {
+        let closed = Failure::output(io::ErrorKind::BrokenPipe.into());
+        assert!(closed.is_silent());
+        assert_eq!(closed.code(), Code::Done);
+        let full = Failure::output(io::ErrorKind::StorageFull.into());
+        assert!(!full.is_silent());
+        assert_eq!(full.code(), Code::Failed);
+    }
+}

@@ -1,0 +1,74 @@
+//! From arguments to an exit code.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::arguments::{Arguments, CommonArguments};
+use crate::commands;
+use crate::failure::{Code, Failure};
+use crate::interrupt::Interrupts;
+use crate::output::Output;
+use crate::session::Session;
+use crate::settings::Settings;
+
+/// Runs the program with these arguments, its own name first.
+pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version go to standard output, and whoever closes it has read enough.
+            let _ = error.print();
+            return if error.use_stderr() { Code::Usage } else { Code::Done }.into();
+        }
+    };
+    let output = Output::new(&arguments.common);
+    start_log(&arguments.common, &output);
+    match execute(arguments, &output) {
+        Ok(code) => code.into(),
+        Err(failure) => {
+            output.failure(&failure);
+            failure.code().into()
+        }
+    }
+}
+
+fn execute(arguments: Arguments, output: &Output) -> Result<Code, Failure> {
+    let settings = Settings::load(&arguments.common)?;
+    let interrupts = Interrupts::watch()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::io("cannot start the runtime", e))?;
+    let session = Session::new(settings, output.clone(), interrupts.clone());
+    let done = runtime.block_on(async {
+        tokio::select! {
+            biased;
+            done = commands::run(&session, arguments.command) => done,
+            () = interrupts.unheeded() => Err(Failure::interrupted()),
+        }
+    });
+    // Nothing is waited for: what was cancelled has cleaned up by now, or had its time.
+    runtime.shutdown_background();
+    done.map_err(|failure| failure.by_signal(interrupts.signal()))
+}
+
+/// Shows what the engine logs on standard error.
+fn start_log(common: &CommonArguments, output: &Output) {
+    let level = match (common.quiet, common.verbose) {
+        (true, _) => LevelFilter::ERROR,
+        (false, 0) => LevelFilter::WARN,
+        (false, 1) => LevelFilter::INFO,
+        (false, 2) => LevelFilter::DEBUG,
+        (false, _) => LevelFilter::TRACE,
+    };
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(output.has_color())
+        .with_target(common.verbose > 1)
+        .init();
+}

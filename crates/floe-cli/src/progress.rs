@@ -1,0 +1,114 @@
+//! Progress on a terminal: bytes, rate, time left, reused share.
+//!
+//! The engine counts, this samples. Nothing is drawn in the first quarter of a second, so that short commands leave
+//! no flicker, and nothing stays when the command has ended.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::task::JoinHandle;
+
+use crate::output::Output;
+use crate::quantities::{percent, thousands};
+
+const DELAY: Duration = Duration::from_millis(250);
+const INTERVAL: Duration = Duration::from_millis(100);
+
+const MEASURED: &str = "{prefix} [{bar:25}] {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left{msg}";
+const UNMEASURED: &str = "{prefix} {spinner} {bytes}, {bytes_per_sec}{msg}";
+
+/// How far a command is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Moment {
+    /// Bytes dealt with.
+    pub(crate) bytes: u64,
+    /// Bytes in all, where that is known.
+    pub(crate) total_bytes: Option<u64>,
+    /// Of those dealt with, how many needed no moving.
+    pub(crate) reused_bytes: Option<u64>,
+    /// Files dealt with.
+    pub(crate) files: u64,
+}
+
+/// A bar that is shown while this lives.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    task: Option<JoinHandle<()>>,
+    bar: ProgressBar,
+}
+
+impl Progress {
+    /// Begins to show what `sample` tells, where standard error is a terminal.
+    pub(crate) fn start(
+        output: &Output,
+        what: &'static str,
+        sample: impl Fn() -> Moment + Send + 'static,
+    ) -> Self {
+        if !output.shows_progress() {
+            return Self { task: None, bar: ProgressBar::hidden() };
+        }
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()).with_prefix(what);
+        let drawn = bar.clone();
+        let task = tokio::spawn(async move {
+            tokio::time::sleep(DELAY).await;
+            drawn.set_draw_target(ProgressDrawTarget::stderr());
+            drawn.set_style(style(UNMEASURED));
+            let mut measured = false;
+            loop {
+                let moment = sample();
+                if let Some(total) = moment.total_bytes {
+                    if !measured {
+                        drawn.set_style(style(MEASURED));
+                        measured = true;
+                    }
+                    drawn.set_length(total.max(moment.bytes));
+                }
+                drawn.set_message(message(&moment));
+                drawn.set_position(moment.bytes);
+                drawn.tick();
+                tokio::time::sleep(INTERVAL).await;
+            }
+        });
+        Self { task: Some(task), bar }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.take() {
+            task.abort();
+            self.bar.finish_and_clear();
+        }
+    }
+}
+
+fn message(moment: &Moment) -> String {
+    let mut message = format!(", {} files", thousands(moment.files));
+    if let Some(reused) = moment.reused_bytes {
+        message.push_str(&format!(", {:.0} % reused", percent(reused, moment.bytes)));
+    }
+    message
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the templates are tested").progress_chars("=> ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_templates_are_sound() {
+        style(MEASURED);
+        style(UNMEASURED);
+    }
+
+    #[test]
+    fn the_message_tells_files_and_reused_share() {
+        let mut moment = Moment { bytes: 200, files: 1_234, ..Moment::default() };
+        assert_eq!(message(&moment), ", 1,234 files");
+        moment.reused_bytes = Some(50);
+        assert_eq!(message(&moment), ", 1,234 files, 25 % reused");
+    }
+}

@@ -1,0 +1,142 @@
+//! What a command works with: the settings, the store opened from them, the way things are shown.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use floe_core::store::{self, StoreSettings};
+use floe_core::{Ambient, ErrorKind, Namespace, Reference, Resolved, Snapshot};
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::counting::{CountingStore, Traffic, TrafficReport};
+use crate::failure::Failure;
+use crate::interrupt::Interrupts;
+use crate::output::Output;
+use crate::quantities::ByteCount;
+use crate::settings::{self, Settings};
+
+/// One run of one command.
+#[derive(Debug)]
+pub(crate) struct Session {
+    settings: Settings,
+    output: Output,
+    interrupts: Interrupts,
+    ambient: Ambient,
+    traffic: Arc<Traffic>,
+}
+
+/// The most bytes a second that a command may move, where the command line says so.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Limits {
+    /// To the store.
+    pub(crate) upload: Option<ByteCount>,
+    /// From the store.
+    pub(crate) download: Option<ByteCount>,
+}
+
+impl Session {
+    /// A run with these settings.
+    pub(crate) fn new(settings: Settings, output: Output, interrupts: Interrupts) -> Self {
+        Self { settings, output, interrupts, ambient: Ambient::default(), traffic: Arc::default() }
+    }
+
+    /// What was set.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// How things are shown.
+    pub(crate) fn output(&self) -> &Output {
+        &self.output
+    }
+
+    /// Is cancelled by Ctrl-C; whoever takes it is waited for then.
+    pub(crate) fn cancellation(&self) -> CancellationToken {
+        self.interrupts.heed()
+    }
+
+    /// The present moment.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.ambient.timestamp()
+    }
+
+    /// What was asked of the store so far.
+    pub(crate) fn traffic(&self) -> TrafficReport {
+        self.traffic.report()
+    }
+
+    /// The same, while it goes on.
+    pub(crate) fn running_traffic(&self) -> Arc<Traffic> {
+        Arc::clone(&self.traffic)
+    }
+
+    /// The namespace, which must exist.
+    pub(crate) async fn namespace(&self, limits: Limits) -> Result<Namespace, Failure> {
+        let store = self.open_store(limits)?;
+        let name = self.settings.namespace().clone();
+        Namespace::open(store, name, self.ambient.clone()).await.map_err(|e| {
+            let is_absent = e.kind() == ErrorKind::NotFound;
+            let failure = Failure::from(e);
+            if is_absent { failure.advise(self.where_namespaces_come_from()) } else { failure }
+        })
+    }
+
+    /// The namespace, made where it does not exist.
+    pub(crate) async fn namespace_for_writing(&self, limits: Limits) -> Result<Namespace, Failure> {
+        let store = self.open_store(limits)?;
+        Ok(Namespace::open_or_create(store, self.settings.namespace().clone(), self.ambient.clone()).await?)
+    }
+
+    /// What a reference stands for, opened.
+    pub(crate) async fn snapshot(
+        &self,
+        namespace: &Namespace,
+        reference: &Reference,
+    ) -> Result<(Resolved, Snapshot), Failure> {
+        let resolved = namespace.resolve(reference).await?;
+        let snapshot = Snapshot::open(namespace, resolved.at).await?;
+        Ok((resolved, snapshot))
+    }
+
+    /// Where caches are kept.
+    pub(crate) fn cache_dir(&self) -> PathBuf {
+        self.settings.cache_dir().clone()
+    }
+
+    /// Who this is, for people who find a lease.
+    pub(crate) fn holder(&self, command: &str) -> String {
+        let system = rustix::system::uname();
+        let host = system.nodename().to_string_lossy();
+        format!("floe {command} on {host}, process {}", std::process::id())
+    }
+
+    fn open_store(&self, limits: Limits) -> Result<Arc<CountingStore>, Failure> {
+        let said = self.settings.transfer();
+        let transfer = StoreSettings {
+            upload_bytes_per_second: limits.upload.map(|l| l.0).or(said.upload_bytes_per_second),
+            download_bytes_per_second: limits.download.map(|l| l.0).or(said.download_bytes_per_second),
+            ..said.clone()
+        };
+        let store =
+            store::open(self.settings.store(), &transfer, &settings::store_environment()).map_err(|e| {
+                let is_location = matches!(e.kind(), ErrorKind::Invalid | ErrorKind::Unsupported);
+                let failure = Failure::from(e);
+                if is_location {
+                    failure.advise(
+                        "Name a directory, file://, s3://, gs:// or az:// with --store or FLOE_STORE.",
+                    )
+                } else {
+                    failure
+                }
+            })?;
+        Ok(Arc::new(CountingStore::new(store, Arc::clone(&self.traffic))))
+    }
+
+    fn where_namespaces_come_from(&self) -> String {
+        format!(
+            "The store is {}; check --store and --namespace, or make the namespace by a first push: `floe push PATH \
+             REF`.",
+            self.settings.store()
+        )
+    }
+}

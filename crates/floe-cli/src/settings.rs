@@ -1,0 +1,282 @@
+//! What holds for one run: a flag before the environment, that before the configuration file, that before the
+//! default.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+
+use floe_core::NamespaceName;
+use floe_core::store::{Environment, StoreSettings};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::arguments::CommonArguments;
+use crate::configuration::{Configuration, ConfigurationFile};
+use crate::failure::{Code, Failure};
+
+/// Where a value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Origin {
+    /// The command line.
+    Flag,
+    /// An environment variable.
+    Environment,
+    /// The configuration file.
+    File,
+    /// Nobody said otherwise.
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Flag => "flag",
+            Self::Environment => "environment",
+            Self::File => "file",
+            Self::Default => "default",
+        })
+    }
+}
+
+/// A value and where it comes from.
+#[derive(Clone, Debug)]
+struct Setting<T> {
+    value: T,
+    origin: Origin,
+}
+
+impl<T> Setting<T> {
+    /// The first that is given, the default if none is.
+    fn choose(flag: Option<T>, environment: Option<T>, file: Option<T>, default: T) -> Self {
+        let (value, origin) = match (flag, environment, file) {
+            (Some(value), ..) => (value, Origin::Flag),
+            (None, Some(value), _) => (value, Origin::Environment),
+            (None, None, Some(value)) => (value, Origin::File),
+            (None, None, None) => (default, Origin::Default),
+        };
+        Self { value, origin }
+    }
+}
+
+/// The settings of one run.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    path: PathBuf,
+    file: ConfigurationFile,
+    store: Setting<String>,
+    namespace: Setting<NamespaceName>,
+    cache_dir: Setting<PathBuf>,
+}
+
+/// One line of `floe config show`.
+#[derive(Debug, Serialize)]
+pub(crate) struct ShownSetting {
+    /// Its key, tables and names joined by dots.
+    pub(crate) key: String,
+    /// What it is, null for no limit.
+    pub(crate) value: Value,
+    /// Where it comes from.
+    pub(crate) origin: Origin,
+}
+
+impl Settings {
+    /// The settings that these options, the environment and the configuration file make.
+    pub(crate) fn load(common: &CommonArguments) -> Result<Self, Failure> {
+        Self::from(common, &|name| std::env::var_os(name).filter(|value| !value.is_empty()))
+    }
+
+    fn from(common: &CommonArguments, variable: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, Failure> {
+        let below_home = |base: &str, below: &str| {
+            // The specification of base directories: relative ones are ignored.
+            let base = variable(base).map(PathBuf::from).filter(|path| path.is_absolute());
+            let home = || variable("HOME").map(|home| PathBuf::from(home).join(below));
+            base.or_else(home).map(|base| base.join("floe")).ok_or_else(|| {
+                let advice =
+                    "Set HOME, or name the directories with FLOE_STORE, FLOE_CACHE_DIR and XDG_CONFIG_HOME.";
+                Failure::new(Code::Usage, "there is no home directory to keep things in", advice)
+            })
+        };
+        let path = below_home("XDG_CONFIG_HOME", ".config").map(|dir| dir.join("config.toml"));
+        let file = path
+            .as_ref()
+            .ok()
+            .map_or_else(|| Ok(ConfigurationFile::default()), |p| ConfigurationFile::read(p))?;
+        let said: &Configuration = &file.values;
+
+        let store = Setting::choose(
+            common.store.clone(),
+            text(variable, "FLOE_STORE")?,
+            said.store.clone(),
+            String::new(),
+        );
+        let store = match store.origin {
+            Origin::Default => {
+                Setting { value: as_text(below_home("XDG_DATA_HOME", ".local/share")?)?, ..store }
+            }
+            _ => store,
+        };
+        let from_environment = match text(variable, "FLOE_NAMESPACE")? {
+            Some(name) => Some(name.parse().map_err(|e| in_variable("FLOE_NAMESPACE", &e))?),
+            None => None,
+        };
+        let from_file = match file.says("namespace") {
+            true => Some(said.namespace.parse::<NamespaceName>().map_err(Failure::from)?),
+            false => None,
+        };
+        let namespace =
+            Setting::choose(common.namespace.clone(), from_environment, from_file, NamespaceName::default());
+        let cache_dir = Setting::choose(
+            common.cache_dir.clone(),
+            variable("FLOE_CACHE_DIR").map(PathBuf::from),
+            said.cache_dir.clone(),
+            PathBuf::new(),
+        );
+        let cache_dir = match cache_dir.origin {
+            Origin::Default => Setting { value: below_home("XDG_CACHE_HOME", ".cache")?, ..cache_dir },
+            _ => cache_dir,
+        };
+        Ok(Self { path: path.unwrap_or_default(), file, store, namespace, cache_dir })
+    }
+
+    /// Where the snapshots are.
+    pub(crate) fn store(&self) -> &str {
+        &self.store.value
+    }
+
+    /// Which namespace of the store.
+    pub(crate) fn namespace(&self) -> &NamespaceName {
+        &self.namespace.value
+    }
+
+    /// Where caches are kept.
+    pub(crate) fn cache_dir(&self) -> &PathBuf {
+        &self.cache_dir.value
+    }
+
+    /// How hard pushes compress.
+    pub(crate) fn level(&self) -> i32 {
+        self.file.values.level
+    }
+
+    /// How requests are made and limited.
+    pub(crate) fn transfer(&self) -> &StoreSettings {
+        &self.file.values.transfer
+    }
+
+    /// Where the configuration file is or would be.
+    pub(crate) fn path(&self) -> &PathBuf {
+        &self.path
+    }
+
+    /// Every setting, in the order of the configuration file.
+    pub(crate) fn shown(&self) -> Vec<ShownSetting> {
+        let line =
+            |key: &str, value: String, origin| ShownSetting { key: key.into(), value: value.into(), origin };
+        let mut shown = vec![
+            line("store", self.store.value.clone(), self.store.origin),
+            line("namespace", self.namespace.value.to_string(), self.namespace.origin),
+            line("cache_dir", self.cache_dir.value.display().to_string(), self.cache_dir.origin),
+        ];
+        let Ok(Value::Object(values)) = serde_json::to_value(&self.file.values) else { return shown };
+        for (key, value) in values {
+            if !shown.iter().any(|setting| setting.key == key) {
+                self.flatten(key, value, &mut shown);
+            }
+        }
+        shown
+    }
+
+    fn flatten(&self, key: String, value: Value, shown: &mut Vec<ShownSetting>) {
+        match value {
+            Value::Object(table) => {
+                for (name, value) in table {
+                    self.flatten(format!("{key}.{name}"), value, shown);
+                }
+            }
+            value => {
+                let origin = if self.file.says(&key) { Origin::File } else { Origin::Default };
+                shown.push(ShownSetting { key, value, origin });
+            }
+        }
+    }
+}
+
+/// The environment variables that stores look at.
+pub(crate) fn store_environment() -> Environment {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+fn text(variable: &dyn Fn(&str) -> Option<OsString>, name: &str) -> Result<Option<String>, Failure> {
+    let not_text = |_| in_variable(name, &"it is not UTF-8");
+    variable(name).map(|value| value.into_string().map_err(not_text)).transpose()
+}
+
+fn in_variable(name: &str, reason: &dyn fmt::Display) -> Failure {
+    Failure::new(Code::Usage, format!("{name} cannot be used: {reason}"), format!("Correct or unset {name}."))
+}
+
+fn as_text(path: PathBuf) -> Result<String, Failure> {
+    path.into_os_string().into_string().map_err(|path| {
+        let message = format!("the data directory {} is not UTF-8", path.display());
+        Failure::new(Code::Usage, message, "Name a store with --store.")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(common: &CommonArguments, variables: &[(&str, &str)]) -> Settings {
+        let variable = |name: &str| {
+            variables.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value))
+        };
+        Settings::from(common, &variable).unwrap()
+    }
+
+    fn origin(settings: &Settings, key: &str) -> Origin {
+        settings.shown().into_iter().find(|setting| setting.key == key).unwrap().origin
+    }
+
+    #[test]
+    fn with_nothing_said_all_is_below_the_home_directory() {
+        let settings = load(&CommonArguments::default(), &[("HOME", "/nonexistent")]);
+        assert_eq!(settings.store(), "/nonexistent/.local/share/floe");
+        assert_eq!(settings.cache_dir(), &PathBuf::from("/nonexistent/.cache/floe"));
+        assert_eq!(settings.path(), &PathBuf::from("/nonexistent/.config/floe/config.toml"));
+        assert!(settings.shown().iter().all(|setting| setting.origin == Origin::Default));
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_environment_that_over_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("floe")).unwrap();
+        let file = "store = \"/of-file\"\nnamespace = \"of-file\"\ncache_dir = \"/of-file\"\n";
+        std::fs::write(dir.path().join("floe/config.toml"), file).unwrap();
+        let config = dir.path().to_str().unwrap();
+        let variables = [
+            ("HOME", "/nonexistent"),
+            ("XDG_CONFIG_HOME", config),
+            ("FLOE_STORE", "/of-environment"),
+            ("FLOE_NAMESPACE", "of-environment"),
+        ];
+        let common = CommonArguments { store: Some("/of-flag".into()), ..CommonArguments::default() };
+        let settings = load(&common, &variables);
+        assert_eq!(settings.store(), "/of-flag");
+        assert_eq!(settings.namespace().as_str(), "of-environment");
+        assert_eq!(settings.cache_dir(), &PathBuf::from("/of-file"));
+        assert_eq!(origin(&settings, "store"), Origin::Flag);
+        assert_eq!(origin(&settings, "namespace"), Origin::Environment);
+        assert_eq!(origin(&settings, "cache_dir"), Origin::File);
+        assert_eq!(origin(&settings, "transfer.retry.tries"), Origin::Default);
+    }
+
+    #[test]
+    fn relative_base_directories_are_ignored() {
+        let variables = [("HOME", "/nonexistent"), ("XDG_CACHE_HOME", "relative")];
+        let settings = load(&CommonArguments::default(), &variables);
+        assert_eq!(settings.cache_dir(), &PathBuf::from("/nonexistent/.cache/floe"));
+    }
+}

@@ -1,0 +1,63 @@
+//! Settings and where they come from.
+
+use crate::environment::{User, stdout};
+
+#[test]
+fn show_with_nothing_set() {
+    let user = User::new();
+    let shown = stdout(&user.floe(&["config", "show"], 0));
+    insta::assert_snapshot!(shown.replace(user.home().to_str().unwrap(), "[HOME]"));
+}
+
+#[test]
+fn show_tells_origins() {
+    let user = User::new();
+    std::fs::create_dir_all(user.path(".config/floe")).unwrap();
+    std::fs::write(user.path(".config/floe/config.toml"), "level = 6\n[transfer]\nmax_requests = 4\n")
+        .unwrap();
+    let output = user
+        .command(&["config", "show", "--json", "--store", "/elsewhere"])
+        .env("FLOE_NAMESPACE", "apps")
+        .assert()
+        .code(0);
+    let report: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let settings = report["settings"].as_array().unwrap();
+    let origin = |key: &str| {
+        let setting = settings.iter().find(|setting| setting["key"] == key).unwrap();
+        (setting["value"].clone(), setting["origin"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(origin("store"), ("/elsewhere".into(), "flag".into()));
+    assert_eq!(origin("namespace"), ("apps".into(), "environment".into()));
+    assert_eq!(origin("level"), (6.into(), "file".into()));
+    assert_eq!(origin("transfer.max_requests"), (4.into(), "file".into()));
+    assert_eq!(origin("transfer.retry.tries"), (6.into(), "default".into()));
+}
+
+#[test]
+fn a_file_that_says_what_is_unknown_is_refused() {
+    let user = User::new();
+    std::fs::create_dir_all(user.path(".config/floe")).unwrap();
+    std::fs::write(user.path(".config/floe/config.toml"), "stor = \"/x\"\n").unwrap();
+    let refused = user.floe(&["ls"], 2);
+    insta::assert_snapshot!(user.stderr(&refused));
+}
+
+#[test]
+fn without_a_home_a_store_must_be_named() {
+    let user = User::new();
+    let refused = user.command(&["ls"]).env_remove("HOME").assert().code(2);
+    insta::assert_snapshot!(user.stderr(&refused), @"
+    error: there is no home directory to keep things in
+    Set HOME, or name the directories with FLOE_STORE, FLOE_CACHE_DIR and XDG_CONFIG_HOME.
+    ");
+    let store = user.path("store").to_str().unwrap().to_owned();
+    let cache = user.path("cache").to_str().unwrap().to_owned();
+    let absent = user
+        .command(&["ls"])
+        .env_remove("HOME")
+        .env("FLOE_STORE", store)
+        .env("FLOE_CACHE_DIR", cache)
+        .assert()
+        .code(1);
+    assert!(user.stderr(&absent).contains("no namespace"));
+}

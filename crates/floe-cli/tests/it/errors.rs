@@ -1,0 +1,35 @@
+//! Failures: what is said, how each ends, what the process exits with.
+
+use crate::environment::User;
+
+#[test]
+fn a_store_without_the_namespace() {
+    let user = User::new();
+    for arguments in [&["ls"][..], &["log", "main"], &["show", "main"], &["rm", "main"]] {
+        let absent = user.floe(arguments, 1);
+        insta::assert_snapshot!("no_namespace", user.stderr(&absent));
+    }
+}
+
+#[test]
+fn what_cannot_be_is_usage() {
+    let user = User::new();
+    for arguments in [
+        &[][..],
+        &["show"],
+        &["show", "a b"],
+        &["show", "main@x"],
+        &["rm", "0123456789ab"],
+        &["ls", "--namespace", "a/b"],
+        &["ls", "-q", "-v"],
+    ] {
+        user.floe(arguments, 2).stdout("");
+    }
+}
+
+#[test]
+fn an_unknown_kind_of_store_is_named() {
+    let user = User::new();
+    let refused = user.floe(&["ls", "--store", "ftp://x/y"], 1);
+    insta::assert_snapshot!(user.stderr(&refused));
+}

@@ -1,0 +1,12 @@
+//! The command line as its users meet it: a process, its output, its exit code.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod configuration;
+mod environment;
+mod errors;
+mod process;
+mod pull;
+mod push;
+mod reading;
+mod reference;

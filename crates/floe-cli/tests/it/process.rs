@@ -1,0 +1,89 @@
+//! How the process ends: interrupted, or with nobody reading.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::environment::User;
+
+impl User {
+    /// `floe` with these arguments, to be started and watched.
+    fn process(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_floe"));
+        command.env_clear().env("HOME", self.home()).current_dir(self.home()).args(arguments);
+        command.stdin(Stdio::null()).stderr(Stdio::piped());
+        command
+    }
+
+    /// What is in a directory of the default namespace.
+    fn objects(&self, directory: &str) -> Vec<String> {
+        let path = self.path(".local/share/floe/default").join(directory);
+        let Ok(entries) = std::fs::read_dir(path) else { return Vec::new() };
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| !name.starts_with('.')).collect()
+    }
+
+    /// A push that takes hours, under way: its lease is there.
+    fn endless_push(&self) -> Child {
+        std::fs::create_dir_all(self.path("big")).unwrap();
+        for number in 0..4_u8 {
+            let noise = noise(number, 3 << 20);
+            std::fs::write(self.path("big").join(format!("{number}")), noise).unwrap();
+        }
+        let push = self.process(&["push", "big", "main", "--limit-upload", "100"]).spawn().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while self.objects("leases").is_empty() {
+            assert!(Instant::now() < deadline, "the push took no lease");
+            std::thread::yield_now();
+        }
+        push
+    }
+}
+
+/// Bytes that no compressor makes shorter.
+fn noise(seed: u8, length: usize) -> Vec<u8> {
+    let mut state = u64::from(seed) + 1;
+    let next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state.to_be_bytes()[0]
+    };
+    std::iter::repeat_with(next).take(length).collect()
+}
+
+fn interrupt(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
+}
+
+fn ended(child: Child) -> (Option<i32>, String) {
+    let output = child.wait_with_output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn i5_an_interrupted_push_ends_its_lease_and_moves_nothing() {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let user = User::new();
+        let push = user.endless_push();
+        interrupt(&push, signal);
+        let (status, told) = ended(push);
+        assert_eq!(status, Some(code), "{told}");
+        assert!(told.starts_with("error: ") && told.contains("run the command again"), "{told}");
+        assert_eq!(user.objects("leases"), [""; 0]);
+        assert_eq!(user.objects("refs"), [""; 0]);
+    }
+}
+
+#[test]
+fn a_closed_output_ends_quietly() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main"], 0);
+    for arguments in [&["log", "main"][..], &["ls", "--json"], &["completions", "bash"], &["config", "show"]]
+    {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let command = user.process(arguments).stdout(writer).spawn().unwrap();
+        assert_eq!(ended(command), (Some(0), String::new()), "{arguments:?}");
+    }
+}

@@ -1,0 +1,152 @@
+//! `floe push` and what shows what it made: `ls`, `log`, `show`, `tag`, `rm`.
+
+use crate::environment::{User, shape, stdout};
+
+#[test]
+fn reports_in_json() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    let pushed = user.json(&["push", &tree, "main", "-m", "first", "--label", "ci=7", "--json"]);
+    insta::assert_json_snapshot!("push", shape(&pushed));
+    insta::assert_json_snapshot!("ls_refs", shape(&user.json(&["ls", "--json"])));
+    insta::assert_json_snapshot!("log", shape(&user.json(&["log", "main", "--json"])));
+    insta::assert_json_snapshot!("show", shape(&user.json(&["show", "main", "--json"])));
+    insta::assert_json_snapshot!("tag", shape(&user.json(&["tag", "main", "release", "--json"])));
+    insta::assert_json_snapshot!("rm", shape(&user.json(&["rm", "release", "--json"])));
+}
+
+#[test]
+fn a_second_push_of_the_same_changes_nothing() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    let first = user.json(&["push", &tree, "main", "--json"]);
+    assert_eq!((&first["outcome"], &first["generation"]), (&"committed".into(), &1.into()));
+    let second = user.json(&["push", &tree, "main", "--json"]);
+    assert_eq!((&second["outcome"], &second["generation"]), (&"unchanged".into(), &1.into()));
+    assert_eq!(first["snapshot"], second["snapshot"]);
+    let again = user.floe(&["push", &tree, "main"], 0);
+    assert!(user.stderr(&again).starts_with("Unchanged: 3 files"), "{}", user.stderr(&again));
+    assert_eq!(user.json(&["log", "main", "--json"])["generations"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_changed_file_makes_a_generation() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    let first = user.json(&["push", &tree, "main", "--json"]);
+    std::fs::write(user.path("tree/src/main.rs"), "fn main() { }\n").unwrap();
+    let pushed = user.floe(&["push", &tree, "main", "-m", "wider"], 0);
+    let snapshot = user.json(&["show", "main", "--json"])["snapshot"].clone();
+    assert_eq!(stdout(&pushed), format!("main@2 {}\n", snapshot.as_str().unwrap()));
+    let told = user.stderr(&pushed);
+    assert!(told.starts_with("Pushed 3 files (97.7 KiB): 2 reused, "), "{told}");
+    assert_ne!(snapshot, first["snapshot"]);
+    let log = stdout(&user.floe(&["log", "main"], 0));
+    assert!(log.contains("main@2") && log.contains("    wider") && log.contains("main@1"), "{log}");
+}
+
+#[test]
+fn a_dry_run_moves_no_ref() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    let told = user.json(&["push", &tree, "main", "--dry-run", "--json"]);
+    assert_eq!((&told["outcome"], &told["generation"]), (&"dry_run".into(), &serde_json::Value::Null));
+    user.floe(&["log", "main"], 1);
+}
+
+#[test]
+fn equal_content_is_an_equal_snapshot_when_reproducible() {
+    let user = User::new();
+    let (one, other) = (user.tree("one"), user.tree("other"));
+    let snapshot = |tree: &str, name: &str| {
+        user.json(&["push", tree, name, "--reproducible", "--json"])["snapshot"].clone()
+    };
+    assert_eq!(snapshot(&one, "one"), snapshot(&other, "other"));
+    user.floe(&["push", &one, "one", "--reproducible", "--owner"], 2);
+}
+
+#[test]
+fn what_is_excluded_is_not_pushed() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    std::fs::write(user.path("patterns"), "deep\n").unwrap();
+    std::fs::write(user.path("tree/.gitignore"), "*.md\n").unwrap();
+    let files = |arguments: &[&str]| {
+        let all = [&["push", &tree, "main", "--json"], arguments].concat();
+        user.json(&all)["files"].as_u64().unwrap()
+    };
+    assert_eq!(files(&[]), 4);
+    assert_eq!(files(&["--exclude", "*.rs"]), 3);
+    assert_eq!(files(&["--exclude-from", "patterns"]), 3);
+    assert_eq!(files(&["--gitignore"]), 3);
+    assert_eq!(files(&["--exclude-larger-than", "64KiB"]), 3);
+    user.floe(&["push", &tree, "main", "--exclude-from", "absent"], 1);
+    user.floe(&["push", &tree, "main", "--exclude-larger-than", "much"], 2);
+}
+
+#[test]
+fn a_removed_ref_is_brought_back() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    let snapshot = user.json(&["push", &tree, "main", "--json"])["snapshot"].clone();
+    let removed = user.floe(&["rm", "main", "-m", "gone"], 0);
+    insta::assert_snapshot!(user.stderr(&removed));
+    user.floe(&["show", "main"], 1);
+    assert_eq!(stdout(&user.floe(&["ls"], 0)), "");
+    let back = user.floe(&["tag", "main@1", "main"], 0);
+    assert_eq!(stdout(&back), format!("main@3 {}\n", snapshot.as_str().unwrap()));
+    let id = &snapshot.as_str().unwrap()[..12];
+    assert_eq!(user.json(&["tag", id, "main", "--json"])["unchanged"], true);
+    assert_eq!(user.json(&["tag", id, "release/1", "--json"])["generation"], 1);
+}
+
+#[test]
+fn a_name_that_is_not_there_names_near_misses() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main"], 0);
+    for arguments in [&["show", "mian"][..], &["log", "mian"], &["rm", "mian"], &["tag", "mian", "x"]] {
+        let missing = user.floe(arguments, 1).stdout("");
+        insta::assert_snapshot!("near_misses", user.stderr(&missing));
+    }
+}
+
+#[test]
+fn a_source_that_is_not_there() {
+    let user = User::new();
+    let absent = user.floe(&["push", "absent", "main"], 1);
+    insta::assert_snapshot!(user.stderr(&absent));
+}
+
+#[test]
+fn quiet_tells_data_alone() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    let pushed = user.floe(&["push", &tree, "main", "-q"], 0).stderr("");
+    assert!(stdout(&pushed).starts_with("main@1 "));
+}
+
+#[test]
+fn a_namespace_sees_its_own_refs() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main", "--namespace", "apps"], 0);
+    assert_eq!(user.json(&["ls", "--namespace", "apps", "--json"])["refs"][0]["ref"], "main");
+    user.floe(&["ls"], 1);
+}
+
+#[test]
+fn a_damaged_ref_is_corrupt() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main"], 0);
+    let object = user.path(".local/share/floe/default/refs/main");
+    let mut bytes = std::fs::read(&object).unwrap();
+    let last = bytes.len() - 10;
+    bytes[last] ^= 1;
+    std::fs::write(&object, bytes).unwrap();
+    for arguments in [&["show", "main"][..], &["ls"], &["log", "main"]] {
+        let corrupt = user.floe(arguments, 3).stdout("");
+        assert!(user.stderr(&corrupt).contains("refs/main"), "{}", user.stderr(&corrupt));
+    }
+}

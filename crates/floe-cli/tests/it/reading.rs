@@ -1,0 +1,160 @@
+//! Commands that look into snapshots: `ls REF:PATH`, `cat`, `diff`, `verify`, `archive`.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::environment::{User, shape, stdout};
+
+fn user_with_a_push() -> User {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main"], 0);
+    user
+}
+
+#[test]
+fn a_directory_is_listed() {
+    let user = user_with_a_push();
+    let ls = |arguments: &[&str]| stdout(&user.floe(&[&["ls"], arguments].concat(), 0));
+    assert_eq!(ls(&["main"]), "README.md\nlink\nsrc/\n");
+    assert_eq!(ls(&["main:src"]), "deep/\nmain.rs\n");
+    assert_eq!(ls(&["main:src/main.rs"]), "src/main.rs\n");
+    assert_eq!(ls(&["main:src", "-R"]), "deep/\nmain.rs\ndeep/data\n");
+    let long = ls(&["main", "-l"]);
+    assert!(long.starts_with("-rw-r--r--            9 "), "{long}");
+    assert!(long.contains(" link -> README.md\n"), "{long}");
+    let report = user.json(&["ls", "main:src", "--json"]);
+    insta::assert_json_snapshot!("ls_directory", shape(&report));
+    let files = report["entries"].as_array().unwrap();
+    assert_eq!((files[1]["path"].clone(), files[1]["size_bytes"].clone()), ("src/main.rs".into(), 13.into()));
+    user.floe(&["ls", "main:absent", "--json"], 1).stdout("");
+    user.floe(&["ls", "--long"], 2);
+}
+
+#[test]
+fn an_empty_tree_is_listed() {
+    let user = User::new();
+    fs::create_dir(user.path("empty")).unwrap();
+    user.floe(&["push", "empty", "main"], 0);
+    assert_eq!(stdout(&user.floe(&["ls", "main"], 0)), "");
+    assert_eq!(user.json(&["ls", "main", "--json"])["entries"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn names_that_are_not_text_are_told_exactly() {
+    use std::os::unix::ffi::OsStrExt;
+    let user = User::new();
+    fs::create_dir(user.path("raw")).unwrap();
+    fs::write(user.path("raw").join(std::ffi::OsStr::from_bytes(b"a\xffb")), "x").unwrap();
+    user.floe(&["push", "raw", "main"], 0);
+    let report = user.json(&["ls", "main", "--json"]);
+    assert_eq!(report["entries"][0]["path"], "a\u{fffd}b");
+    assert_eq!(report["entries"][0]["path_hex"], "61ff62");
+    user.floe(&["ls", "main"], 0).stdout(&b"a\xffb\n"[..]);
+}
+
+#[test]
+fn a_file_is_shown() {
+    let user = user_with_a_push();
+    assert_eq!(stdout(&user.floe(&["cat", "main:src/main.rs"], 0)), "fn main() {}\n");
+    user.floe(&["cat", "main:src/deep/data"], 0).stdout(vec![7; 100_000]);
+    let none = user.floe(&["cat", "main"], 2).stdout("");
+    insta::assert_snapshot!("cat_without_a_path", user.stderr(&none));
+    user.floe(&["cat", "main:src"], 1).stdout("");
+    user.floe(&["cat", "main:absent"], 1).stdout("");
+}
+
+#[test]
+fn differences_are_told() {
+    let user = user_with_a_push();
+    fs::write(user.path("tree/src/main.rs"), "fn main() { }\n").unwrap();
+    fs::write(user.path("tree/new"), "new").unwrap();
+    fs::remove_file(user.path("tree/link")).unwrap();
+    let expected = "D link\nA new\nM src/main.rs\n";
+    let diff = |arguments: &[&str], code| {
+        let told = stdout(&user.floe(&[&["diff"], arguments].concat(), code));
+        let lines = told.lines().filter(|line| !line.starts_with('m'));
+        lines.map(|line| format!("{line}\n")).collect::<String>()
+    };
+    assert_eq!(diff(&["main", "./tree"], 0), expected);
+    assert_eq!(diff(&["./tree", "main"], 0), "A link\nD new\nM src/main.rs\n");
+    assert_eq!(diff(&["main", "./tree", "--exclude", "new"], 0), "D link\nM src/main.rs\n");
+    user.floe(&["push", "tree", "main"], 0);
+    assert_eq!(diff(&["main@1", "main"], 0), expected);
+    assert_eq!(diff(&["main@1", "main", "--exit-code"], 1), expected);
+    assert_eq!(diff(&["main", "./tree", "--exit-code"], 0), "");
+    let report = user.json(&["diff", "main@1", "main", "--json"]);
+    insta::assert_json_snapshot!("diff", shape(&report));
+    assert_eq!(user.json(&["diff", "main", "main", "--json"])["changes"], Value::Array(Vec::new()));
+    user.floe(&["diff", "./tree", "./tree"], 2);
+    user.floe(&["diff", "main", "tree with spaces"], 2);
+}
+
+#[test]
+fn a_sound_store_verifies() {
+    let user = user_with_a_push();
+    let report = user.json(&["verify", "--json"]);
+    insta::assert_json_snapshot!("verify", shape(&report));
+    assert_eq!((&report["refs"], &report["snapshots"]), (&1.into(), &1.into()));
+    user.floe(&["verify", "--quick", "main"], 0).stdout("");
+    user.floe(&["verify", "mian"], 1);
+    fs::copy(pack(&user), user.path(".local/share/floe/default/packs").join("0".repeat(32))).unwrap();
+    let zeros = "0".repeat(32);
+    assert_eq!(stdout(&user.floe(&["verify"], 0)), format!("unreferenced: pack {zeros}\n"));
+}
+
+/// The one pack there is.
+fn pack(user: &User) -> std::path::PathBuf {
+    let packs = fs::read_dir(user.path(".local/share/floe/default/packs")).unwrap();
+    let mut packs = packs.map(|entry| entry.unwrap().path());
+    packs.find(|path| !path.file_name().unwrap().to_str().unwrap().starts_with('.')).unwrap()
+}
+
+#[test]
+fn damage_is_named() {
+    let user = user_with_a_push();
+    let pack = pack(&user);
+    let mut bytes = fs::read(&pack).unwrap();
+    let middle = bytes.len() / 3;
+    bytes[middle] ^= 1;
+    fs::write(&pack, bytes).unwrap();
+    let id = pack.file_name().unwrap().to_str().unwrap().to_owned();
+    let corrupt = user.floe(&["verify"], 3);
+    assert!(
+        stdout(&corrupt).starts_with("damaged: ") && stdout(&corrupt).contains(&id),
+        "{}",
+        stdout(&corrupt)
+    );
+    let report = user.floe(&["verify", "--json"], 3);
+    let report: Value = serde_json::from_str(&stdout(&report)).unwrap();
+    assert!(!report["damages"].as_array().unwrap().is_empty());
+    for arguments in [&["archive", "main"][..], &["cat", "main:src/deep/data"]] {
+        let corrupt = user.floe(&[arguments, &["--cache-dir", "fresh"]].concat(), 3);
+        assert!(user.stderr(&corrupt).contains(&id), "{}", user.stderr(&corrupt));
+    }
+}
+
+#[test]
+fn archives_are_made() {
+    let user = user_with_a_push();
+    user.floe(&["archive", "main", "-o", "a.tar"], 0).stdout("");
+    let tar = fs::read(user.path("a.tar")).unwrap();
+    assert_eq!(&tar[257..262], b"ustar");
+    let piped = user.floe(&["archive", "main", "--format", "tar"], 0);
+    assert_eq!(piped.get_output().stdout, tar);
+    let report = user.json(&["archive", "main", "-o", "a.tar.zst", "--json"]);
+    insta::assert_json_snapshot!("archive", shape(&report));
+    let stored = fs::read(user.path("a.tar.zst")).unwrap();
+    assert_eq!(report["archive_bytes"], stored.len());
+    assert_eq!(user.json(&["show", "main", "--json"])["archive_bytes"], stored.len());
+    let piped = user.floe(&["archive", "main"], 0);
+    assert_eq!(piped.get_output().stdout, stored);
+    user.floe(&["archive", "main", "-o", "archive"], 2);
+    user.floe(&["archive", "main", "--json"], 2);
+    user.floe(&["archive", "main", "-o", "absent/a.tar"], 1);
+    user.floe(&["archive", "mian", "-o", "b.tar"], 1);
+    let left = fs::read_dir(user.home()).unwrap().map(|entry| entry.unwrap().file_name());
+    let left: Vec<_> = left.filter(|name| name.to_str().unwrap().contains("tar")).collect();
+    assert_eq!(left.len(), 2, "{left:?}");
+}

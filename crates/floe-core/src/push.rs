@@ -1,0 +1,413 @@
+//! Pushing: making a snapshot of a source and moving a ref to it.
+//!
+//! In this order: the walk begins; the lease's handshake; the base is read; the plan is made while what it asks for is
+//! read, compressed and put into packs; then packs, snapshot object and ref. Nothing anyone can see has changed
+//! before the last step. A push that fails leaves packs that no ref names.
+//!
+//! Three kinds of threads, all of one scope: the planner, which also walks; the workers, which read and compress;
+//! and the assembler, which puts the pieces together in order. Every channel between them is bounded, so memory does
+//! not grow with the source.
+
+mod assemble;
+mod base;
+mod build;
+mod draft;
+mod elsewhere;
+mod journal;
+mod known;
+mod layout;
+mod memory;
+mod meta;
+mod packs;
+mod plan;
+mod unit;
+mod work;
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use floe_format::{ContentHash, Kept, PackId};
+use futures::{StreamExt, TryStreamExt};
+use tokio_util::sync::CancellationToken;
+
+use self::base::BasePacks;
+use self::build::{Build, Built, NewSnapshot};
+use self::elsewhere::{Elsewhere, Places};
+use self::journal::Journal;
+use self::memory::Memory;
+pub use self::work::Unread;
+use crate::attempt::{WriteAttempt, rearming};
+use crate::catalog::PackShape;
+use crate::names::RefName;
+use crate::namespace::{Namespace, Writers};
+use crate::pack_tails::PackTails;
+use crate::reference::{Annotation, RefRecord, SnapshotAt};
+use crate::snapshot::Snapshot;
+use crate::source::{Exclusions, Walk, WalkOptions};
+use crate::store::PutMode;
+use crate::write_error::WriteError;
+use crate::{Error, ErrorKind, Result};
+
+/// How many packs a layout may have, however small they are.
+const PACKS_AT_LEAST: usize = 32;
+
+/// For each so many bytes, a layout may have one pack more.
+const BYTES_PER_PACK: u64 = 16 << 20;
+
+/// How many packs are asked for at once whether they exist.
+const HEADS_IN_FLIGHT: usize = 16;
+
+/// What is pushed.
+#[derive(Debug)]
+pub enum PushSource {
+    /// A directory of this machine.
+    Directory(PathBuf),
+}
+
+/// How a push is done.
+#[derive(Clone, Debug)]
+pub struct PushOptions {
+    /// What is left out.
+    pub exclusions: Exclusions,
+    /// What is kept of each entry beyond path, kind, mode, link and content.
+    pub kept: Kept,
+    /// Whether nothing but these is kept, hard links become files and modes are 0755 or 0644.
+    pub reproducible: bool,
+    /// The level of zstd.
+    pub level: i32,
+    /// What the new generation says of itself.
+    pub annotation: Annotation,
+    /// The snapshot to push against, instead of what the ref names.
+    pub base: Option<SnapshotAt>,
+    /// Whether nothing is written to the store.
+    pub dry_run: bool,
+    /// Whether what cannot be read is left out, and told in the ref, instead of failing the push.
+    pub skip_unreadable: bool,
+    /// Who pushes, for people who look at leases.
+    pub holder: String,
+    /// A directory for what makes the next push faster; all of it may be removed at any time.
+    pub cache_dir: Option<PathBuf>,
+    /// How many threads compress; as many as there are processors by default.
+    pub workers: usize,
+    /// Stops the push.
+    pub cancel: CancellationToken,
+}
+
+impl Default for PushOptions {
+    fn default() -> Self {
+        Self {
+            exclusions: Exclusions::default(),
+            kept: Kept::MTIME,
+            reproducible: false,
+            level: 3,
+            annotation: Annotation::default(),
+            base: None,
+            dry_run: false,
+            skip_unreadable: false,
+            holder: String::new(),
+            cache_dir: None,
+            workers: std::thread::available_parallelism().map_or(2, usize::from),
+            cancel: CancellationToken::new(),
+        }
+    }
+}
+
+/// How far a push is; all numbers only grow, except that a source that changes may be walked again.
+#[derive(Debug, Default)]
+#[expect(missing_docs, reason = "their names say it all")]
+pub struct PushProgress {
+    pub entries: AtomicU64,
+    pub files: AtomicU64,
+    pub file_bytes: AtomicU64,
+    pub reused_files: AtomicU64,
+    pub reused_file_bytes: AtomicU64,
+    pub read_bytes: AtomicU64,
+    pub uploaded_bytes: AtomicU64,
+}
+
+impl PushProgress {
+    fn restart(&self) {
+        for counted in [&self.entries, &self.files, &self.file_bytes] {
+            counted.store(0, Ordering::Relaxed);
+        }
+        self.reused_files.store(0, Ordering::Relaxed);
+        self.reused_file_bytes.store(0, Ordering::Relaxed);
+    }
+}
+
+/// What came of a push.
+#[derive(Debug)]
+pub struct Pushed {
+    /// What became of the ref.
+    pub outcome: PushOutcome,
+    /// The snapshot.
+    pub at: SnapshotAt,
+    /// Entries of all kinds.
+    pub entries: u64,
+    /// Regular files.
+    pub files: u64,
+    /// Their sizes, added up.
+    pub file_bytes: u64,
+    /// Files whose content was in the base.
+    pub reused_files: u64,
+    /// Their sizes, added up.
+    pub reused_file_bytes: u64,
+    /// Content bytes, headers and padding included, that were not stored, since the store had them.
+    pub reused_bytes: u64,
+    /// Content bytes in all, headers and padding included.
+    pub content_bytes: u64,
+    /// Bytes sent to the store.
+    pub uploaded_bytes: u64,
+    /// Packs written.
+    pub packs: u64,
+    /// What could not be read and was left out.
+    pub skipped: Vec<Unread>,
+    /// Sockets, which no snapshot holds.
+    pub sockets: u64,
+}
+
+/// What became of the ref.
+#[derive(Debug)]
+pub enum PushOutcome {
+    /// It names the snapshot now.
+    Committed(RefRecord),
+    /// It named it already.
+    Unchanged(RefRecord),
+    /// Nothing, since nothing was to be written.
+    DryRun,
+}
+
+/// Makes a snapshot of a source and moves `target` to it.
+///
+/// # Errors
+/// `Conflict` where somebody else moved the ref at the same time; `Denied` where entries cannot be read, all of which
+/// the message names; `Invalid` where a file will not hold still or the options cannot be met; `Cancelled`; and those
+/// of the store.
+///
+/// # Cancel safety
+/// Dropped, the push stops soon after, and leaves its lease to the collector. To have it ended, cancel
+/// [`PushOptions::cancel`] and wait.
+pub async fn push(
+    namespace: &Namespace,
+    source: PushSource,
+    target: &RefName,
+    options: &PushOptions,
+    progress: &Arc<PushProgress>,
+) -> Result<Pushed> {
+    options.annotation.check()?;
+    if namespace.writers() != Writers::Direct {
+        let message = format!("only a server writes to the namespace `{}`", namespace.name());
+        return Err(Error::new(ErrorKind::Denied, message));
+    }
+    let PushSource::Directory(root) = source;
+    let root = std::path::absolute(&root)
+        .and_then(std::fs::canonicalize)
+        .map_err(|e| Error::io(format!("cannot push {}", root.display()), e))?;
+    let push = Push {
+        namespace: namespace.clone(),
+        root,
+        target: target.clone(),
+        options: options.clone(),
+        progress: Arc::clone(progress),
+        tails: PackTails::new(namespace, options.cache_dir.as_deref()),
+    };
+    rearming(|| push.attempt()).await
+}
+
+/// A push, all that it was asked.
+struct Push {
+    namespace: Namespace,
+    root: PathBuf,
+    target: RefName,
+    options: PushOptions,
+    progress: Arc<PushProgress>,
+    tails: PackTails,
+}
+
+impl Push {
+    async fn attempt(&self) -> Result<Pushed, WriteError> {
+        self.progress.restart();
+        // The walk's other thread is at work while the handshake waits for the store.
+        let walk = self.walk()?;
+        let memory = Memory::new(&self.namespace, self.options.cache_dir.as_deref());
+        let attempt = WriteAttempt::begin(
+            &self.namespace,
+            &self.target,
+            memory.collector_generation(),
+            &self.options.holder,
+        )
+        .await?;
+        memory.set_collector_generation(attempt.collector_generation());
+        match self.build(&attempt, walk, &memory).await {
+            Ok(built) => self.commit(attempt, built, &memory).await,
+            Err(e) => {
+                attempt.abandon().await;
+                Err(e.into())
+            }
+        }
+    }
+
+    fn walk(&self) -> Result<Walk> {
+        let options = WalkOptions { exclusions: self.options.exclusions.clone(), ..WalkOptions::default() };
+        Walk::new(&self.root, &options)
+    }
+
+    async fn build(&self, attempt: &WriteAttempt, walk: Walk, memory: &Memory) -> Result<Built> {
+        let base = self.base(attempt, memory).await?;
+        let journal = Journal::new(memory.directory(), &self.root, &self.target);
+        let base_packs =
+            base.as_ref().map(|(snapshot, _)| snapshot.layout().packs.iter().map(|pack| pack.id));
+        let base_packs = base_packs.into_iter().flatten().collect();
+        let build = Build {
+            namespace: self.namespace.clone(),
+            root: self.root.clone(),
+            options: self.options.clone(),
+            progress: Arc::clone(&self.progress),
+            tails: self.tails.clone(),
+            base: base.as_ref().map(|(snapshot, _)| snapshot.root().clone()),
+            packs: Arc::new(base.map(|(_, packs)| packs).unwrap_or_default()),
+            elsewhere: self.elsewhere(attempt, base_packs, &journal),
+            journal,
+            former: attempt.former().and_then(|former| former.current.at()),
+        };
+        // Where this future is dropped, the threads stop at the next piece.
+        let stop = build.options.cancel.child_token().drop_guard();
+        let cancel = self.options.cancel.clone();
+        let built = tokio::task::spawn_blocking(move || build.run(walk)).await.map_err(|e| {
+            Error::new(ErrorKind::Internal, "the push was broken off by a fault of its own").with_source(e)
+        })?;
+        drop(stop);
+        if cancel.is_cancelled() {
+            return Err(Error::new(ErrorKind::Cancelled, "the push was interrupted"));
+        }
+        built
+    }
+
+    /// The snapshot to push against, and where its frames are.
+    async fn base(&self, attempt: &WriteAttempt, memory: &Memory) -> Result<Option<(Snapshot, BasePacks)>> {
+        let named = attempt.former().and_then(|former| former.current.at());
+        let Some(at) = self.options.base.or(named).or_else(|| memory.last_pushed(&self.root)) else {
+            return Ok(None);
+        };
+        match self.load_base(attempt, at, memory).await {
+            Ok(base) => Ok(Some(base)),
+            // What is damaged or gone cannot be built on, and need not be.
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::Corrupt) => {
+                tracing::warn!(snapshot = %at.snapshot, error = %e, "the base cannot be used; everything is stored anew");
+                Ok(None)
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    async fn load_base(
+        &self,
+        attempt: &WriteAttempt,
+        at: SnapshotAt,
+        memory: &Memory,
+    ) -> Result<(Snapshot, BasePacks)> {
+        let snapshot = memory.snapshot(&self.namespace, at).await?;
+        let packs = &snapshot.layout().packs;
+        let mut unusable: HashSet<PackId> = retired(&snapshot);
+        unusable.extend(packs.iter().map(|pack| pack.id).filter(|id| attempt.is_condemned_pack(id)));
+        let is_named = attempt.former().is_some_and(|former| former.names(&at));
+        if !is_named {
+            unusable.extend(self.missing(packs.iter().map(PackShape::from)).await?);
+        }
+        let base = BasePacks::load(&self.tails, &snapshot, |shape| unusable.contains(&shape.id)).await?;
+        Ok((snapshot, base))
+    }
+
+    /// Where frames may be that the base has not; only caches and the journal tell.
+    fn elsewhere(
+        &self,
+        attempt: &WriteAttempt,
+        base: HashSet<PackId>,
+        journal: &Journal,
+    ) -> Option<Arc<Elsewhere>> {
+        self.options.cache_dir.as_ref()?;
+        Some(Arc::new(Elsewhere::new(Places {
+            namespace: self.namespace.clone(),
+            tails: self.tails.clone(),
+            handle: tokio::runtime::Handle::current(),
+            collector: attempt.collector().clone(),
+            base,
+            journal: journal.packs(),
+        })))
+    }
+
+    /// Those of these packs that do not exist, by requests of their own.
+    async fn missing(&self, packs: impl Iterator<Item = PackShape>) -> Result<Vec<PackId>> {
+        // Made one by one: a closure that borrows would keep the push from being sent to another thread.
+        let mut heads = Vec::new();
+        for shape in packs {
+            heads.push(self.missing_pack(shape));
+        }
+        let found: Vec<_> = futures::stream::iter(heads).buffered(HEADS_IN_FLIGHT).try_collect().await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    async fn missing_pack(&self, shape: PackShape) -> Result<Option<PackId>> {
+        let key = self.namespace.keys().pack(&shape.id);
+        let found = self.namespace.store().head(&key).await?;
+        Ok((found != Some(shape.pack_len)).then_some(shape.id))
+    }
+
+    async fn commit(
+        &self,
+        attempt: WriteAttempt,
+        built: Built,
+        memory: &Memory,
+    ) -> Result<Pushed, WriteError> {
+        let (outcome, at) = match built.snapshot {
+            NewSnapshot::Unchanged(at) => {
+                let former = attempt.former().cloned();
+                attempt.abandon().await;
+                (former.map_or(PushOutcome::DryRun, PushOutcome::Unchanged), at)
+            }
+            NewSnapshot::DryRun(at) => {
+                attempt.abandon().await;
+                (PushOutcome::DryRun, at)
+            }
+            NewSnapshot::Made { at, object } => {
+                let mut annotation = self.options.annotation.clone();
+                annotation.skipped = built.pushed.skipped.len() as u64;
+                let object = Bytes::from(object);
+                let key = self.namespace.keys().snapshot(&at);
+                let (store, body) = (Arc::clone(self.namespace.store()), object.clone());
+                let publish = async move { store.put(&key, body, PutMode::Overwrite).await.map(drop) };
+                let record = attempt.commit(Some(at), annotation, publish).await?;
+                memory.remember(&self.root, at, &object);
+                Journal::new(memory.directory(), &self.root, &self.target).remove();
+                self.tails.evict();
+                (PushOutcome::Committed(record), at)
+            }
+        };
+        Ok(Pushed { outcome, at, ..built.pushed })
+    }
+}
+
+/// The packs that a push stores again what it needs of, where a layout has too many: the smallest.
+fn retired(snapshot: &Snapshot) -> HashSet<PackId> {
+    let packs = &snapshot.layout().packs;
+    let total_bytes: u64 = packs.iter().map(|pack| pack.len).sum();
+    let most = PACKS_AT_LEAST + usize::try_from(total_bytes / BYTES_PER_PACK).unwrap_or(usize::MAX);
+    // The push adds one.
+    if packs.len() < most {
+        return HashSet::new();
+    }
+    let mut by_length: Vec<_> = packs.iter().map(|pack| (pack.len, pack.id)).collect();
+    by_length.sort_unstable();
+    // More than must be, so that not every push has to.
+    let count = packs.len() - most * 3 / 4;
+    by_length.into_iter().take(count).map(|(_, id)| id).collect()
+}
+
+/// The first bytes of a content hash, which tell contents apart well enough to count them.
+fn leading_u64(hash: &ContentHash) -> u64 {
+    let (first, _) = hash.as_bytes().split_at(8);
+    u64::from_le_bytes(first.try_into().expect("these are eight bytes"))
+}

@@ -1,0 +1,335 @@
+//! Puts the pieces of a plan together: frames into packs, units into segments.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crossbeam_channel::Receiver;
+use floe_format::{
+    Codec, Compressor, FrameId, FrameRecord, Kept, OwnedBody, Run, SegmentCutter, TAR_END, parent_and_name,
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::base::{BasePacks, BaseRun};
+use super::draft::{Draft, MadeSegment};
+use super::known::KnownFrames;
+use super::packs::PackOutput;
+use super::plan::Slot;
+use super::unit::{Entries, MadeFrame, MadeGroup, Note, NotedContent, ReadFile, Unit};
+use super::work::{Failure, FilePiece, Unread, make_frame};
+use super::{PushProgress, leading_u64};
+use crate::source::{CacheWriter, Child};
+use crate::{Error, ErrorKind, Result};
+
+/// What an assembly needs.
+pub(super) struct Assembly<'a> {
+    pub(super) kept: Kept,
+    pub(super) has_base: bool,
+    pub(super) base: &'a BasePacks,
+    pub(super) known: &'a Arc<KnownFrames>,
+    pub(super) packs: &'a mut PackOutput,
+    pub(super) cache: Option<CacheWriter>,
+    pub(super) progress: &'a PushProgress,
+    /// Asked before each piece.
+    pub(super) cancel: &'a CancellationToken,
+    pub(super) compressor: Compressor,
+}
+
+/// A tree, put together.
+#[derive(Debug, Default)]
+pub(super) struct Assembled {
+    pub(super) segments: Vec<MadeSegment>,
+    pub(super) entries: u64,
+    pub(super) files: u64,
+    pub(super) file_bytes: u64,
+    /// Files whose content the base is known to have, and their bytes.
+    pub(super) reused_files: u64,
+    pub(super) reused_file_bytes: u64,
+    /// The first bytes of the hash and the size of each file that was read.
+    pub(super) read_files: Vec<(u64, u64)>,
+    pub(super) unread: Vec<Unread>,
+}
+
+/// Why an assembly ended early.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// The source is not as it was planned.
+    Changed(Error),
+    Failed(Error),
+}
+
+impl From<Error> for Ended {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+struct State {
+    cutter: SegmentCutter,
+    draft: Option<Draft>,
+    /// A draft whose last entry is the big file being read, and its place.
+    held: Option<(usize, Draft)>,
+    segments: Vec<Option<MadeSegment>>,
+    /// The big file whose content comes.
+    file: Option<BigFile>,
+    /// Equal chunks, to which more may come.
+    pending: Option<Unit>,
+    out: Assembled,
+}
+
+/// A big file between its header and the end of its content.
+struct BigFile {
+    path: Vec<u8>,
+    note: Note,
+    /// Whether its entry waits for what reading finds.
+    is_read: bool,
+}
+
+impl Assembly<'_> {
+    /// Takes all pieces.
+    pub(super) fn run(mut self, slots: &Receiver<Slot>) -> Result<(Assembled, Option<CacheWriter>), Ended> {
+        let mut state = State {
+            cutter: SegmentCutter::new(),
+            draft: None,
+            held: None,
+            segments: Vec::new(),
+            file: None,
+            pending: None,
+            out: Assembled::default(),
+        };
+        for slot in slots {
+            if self.cancel.is_cancelled() {
+                return Err(Error::new(ErrorKind::Cancelled, "the push was interrupted").into());
+            }
+            match slot {
+                Slot::Known(unit, notes) => {
+                    self.add_group(&mut state, unit, notes, true)?;
+                }
+                Slot::Group(made) => match received(made.recv())? {
+                    Ok(MadeGroup { entries, notes, frame }) => {
+                        let run = self.store(frame)?;
+                        let unit = Unit { entries: Entries::Given(entries), run, base: None };
+                        self.add_group(&mut state, unit, notes, false)?;
+                    }
+                    Err(failure) => note_failure(&mut state.out, failure)?,
+                },
+                Slot::KnownContent(runs) => self.add_known_content(&mut state, runs)?,
+                Slot::Content(pieces) => self.add_content(&mut state, &pieces)?,
+            }
+        }
+        if !state.out.unread.is_empty() {
+            return Ok((state.out, self.cache));
+        }
+        self.end(&mut state)?;
+        let mut out = state.out;
+        out.segments = state.segments.into_iter().flatten().collect();
+        Ok((out, self.cache))
+    }
+
+    /// Adds a group, whose last entry may be a big file whose content follows.
+    fn add_group(
+        &mut self,
+        state: &mut State,
+        unit: Unit,
+        notes: Vec<Note>,
+        is_known: bool,
+    ) -> Result<(), Ended> {
+        self.flush(state)?;
+        let out = &mut state.out;
+        for (entry, note) in unit.entries().iter().zip(&notes) {
+            out.entries += 1;
+            self.note(&entry.path, note);
+            let OwnedBody::File { size, hash } = entry.body else { continue };
+            out.files += 1;
+            out.file_bytes += size;
+            match hash {
+                _ if is_known => count_reused(out, self.progress, size),
+                Some(hash) => out.read_files.push((leading_u64(&hash), size)),
+                // Nothing is in the base just as in any other.
+                None if size == 0 && self.has_base => count_reused(out, self.progress, 0),
+                // A big file that is being read; counted when its hash is known.
+                None => {}
+            }
+        }
+        if let (Some(entry), Some(note)) = (unit.entries().last(), notes.last()) {
+            let is_read = matches!(entry.body, OwnedBody::File { size, hash: None } if size > 0);
+            state.file = Some(BigFile { path: entry.path.clone(), note: *note, is_read });
+        }
+        self.add_unit(state, unit)
+    }
+
+    fn add_known_content(&mut self, state: &mut State, runs: Vec<BaseRun>) -> Result<(), Ended> {
+        for base in runs {
+            let run = base.segment.runs()[base.run];
+            self.flush(state)?;
+            self.add_unit(state, Unit::of_content(run, Some(base)))?;
+        }
+        Ok(())
+    }
+
+    fn add_content(&mut self, state: &mut State, pieces: &Receiver<FilePiece>) -> Result<(), Ended> {
+        loop {
+            match received(pieces.recv())? {
+                FilePiece::Chunk(made) => {
+                    let run = self.store(received(made.recv())??)?;
+                    match &mut state.pending {
+                        Some(pending) if pending.run.id == run.id => pending.run.count += 1,
+                        _ => {
+                            self.flush(state)?;
+                            state.pending = Some(Unit::of_content(run, None));
+                        }
+                    }
+                }
+                FilePiece::Done(read) => return self.end_file(state, &read),
+                FilePiece::Failed(failure) => return note_failure(&mut state.out, failure),
+            }
+        }
+    }
+
+    fn end_file(&mut self, state: &mut State, read: &ReadFile) -> Result<(), Ended> {
+        self.flush(state)?;
+        let Some(file) = state.file.take() else { return Ok(()) };
+        let content = NotedContent::Hashed(*read.hash.as_bytes(), read.hashing_began);
+        let was_expected = match file.note.content {
+            NotedContent::Known(hit) => hit.hash == *read.hash.as_bytes() && file.note.stat == read.stat,
+            _ => false,
+        };
+        if !file.is_read {
+            // Its hash was known, but not its chunks; where the cache was wrong the entry is, too.
+            let message = format!("{} changed while it was read", String::from_utf8_lossy(&file.path));
+            let changed = Error::new(ErrorKind::Invalid, message);
+            return if was_expected { Ok(()) } else { Err(Ended::Changed(changed)) };
+        }
+        state.out.read_files.push((leading_u64(&read.hash), read.stat.size));
+        self.note(&file.path, &Note { stat: read.stat, content });
+        match &mut state.held {
+            Some((_, held)) => held.set_last_read(read, self.kept),
+            None => {
+                if let Some(draft) = &mut state.draft {
+                    draft.set_last_read(read, self.kept);
+                }
+            }
+        }
+        if let Some((place, draft)) = state.held.take() {
+            let made = self.encode(draft)?;
+            state.segments[place] = Some(made);
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self, state: &mut State) -> Result<(), Ended> {
+        match state.pending.take() {
+            Some(unit) => self.add_unit(state, unit),
+            None => Ok(()),
+        }
+    }
+
+    fn add_unit(&mut self, state: &mut State, unit: Unit) -> Result<(), Ended> {
+        let metadata_len = unit.entries().iter().map(|entry| entry.as_entry().metadata_len() as u64).sum();
+        if state.cutter.add_run(&unit.run.id, unit.entries().len(), metadata_len) {
+            self.end_draft(state)?;
+            let continued = match &state.file {
+                Some(file) if unit.entries().is_empty() => file.path.clone(),
+                _ => Vec::new(),
+            };
+            state.draft = Some(Draft::new(continued));
+        }
+        if let Some(draft) = &mut state.draft {
+            draft.push(unit);
+        }
+        Ok(())
+    }
+
+    /// Encodes the draft, unless its last entry is a big file whose content is still being read.
+    fn end_draft(&mut self, state: &mut State) -> Result<(), Ended> {
+        let Some(draft) = state.draft.take() else { return Ok(()) };
+        let place = state.segments.len();
+        if draft.waits_for_hash() {
+            state.segments.push(None);
+            state.held = Some((place, draft));
+        } else {
+            let made = self.encode(draft)?;
+            state.segments.push(Some(made));
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, state: &mut State) -> Result<(), Ended> {
+        self.flush(state)?;
+        let frame = make_frame(self.known, &mut self.compressor, &TAR_END)?;
+        let end = self.store(frame)?;
+        state.draft.get_or_insert_with(|| Draft::new(Vec::new())).push_end(end);
+        self.end_draft(state)
+    }
+
+    fn encode(&mut self, draft: Draft) -> Result<MadeSegment> {
+        let metadata = &self.base.metadata;
+        let encoded = draft.encode(self.kept, |id| metadata.contains(id))?;
+        let id = encoded.segment.item.id;
+        if let Some(plain) = encoded.plain
+            && !metadata.contains(&id)
+            && !self.packs.has_metadata(&id)
+        {
+            let (record, stored) = metadata_frame(&mut self.compressor, id, &plain)?;
+            self.packs.add_segment(record, stored)?;
+        }
+        Ok(encoded.segment)
+    }
+
+    /// Stores a frame, unless it is known; returns it as a run.
+    fn store(&mut self, frame: MadeFrame) -> Result<Run> {
+        let MadeFrame { id, plain_len, stored } = frame;
+        if let Some((record, stored)) = stored {
+            self.packs.add_data(record, &stored)?;
+        }
+        Ok(Run { count: 1, plain_len, id })
+    }
+
+    /// Tells the stat cache about an entry.
+    fn note(&mut self, path: &[u8], note: &Note) {
+        let Some(cache) = &mut self.cache else { return };
+        let (directory, name) = parent_and_name(path);
+        let child = Child { name, stat: &note.stat };
+        match &note.content {
+            NotedContent::None => {}
+            NotedContent::Known(hit) => cache.push_known(directory, &child, hit),
+            NotedContent::Hashed(hash, began) => cache.push_hashed(directory, &child, hash, *began),
+        }
+    }
+}
+
+/// A metadata frame's record and stored bytes.
+pub(super) fn metadata_frame(
+    compressor: &mut Compressor,
+    id: FrameId,
+    plain: &[u8],
+) -> Result<(FrameRecord, Vec<u8>)> {
+    let mut stored = Vec::new();
+    compressor.compress(plain, &mut stored)?;
+    stored.shrink_to_fit();
+    let plain_len = u32::try_from(plain.len()).unwrap_or(u32::MAX);
+    Ok((FrameRecord::new(id, plain_len, Codec::Zstd, &stored)?, stored))
+}
+
+/// Counts a file whose content the base has.
+pub(super) fn count_reused(out: &mut Assembled, progress: &PushProgress, size: u64) {
+    out.reused_files += 1;
+    out.reused_file_bytes += size;
+    progress.reused_files.fetch_add(1, Ordering::Relaxed);
+    progress.reused_file_bytes.fetch_add(size, Ordering::Relaxed);
+}
+
+fn note_failure(out: &mut Assembled, failure: Failure) -> Result<(), Ended> {
+    match failure {
+        Failure::Changed(error) => Err(Ended::Changed(error)),
+        Failure::Unreadable(unread) => {
+            out.unread.extend(unread);
+            Ok(())
+        }
+        Failure::Other(error) => Err(Ended::Failed(error)),
+    }
+}
+
+fn received<T>(result: Result<T, crossbeam_channel::RecvError>) -> Result<T> {
+    result.map_err(|_| Error::new(ErrorKind::Internal, "a thread that reads the source ended early"))
+}

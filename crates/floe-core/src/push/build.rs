@@ -1,0 +1,330 @@
+//! Making a snapshot: everything between the walk and the commit.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crossbeam_channel::bounded;
+use floe_format::{
+    Compressor, Index, Layout, LayoutId, Parameters, Root, SnapshotId, SnapshotObject, build_index,
+};
+
+use super::assemble::{Assembled, Assembly, Ended, count_reused, metadata_frame};
+use super::base::{BaseCursor, BasePacks};
+use super::elsewhere::Elsewhere;
+use super::journal::Journal;
+use super::known::KnownFrames;
+use super::layout::layout_of;
+use super::meta::Keeping;
+use super::packs::PackOutput;
+use super::plan::{Planned, Planner};
+use super::work::{Unread, WorkSettings, workers};
+use super::{PushOptions, PushOutcome, PushProgress, Pushed};
+use crate::namespace::Namespace;
+use crate::pack_tails::PackTails;
+use crate::reference::SnapshotAt;
+use crate::source::{CacheWriter, SourceFiles, StatCache, Walk, WalkOptions};
+use crate::{Error, ErrorKind, Result};
+
+/// How often a source that changes meanwhile is planned.
+const MAX_PASSES: usize = 4;
+
+/// How many pieces of the plan may wait for the assembly.
+const SLOTS_AHEAD: usize = 256;
+
+/// How many groups and files may wait to be read.
+const JOBS_AHEAD: usize = 64;
+
+/// What a snapshot is made from.
+pub(super) struct Build {
+    pub(super) namespace: Namespace,
+    pub(super) root: PathBuf,
+    pub(super) options: PushOptions,
+    pub(super) progress: Arc<PushProgress>,
+    pub(super) tails: PackTails,
+    pub(super) base: Option<Root>,
+    pub(super) packs: Arc<BasePacks>,
+    pub(super) elsewhere: Option<Arc<Elsewhere>>,
+    pub(super) journal: Journal,
+    /// What the ref names.
+    pub(super) former: Option<SnapshotAt>,
+}
+
+/// A snapshot whose packs are in the store, and the account of it.
+pub(super) struct Built {
+    pub(super) snapshot: NewSnapshot,
+    /// Its outcome is not known yet.
+    pub(super) pushed: Pushed,
+}
+
+/// What is still to be done.
+pub(super) enum NewSnapshot {
+    /// Nothing: the ref names it.
+    Unchanged(SnapshotAt),
+    /// Nothing: that was asked.
+    DryRun(SnapshotAt),
+    /// The snapshot object is to be published.
+    Made { at: SnapshotAt, object: Vec<u8> },
+}
+
+impl Build {
+    /// Makes the snapshot; blocks.
+    pub(super) fn run(self, walk: Walk) -> Result<Built> {
+        let known = Arc::new(KnownFrames::new(Arc::clone(&self.packs), self.elsewhere.clone()));
+        let mut packs = PackOutput::new(
+            &self.namespace,
+            &self.tails,
+            &self.journal,
+            &self.progress,
+            self.options.dry_run,
+        );
+        let mut left_out = HashSet::new();
+        let mut skipped = Vec::new();
+        let mut walk = Some(walk);
+        let mut passes = 0;
+        let (planned, mut assembled, cache) = loop {
+            passes += 1;
+            let this_walk = match walk.take() {
+                Some(walk) => walk,
+                None => {
+                    self.progress.restart();
+                    known.release_all_but(packs.stored_ids());
+                    let exclusions = self.options.exclusions.clone();
+                    Walk::new(&self.root, &WalkOptions { exclusions, ..WalkOptions::default() })?
+                }
+            };
+            let (mut planned, mut assembled, cache) =
+                match self.pass(this_walk, &known, &mut packs, &left_out) {
+                    Ok(done) => done,
+                    Err(Ended::Changed(error)) if passes < MAX_PASSES => {
+                        tracing::debug!(%error, "the source changed meanwhile; it is planned again");
+                        continue;
+                    }
+                    Err(Ended::Changed(error) | Ended::Failed(error)) => return Err(error),
+                };
+            let unread = std::mem::take(&mut assembled.unread);
+            let all_read = unread.is_empty() && planned.unread.is_empty();
+            if !all_read && !self.options.skip_unreadable {
+                planned.unread.extend(unread);
+                return Err(unreadable(&planned.unread));
+            }
+            if unread.is_empty() {
+                skipped.append(&mut planned.unread);
+                break (planned, assembled, cache);
+            }
+            // Without them groups are others, so all is planned again.
+            left_out.extend(unread.iter().map(|unread| unread.path.clone()));
+            skipped.extend(unread);
+        };
+        self.count_moved(&planned, &mut assembled);
+        self.finish(planned, assembled, skipped, packs, cache)
+    }
+
+    fn pass(
+        &self,
+        walk: Walk,
+        known: &Arc<KnownFrames>,
+        packs: &mut PackOutput,
+        left_out: &HashSet<Vec<u8>>,
+    ) -> Result<(Planned, Assembled, Option<CacheWriter>), Ended> {
+        let keeping = self.keeping();
+        let files = SourceFiles::open(&self.root)?;
+        let cache = self
+            .options
+            .cache_dir
+            .as_ref()
+            .map(|caches| StatCache::open(&caches.join("sources"), &self.root));
+        let settings = WorkSettings {
+            parameters: self.parameters(),
+            kept: keeping.kept,
+            level: self.options.level,
+            known: Arc::clone(known),
+            progress: Arc::clone(&self.progress),
+            workers: self.options.workers.max(1),
+        };
+        let (slot_sender, slots) = bounded(SLOTS_AHEAD);
+        let (job_sender, jobs) = bounded(JOBS_AHEAD);
+        let base = match &self.base {
+            Some(root) => Some(BaseCursor::new(Arc::clone(&self.packs), root)?),
+            None => None,
+        };
+        let planner = Planner {
+            walk,
+            files: files.try_clone()?,
+            cache: match &cache {
+                Some(cache) => cache.cursor(),
+                None => StatCache::none().cursor(),
+            },
+            base,
+            packs: &self.packs,
+            parameters: self.parameters(),
+            keeping,
+            left_out,
+            workers: settings.workers,
+            progress: &self.progress,
+            slots: slot_sender,
+            jobs: job_sender,
+        };
+        let assembly = Assembly {
+            kept: keeping.kept,
+            has_base: self.base.is_some(),
+            base: &self.packs,
+            known,
+            packs,
+            cache: cache.as_ref().map(StatCache::writer),
+            progress: &self.progress,
+            cancel: &self.options.cancel,
+            compressor: Compressor::new(self.options.level).map_err(Error::from)?,
+        };
+        let workers = workers(&settings, &files, &jobs)?;
+        drop(jobs);
+        std::thread::scope(|scope| {
+            for worker in workers {
+                scope.spawn(move || worker.run());
+            }
+            let planning = scope.spawn(move || planner.run());
+            let assembled = assembly.run(&slots);
+            // Where it ended early, the planner finds nobody to take its pieces.
+            drop(slots);
+            let planned = planning
+                .join()
+                .map_err(|_| Error::new(ErrorKind::Internal, "the thread that plans panicked"))?;
+            let (planned, (assembled, cache)) = match (planned, assembled) {
+                (_, Err(ended)) => return Err(ended),
+                (Err(error), Ok(_)) => return Err(Ended::Failed(error)),
+                (Ok(planned), Ok(assembled)) => (planned, assembled),
+            };
+            Ok((planned, assembled, cache))
+        })
+    }
+
+    /// Counts as reused the files that were read and whose content the base has under another path.
+    fn count_moved(&self, planned: &Planned, assembled: &mut Assembled) {
+        let Some(contents) = &planned.base_contents else { return };
+        for (content, size) in std::mem::take(&mut assembled.read_files) {
+            if contents.binary_search(&content).is_ok() {
+                count_reused(assembled, &self.progress, size);
+            }
+        }
+    }
+
+    fn finish(
+        &self,
+        planned: Planned,
+        assembled: Assembled,
+        skipped: Vec<Unread>,
+        packs: PackOutput,
+        cache: Option<CacheWriter>,
+    ) -> Result<Built> {
+        let Assembled { segments, entries, files, file_bytes, .. } = assembled;
+        let (reused_files, reused_file_bytes) = (assembled.reused_files, assembled.reused_file_bytes);
+        let index = build_index(segments.iter().map(|made| made.item.clone()).collect())?;
+        let content_bytes = segments.iter().map(|made| made.item.length).sum();
+        let keeping = self.keeping();
+        let root = Root {
+            kept: keeping.kept,
+            reproducible: keeping.reproducible,
+            parameters: self.parameters(),
+            length: content_bytes,
+            entries,
+            files,
+            file_bytes,
+            directory: keeping.meta(&planned.root),
+            xattrs: planned.root_xattrs,
+            level: index.level,
+            items: index.items.clone(),
+        }
+        .to_bytes()?;
+        let snapshot = SnapshotId::of(&root);
+        let mut pushed = Pushed {
+            outcome: PushOutcome::DryRun,
+            at: SnapshotAt { snapshot, layout: LayoutId::from_bytes([0; 16]) },
+            entries,
+            files,
+            file_bytes,
+            reused_files,
+            reused_file_bytes,
+            reused_bytes: content_bytes,
+            content_bytes,
+            uploaded_bytes: 0,
+            packs: 0,
+            skipped,
+            sockets: planned.sockets,
+        };
+        if let Some(former) = self.former.filter(|former| former.snapshot == snapshot) {
+            keep_cache(cache);
+            return Ok(Built { snapshot: NewSnapshot::Unchanged(former), pushed });
+        }
+        let index_segments = self.index_segments(&index)?;
+        let (written, ()) = std::thread::scope(|scope| {
+            let keeping = scope.spawn(|| keep_cache(cache));
+            let written = packs.finish(index_segments);
+            // A panic there costs the cache, nothing else.
+            (written, keeping.join().unwrap_or_default())
+        });
+        let written = written?;
+        pushed.packs = written.data.packs().len() as u64;
+        pushed.uploaded_bytes = written.data.packs().iter().map(|pack| pack.pack_len).sum();
+        pushed.reused_bytes = content_bytes.saturating_sub(written.plain_bytes);
+        let layout = layout_of(
+            &index,
+            &segments,
+            &written,
+            &self.packs,
+            self.elsewhere.as_ref().and_then(|found| found.catalog()),
+        )?;
+        if self.options.dry_run {
+            return Ok(Built { snapshot: NewSnapshot::DryRun(pushed.at), pushed });
+        }
+        let at = SnapshotAt { snapshot, layout: self.namespace.ambient().layout_id() };
+        let object = snapshot_object(at, &root, &layout)?;
+        pushed.uploaded_bytes += object.len() as u64;
+        Ok(Built { snapshot: NewSnapshot::Made { at, object }, pushed })
+    }
+
+    fn index_segments(&self, index: &Index) -> Result<Vec<(floe_format::FrameRecord, Vec<u8>)>> {
+        let mut compressor = Compressor::new(self.options.level)?;
+        index
+            .segments
+            .iter()
+            .filter(|segment| !self.packs.metadata.contains(&segment.id))
+            .map(|segment| metadata_frame(&mut compressor, segment.id, &segment.plain))
+            .collect()
+    }
+
+    fn keeping(&self) -> Keeping {
+        Keeping::new(self.options.kept, self.options.reproducible)
+    }
+
+    fn parameters(&self) -> Parameters {
+        self.namespace.parameters()
+    }
+}
+
+/// Puts the new stat cache in the place of the old one. Without it the next push is slower.
+fn keep_cache(cache: Option<CacheWriter>) {
+    if let Some(Err(error)) = cache.map(CacheWriter::finish) {
+        tracing::warn!(%error, "the next push will be slower");
+    }
+}
+
+fn snapshot_object(at: SnapshotAt, root: &[u8], layout: &Layout) -> Result<Vec<u8>> {
+    let layout = layout.encode()?;
+    Ok(SnapshotObject { layout_id: at.layout, root, layout: &layout }.encode()?)
+}
+
+/// The error that names all that could not be read.
+fn unreadable(unread: &[Unread]) -> Error {
+    let mut message = match unread.len() {
+        1 => "an entry cannot be read".to_owned(),
+        count => format!("{count} entries cannot be read"),
+    };
+    for Unread { path, error } in unread {
+        message.push_str("\n  ");
+        message.push_str(&String::from_utf8_lossy(path));
+        message.push_str(": ");
+        let cause = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+        message.push_str(&cause);
+    }
+    Error::new(ErrorKind::Denied, message)
+}

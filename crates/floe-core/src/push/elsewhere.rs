@@ -1,0 +1,111 @@
+//! Frames that the store may have though the base has not: in packs whose tails are cached, and in those that an
+//! earlier try of this push published.
+//!
+//! Nothing of this is believed: a pack counts only once a request made under the lease has shown that it exists, and
+//! is asked for at the first frame that is found in it.
+
+use std::collections::HashSet;
+use std::sync::OnceLock;
+
+use floe_format::{FrameId, PackId};
+use tokio::runtime::Handle;
+
+use crate::Result;
+use crate::catalog::{Catalog, PackShape};
+use crate::collector_state::CollectorState;
+use crate::namespace::Namespace;
+use crate::pack_tails::PackTails;
+
+/// How many cached tails are looked into, besides those of the journal.
+const MAX_TAILS: usize = 256;
+
+/// How many frames are looked up in, at most: about 64 MiB.
+const MAX_FRAMES: usize = 400_000;
+
+/// Where to look, not looked into yet.
+pub(super) struct Places {
+    pub(super) namespace: Namespace,
+    pub(super) tails: PackTails,
+    pub(super) handle: Handle,
+    pub(super) collector: CollectorState,
+    /// The packs of the base, which are known or must not be used.
+    pub(super) base: HashSet<PackId>,
+    /// Packs published by an earlier try.
+    pub(super) journal: Vec<PackId>,
+}
+
+/// The frames of packs of which nobody knows whether they exist.
+pub(super) struct Elsewhere {
+    places: Places,
+    looked_into: OnceLock<Found>,
+}
+
+#[derive(Default)]
+struct Found {
+    frames: Catalog,
+    /// For each pack whether it exists, once that was asked.
+    exists: Vec<OnceLock<bool>>,
+}
+
+impl Elsewhere {
+    pub(super) fn new(places: Places) -> Self {
+        Self { places, looked_into: OnceLock::new() }
+    }
+
+    /// Whether a pack that exists has this frame.
+    pub(super) fn has(&self, id: &FrameId) -> Result<bool> {
+        let found = self.looked_into.get_or_init(|| self.places.look_into());
+        let Some(located) = found.frames.find(id) else { return Ok(false) };
+        let asked = &found.exists[located.pack];
+        if let Some(&exists) = asked.get() {
+            return Ok(exists);
+        }
+        // Two threads may ask at once; the answers are the same.
+        let exists = self.places.ask(&found.frames.packs()[located.pack])?;
+        Ok(*asked.get_or_init(|| exists))
+    }
+
+    /// The packs and frames, for the layout: only what [`Elsewhere::has`] said yes to may be used.
+    pub(super) fn catalog(&self) -> Option<&Catalog> {
+        self.looked_into.get().map(|found| &found.frames)
+    }
+}
+
+impl Places {
+    fn look_into(&self) -> Found {
+        let mut found = Found::default();
+        let mut seen = self.base.clone();
+        let cached = self.tails.cached_ids();
+        let newest = cached.iter().filter(|id| !self.journal.contains(id)).take(MAX_TAILS);
+        let mut frames = 0;
+        for id in self.journal.iter().chain(newest) {
+            if frames >= MAX_FRAMES {
+                break;
+            }
+            if !seen.insert(*id) || self.collector.is_condemned_pack(id) {
+                continue;
+            }
+            if let Some(tail) = self.tails.load_cached_id(id) {
+                frames += tail.tail.data().len();
+                found.frames.add_pack(tail.shape, tail.tail.data().iter().copied());
+                found.exists.push(OnceLock::new());
+            }
+        }
+        found
+    }
+
+    fn ask(&self, shape: &PackShape) -> Result<bool> {
+        let key = self.namespace.keys().pack(&shape.id);
+        let size = self.handle.block_on(self.namespace.store().head(&key))?;
+        if size.is_none() {
+            self.tails.forget(&shape.id);
+        }
+        Ok(size == Some(shape.pack_len))
+    }
+}
+
+impl std::fmt::Debug for Elsewhere {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Elsewhere").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,125 @@
+//! The layout of a snapshot that was put together.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use floe_format::{BuiltIndexSegment, FrameId, Index, ItemHasher, Layout, LayoutPack};
+
+use super::base::BasePacks;
+use super::draft::MadeSegment;
+use super::packs::WrittenPacks;
+use crate::catalog::{Catalog, FrameMap, Located, PackShape};
+use crate::{Error, ErrorKind, Result};
+
+/// Packs in the order of the layout: those written, the base's, others.
+struct Places<'a> {
+    written: &'a WrittenPacks,
+    base: &'a BasePacks,
+    elsewhere: &'a Catalog,
+    /// For each pack, the root items that it serves, and whether it does so with metadata.
+    serves: Vec<BTreeSet<u32>>,
+    has_metadata: Vec<bool>,
+}
+
+impl Places<'_> {
+    fn serve_data(&mut self, id: &FrameId, item: u32) -> Result<Located> {
+        let found = find([&self.written.data, &self.base.data, self.elsewhere], id)?;
+        self.serves[found.pack].insert(item);
+        Ok(found)
+    }
+
+    fn serve_metadata(&mut self, id: &FrameId, item: u32) -> Result<()> {
+        let found = find([&self.written.metadata, &self.base.metadata], id)?;
+        self.serves[found.pack].insert(item);
+        self.has_metadata[found.pack] = true;
+        Ok(())
+    }
+}
+
+/// The first of these catalogs' packs, numbered through, that has a frame.
+fn find<const N: usize>(catalogs: [&Catalog; N], id: &FrameId) -> Result<Located> {
+    let mut before = 0;
+    for catalog in catalogs {
+        if let Some(found) = catalog.find(id) {
+            return Ok(Located { pack: before + found.pack, frame: found.frame });
+        }
+        before += catalog.packs().len();
+    }
+    Err(Error::new(ErrorKind::Internal, format!("the frame {id} was planned on, and is in no pack")))
+}
+
+/// The layout of the tree with this index and these segments, found in these packs.
+pub(super) fn layout_of(
+    index: &Index,
+    segments: &[MadeSegment],
+    written: &WrittenPacks,
+    base: &BasePacks,
+    elsewhere: Option<&Catalog>,
+) -> Result<Layout> {
+    let none = Catalog::default();
+    let elsewhere = elsewhere.unwrap_or(&none);
+    let shapes: Vec<PackShape> =
+        [&written.data, &base.data, elsewhere].into_iter().flat_map(Catalog::packs).copied().collect();
+    let mut places = Places {
+        written,
+        base,
+        elsewhere,
+        serves: vec![BTreeSet::new(); shapes.len()],
+        has_metadata: vec![false; shapes.len()],
+    };
+    let built: FrameMap<&BuiltIndexSegment> =
+        index.segments.iter().map(|segment| (segment.id, segment)).collect();
+    let mut left = segments.iter();
+    let mut items = Vec::with_capacity(index.items.len());
+    for (item, root_item) in (0u32..).zip(&index.items) {
+        let mut hasher = ItemHasher::new();
+        let mut below = vec![(root_item.id, index.level)];
+        // Depth first, in order.
+        while let Some((id, level)) = below.pop() {
+            places.serve_metadata(&id, item)?;
+            if level > 0 {
+                let segment = built.get(&id).ok_or_else(|| {
+                    Error::new(ErrorKind::Internal, format!("the index segment {id} was not made"))
+                })?;
+                below.extend(segment.content.items.iter().rev().map(|item| (item.id, level - 1)));
+                continue;
+            }
+            let segment = left.next().ok_or_else(|| {
+                Error::new(ErrorKind::Internal, "the index lists more segments than there are")
+            })?;
+            for run in &segment.runs {
+                let record = places.serve_data(&run.id, item)?.frame.record;
+                for _ in 0..run.count {
+                    hasher.add(record.stored_len, &record.stored_sum);
+                }
+            }
+        }
+        items.push(hasher.finish());
+    }
+    let packs = shapes
+        .iter()
+        .zip(places.serves.iter().zip(&places.has_metadata))
+        .filter(|(_, (serves, _))| !serves.is_empty())
+        .map(|(shape, (serves, &has_metadata))| LayoutPack {
+            id: shape.id,
+            has_metadata,
+            len: shape.pack_len,
+            directory_len: shape.directory_len,
+            tail_len: shape.tail_len,
+            item_runs: runs(serves),
+        })
+        .collect();
+    Ok(Layout { packs, items })
+}
+
+/// The fewest ranges that hold just these numbers.
+fn runs(numbers: &BTreeSet<u32>) -> Vec<Range<u32>> {
+    let mut runs: Vec<Range<u32>> = Vec::new();
+    for &number in numbers {
+        match runs.last_mut() {
+            Some(last) if last.end == number => last.end += 1,
+            _ => runs.push(number..number + 1),
+        }
+    }
+    runs
+}

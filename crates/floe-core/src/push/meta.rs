@@ -1,0 +1,44 @@
+//! What a snapshot keeps of what the kernel says about an entry.
+
+use floe_format::{Kept, Meta, Owner, Timestamp};
+
+use crate::source::{FileKind, Stat};
+
+/// What of a source goes into the snapshot.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Keeping {
+    pub(super) kept: Kept,
+    pub(super) reproducible: bool,
+}
+
+impl Keeping {
+    pub(super) fn new(kept: Kept, reproducible: bool) -> Self {
+        Self { kept: if reproducible { Kept::NONE } else { kept }, reproducible }
+    }
+
+    /// Mode, and of time and owner what is kept.
+    pub(super) fn meta(self, stat: &Stat) -> Meta {
+        Meta {
+            mode: self.mode(stat),
+            mtime: mtime(stat, self.kept),
+            owner: self.kept.contains(Kept::OWNER).then_some(Owner { user: stat.uid, group: stat.gid }),
+        }
+    }
+
+    fn mode(self, stat: &Stat) -> u16 {
+        let is_executable = stat.mode & 0o111 != 0;
+        match (stat.kind, self.reproducible) {
+            (FileKind::Symlink, _) => 0o777,
+            (_, false) => stat.mode,
+            (FileKind::Directory, true) => 0o755,
+            (FileKind::File, true) if is_executable => 0o755,
+            (_, true) => 0o644,
+        }
+    }
+}
+
+/// The modification time, if it is kept.
+pub(super) fn mtime(stat: &Stat, kept: Kept) -> Option<Timestamp> {
+    let modified = stat.modified;
+    kept.contains(Kept::MTIME).then_some(Timestamp { seconds: modified.seconds, nanos: modified.nanos })
+}

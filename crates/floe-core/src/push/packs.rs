@@ -1,0 +1,314 @@
+//! The packs that a push writes.
+//!
+//! Data frames go into one pack after another and stream out as they come. Metadata frames are held back and stand
+//! together at the end of the last pack; where they are many, they stream into packs of their own instead, so memory
+//! is bounded.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use floe_format::{FrameRecord, PackFrame, PackMetadataWriter, PackSummary, PackWriter};
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
+
+use super::PushProgress;
+use super::journal::Journal;
+use crate::catalog::{Catalog, PackShape};
+use crate::namespace::Namespace;
+use crate::pack_tails::PackTails;
+use crate::store::Upload;
+use crate::{Error, ErrorKind, Result};
+
+/// Metadata frames are held back up to this many stored bytes.
+const MAX_HELD_BYTES: usize = 16 << 20;
+
+/// Tails up to this long are kept in the cache of tails.
+const MAX_REMEMBERED_BYTES: usize = 32 << 20;
+
+/// How many packs are being finished while the next is filled.
+const MAX_FINISHING: usize = 1;
+
+/// Bytes that are gathered before they are handed to the upload.
+const GATHERED_BYTES: usize = 1 << 20;
+
+/// Where the packs of a push go.
+pub(super) struct PackOutput {
+    namespace: Namespace,
+    tails: PackTails,
+    journal: Journal,
+    handle: Handle,
+    progress: Arc<PushProgress>,
+    is_dry_run: bool,
+    data_pack: Option<DataPack>,
+    /// Present once the held metadata grew too large.
+    metadata_pack: Option<MetadataPack>,
+    held: Vec<(FrameRecord, Vec<u8>)>,
+    held_bytes: usize,
+    finishing: JoinSet<Result<()>>,
+    written: WrittenPacks,
+}
+
+/// The packs of this push and what is in them.
+#[derive(Debug, Default)]
+pub(super) struct WrittenPacks {
+    pub(super) data: Catalog,
+    pub(super) metadata: Catalog,
+    /// Plain bytes of the data frames.
+    pub(super) plain_bytes: u64,
+}
+
+/// The bytes of a pack on their way.
+struct Stream {
+    upload: Option<Upload>,
+    gathered: Vec<u8>,
+}
+
+struct DataPack {
+    stream: Stream,
+    writer: PackWriter,
+    frames: Vec<PackFrame>,
+}
+
+struct MetadataPack {
+    stream: Stream,
+    writer: PackMetadataWriter,
+    data: Vec<PackFrame>,
+    frames: Vec<PackFrame>,
+    /// All from the data index on, unless it is long.
+    tail: Option<Vec<u8>>,
+}
+
+impl PackOutput {
+    pub(super) fn new(
+        namespace: &Namespace,
+        tails: &PackTails,
+        journal: &Journal,
+        progress: &Arc<PushProgress>,
+        is_dry_run: bool,
+    ) -> Self {
+        Self {
+            namespace: namespace.clone(),
+            tails: tails.clone(),
+            journal: journal.clone(),
+            handle: Handle::current(),
+            progress: Arc::clone(progress),
+            is_dry_run,
+            data_pack: None,
+            metadata_pack: None,
+            held: Vec::new(),
+            held_bytes: 0,
+            finishing: JoinSet::new(),
+            written: WrittenPacks::default(),
+        }
+    }
+
+    /// Stores a data frame.
+    pub(super) fn add_data(&mut self, record: FrameRecord, stored: &[u8]) -> Result<()> {
+        let has_room = |pack: &DataPack| pack.writer.fits(1, u64::from(record.stored_len));
+        if let Some(full) = self.data_pack.take_if(|pack| !has_room(pack)) {
+            let pack = self.end_data(full)?;
+            self.finish_pack(pack)?;
+        }
+        let mut pack = match self.data_pack.take() {
+            Some(pack) => pack,
+            None => self.new_data_pack(),
+        };
+        let offset = pack.writer.add_data(&record)?;
+        pack.frames.push(PackFrame { record, offset });
+        self.written.plain_bytes += u64::from(record.plain_len);
+        self.write(&mut pack.stream, stored)?;
+        self.data_pack = Some(pack);
+        Ok(())
+    }
+
+    /// Stores a segment.
+    pub(super) fn add_segment(&mut self, record: FrameRecord, stored: Vec<u8>) -> Result<()> {
+        self.held_bytes += stored.len();
+        self.held.push((record, stored));
+        if self.held_bytes > MAX_HELD_BYTES {
+            let mut pack = self.metadata_pack.take();
+            self.release_held(&mut pack)?;
+            self.metadata_pack = pack;
+        }
+        Ok(())
+    }
+
+    /// Whether a segment is being stored already.
+    pub(super) fn has_metadata(&self, id: &floe_format::FrameId) -> bool {
+        self.written.metadata.contains(id)
+            || self.held.iter().any(|(record, _)| record.id == *id)
+            || self
+                .metadata_pack
+                .as_ref()
+                .is_some_and(|pack| pack.frames.iter().any(|frame| frame.record.id == *id))
+    }
+
+    /// The ids of the data frames stored so far.
+    pub(super) fn stored_ids(&self) -> impl Iterator<Item = floe_format::FrameId> {
+        let open = self.data_pack.iter().flat_map(|pack| &pack.frames).map(|frame| frame.record.id);
+        self.written.data.ids().chain(open)
+    }
+
+    /// Stores the index segments, ends all packs and waits until they are in the store.
+    pub(super) fn finish(mut self, index_segments: Vec<(FrameRecord, Vec<u8>)>) -> Result<WrittenPacks> {
+        self.end_packs(index_segments)?;
+        self.wait_until_at_most(0)?;
+        Ok(std::mem::take(&mut self.written))
+    }
+
+    fn end_packs(&mut self, index_segments: Vec<(FrameRecord, Vec<u8>)>) -> Result<()> {
+        let mut pack = self.metadata_pack.take();
+        if let Some(data) = self.data_pack.take() {
+            let index_bytes: usize = index_segments.iter().map(|(_, stored)| stored.len()).sum();
+            let frames = (self.held.len() + index_segments.len()) as u64;
+            let fits = data.writer.fits(frames, (self.held_bytes + index_bytes) as u64);
+            let ended = self.end_data(data)?;
+            if pack.is_none() && fits {
+                pack = Some(ended);
+            } else {
+                self.finish_pack(ended)?;
+            }
+        }
+        self.release_held(&mut pack)?;
+        for (record, stored) in index_segments {
+            self.add_metadata(&mut pack, record, &stored, true)?;
+        }
+        match pack {
+            Some(pack) => self.finish_pack(pack),
+            None => Ok(()),
+        }
+    }
+
+    fn release_held(&mut self, pack: &mut Option<MetadataPack>) -> Result<()> {
+        self.held_bytes = 0;
+        for (record, stored) in std::mem::take(&mut self.held) {
+            self.add_metadata(pack, record, &stored, false)?;
+        }
+        Ok(())
+    }
+
+    fn add_metadata(
+        &mut self,
+        pack: &mut Option<MetadataPack>,
+        record: FrameRecord,
+        stored: &[u8],
+        is_index_segment: bool,
+    ) -> Result<()> {
+        if let Some(full) = pack.take_if(|pack| !pack.writer.fits(1, u64::from(record.stored_len))) {
+            self.finish_pack(full)?;
+        }
+        let mut open = match pack.take() {
+            Some(open) => open,
+            None => {
+                let data = self.new_data_pack();
+                self.end_data(data)?
+            }
+        };
+        let offset = if is_index_segment {
+            open.writer.add_index_segment(&record)?
+        } else {
+            open.writer.add_segment(&record)?
+        };
+        open.frames.push(PackFrame { record, offset });
+        self.write_tail(&mut open, stored)?;
+        *pack = Some(open);
+        Ok(())
+    }
+
+    fn new_data_pack(&mut self) -> DataPack {
+        let id = self.namespace.ambient().pack_id();
+        let mut gathered = Vec::new();
+        let writer = PackWriter::new(id, &mut gathered);
+        let upload = (!self.is_dry_run)
+            .then(|| Upload::new(Arc::clone(self.namespace.store()), self.namespace.keys().pack(&id)));
+        DataPack { stream: Stream { upload, gathered }, writer, frames: Vec::new() }
+    }
+
+    fn end_data(&mut self, pack: DataPack) -> Result<MetadataPack> {
+        let mut index = Vec::new();
+        let writer = pack.writer.end_data(&mut index);
+        let mut pack = MetadataPack {
+            stream: pack.stream,
+            writer,
+            data: pack.frames,
+            frames: Vec::new(),
+            tail: Some(Vec::new()),
+        };
+        self.write_tail(&mut pack, &index)?;
+        Ok(pack)
+    }
+
+    fn finish_pack(&mut self, pack: MetadataPack) -> Result<()> {
+        let MetadataPack { mut stream, writer, data, frames, mut tail } = pack;
+        let mut end = Vec::new();
+        let shape = shape_of(&writer.finish(&mut end));
+        append(&mut tail, &end);
+        self.write(&mut stream, &end)?;
+        self.written.data.add_pack(shape, data);
+        self.written.metadata.add_pack(shape, frames);
+        let Some(mut upload) = stream.upload else { return Ok(()) };
+        let rest = Bytes::from(stream.gathered);
+        let (tails, journal) = (self.tails.clone(), self.journal.clone());
+        let finish = async move {
+            upload.write(rest).await?;
+            upload.finish().await?;
+            if let Some(tail) = tail {
+                tails.remember(shape, &tail);
+            }
+            journal.add(&shape.id);
+            Ok(())
+        };
+        self.finishing.spawn_on(finish, &self.handle);
+        self.wait_until_at_most(MAX_FINISHING)
+    }
+
+    /// Waits until no more packs than this are being finished.
+    fn wait_until_at_most(&mut self, packs: usize) -> Result<()> {
+        while self.finishing.len() > packs {
+            if let Some(finished) = self.handle.block_on(self.finishing.join_next()) {
+                finished.map_err(|e| {
+                    Error::new(ErrorKind::Internal, "a pack was not written to its end").with_source(e)
+                })??;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_tail(&self, pack: &mut MetadataPack, bytes: &[u8]) -> Result<()> {
+        append(&mut pack.tail, bytes);
+        self.write(&mut pack.stream, bytes)
+    }
+
+    fn write(&self, stream: &mut Stream, bytes: &[u8]) -> Result<()> {
+        self.progress.uploaded_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        let Some(upload) = &mut stream.upload else {
+            stream.gathered.clear();
+            return Ok(());
+        };
+        stream.gathered.extend_from_slice(bytes);
+        if stream.gathered.len() < GATHERED_BYTES {
+            return Ok(());
+        }
+        let gathered = Bytes::from(std::mem::take(&mut stream.gathered));
+        self.handle.block_on(upload.write(gathered))
+    }
+}
+
+fn shape_of(summary: &PackSummary) -> PackShape {
+    PackShape {
+        id: summary.pack_id,
+        pack_len: summary.pack_len,
+        directory_len: summary.directory_len,
+        tail_len: summary.tail_len,
+    }
+}
+
+fn append(tail: &mut Option<Vec<u8>>, bytes: &[u8]) {
+    if tail.as_ref().is_some_and(|tail| tail.len() + bytes.len() > MAX_REMEMBERED_BYTES) {
+        *tail = None;
+    }
+    if let Some(tail) = tail {
+        tail.extend_from_slice(bytes);
+    }
+}

@@ -1,0 +1,427 @@
+//! What a push has to do: the entries of the source, grouped, and of each group whether the base has it.
+//!
+//! Everything follows from what the kernel says about the entries, from the stat cache and from the base, so nothing
+//! is read here but links. The plan comes out in order, piece by piece, while what it asks for is being read.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use floe_format::{
+    Body, ContentHash, Entry, GroupEntry, Grouper, Kept, Meta, OwnedBody, Parameters, XattrList,
+    validate_path,
+};
+
+use super::PushProgress;
+use super::base::{BaseCursor, BaseEntry, BasePacks, BaseRun};
+use super::meta::Keeping;
+use super::unit::{Entries, MadeGroup, Note, NotedContent, Unit};
+use super::work::{Failure, FileJob, FilePiece, GroupJob, Job, PlannedEntry, Unread, pieces_ahead};
+use crate::source::{CacheCursor, CacheHit, Child, FileKind, Listing, SourceFiles, Stat, Walk};
+use crate::{Error, ErrorKind, Result};
+
+/// A piece of the plan, in the order of the tree.
+#[derive(Debug)]
+pub(super) enum Slot {
+    /// Of the base, or nothing but known frames.
+    Known(Unit, Vec<Note>),
+    /// A group that is being read.
+    Group(Receiver<Result<MadeGroup, Failure>>),
+    /// The content of the big file that ended the last group, where the base has it.
+    KnownContent(Vec<BaseRun>),
+    /// The content of the big file that ended the last group, being read.
+    Content(Receiver<FilePiece>),
+}
+
+/// The root directory and what was found on the way.
+#[derive(Debug)]
+pub(super) struct Planned {
+    /// The root directory.
+    pub(super) root: Stat,
+    pub(super) root_xattrs: XattrList,
+    pub(super) unread: Vec<Unread>,
+    pub(super) sockets: u64,
+    /// The first bytes of the hashes of all files of the base; none where there is no base.
+    pub(super) base_contents: Option<Vec<u64>>,
+}
+
+/// What a plan is made from.
+pub(super) struct Planner<'a> {
+    pub(super) walk: Walk,
+    pub(super) files: SourceFiles,
+    pub(super) cache: CacheCursor,
+    pub(super) base: Option<BaseCursor>,
+    pub(super) packs: &'a BasePacks,
+    pub(super) parameters: Parameters,
+    pub(super) keeping: Keeping,
+    /// Paths to be left out, since they could not be read before.
+    pub(super) left_out: &'a HashSet<Vec<u8>>,
+    pub(super) workers: usize,
+    pub(super) progress: &'a Arc<PushProgress>,
+    pub(super) slots: Sender<Slot>,
+    pub(super) jobs: Sender<Job>,
+}
+
+/// An entry of the group that is open.
+struct Candidate {
+    note: Note,
+    state: State,
+}
+
+/// How an entry compares with the base's at its path.
+enum State {
+    /// Nothing that is kept differs.
+    Same(BaseEntry),
+    /// Its tar bytes are the same, but something else that is kept differs.
+    SameTar(BaseEntry, Entry),
+    /// It is new, changed, or has to be read to be known.
+    Other(Entry),
+}
+
+impl Planner<'_> {
+    /// Makes the plan and hands it out.
+    pub(super) fn run(mut self) -> Result<Planned> {
+        let mut grouper = Grouper::new(&self.parameters);
+        let mut group = Vec::new();
+        let mut links = HashMap::new();
+        let mut path = Vec::new();
+        let mut planned = None;
+        while let Some(listing) = self.walk.next() {
+            let mut listing = listing?;
+            let planned = match &mut planned {
+                Some(planned) => planned,
+                None => planned.insert(Planned {
+                    root: *listing.stat(),
+                    root_xattrs: self.xattrs(b"", b"")?,
+                    unread: Vec::new(),
+                    sockets: 0,
+                    base_contents: None,
+                }),
+            };
+            for problem in listing.take_problems() {
+                let shown = String::from_utf8_lossy(&problem.path).into_owned();
+                let error = Error::io(format!("cannot read {shown}"), problem.error);
+                planned.unread.push(Unread { path: problem.path, error });
+            }
+            self.add_listing(&listing, &mut grouper, &mut group, &mut links, &mut path, planned)?;
+        }
+        if !group.is_empty() {
+            self.end_group(&mut group)?;
+        }
+        let mut planned = planned
+            .ok_or_else(|| Error::new(ErrorKind::NotFound, "the directory vanished before it was read"))?;
+        if let Some(base) = self.base.take() {
+            planned.base_contents = Some(base.into_contents()?);
+        }
+        Ok(planned)
+    }
+
+    fn add_listing(
+        &mut self,
+        listing: &Listing,
+        grouper: &mut Grouper,
+        group: &mut Vec<Candidate>,
+        links: &mut HashMap<(u64, u64), Link>,
+        path: &mut Vec<u8>,
+        planned: &mut Planned,
+    ) -> Result<()> {
+        path.clear();
+        path.extend_from_slice(listing.path());
+        if !path.is_empty() {
+            path.push(b'/');
+        }
+        let directory_len = path.len();
+        for child in listing.children() {
+            path.truncate(directory_len);
+            path.extend_from_slice(child.name);
+            if child.stat.kind == FileKind::Socket {
+                planned.sockets += 1;
+                continue;
+            }
+            if !self.left_out.is_empty() && self.left_out.contains(path) {
+                continue;
+            }
+            let Some(candidate) = self.candidate(listing.path(), &child, path, links)? else { continue };
+            self.count(&candidate);
+            let cut = {
+                let entry = match &candidate.state {
+                    State::Same(base) => base.entry().as_entry(),
+                    State::SameTar(_, entry) | State::Other(entry) => entry.as_entry(),
+                };
+                grouper.add(&GroupEntry::of(&entry, &self.parameters))
+            };
+            if cut.before {
+                self.end_group(group)?;
+            }
+            group.push(candidate);
+            if cut.after {
+                self.end_group(group)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&self, candidate: &Candidate) {
+        let progress = self.progress;
+        progress.entries.fetch_add(1, Ordering::Relaxed);
+        if candidate.note.stat.kind == FileKind::File {
+            progress.files.fetch_add(1, Ordering::Relaxed);
+            progress.file_bytes.fetch_add(candidate.note.stat.size, Ordering::Relaxed);
+        }
+    }
+
+    /// The entry for a child; nothing if it vanished.
+    fn candidate(
+        &mut self,
+        directory: &[u8],
+        child: &Child<'_>,
+        path: &[u8],
+        links: &mut HashMap<(u64, u64), Link>,
+    ) -> Result<Option<Candidate>> {
+        let stat = *child.stat;
+        let base = match &mut self.base {
+            Some(base) => base.find(path)?,
+            None => None,
+        };
+        let hit = self.cache.lookup(directory, child);
+        let mut note = Note { stat, content: hit.map_or(NotedContent::None, NotedContent::Known) };
+        if let Some(target) = self.first_link(&stat, path, links) {
+            let state = self.compared(directory, child, path, base, OwnedBody::HardLink { target })?;
+            return Ok(Some(Candidate { note, state }));
+        }
+        if let Some(found) = base.as_ref().filter(|base| self.is_same_file(&stat, hit.as_ref(), base)) {
+            return Ok(Some(Candidate { note, state: State::Same(found.clone()) }));
+        }
+        let (major, minor) = device_numbers(stat.special);
+        let body = match stat.kind {
+            FileKind::Directory => OwnedBody::Directory,
+            FileKind::File if stat.size == 0 => OwnedBody::File { size: 0, hash: None },
+            FileKind::File => {
+                OwnedBody::File { size: stat.size, hash: hit.map(|hit| ContentHash::from_bytes(hit.hash)) }
+            }
+            FileKind::Fifo => OwnedBody::Fifo,
+            FileKind::CharDevice => OwnedBody::CharDevice { major, minor },
+            FileKind::BlockDevice => OwnedBody::BlockDevice { major, minor },
+            FileKind::Symlink => match self.link(directory, child, hit.as_ref(), base.as_ref(), &mut note)? {
+                Some(target) => OwnedBody::Symlink { target },
+                None => return Ok(None),
+            },
+            FileKind::Socket => return Ok(None),
+        };
+        let state = self.compared(directory, child, path, base, body)?;
+        Ok(Some(Candidate { note, state }))
+    }
+
+    /// Whether a regular file is what the base has, told without any allocation: the common case.
+    fn is_same_file(&self, stat: &Stat, hit: Option<&CacheHit>, base: &BaseEntry) -> bool {
+        let entry = base.entry().as_entry();
+        let Body::File { size, hash } = entry.body else { return false };
+        stat.kind == FileKind::File
+            && size == stat.size
+            && hash.as_ref().map(ContentHash::as_bytes) == hit.map(|hit| &hit.hash).filter(|_| size > 0)
+            && !self.keeping.kept.contains(Kept::XATTRS)
+            && entry.xattrs.is_empty()
+            && entry.meta() == self.keeping.meta(stat)
+    }
+
+    /// A symbolic link's target; nothing if it vanished.
+    fn link(
+        &mut self,
+        directory: &[u8],
+        child: &Child<'_>,
+        hit: Option<&CacheHit>,
+        base: Option<&BaseEntry>,
+        note: &mut Note,
+    ) -> Result<Option<Vec<u8>>> {
+        if let (Some(hit), Some(base)) = (hit, base)
+            && let OwnedBody::Symlink { target } = &base.entry().body
+            && *blake3::hash(target).as_bytes() == hit.hash
+        {
+            return Ok(Some(target.clone()));
+        }
+        let Some(link) = self.files.read_link(directory, child.name)? else { return Ok(None) };
+        let hash = *blake3::hash(&link.target).as_bytes();
+        *note = Note { stat: link.stat, content: NotedContent::Hashed(hash, link.hashing_began) };
+        Ok(Some(link.target))
+    }
+
+    /// How an entry with this body compares with the base's.
+    fn compared(
+        &mut self,
+        directory: &[u8],
+        child: &Child<'_>,
+        path: &[u8],
+        base: Option<BaseEntry>,
+        body: OwnedBody,
+    ) -> Result<State> {
+        validate_path(path)?;
+        let mut meta = self.keeping.meta(child.stat);
+        let mut xattrs = XattrList::default();
+        if matches!(body, OwnedBody::HardLink { .. }) {
+            (meta.mtime, meta.owner) = (None, None);
+        } else {
+            xattrs = self.xattrs(directory, child.name)?;
+        }
+        let is_unread = matches!(body, OwnedBody::File { size, hash: None } if size > 0);
+        let Meta { mode, mtime, owner } = meta;
+        let entry = Entry { path: path.to_vec(), mode, mtime, owner, body, xattrs };
+        Ok(match base {
+            Some(base) if !is_unread && *base.entry() == entry => State::Same(base),
+            Some(base) if !is_unread && base.entry().mode == mode && base.entry().body == entry.body => {
+                State::SameTar(base, entry)
+            }
+            _ => State::Other(entry),
+        })
+    }
+
+    /// The first name of the file, where this is another one of it.
+    fn first_link(&self, stat: &Stat, path: &[u8], links: &mut HashMap<(u64, u64), Link>) -> Option<Vec<u8>> {
+        if stat.links < 2 || stat.kind != FileKind::File || self.keeping.reproducible {
+            return None;
+        }
+        let file = (stat.device, stat.inode);
+        let Some(link) = links.get_mut(&file) else {
+            links.insert(file, Link { first: path.to_vec(), left: stat.links - 1 });
+            return None;
+        };
+        link.left = link.left.saturating_sub(1);
+        if link.left > 0 {
+            return Some(link.first.clone());
+        }
+        // Its last name: nobody will ask again.
+        links.remove(&file).map(|link| link.first)
+    }
+
+    fn xattrs(&mut self, directory: &[u8], name: &[u8]) -> Result<XattrList> {
+        if !self.keeping.kept.contains(Kept::XATTRS) {
+            return Ok(XattrList::default());
+        }
+        self.files.xattrs(directory, name)
+    }
+
+    /// Hands out the open group, and the content of the big file that ended it.
+    fn end_group(&mut self, group: &mut Vec<Candidate>) -> Result<()> {
+        let content = self.content(group)?;
+        match self.group_in_base(group) {
+            Some((base, entries)) => {
+                let slot = self.known_group(base, entries, group);
+                self.slots.send(slot).map_err(|_| stopped())?;
+            }
+            None => {
+                let (reply, made) = bounded(1);
+                let job = GroupJob { entries: group.drain(..).map(planned_entry).collect(), reply };
+                // The slot first: whoever waits for it waits for a job that is sent next.
+                self.slots.send(Slot::Group(made)).map_err(|_| stopped())?;
+                self.jobs.send(Job::Group(job)).map_err(|_| stopped())?;
+            }
+        }
+        match content {
+            Content::None => Ok(()),
+            Content::Known(runs) => self.slots.send(Slot::KnownContent(runs)).map_err(|_| stopped()),
+            Content::Read { path, size } => {
+                let (reply, pieces) = bounded(pieces_ahead(self.workers));
+                self.slots.send(Slot::Content(pieces)).map_err(|_| stopped())?;
+                self.jobs.send(Job::File(FileJob { path, size, reply })).map_err(|_| stopped())
+            }
+        }
+    }
+
+    /// What is to be done about the content of the group's last entry, if that is a big file.
+    fn content(&mut self, group: &[Candidate]) -> Result<Content> {
+        let Some(last) = group.last() else { return Ok(Content::None) };
+        let (entry, base) = match &last.state {
+            State::Same(base) => (base.entry(), Some(base)),
+            State::SameTar(base, entry) => (entry, Some(base)),
+            State::Other(entry) => (entry, None),
+        };
+        let OwnedBody::File { size, .. } = entry.body else { return Ok(Content::None) };
+        if !self.parameters.is_big(size) {
+            return Ok(Content::None);
+        }
+        if let (Some(cursor), Some(base)) = (&mut self.base, base)
+            && let Some(runs) = cursor.content_runs(base)?
+            && runs.iter().all(|run| self.packs.data.contains(&run.segment.runs()[run.run].id))
+        {
+            return Ok(Content::Known(runs));
+        }
+        Ok(Content::Read { path: entry.path.clone(), size })
+    }
+
+    /// The run of the base that is this very group.
+    fn group_in_base(&self, group: &[Candidate]) -> Option<(BaseRun, Range<usize>)> {
+        let first = group.first()?.state.base()?;
+        let entries = first.index..first.index + group.len();
+        let is_next = |(position, candidate): (usize, &Candidate)| {
+            candidate.state.base().is_some_and(|base| {
+                base.index == first.index + position && base.segment.ordinal() == first.segment.ordinal()
+            })
+        };
+        if !group.iter().enumerate().all(is_next) {
+            return None;
+        }
+        let run = first.segment.group(&entries)?;
+        let is_known = self.packs.data.contains(&first.segment.runs()[run].id);
+        is_known.then(|| (BaseRun { segment: Arc::clone(&first.segment), run }, entries))
+    }
+
+    fn known_group(&self, base: BaseRun, range: Range<usize>, group: &mut Vec<Candidate>) -> Slot {
+        let is_same = group.iter().all(|candidate| matches!(candidate.state, State::Same(_)));
+        let mut notes = Vec::with_capacity(group.len());
+        let mut entries = Vec::new();
+        for candidate in group.drain(..) {
+            notes.push(candidate.note);
+            if !is_same {
+                entries.push(candidate.state.into_entry());
+            }
+        }
+        let entries = if is_same { Entries::OfBase(range) } else { Entries::Given(entries) };
+        let run = base.segment.runs()[base.run];
+        Slot::Known(Unit { entries, run, base: Some(base) }, notes)
+    }
+}
+
+enum Content {
+    None,
+    Known(Vec<BaseRun>),
+    Read { path: Vec<u8>, size: u64 },
+}
+
+/// A file with several names.
+struct Link {
+    first: Vec<u8>,
+    /// How many of its names are still to come, at most.
+    left: u32,
+}
+
+impl State {
+    fn base(&self) -> Option<&BaseEntry> {
+        match self {
+            Self::Same(base) | Self::SameTar(base, _) => Some(base),
+            Self::Other(_) => None,
+        }
+    }
+
+    fn into_entry(self) -> Entry {
+        match self {
+            Self::Same(base) => base.entry().clone(),
+            Self::SameTar(_, entry) | Self::Other(entry) => entry,
+        }
+    }
+}
+
+fn planned_entry(candidate: Candidate) -> PlannedEntry {
+    PlannedEntry { entry: candidate.state.into_entry(), note: candidate.note }
+}
+
+/// Nobody takes the plan any more, for a reason of their own.
+fn stopped() -> Error {
+    Error::new(ErrorKind::Cancelled, "the plan was given up")
+}
+
+fn device_numbers(device: u64) -> (u32, u32) {
+    let major = u32::try_from(device >> 32).unwrap_or(u32::MAX);
+    let minor = u32::try_from(device & 0xffff_ffff).unwrap_or(u32::MAX);
+    (major, minor)
+}

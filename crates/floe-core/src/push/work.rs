@@ -1,0 +1,402 @@
+//! The threads that read, hash and compress.
+//!
+//! Each takes whole groups and whole files in the order they were planned. A big file is read and cut by one thread,
+//! and its chunks are compressed by all: they go through a queue that every thread serves first.
+//!
+//! No deadlock: a group never waits for anybody. A thread that reads a big file waits only for the assembly to take
+//! its chunks, and before it does, it empties the queue; so nobody waits for a chunk that lies there unserved.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, never, select};
+use floe_format::{
+    Chunker, Codec, Compressor, ContentHash, Entry, FrameId, FrameRecord, OwnedBody, Parameters,
+    parent_and_name, tar_header, tar_padding,
+};
+
+use super::PushProgress;
+use super::known::KnownFrames;
+use super::meta;
+use super::unit::{MadeFrame, MadeGroup, Note, NotedContent, ReadFile};
+use crate::source::{ContentSink, HashClock, ReadOutcome, SourceFiles, Stat};
+use crate::{Error, ErrorKind, Result};
+
+/// Bytes read of a big file at once; at least two of the longest chunks.
+const FILE_BUFFER_BYTES: usize = 4 << 20;
+
+/// Bytes read of a small file at once.
+const SMALL_BUFFER_BYTES: usize = 64 << 10;
+
+/// How many chunks of big files may wait for the assembly, in all.
+const CHUNKS_AHEAD: usize = 32;
+
+/// Something that has to be read.
+#[derive(Debug)]
+pub(super) enum Job {
+    Group(GroupJob),
+    File(FileJob),
+}
+
+/// A group to be read and framed.
+#[derive(Debug)]
+pub(super) struct GroupJob {
+    pub(super) entries: Vec<PlannedEntry>,
+    pub(super) reply: Sender<Result<MadeGroup, Failure>>,
+}
+
+/// An entry whose content, unless it is a big file, goes into its group.
+#[derive(Debug)]
+pub(super) struct PlannedEntry {
+    pub(super) entry: Entry,
+    pub(super) note: Note,
+}
+
+/// A big file to be read and cut.
+#[derive(Debug)]
+pub(super) struct FileJob {
+    pub(super) path: Vec<u8>,
+    pub(super) size: u64,
+    pub(super) reply: Sender<FilePiece>,
+}
+
+/// What comes of reading a big file, in order.
+#[derive(Debug)]
+pub(super) enum FilePiece {
+    Chunk(Receiver<Result<MadeFrame>>),
+    Done(ReadFile),
+    Failed(Failure),
+}
+
+/// Why something was not read.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The source is not as it was when it was planned.
+    Changed(Error),
+    /// These cannot be read.
+    Unreadable(Vec<Unread>),
+    /// Something else.
+    Other(Error),
+}
+
+/// An entry that cannot be read, and why.
+#[derive(Debug)]
+pub struct Unread {
+    /// Its path in the source, raw bytes.
+    pub path: Vec<u8>,
+    /// What was tried, and what the kernel said.
+    pub error: Error,
+}
+
+/// A piece of a big file to be framed.
+#[derive(Debug)]
+struct ChunkJob {
+    plain: Vec<u8>,
+    reply: Sender<Result<MadeFrame>>,
+}
+
+/// What all workers share.
+#[derive(Clone, Debug)]
+pub(super) struct WorkSettings {
+    pub(super) parameters: Parameters,
+    pub(super) kept: floe_format::Kept,
+    pub(super) level: i32,
+    pub(super) known: Arc<KnownFrames>,
+    pub(super) progress: Arc<PushProgress>,
+    pub(super) workers: usize,
+}
+
+/// A thread's tools.
+pub(super) struct Worker {
+    settings: WorkSettings,
+    files: SourceFiles,
+    jobs: Receiver<Job>,
+    chunks: (Sender<ChunkJob>, Receiver<ChunkJob>),
+    /// Held while chunks may come from this worker; the other end tells when none come from any.
+    producing: Option<Sender<()>>,
+    produced: Receiver<()>,
+    compressor: Compressor,
+    tar: Vec<u8>,
+    buffer: Vec<u8>,
+}
+
+/// Makes as many workers as asked for, each of which is to be run on a thread of its own.
+pub(super) fn workers(
+    settings: &WorkSettings,
+    files: &SourceFiles,
+    jobs: &Receiver<Job>,
+) -> Result<Vec<Worker>> {
+    let chunks = bounded(2 * settings.workers);
+    let (producing, produced) = bounded(0);
+    (0..settings.workers)
+        .map(|_| {
+            Ok(Worker {
+                settings: settings.clone(),
+                files: files.try_clone()?,
+                jobs: jobs.clone(),
+                chunks: chunks.clone(),
+                producing: Some(producing.clone()),
+                produced: produced.clone(),
+                compressor: Compressor::new(settings.level)?,
+                tar: Vec::new(),
+                buffer: Vec::new(),
+            })
+        })
+        .collect()
+}
+
+/// How many pieces of one file may wait for the assembly.
+pub(super) fn pieces_ahead(workers: usize) -> usize {
+    (CHUNKS_AHEAD / workers).max(2)
+}
+
+impl Worker {
+    /// Works until there are no more jobs and no more chunks.
+    pub(super) fn run(mut self) {
+        let chunks = self.chunks.1.clone();
+        let mut jobs = self.jobs.clone();
+        let produced = self.produced.clone();
+        loop {
+            if let Ok(chunk) = chunks.try_recv() {
+                self.make_chunk(chunk);
+                continue;
+            }
+            select! {
+                recv(chunks) -> chunk => if let Ok(chunk) = chunk { self.make_chunk(chunk) },
+                recv(jobs) -> job => match job {
+                    Ok(Job::Group(job)) => {
+                        let made = self.make_group(job.entries);
+                        // The assembly has stopped where nobody listens.
+                        let _ = job.reply.send(made);
+                    }
+                    Ok(Job::File(job)) => self.read_file(&job),
+                    Err(_) => {
+                        jobs = never();
+                        self.producing = None;
+                    }
+                },
+                recv(produced) -> _ => return,
+            }
+        }
+    }
+
+    fn make_chunk(&mut self, chunk: ChunkJob) {
+        let made = make_frame(&self.settings.known, &mut self.compressor, &chunk.plain);
+        let _ = chunk.reply.send(made);
+    }
+
+    fn make_group(&mut self, planned: Vec<PlannedEntry>) -> Result<MadeGroup, Failure> {
+        self.tar.clear();
+        self.buffer.resize(self.buffer.len().max(SMALL_BUFFER_BYTES), 0);
+        let mut entries = Vec::with_capacity(planned.len());
+        let mut notes = Vec::with_capacity(planned.len());
+        let mut unread = Vec::new();
+        for PlannedEntry { mut entry, mut note } in planned {
+            tar_header(&entry.as_entry(), &mut self.tar);
+            if let OwnedBody::File { size, hash } = &mut entry.body
+                && *size > 0
+                && !self.settings.parameters.is_big(*size)
+            {
+                match self.read_small(&entry.path, *size) {
+                    Ok((content, read, hashing_began)) => {
+                        let is_noted = match note.content {
+                            NotedContent::Known(hit) => hit.hash == content && read == note.stat,
+                            _ => false,
+                        };
+                        if !is_noted {
+                            note = Note { stat: read, content: NotedContent::Hashed(content, hashing_began) };
+                        }
+                        *hash = Some(ContentHash::from_bytes(content));
+                        entry.mtime = meta::mtime(&read, self.settings.kept);
+                    }
+                    Err(Failure::Unreadable(more)) => unread.extend(more),
+                    Err(other) => return Err(other),
+                }
+            }
+            entries.push(entry);
+            notes.push(note);
+        }
+        if !unread.is_empty() {
+            return Err(Failure::Unreadable(unread));
+        }
+        let frame =
+            make_frame(&self.settings.known, &mut self.compressor, &self.tar).map_err(Failure::Other)?;
+        Ok(MadeGroup { entries, notes, frame })
+    }
+
+    /// Appends a file's content and padding to the tar.
+    fn read_small(&mut self, path: &[u8], size: u64) -> Result<([u8; 32], Stat, HashClock), Failure> {
+        let start = self.tar.len();
+        let (directory, name) = parent_and_name(path);
+        let mut sink = GroupSink { tar: &mut self.tar, start, size };
+        let outcome = self.files.read(directory, name, &mut self.buffer, &mut sink);
+        match outcome {
+            Ok(ReadOutcome::Read { stat, hashing_began }) => {
+                let content = *blake3::hash(&self.tar[start..]).as_bytes();
+                self.settings.progress.read_bytes.fetch_add(size, Ordering::Relaxed);
+                self.tar.resize(self.tar.len() + tar_padding(size), 0);
+                Ok((content, stat, hashing_began))
+            }
+            Ok(ReadOutcome::Vanished) => Err(Failure::Changed(changed(path))),
+            Err(error) => Err(failure(path, error)),
+        }
+    }
+
+    fn read_file(&mut self, job: &FileJob) {
+        let piece = match self.try_read_file(job) {
+            Ok(Some(read)) => FilePiece::Done(read),
+            Ok(None) => return,
+            Err(failure) => FilePiece::Failed(failure),
+        };
+        self.help_out();
+        let _ = job.reply.send(piece);
+    }
+
+    /// Reads a big file and sends its chunks off; nothing where nobody listens any more.
+    fn try_read_file(&mut self, job: &FileJob) -> Result<Option<ReadFile>, Failure> {
+        let (directory, name) = parent_and_name(&job.path);
+        let opened = self.files.open_file(directory, name).map_err(|e| failure(&job.path, e))?;
+        let Some(mut file) = opened else { return Err(Failure::Changed(changed(&job.path))) };
+        let stat = *file.stat();
+        if stat.size != job.size {
+            return Err(Failure::Changed(changed(&job.path)));
+        }
+        let chunker = Chunker::new(&self.settings.parameters);
+        let mut hasher = blake3::Hasher::new();
+        let mut buffer = vec![0; FILE_BUFFER_BYTES];
+        let (mut start, mut end, mut left) = (0, 0, job.size);
+        let mut is_end = false;
+        loop {
+            if !is_end {
+                buffer.copy_within(start..end, 0);
+                end -= start;
+                start = 0;
+                // Room for the padding is always left: a tar block at the end.
+                let room = buffer.len() - end - floe_format::TAR_BLOCK_BYTES;
+                let count = file.fill(&mut buffer[end..end + room]).map_err(|errno| {
+                    let message = format!("cannot read {}", String::from_utf8_lossy(&job.path));
+                    failure(&job.path, Error::io(message, errno.into()))
+                })?;
+                hasher.update(&buffer[end..end + count]);
+                self.settings.progress.read_bytes.fetch_add(count as u64, Ordering::Relaxed);
+                end += count;
+                left = left.saturating_sub(count as u64);
+                if count < room {
+                    if left > 0 {
+                        return Err(Failure::Changed(changed(&job.path)));
+                    }
+                    let padding = tar_padding(job.size);
+                    buffer[end..end + padding].fill(0);
+                    end += padding;
+                    is_end = true;
+                }
+            }
+            while let Some(length) = self.next_chunk(&chunker, &buffer[start..end], is_end) {
+                if !self.send_chunk(job, buffer[start..start + length].to_vec())? {
+                    return Ok(None);
+                }
+                start += length;
+            }
+            if is_end && start == end {
+                break;
+            }
+        }
+        let held_still = file.held_still().map_err(|errno| {
+            let message = format!("cannot ask about {}", String::from_utf8_lossy(&job.path));
+            failure(&job.path, Error::io(message, errno.into()))
+        })?;
+        if !held_still {
+            return Err(Failure::Changed(changed(&job.path)));
+        }
+        let hash = ContentHash::from_bytes(*hasher.finalize().as_bytes());
+        Ok(Some(ReadFile { hash, stat, hashing_began: file.hashing_began() }))
+    }
+
+    fn next_chunk(&self, chunker: &Chunker, bytes: &[u8], is_end: bool) -> Option<usize> {
+        // Short of a longest chunk the cut may depend on what is still to be read; asking anew would hash it all again.
+        if !is_end && bytes.len() < self.settings.parameters.chunk_max as usize {
+            return None;
+        }
+        chunker.next_cut(bytes, is_end)
+    }
+
+    /// Puts a chunk into the queue, or frames it where that is full; false where nobody listens any more.
+    fn send_chunk(&mut self, job: &FileJob, plain: Vec<u8>) -> Result<bool, Failure> {
+        let (reply, receiver) = bounded(1);
+        match self.chunks.0.try_send(ChunkJob { plain, reply }) {
+            Ok(()) => {}
+            Err(TrySendError::Full(chunk) | TrySendError::Disconnected(chunk)) => self.make_chunk(chunk),
+        }
+        match job.reply.try_send(FilePiece::Chunk(receiver)) {
+            Ok(()) => Ok(true),
+            Err(TrySendError::Full(piece)) => {
+                self.help_out();
+                Ok(job.reply.send(piece).is_ok())
+            }
+            Err(TrySendError::Disconnected(_)) => Ok(false),
+        }
+    }
+
+    /// Empties the queue of chunks.
+    fn help_out(&mut self) {
+        while let Ok(chunk) = self.chunks.1.try_recv() {
+            self.make_chunk(chunk);
+        }
+    }
+}
+
+/// Takes the content of a small file into the tar of its group.
+struct GroupSink<'a> {
+    tar: &'a mut Vec<u8>,
+    start: usize,
+    size: u64,
+}
+
+impl ContentSink for GroupSink<'_> {
+    fn begin(&mut self, stat: &Stat) -> Result<()> {
+        self.tar.truncate(self.start);
+        if stat.size == self.size {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Conflict, "its size changed"))
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<()> {
+        self.tar.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// Frames these bytes, and compresses them unless they are known.
+pub(super) fn make_frame(
+    known: &KnownFrames,
+    compressor: &mut Compressor,
+    plain: &[u8],
+) -> Result<MadeFrame> {
+    let id = FrameId::of(plain);
+    let plain_len = u32::try_from(plain.len()).unwrap_or(u32::MAX);
+    if !known.claim(&id)? {
+        return Ok(MadeFrame { id, plain_len, stored: None });
+    }
+    let mut stored = Vec::new();
+    compressor.compress(plain, &mut stored)?;
+    stored.shrink_to_fit();
+    let record = FrameRecord::new(id, plain_len, Codec::Zstd, &stored)?;
+    Ok(MadeFrame { id, plain_len, stored: Some((record, stored)) })
+}
+
+fn failure(path: &[u8], error: Error) -> Failure {
+    match error.kind() {
+        // It is no regular file any more, will not hold still, or has another size.
+        ErrorKind::Invalid | ErrorKind::Conflict => {
+            let message = format!("{} changed while it was read", String::from_utf8_lossy(path));
+            Failure::Changed(Error::new(ErrorKind::Invalid, message).with_source(error))
+        }
+        _ => Failure::Unreadable(vec![Unread { path: path.to_vec(), error }]),
+    }
+}
+
+fn changed(path: &[u8]) -> Error {
+    let message = format!("{} changed while it was read", String::from_utf8_lossy(path));
+    Error::new(ErrorKind::Invalid, message)
+}

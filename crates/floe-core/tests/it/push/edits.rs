@@ -1,0 +1,171 @@
+//! Trees that change between pushes: what is pushed against a base is what is pushed without one.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+
+use floe_core::{PushOptions, PushOutcome};
+use proptest::prelude::*;
+
+use super::{Bench, text, write};
+
+/// A change of the tree at a place told by the two numbers.
+#[derive(Clone, Debug)]
+enum Edit {
+    Write(u8, u8, usize),
+    Append(u8, u8),
+    Touch(u8, u8),
+    Chmod(u8, u8),
+    Remove(u8, u8),
+    Link(u8, u8),
+    HardLink(u8, u8),
+    MakeDirectory(u8, u8),
+    RemoveDirectory(u8),
+    RenameDirectory(u8, u8),
+}
+
+fn edits() -> impl Strategy<Value = Vec<Edit>> {
+    let size = prop_oneof![
+        Just(0usize),
+        Just(1),
+        500..520usize,
+        0..20_000usize,
+        60_000..70_000usize,
+        200_000..1_500_000usize
+    ];
+    let edit = prop_oneof![
+        6 => (0..4u8, 0..40u8, size).prop_map(|(d, f, s)| Edit::Write(d, f, s)),
+        2 => (0..4u8, 0..40u8).prop_map(|(d, f)| Edit::Append(d, f)),
+        1 => (0..4u8, 0..40u8).prop_map(|(d, f)| Edit::Touch(d, f)),
+        1 => (0..4u8, 0..40u8).prop_map(|(d, f)| Edit::Chmod(d, f)),
+        2 => (0..4u8, 0..40u8).prop_map(|(d, f)| Edit::Remove(d, f)),
+        1 => (0..4u8, 0..40u8).prop_map(|(d, f)| Edit::Link(d, f)),
+        1 => (0..4u8, 0..40u8).prop_map(|(d, f)| Edit::HardLink(d, f)),
+        1 => (0..4u8, 0..40u8).prop_map(|(d, f)| Edit::MakeDirectory(d, f)),
+        1 => (0..4u8).prop_map(Edit::RemoveDirectory),
+        1 => (0..4u8, 0..4u8).prop_map(|(a, b)| Edit::RenameDirectory(a, b)),
+    ];
+    proptest::collection::vec(edit, 1..25)
+}
+
+/// Applies what can be; what cannot is no change.
+fn apply(root: &Path, edit: &Edit) {
+    let directory = |d: &u8| root.join(format!("d{d}"));
+    let file = |d: &u8, f: &u8| {
+        fs::create_dir_all(directory(d)).unwrap();
+        directory(d).join(format!("f{f:02}"))
+    };
+    match edit {
+        Edit::Write(d, f, size) => {
+            let path = file(d, f);
+            if !path.is_dir() {
+                let _ = fs::remove_file(&path);
+                write(&path, &text(u64::from(*f) * 7 + *size as u64, *size));
+            }
+        }
+        Edit::Append(d, f) => {
+            let path = file(d, f);
+            if let Ok(mut content) = fs::read(&path) {
+                content.extend_from_slice(b"one more line\n");
+                write(&path, &content);
+            }
+        }
+        Edit::Touch(d, f) => {
+            if let Ok(opened) = fs::File::open(file(d, f)) {
+                opened.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+            }
+        }
+        Edit::Chmod(d, f) => {
+            let path = file(d, f);
+            if path.is_file() {
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+            }
+        }
+        Edit::Remove(d, f) => drop(fs::remove_file(file(d, f))),
+        Edit::Link(d, f) => drop(symlink(format!("to/{d}/{f}"), file(d, f))),
+        Edit::HardLink(d, f) => drop(fs::hard_link(file(d, f), file(&((d + 1) % 4), &(f + 1)))),
+        Edit::MakeDirectory(d, f) => {
+            let _ = fs::create_dir(file(d, f));
+            let inner = file(d, f).join("inner");
+            if file(d, f).is_dir() && !inner.exists() {
+                write(&inner, b"inside");
+            }
+        }
+        Edit::RemoveDirectory(d) => drop(fs::remove_dir_all(directory(d))),
+        Edit::RenameDirectory(a, b) => drop(fs::rename(directory(a), directory(b))),
+    }
+}
+
+async fn check(rounds: Vec<Vec<Edit>>, reproducible: bool) {
+    let bench = Bench::new().await;
+    for d in 0..3 {
+        for f in 0..25 {
+            apply(&bench.source(), &Edit::Write(d, f, 500 + 900 * usize::from(f)));
+        }
+    }
+    for edits in rounds {
+        for edit in &edits {
+            apply(&bench.source(), edit);
+        }
+        let options = PushOptions { reproducible, ..bench.options() };
+        let pushed = bench.push_with(&options).await.unwrap();
+        if !reproducible {
+            bench.assert_pulls_back(&pushed).await;
+        }
+        // Into an empty store, without any cache: every frame is made anew.
+        let fresh = Bench::new().await;
+        let anew = floe_core::push(
+            &fresh.namespace,
+            floe_core::PushSource::Directory(bench.source()),
+            &super::main_ref(),
+            &PushOptions { cache_dir: None, workers: 1, ..options.clone() },
+            &std::sync::Arc::default(),
+        )
+        .await
+        .unwrap();
+        assert_eq!(anew.at.snapshot, pushed.at.snapshot);
+        let again = bench.push_with(&options).await.unwrap();
+        assert!(matches!(again.outcome, PushOutcome::Unchanged(_)));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
+    #[test]
+    fn i4_a_push_against_a_base_gives_the_same_snapshot(
+        rounds in proptest::collection::vec(edits(), 1..4), reproducible in any::<bool>(),
+    ) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        runtime.block_on(check(rounds, reproducible));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_moved_file_counts_as_reused() {
+    let bench = Bench::new().await;
+    super::fill(&bench.source());
+    bench.push().await.unwrap();
+    fs::rename(bench.source().join("large"), bench.source().join("d0/moved")).unwrap();
+    let pushed = bench.push().await.unwrap();
+    assert_eq!(pushed.files, pushed.reused_files);
+    assert!(pushed.uploaded_bytes < 200_000, "the chunks of a big file are found wherever it moves");
+    bench.assert_pulls_back(&pushed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_small_pushes_keep_to_few_packs() {
+    let bench = Bench::new().await;
+    super::fill(&bench.source());
+    let mut most = 0;
+    for round in 0..60 {
+        write(&bench.source().join(format!("d{}/inner/f{:02}", round % 4, round % 30)), &text(round, 700));
+        let pushed = bench.push().await.unwrap();
+        let snapshot = floe_core::Snapshot::open(&bench.namespace, pushed.at).await.unwrap();
+        most = most.max(snapshot.layout().packs.len());
+        if round % 20 == 19 {
+            bench.assert_pulls_back(&pushed).await;
+        }
+    }
+    assert!((20..=32).contains(&most), "{most} packs");
+}
