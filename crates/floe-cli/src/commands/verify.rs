@@ -51,12 +51,8 @@ struct DamageReport<'a> {
 pub(crate) async fn run(session: &Session, arguments: VerifyArguments) -> Result<Code, Failure> {
     let started = Instant::now();
     let namespace = session.namespace(Limits::default()).await?;
-    let options = VerifyOptions {
-        refs: arguments.refs,
-        quick: arguments.quick,
-        cancel: session.cancellation(),
-        cache_dir: Some(session.cache_dir()),
-    };
+    let options =
+        VerifyOptions { refs: arguments.refs, quick: arguments.quick, cancel: session.cancellation() };
     let verified = floe_core::verify(&namespace, &options).await?;
     if arguments.report.json {
         let damages = verified.damages.iter();

@@ -102,8 +102,10 @@ impl Assembly<'_> {
                 return Err(Error::new(ErrorKind::Cancelled, "the push was interrupted").into());
             }
             match slot {
-                Slot::Known(unit, notes) => {
-                    self.add_group(&mut state, unit, notes, true)?;
+                Slot::Known(groups) => {
+                    for (unit, notes) in groups {
+                        self.add_group(&mut state, unit, notes, true)?;
+                    }
                 }
                 Slot::Group(made) => match received(made.recv())? {
                     Ok(MadeGroup { entries, notes, frame }) => {

@@ -30,7 +30,7 @@ use crate::{Error, ErrorKind, Result};
 const MAX_PASSES: usize = 4;
 
 /// How many pieces of the plan may wait for the assembly.
-const SLOTS_AHEAD: usize = 256;
+const SLOTS_AHEAD: usize = 64;
 
 /// How many groups and files may wait to be read.
 const JOBS_AHEAD: usize = 64;
@@ -163,6 +163,7 @@ impl Build {
             workers: settings.workers,
             progress: &self.progress,
             slots: slot_sender,
+            known: Vec::new(),
             jobs: job_sender,
         };
         let assembly = Assembly {

@@ -22,11 +22,14 @@ use super::work::{Failure, FileJob, FilePiece, GroupJob, Job, PlannedEntry, Unre
 use crate::source::{CacheCursor, CacheHit, Child, FileKind, Listing, SourceFiles, Stat, Walk};
 use crate::{Error, ErrorKind, Result};
 
+/// How many known groups are handed out together.
+const KNOWN_AT_ONCE: usize = 64;
+
 /// A piece of the plan, in the order of the tree.
 #[derive(Debug)]
 pub(super) enum Slot {
-    /// Of the base, or nothing but known frames.
-    Known(Unit, Vec<Note>),
+    /// Groups that the base has, with what the stat cache is to know of their entries.
+    Known(Vec<(Unit, Vec<Note>)>),
     /// A group that is being read.
     Group(Receiver<Result<MadeGroup, Failure>>),
     /// The content of the big file that ended the last group, where the base has it.
@@ -61,6 +64,8 @@ pub(super) struct Planner<'a> {
     pub(super) workers: usize,
     pub(super) progress: &'a Arc<PushProgress>,
     pub(super) slots: Sender<Slot>,
+    /// Known groups that were not handed out yet.
+    pub(super) known: Vec<(Unit, Vec<Note>)>,
     pub(super) jobs: Sender<Job>,
 }
 
@@ -110,6 +115,7 @@ impl Planner<'_> {
         if !group.is_empty() {
             self.end_group(&mut group)?;
         }
+        self.hand_out_known()?;
         let mut planned = planned
             .ok_or_else(|| Error::new(ErrorKind::NotFound, "the directory vanished before it was read"))?;
         if let Some(base) = self.base.take() {
@@ -306,12 +312,17 @@ impl Planner<'_> {
         let content = self.content(group)?;
         match self.group_in_base(group) {
             Some((base, entries)) => {
-                let slot = self.known_group(base, entries, group);
-                self.slots.send(slot).map_err(|_| stopped())?;
+                let known = self.known_group(base, entries, group);
+                self.known.push(known);
+                // Many at once, so that the assembly is not woken for each.
+                if self.known.len() >= KNOWN_AT_ONCE {
+                    self.hand_out_known()?;
+                }
             }
             None => {
                 let (reply, made) = bounded(1);
                 let job = GroupJob { entries: group.drain(..).map(planned_entry).collect(), reply };
+                self.hand_out_known()?;
                 // The slot first: whoever waits for it waits for a job that is sent next.
                 self.slots.send(Slot::Group(made)).map_err(|_| stopped())?;
                 self.jobs.send(Job::Group(job)).map_err(|_| stopped())?;
@@ -319,13 +330,25 @@ impl Planner<'_> {
         }
         match content {
             Content::None => Ok(()),
-            Content::Known(runs) => self.slots.send(Slot::KnownContent(runs)).map_err(|_| stopped()),
+            Content::Known(runs) => {
+                self.hand_out_known()?;
+                self.slots.send(Slot::KnownContent(runs)).map_err(|_| stopped())
+            }
             Content::Read { path, size } => {
+                self.hand_out_known()?;
                 let (reply, pieces) = bounded(pieces_ahead(self.workers));
                 self.slots.send(Slot::Content(pieces)).map_err(|_| stopped())?;
                 self.jobs.send(Job::File(FileJob { path, size, reply })).map_err(|_| stopped())
             }
         }
+    }
+
+    fn hand_out_known(&mut self) -> Result<()> {
+        if self.known.is_empty() {
+            return Ok(());
+        }
+        let known = std::mem::replace(&mut self.known, Vec::with_capacity(KNOWN_AT_ONCE));
+        self.slots.send(Slot::Known(known)).map_err(|_| stopped())
     }
 
     /// What is to be done about the content of the group's last entry, if that is a big file.
@@ -366,7 +389,12 @@ impl Planner<'_> {
         is_known.then(|| (BaseRun { segment: Arc::clone(&first.segment), run }, entries))
     }
 
-    fn known_group(&self, base: BaseRun, range: Range<usize>, group: &mut Vec<Candidate>) -> Slot {
+    fn known_group(
+        &self,
+        base: BaseRun,
+        range: Range<usize>,
+        group: &mut Vec<Candidate>,
+    ) -> (Unit, Vec<Note>) {
         let is_same = group.iter().all(|candidate| matches!(candidate.state, State::Same(_)));
         let mut notes = Vec::with_capacity(group.len());
         let mut entries = Vec::new();
@@ -378,7 +406,7 @@ impl Planner<'_> {
         }
         let entries = if is_same { Entries::OfBase(range) } else { Entries::Given(entries) };
         let run = base.segment.runs()[base.run];
-        Slot::Known(Unit { entries, run, base: Some(base) }, notes)
+        (Unit { entries, run, base: Some(base) }, notes)
     }
 }
 
