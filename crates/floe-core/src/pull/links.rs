@@ -87,6 +87,7 @@ impl Pull {
             self.threads,
             |planner| {
                 plan_entry(planner, snapshot, &mut sources, &entry.path)?;
+                planner.flush()?;
                 let fetched = planner.fetched_bytes();
                 progress.fetched_bytes.fetch_add(fetched, std::sync::atomic::Ordering::Relaxed);
                 Ok(())

@@ -243,6 +243,7 @@ impl Pull {
             progress.fetched_bytes.store(planner.fetched_bytes(), Ordering::Relaxed);
         }
         check.finish(&mut |_, _| Ok(()))?;
+        planner.flush()?;
         pass.counted.fetched_bytes = planner.fetched_bytes();
         Ok(check)
     }

@@ -244,7 +244,7 @@ impl<'a, 't> Planner<'a, 't> {
     }
 
     /// Begins to fetch what is wanted so far.
-    fn flush(&mut self) -> Result<()> {
+    pub(crate) fn flush(&mut self) -> Result<()> {
         self.wants.pending_bytes = 0;
         let pending = std::mem::take(&mut self.wants.pending);
         let frames = pending.iter().flat_map(|unit| &unit.frames);
