@@ -197,3 +197,20 @@ async fn i3_every_damaged_byte_of_a_pack_is_found() {
     assert_eq!(gone.kind(), ErrorKind::NotFound);
     assert!(gone.to_string().contains("packs/"), "{gone}");
 }
+
+#[tokio::test]
+async fn i7_order_holds_from_segment_to_segment() {
+    let making = Making { sorts: false, ..Making::small() };
+    let store = MemoryStore::new();
+    let namespace = namespace(&store).await;
+    let above = tempfile::tempdir().unwrap();
+    let options = PullOptions { dry_run: true, ..PullOptions::default() };
+    // Wherever the entry stands, and so also where a segment ends with it, which no segment alone can tell.
+    for at in 0..120 {
+        let mut nodes: Vec<_> = (0..120).map(|n| file(format!("f{n:03}"), &bytes_of(n, 900))).collect();
+        nodes.insert(at, file("zz", b"too early"));
+        let at = write(&namespace, nodes, &making).await;
+        let pulled = pull_to(&namespace, at, &above.path().join("tree"), &options).await;
+        assert_eq!(pulled.unwrap_err().kind(), ErrorKind::Corrupt);
+    }
+}
