@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::task::JoinHandle;
 
 use crate::output::Output;
-use crate::quantities::{percent, thousands};
+use crate::quantities::{ByteCount, percent, thousands};
 
 const DELAY: Duration = Duration::from_millis(250);
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -28,6 +28,8 @@ pub(crate) struct Moment {
     pub(crate) reused_bytes: Option<u64>,
     /// Files dealt with.
     pub(crate) files: u64,
+    /// Bytes sent to the store.
+    pub(crate) uploaded_bytes: Option<u64>,
 }
 
 /// A bar that is shown while this lives.
@@ -87,6 +89,9 @@ fn message(moment: &Moment) -> String {
     if let Some(reused) = moment.reused_bytes {
         message.push_str(&format!(", {:.0} % reused", percent(reused, moment.bytes)));
     }
+    if let Some(uploaded) = moment.uploaded_bytes {
+        message.push_str(&format!(", {} uploaded", ByteCount(uploaded)));
+    }
     message
 }
 
@@ -110,5 +115,7 @@ mod tests {
         assert_eq!(message(&moment), ", 1,234 files");
         moment.reused_bytes = Some(50);
         assert_eq!(message(&moment), ", 1,234 files, 25 % reused");
+        moment.uploaded_bytes = Some(2 << 10);
+        assert_eq!(message(&moment), ", 1,234 files, 25 % reused, 2.0 KiB uploaded");
     }
 }

@@ -65,11 +65,6 @@ impl Session {
         self.traffic.report()
     }
 
-    /// The same, while it goes on.
-    pub(crate) fn running_traffic(&self) -> Arc<Traffic> {
-        Arc::clone(&self.traffic)
-    }
-
     /// The namespace, which must exist.
     pub(crate) async fn namespace(&self, limits: Limits) -> Result<Namespace, Failure> {
         let store = self.open_store(limits)?;

@@ -105,8 +105,8 @@ fn show_progress(session: &Session, progress: &Arc<PullProgress>) -> Progress {
         Moment {
             bytes: progress.file_bytes.load(Ordering::Relaxed),
             total_bytes: Some(total_bytes).filter(|bytes| *bytes > 0),
-            reused_bytes: None,
             files: progress.files.load(Ordering::Relaxed),
+            ..Moment::default()
         }
     })
 }

@@ -24,13 +24,18 @@ impl User {
         names.filter(|name| !name.starts_with('.')).collect()
     }
 
-    /// A push that takes hours, under way: its lease is there.
-    fn endless_push(&self) -> Child {
+    /// A tree that takes long to move.
+    fn big_tree(&self) {
         std::fs::create_dir_all(self.path("big")).unwrap();
         for number in 0..4_u8 {
             let noise = noise(number, 3 << 20);
             std::fs::write(self.path("big").join(format!("{number}")), noise).unwrap();
         }
+    }
+
+    /// A push that takes hours, under way: its lease is there.
+    fn endless_push(&self) -> Child {
+        self.big_tree();
         let push = self.process(&["push", "big", "main", "--limit-upload", "100"]).spawn().unwrap();
         let deadline = Instant::now() + Duration::from_secs(60);
         while self.objects("leases").is_empty() {
@@ -72,6 +77,27 @@ fn i5_an_interrupted_push_ends_its_lease_and_moves_nothing() {
         assert_eq!(user.objects("leases"), [""; 0]);
         assert_eq!(user.objects("refs"), [""; 0]);
     }
+}
+
+#[test]
+fn an_interrupted_pull_leaves_nothing() {
+    let user = User::new();
+    user.big_tree();
+    user.floe(&["push", "big", "main"], 0);
+    let parent = user.path("parent");
+    std::fs::create_dir(&parent).unwrap();
+    let entries = || std::fs::read_dir(&parent).unwrap().count();
+    let arguments = ["pull", "main", "parent/back", "--limit-download", "1KiB"];
+    let pull = user.process(&arguments).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while entries() == 0 {
+        assert!(Instant::now() < deadline, "the pull made no staging");
+        std::thread::yield_now();
+    }
+    interrupt(&pull, Signal::INT);
+    let (status, told) = ended(pull);
+    assert_eq!(status, Some(130), "{told}");
+    assert_eq!(entries(), 0);
 }
 
 #[test]
