@@ -38,7 +38,9 @@ impl User {
         self.big_tree();
         let push = self.process(&["push", "big", "main", "--limit-upload", "100"]).spawn().unwrap();
         let deadline = Instant::now() + Duration::from_secs(60);
-        while self.objects("leases").is_empty() {
+        // Before the namespace is made, what stands among the leases is a probe of the store.
+        let namespace = self.path(".local/share/floe/default/format.json");
+        while !namespace.exists() || self.objects("leases").is_empty() {
             assert!(Instant::now() < deadline, "the push took no lease");
             std::thread::yield_now();
         }
