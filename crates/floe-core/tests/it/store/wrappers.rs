@@ -161,8 +161,8 @@ async fn bytes_a_second_are_kept() {
 #[tokio::test]
 async fn requests_in_flight_are_bounded() {
     let memory: Arc<dyn Store> = Arc::new(MemoryStore::new());
-    let recording =
-        RecordingStore::new(Arc::new(FaultStore::scripted(memory, (0..4).map(|n| (n, Fault::Stall)))));
+    let stalling = FaultStore::scripted(memory, (0..4).map(|n| (n, Fault::Stall)));
+    let recording = RecordingStore::new(Arc::new(stalling.clone()));
     let store = Arc::new(Limit::new(Arc::new(recording.clone()), 4, None, None, patient()));
     let stalled: Vec<_> = (0..10)
         .map(|_| {
@@ -170,7 +170,9 @@ async fn requests_in_flight_are_bounded() {
             tokio::spawn(async move { store.head(&key("a")).await })
         })
         .collect();
-    tokio::task::yield_now().await;
+    while stalling.requests() < 4 {
+        tokio::task::yield_now().await;
+    }
     assert_eq!(recording.requests().len(), 4);
     // One that is given up makes room for all others.
     stalled[0].abort();
