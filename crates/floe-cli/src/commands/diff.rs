@@ -18,8 +18,8 @@ use crate::session::{Limits, Session};
 /// Show what differs between two snapshots, or between a snapshot and a directory
 ///
 /// A name that begins with `.` or `/`, or ends in `/`, is a directory; every other is a reference. Shown are A, added; D,
-/// removed; M, another kind, content, link target or device; m, another mode, time, owner or xattr alone. What one side does
-/// not keep is not compared.
+/// removed; M, another kind, content, link target or device; m, another mode, owner or xattr alone. What one side does
+/// not keep is not compared, and times are only with --times.
 #[derive(Debug, Args)]
 pub(crate) struct DiffArguments {
     /// A reference or a directory
@@ -28,6 +28,9 @@ pub(crate) struct DiffArguments {
     /// A reference or a directory
     #[arg(value_name = "B")]
     after: OsString,
+    /// Also show entries of which only the time differs
+    #[arg(long)]
+    times: bool,
     /// Exit with code 1 where anything differs
     #[arg(long)]
     exit_code: bool,
@@ -67,7 +70,7 @@ pub(crate) async fn run(session: &Session, arguments: DiffArguments) -> Result<C
     let namespace = session.namespace(Limits::default()).await?;
     let exclusions = arguments.exclusions.read()?;
     let (out, outcome) = session.output().stream();
-    let mut teller = Teller::new(out, arguments.report.json, session.output().is_terminal());
+    let mut teller = Teller::new(out, arguments.report.json, session.output().is_terminal(), arguments.times);
     let cache = session.cache_dir();
     let done = match (before, after) {
         (Operand::Snapshot(before), Operand::Snapshot(after)) => {
@@ -128,15 +131,19 @@ struct Teller {
     out: DataStream,
     json: bool,
     escape: bool,
+    times: bool,
     changes: u64,
 }
 
 impl Teller {
-    fn new(out: DataStream, json: bool, escape: bool) -> Self {
-        Self { out, json, escape, changes: 0 }
+    fn new(out: DataStream, json: bool, escape: bool, times: bool) -> Self {
+        Self { out, json, escape, times, changes: 0 }
     }
 
     fn tell(&mut self, change: &Change) -> floe_core::Result<()> {
+        if !self.times && only_times_differ(change) {
+            return Ok(());
+        }
         self.write(change).map_err(cannot_show)?;
         self.changes += 1;
         Ok(())
@@ -170,6 +177,11 @@ impl Teller {
         let traffic = traffic.trim_start_matches('{');
         writeln!(self.out, "{start}],{traffic}").map_err(cannot_show)
     }
+}
+
+fn only_times_differ(change: &Change) -> bool {
+    let Change::Changed { before, after, content: false } = change else { return false };
+    before.mode == after.mode && before.owner == after.owner && before.xattrs == after.xattrs
 }
 
 fn cannot_show(e: std::io::Error) -> Error {
