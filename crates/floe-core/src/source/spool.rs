@@ -13,6 +13,7 @@ mod contents;
 mod header;
 mod listings;
 mod members;
+mod path;
 mod pax;
 mod sparse;
 #[cfg(test)]
@@ -172,5 +173,5 @@ fn cannot_read(e: std::io::Error) -> Error {
 
 fn missing(directory: &[u8], name: &[u8]) -> Error {
     let path = join(directory, name);
-    Error::new(ErrorKind::Internal, format!("{} was listed and is not there", tree::shown(&path)))
+    Error::new(ErrorKind::Internal, format!("{} was listed and is not there", path::shown(&path)))
 }

@@ -11,9 +11,10 @@ use tokio_util::sync::CancellationToken;
 use super::blocks::{BLOCK_BYTES, Blocks};
 use super::contents::ContentsWriter;
 use super::header::{Fields, more_gnu_extents};
+use super::path::{normal_path, shown};
 use super::pax::Overrides;
 use super::sparse::{MAX_EXTENTS, MapReader, SparseMap, check_extents};
-use super::tree::{Body, Member, TreeBuilder, XattrsAt, normal_path, shown};
+use super::tree::{Body, Member, TreeBuilder, XattrsAt};
 use super::xattrs::encode;
 use crate::error::{Error, ErrorKind, Result};
 

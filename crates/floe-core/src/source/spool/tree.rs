@@ -6,8 +6,9 @@
 
 use std::collections::HashSet;
 
-use floe_format::{compare_paths, parent_and_name, validate_path};
+use floe_format::{compare_paths, parent_and_name};
 
+use super::path::shown;
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::ignore::Filter;
 use crate::source::{FileKind, FileTime, Stat};
@@ -371,47 +372,6 @@ impl Member {
             mode: self.mode,
             kind,
         }
-    }
-}
-
-/// The path that a tar's name stands for: without `./` in front and `/` behind; empty for the root.
-///
-/// # Errors
-/// It leaves the tree, or is no path of a tree.
-pub(super) fn normal_path(name: &[u8]) -> Result<Vec<u8>> {
-    let refuse =
-        |what: &str| Err(Error::new(ErrorKind::Invalid, format!("{} in the tar {what}", shown(name))));
-    if name.is_empty() {
-        return refuse("has no name");
-    }
-    if name.starts_with(b"/") {
-        return refuse("is an absolute path; make the tar with paths below a directory");
-    }
-    let mut path = Vec::with_capacity(name.len());
-    for component in name.split(|byte| *byte == b'/') {
-        match component {
-            b"" | b"." => {}
-            b".." => return refuse("leads out of the tree with `..`"),
-            component => {
-                if !path.is_empty() {
-                    path.push(b'/');
-                }
-                path.extend_from_slice(component);
-            }
-        }
-    }
-    if !path.is_empty() {
-        validate_path(&path).map_err(|e| Error::from(e).in_object("the tar"))?;
-    }
-    Ok(path)
-}
-
-/// A name as messages show it.
-pub(super) fn shown(name: &[u8]) -> String {
-    const SHOWN_BYTES: usize = 200;
-    match name.split_at_checked(SHOWN_BYTES) {
-        Some((start, rest)) if !rest.is_empty() => format!("`{}…`", start.escape_ascii()),
-        _ => format!("`{}`", String::from_utf8_lossy(name)),
     }
 }
 
