@@ -13,6 +13,7 @@ mod base;
 mod build;
 mod draft;
 mod elsewhere;
+mod input;
 mod journal;
 mod known;
 mod layout;
@@ -24,6 +25,7 @@ mod unit;
 mod work;
 
 use std::collections::HashSet;
+use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 use self::base::BasePacks;
 use self::build::{Build, Built, NewSnapshot};
 use self::elsewhere::{Elsewhere, Places};
+use self::input::{Input, Listings};
 use self::journal::Journal;
 use self::memory::Memory;
 pub use self::work::Unread;
@@ -46,7 +49,7 @@ use crate::namespace::{Namespace, Writers};
 use crate::pack_tails::PackTails;
 use crate::reference::{Annotation, RefRecord, SnapshotAt};
 use crate::snapshot::Snapshot;
-use crate::source::{Exclusions, Walk, WalkOptions};
+use crate::source::Exclusions;
 use crate::store::PutMode;
 use crate::write_error::WriteError;
 use crate::{Error, ErrorKind, Result};
@@ -61,10 +64,13 @@ const BYTES_PER_PACK: u64 = 16 << 20;
 const HEADS_IN_FLIGHT: usize = 16;
 
 /// What is pushed.
-#[derive(Debug)]
 pub enum PushSource {
     /// A directory of this machine.
     Directory(PathBuf),
+    /// A tar, read to its end: entries in any order, a repeated name's last one wins, a missing root or parent has mode
+    /// 0755 and time 0. Of the exclusions it knows patterns and size; ignore files in it are entries like all others.
+    /// It is a faithful copy of a directory: pushed, both are the same snapshot where times are kept by both or none.
+    Tar(Box<dyn Read + Send>),
 }
 
 /// How a push is done.
@@ -202,13 +208,11 @@ pub async fn push(
         let message = format!("only a server writes to the namespace `{}`", namespace.name());
         return Err(Error::new(ErrorKind::Denied, message));
     }
-    let PushSource::Directory(root) = source;
-    let root = std::path::absolute(&root)
-        .and_then(std::fs::canonicalize)
-        .map_err(|e| Error::io(format!("cannot push {}", root.display()), e))?;
+    let input = Input::open(source, options).await?;
     let push = Push {
         namespace: namespace.clone(),
-        root,
+        source_name: input.name(target),
+        input,
         target: target.clone(),
         options: options.clone(),
         progress: Arc::clone(progress),
@@ -220,7 +224,9 @@ pub async fn push(
 /// A push, all that it was asked.
 struct Push {
     namespace: Namespace,
-    root: PathBuf,
+    input: Input,
+    /// What is remembered of the source is found under.
+    source_name: PathBuf,
     target: RefName,
     options: PushOptions,
     progress: Arc<PushProgress>,
@@ -231,7 +237,7 @@ impl Push {
     async fn attempt(&self) -> Result<Pushed, WriteError> {
         self.progress.restart();
         // The walk's other thread is at work while the handshake waits for the store.
-        let walk = self.walk()?;
+        let listings = self.input.listings(&self.options.exclusions)?;
         let memory = Memory::new(&self.namespace, self.options.cache_dir.as_deref());
         let attempt = WriteAttempt::begin(
             &self.namespace,
@@ -241,7 +247,7 @@ impl Push {
         )
         .await?;
         memory.set_collector_generation(attempt.collector_generation());
-        match self.build(&attempt, walk, &memory).await {
+        match self.build(&attempt, listings, &memory).await {
             Ok(built) => self.commit(attempt, built, &memory).await,
             Err(e) => {
                 attempt.abandon().await;
@@ -250,20 +256,15 @@ impl Push {
         }
     }
 
-    fn walk(&self) -> Result<Walk> {
-        let options = WalkOptions { exclusions: self.options.exclusions.clone(), ..WalkOptions::default() };
-        Walk::new(&self.root, &options)
-    }
-
-    async fn build(&self, attempt: &WriteAttempt, walk: Walk, memory: &Memory) -> Result<Built> {
+    async fn build(&self, attempt: &WriteAttempt, listings: Listings, memory: &Memory) -> Result<Built> {
         let base = self.base(attempt, memory).await?;
-        let journal = Journal::new(memory.directory(), &self.root, &self.target);
+        let journal = Journal::new(memory.directory(), &self.source_name, &self.target);
         let base_packs =
             base.as_ref().map(|(snapshot, _)| snapshot.layout().packs.iter().map(|pack| pack.id));
         let base_packs = base_packs.into_iter().flatten().collect();
         let build = Build {
             namespace: self.namespace.clone(),
-            root: self.root.clone(),
+            input: self.input.clone(),
             options: self.options.clone(),
             progress: Arc::clone(&self.progress),
             tails: self.tails.clone(),
@@ -276,7 +277,7 @@ impl Push {
         // Where this future is dropped, the threads stop at the next piece.
         let stop = build.options.cancel.child_token().drop_guard();
         let cancel = self.options.cancel.clone();
-        let built = tokio::task::spawn_blocking(move || build.run(walk)).await.map_err(|e| {
+        let built = tokio::task::spawn_blocking(move || build.run(listings)).await.map_err(|e| {
             Error::new(ErrorKind::Internal, "the push was broken off by a fault of its own").with_source(e)
         })?;
         drop(stop);
@@ -289,7 +290,7 @@ impl Push {
     /// The snapshot to push against, and where its frames are.
     async fn base(&self, attempt: &WriteAttempt, memory: &Memory) -> Result<Option<(Snapshot, BasePacks)>> {
         let named = attempt.former().and_then(|former| former.current.at());
-        let Some(at) = self.options.base.or(named).or_else(|| memory.last_pushed(&self.root)) else {
+        let Some(at) = self.options.base.or(named).or_else(|| memory.last_pushed(&self.source_name)) else {
             return Ok(None);
         };
         match self.load_base(attempt, at, memory).await {
@@ -380,8 +381,8 @@ impl Push {
                 let (store, body) = (Arc::clone(self.namespace.store()), object.clone());
                 let publish = async move { store.put(&key, body, PutMode::Overwrite).await.map(drop) };
                 let record = attempt.commit(Some(at), annotation, publish).await?;
-                memory.remember(&self.root, at, &object);
-                Journal::new(memory.directory(), &self.root, &self.target).remove();
+                memory.remember(&self.source_name, at, &object);
+                Journal::new(memory.directory(), &self.source_name, &self.target).remove();
                 self.tails.evict();
                 (PushOutcome::Committed(record), at)
             }

@@ -2,7 +2,7 @@
 //!
 //! [`Walk`] lists it in the canonical order of a tree, leaving out what [`Exclusions`] name. [`StatCache`] knows the
 //! content hash of what has not changed since the last push. [`SourceFiles`] reads the rest, one file at a time, and
-//! notices when a file changes meanwhile.
+//! notices when a file changes meanwhile. [`Spool`] is another source: a tar, read to its end.
 //!
 //! Nothing here follows a symbolic link below the root: every directory is opened from its parent's descriptor by one
 //! component. All of it is synchronous and belongs on plain threads.
@@ -10,6 +10,7 @@
 mod ignore;
 mod path_order;
 mod read;
+mod spool;
 mod stat;
 mod stat_cache;
 mod trust;
@@ -19,6 +20,7 @@ mod xattrs;
 pub use ignore::{ExcludeFile, Exclusions};
 pub use path_order::{compare_directories, compare_names};
 pub use read::{ContentSink, OpenFile, ReadLink, ReadOutcome, SourceFiles};
+pub use spool::{Spool, SpoolListings, SpoolOptions, SpooledFile};
 pub use stat::{FileKind, FileTime, Stat};
 pub use stat_cache::{CacheCursor, CacheHit, CacheWriter, ContentHash, StatCache};
 pub use trust::{HashClock, is_trusted};

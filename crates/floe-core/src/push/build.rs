@@ -1,7 +1,6 @@
 //! Making a snapshot: everything between the walk and the commit.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use crossbeam_channel::bounded;
@@ -12,6 +11,7 @@ use floe_format::{
 use super::assemble::{Assembled, Assembly, Ended, count_reused, metadata_frame};
 use super::base::{BaseCursor, BasePacks};
 use super::elsewhere::Elsewhere;
+use super::input::{Input, Listings};
 use super::journal::Journal;
 use super::known::KnownFrames;
 use super::layout::layout_of;
@@ -23,7 +23,7 @@ use super::{PushOptions, PushOutcome, PushProgress, Pushed};
 use crate::namespace::Namespace;
 use crate::pack_tails::PackTails;
 use crate::reference::SnapshotAt;
-use crate::source::{CacheWriter, SourceFiles, StatCache, Walk, WalkOptions};
+use crate::source::{CacheWriter, StatCache};
 use crate::{Error, ErrorKind, Result};
 
 /// How often a source that changes meanwhile is planned.
@@ -38,7 +38,7 @@ const JOBS_AHEAD: usize = 64;
 /// What a snapshot is made from.
 pub(super) struct Build {
     pub(super) namespace: Namespace,
-    pub(super) root: PathBuf,
+    pub(super) input: Input,
     pub(super) options: PushOptions,
     pub(super) progress: Arc<PushProgress>,
     pub(super) tails: PackTails,
@@ -69,7 +69,7 @@ pub(super) enum NewSnapshot {
 
 impl Build {
     /// Makes the snapshot; blocks.
-    pub(super) fn run(self, walk: Walk) -> Result<Built> {
+    pub(super) fn run(self, listings: Listings) -> Result<Built> {
         let known = Arc::new(KnownFrames::new(Arc::clone(&self.packs), self.elsewhere.clone()));
         let mut packs = PackOutput::new(
             &self.namespace,
@@ -80,21 +80,20 @@ impl Build {
         );
         let mut left_out = HashSet::new();
         let mut skipped = Vec::new();
-        let mut walk = Some(walk);
+        let mut listings = Some(listings);
         let mut passes = 0;
         let (planned, mut assembled, cache) = loop {
             passes += 1;
-            let this_walk = match walk.take() {
-                Some(walk) => walk,
+            let these_listings = match listings.take() {
+                Some(listings) => listings,
                 None => {
                     self.progress.restart();
                     known.release_all_but(packs.stored_ids());
-                    let exclusions = self.options.exclusions.clone();
-                    Walk::new(&self.root, &WalkOptions { exclusions, ..WalkOptions::default() })?
+                    self.input.listings(&self.options.exclusions)?
                 }
             };
             let (mut planned, mut assembled, cache) =
-                match self.pass(this_walk, &known, &mut packs, &left_out) {
+                match self.pass(these_listings, &known, &mut packs, &left_out) {
                     Ok(done) => done,
                     Err(Ended::Changed(error)) if passes < MAX_PASSES => {
                         tracing::debug!(%error, "the source changed meanwhile; it is planned again");
@@ -122,18 +121,14 @@ impl Build {
 
     fn pass(
         &self,
-        walk: Walk,
+        listings: Listings,
         known: &Arc<KnownFrames>,
         packs: &mut PackOutput,
         left_out: &HashSet<Vec<u8>>,
     ) -> Result<(Planned, Assembled, Option<CacheWriter>), Ended> {
         let keeping = self.keeping();
-        let files = SourceFiles::open(&self.root)?;
-        let cache = self
-            .options
-            .cache_dir
-            .as_ref()
-            .map(|caches| StatCache::open(&caches.join("sources"), &self.root));
+        let files = self.input.files()?;
+        let cache = self.input.cache(self.options.cache_dir.as_deref());
         let settings = WorkSettings {
             parameters: self.parameters(),
             kept: keeping.kept,
@@ -149,12 +144,9 @@ impl Build {
             None => None,
         };
         let planner = Planner {
-            walk,
+            listings,
             files: files.try_clone()?,
-            cache: match &cache {
-                Some(cache) => cache.cursor(),
-                None => StatCache::none().cursor(),
-            },
+            contents: self.input.known_contents(cache.as_ref()),
             base,
             packs: &self.packs,
             parameters: self.parameters(),
@@ -294,7 +286,7 @@ impl Build {
     }
 
     fn keeping(&self) -> Keeping {
-        Keeping::new(self.options.kept, self.options.reproducible)
+        Keeping::of(&self.options)
     }
 
     fn parameters(&self) -> Parameters {

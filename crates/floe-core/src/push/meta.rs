@@ -2,6 +2,7 @@
 
 use floe_format::{Kept, Meta, Owner, Timestamp};
 
+use super::PushOptions;
 use crate::source::{FileKind, Stat};
 
 /// What of a source goes into the snapshot.
@@ -12,8 +13,13 @@ pub(super) struct Keeping {
 }
 
 impl Keeping {
-    pub(super) fn new(kept: Kept, reproducible: bool) -> Self {
+    fn new(kept: Kept, reproducible: bool) -> Self {
         Self { kept: if reproducible { Kept::NONE } else { kept }, reproducible }
+    }
+
+    /// What these options keep.
+    pub(super) fn of(options: &PushOptions) -> Self {
+        Self::new(options.kept, options.reproducible)
     }
 
     /// Mode, and of time and owner what is kept.

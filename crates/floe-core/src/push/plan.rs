@@ -16,10 +16,11 @@ use floe_format::{
 
 use super::PushProgress;
 use super::base::{BaseCursor, BaseEntry, BasePacks, BaseRun};
+use super::input::{InputFiles, KnownContents, Listings};
 use super::meta::Keeping;
 use super::unit::{Entries, MadeGroup, Note, NotedContent, Unit};
 use super::work::{Failure, FileJob, FilePiece, GroupJob, Job, PlannedEntry, Unread, pieces_ahead};
-use crate::source::{CacheCursor, CacheHit, Child, FileKind, Listing, SourceFiles, Stat, Walk};
+use crate::source::{CacheHit, Child, FileKind, Listing, Stat};
 use crate::{Error, ErrorKind, Result};
 
 /// How many known groups are handed out together.
@@ -52,9 +53,9 @@ pub(super) struct Planned {
 
 /// What a plan is made from.
 pub(super) struct Planner<'a> {
-    pub(super) walk: Walk,
-    pub(super) files: SourceFiles,
-    pub(super) cache: CacheCursor,
+    pub(super) listings: Listings,
+    pub(super) files: InputFiles,
+    pub(super) contents: KnownContents,
     pub(super) base: Option<BaseCursor>,
     pub(super) packs: &'a BasePacks,
     pub(super) parameters: Parameters,
@@ -93,7 +94,7 @@ impl Planner<'_> {
         let mut links = HashMap::new();
         let mut path = Vec::new();
         let mut planned = None;
-        while let Some(listing) = self.walk.next() {
+        while let Some(listing) = self.listings.next() {
             let mut listing = listing?;
             let planned = match &mut planned {
                 Some(planned) => planned,
@@ -191,7 +192,7 @@ impl Planner<'_> {
             Some(base) => base.find(path)?,
             None => None,
         };
-        let hit = self.cache.lookup(directory, child);
+        let hit = self.contents.lookup(directory, child);
         let mut note = Note { stat, content: hit.map_or(NotedContent::None, NotedContent::Known) };
         if let Some(target) = self.first_link(&stat, path, links) {
             let state = self.compared(directory, child, path, base, OwnedBody::HardLink { target })?;

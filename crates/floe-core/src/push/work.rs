@@ -16,10 +16,11 @@ use floe_format::{
 };
 
 use super::PushProgress;
+use super::input::InputFiles;
 use super::known::KnownFrames;
 use super::meta;
 use super::unit::{MadeFrame, MadeGroup, Note, NotedContent, ReadFile};
-use crate::source::{ContentSink, HashClock, ReadOutcome, SourceFiles, Stat};
+use crate::source::{ContentSink, HashClock, ReadOutcome, Stat};
 use crate::{Error, ErrorKind, Result};
 
 /// Bytes read of a big file at once; at least two of the longest chunks.
@@ -109,7 +110,7 @@ pub(super) struct WorkSettings {
 /// A thread's tools.
 pub(super) struct Worker {
     settings: WorkSettings,
-    files: SourceFiles,
+    files: InputFiles,
     jobs: Receiver<Job>,
     chunks: (Sender<ChunkJob>, Receiver<ChunkJob>),
     /// Held while chunks may come from this worker; the other end tells when none come from any.
@@ -123,7 +124,7 @@ pub(super) struct Worker {
 /// Makes as many workers as asked for, each of which is to be run on a thread of its own.
 pub(super) fn workers(
     settings: &WorkSettings,
-    files: &SourceFiles,
+    files: &InputFiles,
     jobs: &Receiver<Job>,
 ) -> Result<Vec<Worker>> {
     let chunks = bounded(2 * settings.workers);
@@ -273,10 +274,8 @@ impl Worker {
                 start = 0;
                 // Room for the padding is always left: a tar block at the end.
                 let room = buffer.len() - end - floe_format::TAR_BLOCK_BYTES;
-                let count = file.fill(&mut buffer[end..end + room]).map_err(|errno| {
-                    let message = format!("cannot read {}", String::from_utf8_lossy(&job.path));
-                    failure(&job.path, Error::io(message, errno.into()))
-                })?;
+                let count =
+                    file.fill(&mut buffer[end..end + room]).map_err(|error| failure(&job.path, error))?;
                 hasher.update(&buffer[end..end + count]);
                 self.settings.progress.read_bytes.fetch_add(count as u64, Ordering::Relaxed);
                 end += count;
@@ -301,10 +300,7 @@ impl Worker {
                 break;
             }
         }
-        let held_still = file.held_still().map_err(|errno| {
-            let message = format!("cannot ask about {}", String::from_utf8_lossy(&job.path));
-            failure(&job.path, Error::io(message, errno.into()))
-        })?;
+        let held_still = file.held_still().map_err(|error| failure(&job.path, error))?;
         if !held_still {
             return Err(Failure::Changed(changed(&job.path)));
         }

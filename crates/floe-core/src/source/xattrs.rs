@@ -11,7 +11,7 @@ use rustix::io::Errno;
 const LARGEST_BYTES: usize = 64 << 10;
 
 /// Those that belong to a file. Others (`security.selinux` and the like) are the machine's policy.
-fn is_kept(name: &[u8]) -> bool {
+pub(super) fn is_kept(name: &[u8]) -> bool {
     name.starts_with(b"user.")
         || name.starts_with(b"trusted.")
         || name.starts_with(b"system.posix_acl_")

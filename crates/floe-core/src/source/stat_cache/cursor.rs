@@ -16,6 +16,13 @@ pub struct CacheHit {
     pub(super) ordinal: u64,
 }
 
+impl CacheHit {
+    /// A hash that is known otherwise. It is in no cache, and none may be told that it is.
+    pub(crate) fn of_hash(hash: ContentHash) -> Self {
+        Self { hash, ordinal: u64::MAX }
+    }
+}
+
 /// A place in a cache that moves forward with a walk.
 ///
 /// Asked in another order, it finds nothing rather than something wrong. One block is in memory.

@@ -37,18 +37,18 @@ pub struct Listing {
     pub(super) names: Vec<u8>,
     entries: Vec<Entry>,
     pub(super) problems: Vec<Problem>,
-    pub(super) is_first: bool,
-    pub(super) is_last: bool,
+    pub(in crate::source) is_first: bool,
+    pub(in crate::source) is_last: bool,
 }
 
 impl Listing {
     /// A listing without children; `names` is where those of the children to come will be found.
-    pub(super) fn new(path: Vec<u8>, stat: Stat, names: Vec<u8>, capacity: usize) -> Self {
+    pub(in crate::source) fn new(path: Vec<u8>, stat: Stat, names: Vec<u8>, capacity: usize) -> Self {
         let entries = Vec::with_capacity(capacity);
         Self { path, stat, names, entries, problems: Vec::new(), is_first: true, is_last: true }
     }
 
-    pub(super) fn push(&mut self, name_start: u32, name_length: u16, stat: Stat) {
+    pub(in crate::source) fn push(&mut self, name_start: u32, name_length: u16, stat: Stat) {
         self.entries.push(Entry { stat, name_start, name_length });
     }
 

@@ -1,0 +1,260 @@
+//! What a push reads: a directory as it is just now, or a tar that was read to its end.
+//!
+//! The planner and the workers ask for listings in canonical order, for what is known of contents, and for contents;
+//! here is where the two kinds of sources differ, and nowhere else.
+
+use std::fmt;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use floe_format::XattrList;
+
+use super::{PushOptions, PushSource};
+use crate::names::RefName;
+use crate::offload::offload;
+use crate::source::{
+    CacheCursor, CacheHit, Child, ContentSink, Exclusions, FileTime, HashClock, Listing, OpenFile, ReadLink,
+    ReadOutcome, SourceFiles, Spool, SpoolListings, SpoolOptions, SpooledFile, Stat, StatCache, Walk,
+    WalkOptions,
+};
+use crate::{Error, ErrorKind, Result};
+
+/// Where stat caches are below the directory of caches.
+const STAT_CACHES: &str = "sources";
+
+/// What is pushed, found and ready.
+#[derive(Clone, Debug)]
+pub(super) enum Input {
+    Directory(PathBuf),
+    Tar(Arc<Spool>),
+}
+
+/// Its directories, in canonical order.
+#[derive(Debug)]
+pub(super) enum Listings {
+    Walk(Walk),
+    Tar(SpoolListings),
+}
+
+/// Its files; each thread has its own.
+#[derive(Debug)]
+pub(super) enum InputFiles {
+    Directory(SourceFiles),
+    Tar(Arc<Spool>),
+}
+
+/// A file of it, being read.
+#[derive(Debug)]
+pub(super) enum InputFile {
+    Directory(OpenFile),
+    Tar(SpooledFile),
+}
+
+/// What is known of its contents before they are read.
+#[derive(Debug)]
+pub(super) enum KnownContents {
+    Cache(CacheCursor),
+    Tar(Arc<Spool>),
+}
+
+impl fmt::Debug for PushSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory(root) => f.debug_tuple("Directory").field(root).finish(),
+            Self::Tar(_) => f.debug_tuple("Tar").finish_non_exhaustive(),
+        }
+    }
+}
+
+impl Input {
+    /// Finds the directory, or reads the tar.
+    pub(super) async fn open(source: PushSource, options: &PushOptions) -> Result<Self> {
+        match source {
+            PushSource::Directory(root) => std::path::absolute(&root)
+                .and_then(std::fs::canonicalize)
+                .map(Self::Directory)
+                .map_err(|e| Error::io(format!("cannot push {}", root.display()), e)),
+            PushSource::Tar(tar) => Ok(Self::Tar(Arc::new(spool(tar, options).await?))),
+        }
+    }
+
+    /// What the journal and what else is remembered of a source are named by. What a tar was made from nobody knows;
+    /// one that is pushed to the same ref is most likely the next version.
+    pub(super) fn name(&self, target: &RefName) -> PathBuf {
+        match self {
+            Self::Directory(root) => root.clone(),
+            // No directory has this name: theirs are absolute.
+            Self::Tar(_) => Path::new("-").join(target.to_string()),
+        }
+    }
+
+    pub(super) fn listings(&self, exclusions: &Exclusions) -> Result<Listings> {
+        Ok(match self {
+            Self::Directory(root) => {
+                let options = WalkOptions { exclusions: exclusions.clone(), ..WalkOptions::default() };
+                Listings::Walk(Walk::new(root, &options)?)
+            }
+            Self::Tar(spool) => Listings::Tar(spool.listings()),
+        })
+    }
+
+    pub(super) fn files(&self) -> Result<InputFiles> {
+        Ok(match self {
+            Self::Directory(root) => InputFiles::Directory(SourceFiles::open(root)?),
+            Self::Tar(spool) => InputFiles::Tar(Arc::clone(spool)),
+        })
+    }
+
+    /// The stat cache, where there is one.
+    pub(super) fn cache(&self, cache_dir: Option<&Path>) -> Option<StatCache> {
+        match self {
+            Self::Directory(root) => Some(StatCache::open(&cache_dir?.join(STAT_CACHES), root)),
+            Self::Tar(_) => None,
+        }
+    }
+
+    pub(super) fn known_contents(&self, cache: Option<&StatCache>) -> KnownContents {
+        match self {
+            Self::Directory(_) => {
+                KnownContents::Cache(cache.map_or_else(|| StatCache::none().cursor(), StatCache::cursor))
+            }
+            Self::Tar(spool) => KnownContents::Tar(Arc::clone(spool)),
+        }
+    }
+}
+
+/// Reads a tar to its end, before anything is asked of the store.
+async fn spool(tar: Box<dyn Read + Send>, options: &PushOptions) -> Result<Spool> {
+    let (exclusions, kept) = (options.exclusions.clone(), super::meta::Keeping::of(options).kept);
+    let directory = options.cache_dir.clone();
+    let reading = offload("tar", &options.cancel, move |work| {
+        let directory = directory.as_deref();
+        Spool::read(tar, &SpoolOptions { directory, exclusions: &exclusions, kept, cancel: work.cancel })
+    });
+    tokio::select! {
+        biased;
+        spool = reading => spool,
+        // Whoever writes the tar may never write again; the thread that waits for it is left behind.
+        () = options.cancel.cancelled() => Err(Error::new(ErrorKind::Cancelled, "the push was interrupted")),
+    }
+}
+
+impl Iterator for Listings {
+    type Item = Result<Listing>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Walk(walk) => walk.next(),
+            Self::Tar(listings) => listings.next().map(Ok),
+        }
+    }
+}
+
+impl KnownContents {
+    /// The hash of a child's content, where it is known.
+    pub(super) fn lookup(&mut self, directory: &[u8], child: &Child<'_>) -> Option<CacheHit> {
+        match self {
+            Self::Cache(cursor) => cursor.lookup(directory, child),
+            Self::Tar(spool) => spool.content_hash(directory, child.name).map(CacheHit::of_hash),
+        }
+    }
+}
+
+impl InputFiles {
+    pub(super) fn try_clone(&self) -> Result<Self> {
+        Ok(match self {
+            Self::Directory(files) => Self::Directory(files.try_clone()?),
+            Self::Tar(spool) => Self::Tar(Arc::clone(spool)),
+        })
+    }
+
+    /// Opens a file; nothing if it vanished.
+    pub(super) fn open_file(&mut self, directory: &[u8], name: &[u8]) -> Result<Option<InputFile>> {
+        Ok(match self {
+            Self::Directory(files) => files.open_file(directory, name)?.map(InputFile::Directory),
+            Self::Tar(spool) => Some(InputFile::Tar(spool.open_file(directory, name)?)),
+        })
+    }
+
+    /// Reads a file through `buffer` into `sink`.
+    pub(super) fn read(
+        &mut self,
+        directory: &[u8],
+        name: &[u8],
+        buffer: &mut [u8],
+        sink: &mut dyn ContentSink,
+    ) -> Result<ReadOutcome> {
+        let spool = match self {
+            Self::Directory(files) => return files.read(directory, name, buffer, sink),
+            Self::Tar(spool) => spool,
+        };
+        let mut file = spool.open_file(directory, name)?;
+        sink.begin(file.stat())?;
+        loop {
+            match file.fill(buffer)? {
+                0 => return Ok(ReadOutcome::Read { stat: *file.stat(), hashing_began: long_ago() }),
+                count => sink.take(&buffer[..count])?,
+            }
+        }
+    }
+
+    /// A symbolic link's target; nothing if it vanished.
+    pub(super) fn read_link(&mut self, directory: &[u8], name: &[u8]) -> Result<Option<ReadLink>> {
+        match self {
+            Self::Directory(files) => files.read_link(directory, name),
+            Self::Tar(spool) => {
+                let (target, stat) = spool.read_link(directory, name)?;
+                Ok(Some(ReadLink { target, stat, hashing_began: long_ago() }))
+            }
+        }
+    }
+
+    pub(super) fn xattrs(&mut self, directory: &[u8], name: &[u8]) -> Result<XattrList> {
+        match self {
+            Self::Directory(files) => files.xattrs(directory, name),
+            Self::Tar(spool) => spool.xattrs(directory, name),
+        }
+    }
+}
+
+impl InputFile {
+    pub(super) fn stat(&self) -> &Stat {
+        match self {
+            Self::Directory(file) => file.stat(),
+            Self::Tar(file) => file.stat(),
+        }
+    }
+
+    pub(super) fn hashing_began(&self) -> HashClock {
+        match self {
+            Self::Directory(file) => file.hashing_began(),
+            Self::Tar(_) => long_ago(),
+        }
+    }
+
+    /// Reads the next bytes: a full buffer, except at the end.
+    pub(super) fn fill(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        match self {
+            Self::Directory(file) => {
+                file.fill(buffer).map_err(|errno| Error::io("cannot read the file", errno.into()))
+            }
+            Self::Tar(file) => file.fill(buffer),
+        }
+    }
+
+    /// Whether it is still what it was when it was opened.
+    pub(super) fn held_still(&self) -> Result<bool> {
+        match self {
+            Self::Directory(file) => {
+                file.held_still().map_err(|errno| Error::io("cannot ask about the file", errno.into()))
+            }
+            Self::Tar(_) => Ok(true),
+        }
+    }
+}
+
+/// When hashing began, for what no cache is to remember.
+fn long_ago() -> HashClock {
+    HashClock::at(FileTime::default())
+}
