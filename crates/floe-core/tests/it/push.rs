@@ -3,6 +3,7 @@
 mod edits;
 mod failures;
 mod requests;
+mod tars;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
