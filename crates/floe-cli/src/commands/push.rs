@@ -3,6 +3,7 @@
 mod options;
 mod report;
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,7 +27,7 @@ const LONG_PUSH: Duration = Duration::from_millis(250);
 /// Only what the ref's snapshot does not have is sent. A push of what the ref names already changes nothing.
 #[derive(Debug, Args)]
 pub(crate) struct PushArguments {
-    /// The directory
+    /// The directory, or `-` for a tar on standard input
     #[arg(value_name = "PATH")]
     path: PathBuf,
     /// The ref's name
@@ -57,10 +58,7 @@ pub(crate) struct PushArguments {
 
 pub(crate) async fn run(session: &Session, arguments: PushArguments) -> Result<Code, Failure> {
     let started = Instant::now();
-    if let Err(e) = std::fs::metadata(&arguments.path) {
-        let message = format!("cannot push {}", arguments.path.display());
-        return Err(Failure::io(message, e).advise("Name a directory that is there and that you may read."));
-    }
+    let source = source(arguments.path)?;
     let limits = Limits { upload: arguments.limit_upload, ..Limits::default() };
     let namespace = session.namespace_for_writing(limits).await?;
     let mut options = arguments.what.options()?;
@@ -79,11 +77,26 @@ pub(crate) async fn run(session: &Session, arguments: PushArguments) -> Result<C
     let name = arguments.name;
     let progress = Arc::new(PushProgress::default());
     let shown = show_progress(session, &namespace, &name, &progress);
-    let pushed =
-        floe_core::push(&namespace, PushSource::Directory(arguments.path), &name, &options, &progress).await;
+    let pushed = floe_core::push(&namespace, source, &name, &options, &progress).await;
     drop(shown);
     report::show(session, &name, &pushed?, started.elapsed(), arguments.report.json)?;
     Ok(Code::Done)
+}
+
+fn source(path: PathBuf) -> Result<PushSource, Failure> {
+    if path.as_os_str() == "-" {
+        let input = std::io::stdin();
+        if input.is_terminal() {
+            let message = "standard input is a terminal, and is to be a tar";
+            return Err(Failure::usage(message, "Pipe one in: tar -c DIRECTORY | floe push - REF"));
+        }
+        return Ok(PushSource::Tar(Box::new(input)));
+    }
+    match std::fs::metadata(&path) {
+        Ok(_) => Ok(PushSource::Directory(path)),
+        Err(e) => Err(Failure::io(format!("cannot push {}", path.display()), e)
+            .advise("Name a directory that is there and that you may read.")),
+    }
 }
 
 /// Shows how far the push is. How big the source is, is guessed from what the ref names.

@@ -150,3 +150,22 @@ fn a_damaged_ref_is_corrupt() {
         assert!(user.stderr(&corrupt).contains("refs/main"), "{}", user.stderr(&corrupt));
     }
 }
+
+#[test]
+fn a_tar_on_standard_input_is_pushed() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    let pushed = user.json(&["push", &tree, "main", "--reproducible", "--json"]);
+    user.floe(&["archive", "main", "-o", "tree.tar"], 0);
+    let tar = std::fs::read(user.path("tree.tar")).unwrap();
+    let push = || user.command(&["push", "-", "other", "--reproducible", "--json"]);
+    let from_tar = push().write_stdin(tar.clone()).assert().code(0);
+    let from_tar: serde_json::Value = serde_json::from_str(&stdout(&from_tar)).unwrap();
+    assert_eq!(from_tar["snapshot"], pushed["snapshot"]);
+    let cut = push().write_stdin(&tar[..tar.len() - 512]).assert().code(1);
+    assert!(user.stderr(&cut).contains("cut short"), "{}", user.stderr(&cut));
+    let nothing = push().write_stdin("").assert().code(1);
+    assert!(user.stderr(&nothing).contains("the input is empty"), "{}", user.stderr(&nothing));
+    let refused = user.command(&["push", "-", "other", "--gitignore"]).write_stdin(tar).assert().code(1);
+    assert!(user.stderr(&refused).contains("but not by .gitignore files"), "{}", user.stderr(&refused));
+}
