@@ -309,7 +309,12 @@ impl Tree {
     /// What a kernel would say of a path, were the tar extracted.
     pub(super) fn stat(&self, place: &Place) -> Stat {
         let member = &self.members[place.member as usize];
-        Stat { inode: u64::from(place.member) + 1, links: self.names[place.member as usize], ..member.stat() }
+        let stat = Stat { inode: u64::from(place.member) + 1, ..member.stat() };
+        match stat.kind {
+            FileKind::File => Stat { links: self.names[place.member as usize], ..stat },
+            // Only names of a file are one in a tree; all directories that were made are one member.
+            _ => stat,
+        }
     }
 
     pub(super) fn root_stat(&self) -> Stat {

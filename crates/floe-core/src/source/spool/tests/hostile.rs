@@ -1,5 +1,6 @@
 use super::*;
 use crate::source::spool::blocks::BLOCK_BYTES;
+use crate::source::spool::header::Fields;
 
 fn refused(tar: &[u8]) -> String {
     match read(tar) {
@@ -167,30 +168,38 @@ fn i7_a_tar_that_is_cut_short_is_refused() {
 fn i7_a_damaged_header_is_refused_or_means_the_same() {
     let tar = all_kinds();
     let whole = describe(&read(&tar).unwrap());
-    for header in (0..tar.len()).step_by(BLOCK_BYTES) {
-        // One header of each kind is damaged everywhere, by every bit.
-        for at in header..header + BLOCK_BYTES {
-            for bit in 0..8 {
-                let mut damaged = tar.clone();
-                damaged[at] ^= 1 << bit;
-                if let Ok(spool) = read(&damaged) {
-                    // What is not a header is content, which nothing in a tar vouches for.
-                    let is_header = damaged[header + 257..header + 262] == *b"ustar";
-                    assert!(!is_header || describe(&spool) == whole, "byte {at}, bit {bit}");
-                }
+    for at in 0..tar.len() {
+        let mut damaged = tar.clone();
+        damaged[at] ^= 1 << (at % 8);
+        let block = at / BLOCK_BYTES * BLOCK_BYTES;
+        // What is not a header is content, which nothing in a tar vouches for.
+        let is_header = tar[block + 257..block + 262] == *b"ustar";
+        if let Ok(spool) = read(&damaged)
+            && is_header
+        {
+            assert_eq!(describe(&spool), whole, "byte {at}");
+        }
+    }
+}
+
+#[test]
+fn i7_every_damage_of_one_header_is_found() {
+    let tar = tar_of(&[entry(b'2', "name", "target", b"")]);
+    let whole = lines(&tar);
+    let mut harmless = 0;
+    for at in 0..BLOCK_BYTES {
+        for value in 0..=255 {
+            let mut block: [u8; BLOCK_BYTES] = tar[..BLOCK_BYTES].try_into().unwrap();
+            block[at] = value;
+            // Without a right checksum nothing else of a header is looked at.
+            if Fields::new(&block).is_some() {
+                assert_eq!(lines(&[&block, &tar[BLOCK_BYTES..]].concat()), whole, "byte {at}, value {value}");
+                harmless += usize::from(value != tar[at]);
             }
         }
     }
-    let mut damaged = tar.clone();
-    for value in 0..=255 {
-        for at in 0..BLOCK_BYTES {
-            damaged[at] = value;
-            if let Ok(spool) = read(&damaged) {
-                assert_eq!(describe(&spool), whole, "byte {at}, value {value}");
-            }
-            damaged[at] = tar[at];
-        }
-    }
+    // In the checksum's own field: what stands for a zero, and what is behind its end.
+    assert!((1..2_000).contains(&harmless), "{harmless}");
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn a_hard_link_is_the_file_that_had_the_name_then() {
     assert_eq!(lines(&before_its_file), ["File a =1 #3", "File b =1 #3", "File c =1 #3"]);
     assert_eq!(lines(&tar_of(&[file("a", "1"), link("a", "a")])), ["File a =1"]);
     let to_a_symlink = tar_of(&[entry(b'2', "a", "t", b""), link("b", "a")]);
-    assert_eq!(lines(&to_a_symlink), ["Symlink a ->t #2", "Symlink b ->t #2"]);
+    assert_eq!(lines(&to_a_symlink), ["Symlink a ->t", "Symlink b ->t"]);
 }
 
 #[test]
