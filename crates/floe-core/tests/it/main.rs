@@ -8,6 +8,7 @@
     reason = "a test may panic"
 )]
 
+mod attack;
 mod golden;
 mod protocol_model;
 mod push;

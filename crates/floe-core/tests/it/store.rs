@@ -1,7 +1,7 @@
 //! Stores: one suite for all of them, and what each has of its own.
 
 mod local;
-mod power_loss;
+pub(crate) mod power_loss;
 mod remote;
 mod wrappers;
 

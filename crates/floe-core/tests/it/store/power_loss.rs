@@ -17,7 +17,7 @@ const TEMP: &str = "store/.tmp";
 
 /// A change, with paths below the store's parent directory.
 #[derive(Clone, Debug)]
-enum Change {
+pub(crate) enum Change {
     Create(PathBuf),
     Write(PathBuf, u64, Vec<u8>),
     SyncFile(PathBuf),
@@ -32,9 +32,9 @@ enum Change {
 }
 
 #[derive(Debug)]
-struct Log {
-    base: PathBuf,
-    changes: Mutex<Vec<Change>>,
+pub(crate) struct Log {
+    pub(crate) base: PathBuf,
+    pub(crate) changes: Mutex<Vec<Change>>,
 }
 
 impl Log {
@@ -70,12 +70,15 @@ enum Node {
     Dir,
 }
 
+/// Everything on a disk: directories are `None`, files have content.
+pub(crate) type Disk = BTreeMap<PathBuf, Option<Vec<u8>>>;
+
 /// One pending change of a directory: a name that comes to mean something, or nothing.
 type Pending = (PathBuf, Option<Node>);
 
 /// What a disk holds for certain, and what it may or may not hold.
 #[derive(Debug, Default)]
-struct Model {
+pub(crate) struct Model {
     /// The running system's view.
     seen: BTreeMap<PathBuf, Node>,
     /// Entries that are synced.
@@ -106,7 +109,7 @@ impl Model {
         }
     }
 
-    fn apply(&mut self, change: &Change) {
+    pub(crate) fn apply(&mut self, change: &Change) {
         match change {
             Change::Create(path) => {
                 if !self.seen.contains_key(path) {
@@ -149,7 +152,7 @@ impl Model {
 
     /// Every disk that a power loss at this moment may leave: each change of a directory kept or lost, and each
     /// content as synced, as written, or torn.
-    fn disks(&self) -> BTreeSet<BTreeMap<PathBuf, Option<Vec<u8>>>> {
+    pub(crate) fn disks(&self) -> BTreeSet<Disk> {
         assert!(self.pending.len() <= 12, "too many to try: {:?}", self.pending);
         let mut disks = BTreeSet::new();
         for kept in 0..1_u32 << self.pending.len() {
@@ -231,8 +234,8 @@ async fn scenario(store: &LocalStore, log: &Log) {
     log.push(Change::Promise("ns/leases/1", None));
 }
 
-/// What a disk shows of the store, through the store.
-async fn objects(disk: &BTreeMap<PathBuf, Option<Vec<u8>>>) -> BTreeMap<String, Bytes> {
+/// Lays a disk out in a directory.
+pub(crate) fn lay_out(disk: &Disk) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for (path, content) in disk {
         match content {
@@ -243,6 +246,12 @@ async fn objects(disk: &BTreeMap<PathBuf, Option<Vec<u8>>>) -> BTreeMap<String, 
             }
         }
     }
+    dir
+}
+
+/// What a disk shows of the store, through the store.
+async fn objects(disk: &Disk) -> BTreeMap<String, Bytes> {
+    let dir = lay_out(disk);
     let store = LocalStore::new(dir.path().join("store")).unwrap();
     let mut objects = BTreeMap::new();
     for entry in list_all(&store, &KeyPrefix::default(), 100).await.unwrap() {

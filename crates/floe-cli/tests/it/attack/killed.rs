@@ -1,0 +1,228 @@
+//! `floe` killed at many points of a push and of a pull; strace kills it as it enters a system call.
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+
+use super::{can, told, tree};
+use crate::environment::User;
+
+/// Where reading and writing a tree is killed: the call, and the how manieth of a thread.
+const PULL: &[(&str, u32)] = &[
+    ("openat", 40),
+    ("openat", 60),
+    ("mkdirat", 1),
+    ("mkdirat", 2),
+    ("mkdirat", 3),
+    ("write", 1),
+    ("write", 5),
+    ("write", 20),
+    ("write", 40),
+    ("pwrite64", 1),
+    ("pwrite64", 2),
+    ("ftruncate", 1),
+    ("utimensat", 1),
+    ("utimensat", 3),
+    ("utimensat", 20),
+    ("utimensat", 40),
+    ("umask", 1),
+    ("unshare", 1),
+    ("flock", 1),
+    ("getdents64", 1),
+    ("clone3", 2),
+    ("clone3", 4),
+    ("close", 20),
+    ("statx", 20),
+    ("renameat2", 1),
+    ("renameat", 1),
+    ("renameat", 10),
+    ("renameat", 15),
+    ("unlinkat", 1),
+    ("rename", 1),
+    ("read", 30),
+];
+
+/// Where writing a local store is killed.
+const PUSH: &[(&str, u32)] = &[
+    ("openat", 30),
+    ("openat", 45),
+    ("write", 2),
+    ("write", 5),
+    ("pwrite64", 1),
+    ("pwrite64", 2),
+    ("pwrite64", 3),
+    ("fdatasync", 1),
+    ("fdatasync", 2),
+    ("fdatasync", 3),
+    ("fsync", 1),
+    ("fsync", 2),
+    ("rename", 1),
+    ("rename", 2),
+    ("renameat2", 1),
+    ("renameat2", 2),
+    ("unlink", 1),
+    ("unlink", 2),
+    ("flock", 1),
+    ("flock", 2),
+    ("clone3", 2),
+    ("clone3", 5),
+    ("close", 20),
+    ("statx", 30),
+    ("getdents64", 1),
+    ("read", 30),
+];
+
+impl User {
+    /// Runs `floe`, killed there; whether it was.
+    fn killed(&self, at: (&str, u32), arguments: &[&str]) -> bool {
+        let (call, number) = at;
+        let trace = format!("trace={call}");
+        let inject = format!("inject={call}:signal=KILL:when={number}");
+        let strace = ["strace", "-f", "-qqq", "-o", "/dev/null", "-e", &trace, "-e", &inject];
+        let output = self.under(&strace, arguments);
+        let killed = output.status.signal() == Some(9) || output.status.code() == Some(137);
+        assert!(killed || output.status.success(), "{at:?}: {:?} {}", output.status, told(&output));
+        killed
+    }
+
+    /// What stands beside a destination `out`.
+    fn staged(&self) -> Vec<std::ffi::OsString> {
+        let names = fs::read_dir(self.home()).unwrap().map(|entry| entry.unwrap().file_name());
+        names.filter(|name| name.to_string_lossy().starts_with(".out")).collect()
+    }
+}
+
+fn fill(root: &Path) {
+    fs::create_dir_all(root.join("a/b/c")).unwrap();
+    for file in 0..60 {
+        fs::write(root.join(format!("a/f{file}")), format!("one {file} ").repeat(200)).unwrap();
+        fs::write(root.join(format!("a/b/c/g{file}")), format!("two {file} ").repeat(200)).unwrap();
+    }
+    fs::write(root.join("large"), noise(3 << 20)).unwrap();
+}
+
+fn edit(root: &Path) {
+    for file in (0..60).step_by(3) {
+        fs::write(root.join(format!("a/f{file}")), format!("changed {file} ").repeat(300)).unwrap();
+    }
+    fs::remove_file(root.join("a/f1")).unwrap();
+    fs::create_dir(root.join("new")).unwrap();
+    fs::write(root.join("new/x"), "x").unwrap();
+    let mut large = noise(3 << 20);
+    large.extend([b'y'; 5_000]);
+    fs::write(root.join("large"), large).unwrap();
+}
+
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 1_u64;
+    let next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state.to_be_bytes()[0]
+    };
+    std::iter::repeat_with(next).take(length).collect()
+}
+
+fn can_kill() -> bool {
+    can(&["strace", "-f", "-o", "/dev/null", "-e", "trace=openat", "true"])
+}
+
+#[test]
+fn i5_a_killed_pull_leaves_a_new_destination_whole_or_untouched() {
+    if !can_kill() {
+        return;
+    }
+    let user = User::new();
+    fill(&user.path("source"));
+    user.floe(&["push", "source", "main"], 0);
+    let (source, out) = (tree(&user.path("source")), user.path("out"));
+    let mut kills = 0;
+    for &at in PULL {
+        if out.exists() {
+            fs::remove_dir_all(&out).unwrap();
+        }
+        kills += u32::from(user.killed(at, &["pull", "main", "out"]));
+        if out.exists() {
+            assert_eq!(tree(&out), source, "{at:?}: the destination is a part");
+        }
+        let whole = out.exists();
+        user.floe(&["pull", "main", "out"], 0);
+        assert_eq!(tree(&out), source, "{at:?}");
+        assert!(whole || user.staged().is_empty(), "{at:?}: {:?} is left", user.staged());
+    }
+    assert!(kills >= 15, "only {kills} kills");
+}
+
+#[test]
+fn i5_a_killed_pull_leaves_each_file_in_place_old_or_new() {
+    if !can_kill() {
+        return;
+    }
+    let user = User::new();
+    let source = user.path("source");
+    fill(&source);
+    user.floe(&["push", "source", "main"], 0);
+    let old = tree(&source);
+    edit(&source);
+    user.floe(&["push", "source", "main"], 0);
+    let (new, out) = (tree(&source), user.path("out"));
+    let mut kills = 0;
+    for &at in PULL {
+        if out.exists() {
+            fs::remove_dir_all(&out).unwrap();
+        }
+        user.floe(&["pull", "main@1", "out"], 0);
+        kills += u32::from(user.killed(at, &["pull", "main", "out"]));
+        for (path, what) in tree(&out) {
+            let is_temporary = String::from_utf8_lossy(&path).contains("/.floe-");
+            let legal = [old.get(&path), new.get(&path)].contains(&Some(&what));
+            // What is told of a directory is its time, which the files below it change.
+            assert!(is_temporary || legal || what.ends_with(" directory"), "{at:?}: {path:?} is {what}");
+        }
+        user.floe(&["pull", "main", "out"], 0);
+        let mut expected: HashMap<_, _> = new.clone();
+        // Without `--delete` what the snapshot has not stays; nothing else does.
+        expected.insert(b"/a/f1".to_vec(), old[&b"/a/f1"[..]].clone());
+        assert_eq!(tree(&out), expected, "{at:?}");
+    }
+    assert!(kills >= 15, "only {kills} kills");
+}
+
+#[test]
+fn i1_a_killed_push_leaves_a_clean_store_and_can_be_repeated() {
+    if !can_kill() {
+        return;
+    }
+    let user = User::new();
+    let source = user.path("source");
+    fill(&source);
+    user.floe(&["push", "source", "main"], 0);
+    let before = user.path("before");
+    copy(&user.path(".local"), &before);
+    copy(&user.path(".cache"), &user.path("cache-before"));
+    edit(&source);
+    let expected = tree(&source);
+    let mut kills = 0;
+    for &at in PUSH {
+        for (from, to) in [("before", ".local"), ("cache-before", ".cache")] {
+            let _ = fs::remove_dir_all(user.path(to));
+            copy(&user.path(from), &user.path(to));
+        }
+        kills += u32::from(user.killed(at, &["push", "source", "main"]));
+        user.floe(&["verify"], 0);
+        user.floe(&["show", "main@1"], 0);
+        user.floe(&["push", "source", "main"], 0);
+        user.floe(&["verify"], 0);
+        let _ = fs::remove_dir_all(user.path("out"));
+        user.floe(&["pull", "main", "out"], 0);
+        assert_eq!(tree(&user.path("out")), expected, "{at:?}");
+    }
+    assert!(kills >= 15, "only {kills} kills");
+}
+
+fn copy(from: &Path, to: &Path) {
+    if from.exists() {
+        let copied = std::process::Command::new("cp").arg("-a").args([from, to]).status().unwrap();
+        assert!(copied.success());
+    }
+}

@@ -1,0 +1,157 @@
+//! Stores that do not answer, say no, or have no room.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+
+use floe_testkit::S3Server;
+
+use super::{can, told};
+use crate::environment::User;
+
+impl User {
+    /// Runs `floe` against `s3://floe/x` at this endpoint with this secret.
+    fn on_s3(&self, endpoint: &str, secret: &str, arguments: &[&str]) -> (Option<i32>, String) {
+        let mut command = self.command(arguments);
+        command
+            .env("FLOE_STORE", "s3://floe/x")
+            .env("FLOE_S3_ENDPOINT", endpoint)
+            .env("FLOE_S3_ALLOW_HTTP", "1");
+        command.env("AWS_ACCESS_KEY_ID", S3Server::ACCESS_KEY).env("AWS_SECRET_ACCESS_KEY", secret);
+        let output = command.env("AWS_REGION", "us-east-1").output().unwrap();
+        (output.status.code(), told(&output))
+    }
+}
+
+const COMMANDS: &[&[&str]] = &[&["push", "tree", "main"], &["pull", "main", "out"], &["verify"], &["ls"]];
+
+#[test]
+fn a_store_that_cannot_be_reached_is_told_so() {
+    let user = User::new();
+    user.tree("tree");
+    // Nobody listens there: the port is closed as soon as it is known to be free.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (code, told) = user.on_s3(&format!("http://127.0.0.1:{port}"), "secret", COMMANDS[0]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("s3://floe/x") && told.contains("Check the store's location"), "{told}");
+}
+
+#[test]
+fn a_store_that_says_no_is_told_so() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let server = runtime.block_on(S3Server::start()).unwrap();
+    let user = User::new();
+    user.tree("tree");
+    for arguments in COMMANDS {
+        let (code, told) = user.on_s3(server.endpoint(), "not the secret", arguments);
+        assert_eq!(code, Some(1), "{arguments:?}: {told}");
+        assert!(told.contains("403") && told.contains("credentials"), "{arguments:?}: {told}");
+    }
+    assert!(!user.path("out").exists());
+    // With the right secret all is as before.
+    let (code, told) = user.on_s3(server.endpoint(), S3Server::SECRET_KEY, COMMANDS[0]);
+    assert_eq!(code, Some(0), "{told}");
+}
+
+/// Runs as somebody who is not root; whoever runs the tests otherwise.
+fn unprivileged() -> &'static [&'static str] {
+    if rustix::process::geteuid().is_root() {
+        &["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    } else {
+        &["env"]
+    }
+}
+
+#[test]
+fn a_directory_that_may_not_be_written_or_read_is_told_so() {
+    let before = unprivileged();
+    let user = User::new();
+    if !can(&[before, &[env!("CARGO_BIN_EXE_floe"), "--version"]].concat()) {
+        return;
+    }
+    user.tree("tree");
+    user.floe(&["push", "tree", "main"], 0);
+    fs::write(user.path("tree/secret"), "secret").unwrap();
+    fs::write(user.path("tree/secret2"), "secret").unwrap();
+    for name in ["tree/secret", "tree/secret2"] {
+        fs::set_permissions(user.path(name), fs::Permissions::from_mode(0)).unwrap();
+    }
+    if rustix::process::geteuid().is_root() {
+        for path in ["", ".local", ".local/share"] {
+            chown(user.path(path), Some(65534), Some(65534)).unwrap();
+        }
+        let owned = std::process::Command::new("chown").args(["-R", "65534:65534"]).arg(user.path("tree"));
+        let owned = { owned }.status().unwrap();
+        assert!(owned.success());
+    }
+    let store = user.path(".local/share/floe");
+    let log = told(&user.under(before, &["log", "main"]));
+    // What cannot be read is named, all of it, and nothing is committed.
+    let opened = |mode| {
+        let status = std::process::Command::new("chmod").args(["-R", mode]).arg(&store).status().unwrap();
+        assert!(status.success());
+    };
+    opened("a+rwX");
+    let output = user.under(before, &["push", "tree", "main"]);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    for named in ["2 entries cannot be read", "secret: ", "secret2: ", "Permission denied"] {
+        assert!(told(&output).contains(named), "{}", told(&output));
+    }
+    assert_eq!(told(&user.under(before, &["log", "main"])), log);
+    let output = user.under(before, &["push", "tree", "main", "--skip-unreadable"]);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+
+    fs::remove_file(user.path("tree/secret")).unwrap();
+    opened("a-w");
+    let output = user.under(before, &["push", "tree", "main"]);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    assert!(told(&output).contains("ermission"), "{}", told(&output));
+    opened("go-rwx");
+    if rustix::process::geteuid().is_root() {
+        for arguments in [&["pull", "main", "out"][..], &["verify"], &["ls"]] {
+            let output = user.under(before, arguments);
+            assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", told(&output));
+            assert!(told(&output).contains("ermission"), "{arguments:?}: {}", told(&output));
+        }
+    }
+    opened("u+w");
+    user.floe(&["verify"], 0);
+}
+
+#[test]
+fn a_full_disk_is_told_and_changes_nothing() {
+    let user = User::new();
+    let place = user.path("small");
+    fs::create_dir(&place).unwrap();
+    let place = place.to_str().unwrap();
+    let mounts = ["unshare", "-m", "mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", place];
+    if !can(&mounts) {
+        return;
+    }
+    user.tree("tree");
+    user.tree("large");
+    let noise: Vec<u8> = (0..300_000_u32).map(|n| blake(n)).collect();
+    fs::write(user.path("large/noise"), noise).unwrap();
+    // All in one namespace of mounts: the disk is gone after it.
+    let script = format!(
+        "mount -t tmpfs -o size=200k tmpfs {place} && export FLOE_STORE=file://{place} && \
+         \"$0\" push tree main && \"$0\" push large main; echo \"push $?\"; \"$0\" verify; echo \"verify $?\"; \
+         \"$0\" pull main out; echo \"pull $?\"; \"$0\" pull main {place}/out; echo \"again $?\"; \
+         ls -A {place} | grep out; \"$0\" push tree main; echo \"repeated $?\""
+    );
+    let output = user.under(&["unshare", "-m", "sh", "-c", &script], &[]);
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    let told = told(&output);
+    for line in ["push 1", "verify 0", "pull 0", "again 1", "repeated 0"] {
+        assert!(shown.lines().any(|shown| shown == line), "{line}: {shown}\n{told}");
+    }
+    assert!(told.contains("no space left") && told.contains("Make room"), "{told}");
+    assert!(!shown.contains(".out") && !shown.contains("\nout"), "a failed pull leaves something: {shown}");
+    assert!(user.path("out/README.md").exists());
+}
+
+/// A byte that no compressor foretells.
+fn blake(number: u32) -> u8 {
+    let mixed = (u64::from(number) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    (mixed ^ (mixed >> 27)).to_be_bytes()[0]
+}
