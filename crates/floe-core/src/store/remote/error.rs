@@ -23,6 +23,7 @@ pub(super) fn convert(store: &str, what: &str, e: &Cloud, hint: Option<&str>) ->
             ErrorKind::Unsupported
         }
         (_, Some(400), Some("RequestTimeout")) => ErrorKind::Unavailable,
+        (_, Some(400), Some("ExpiredToken" | "InvalidToken" | "TokenRefreshRequired")) => ErrorKind::Denied,
         (Cloud::NotFound { .. }, _, _) => ErrorKind::NotFound,
         (Cloud::AlreadyExists { .. } | Cloud::Precondition { .. } | Cloud::NotModified { .. }, _, _) => {
             ErrorKind::Conflict
