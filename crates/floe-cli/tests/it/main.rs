@@ -10,3 +10,4 @@ mod pull;
 mod push;
 mod reading;
 mod reference;
+mod s3;

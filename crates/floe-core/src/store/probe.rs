@@ -20,10 +20,10 @@ pub async fn probe_conditions(store: &dyn Store, prefix: &KeyPrefix, token: &str
 
 async fn probe(store: &dyn Store, key: &Key, token: &str) -> Result<()> {
     let body = |number: u8| Bytes::from(format!("{token} {number}: a probe of this store's conditions\n"));
-    let first = store.put(key, body(1), PutMode::Create).await.map_err(not_at_all)?;
+    let first = must_do(store, key, body(1), PutMode::Create).await?;
     let again = store.put(key, body(2), PutMode::Create).await;
     must_refuse_create(again)?;
-    store.put(key, body(3), PutMode::Swap(first.clone())).await.map_err(not_at_all)?;
+    must_do(store, key, body(3), PutMode::Swap(first.clone())).await?;
     let stale = store.put(key, body(4), PutMode::Swap(first)).await;
     must_refuse_swap(stale)
 }
@@ -51,13 +51,18 @@ fn refused(answer: Result<Version>, did: &str) -> Result<()> {
     }
 }
 
-/// A condition that holds was refused.
-fn not_at_all(e: Error) -> Error {
-    match e.kind() {
-        ErrorKind::Conflict | ErrorKind::Invalid => {
+/// A put whose condition holds.
+async fn must_do(store: &dyn Store, key: &Key, body: Bytes, mode: PutMode) -> Result<Version> {
+    let refusal = match store.put(key, body.clone(), mode).await {
+        Err(e) if matches!(e.kind(), ErrorKind::Conflict | ErrorKind::Invalid) => e,
+        other => return other,
+    };
+    // It may have been done, its answer lost, and a repetition been refused.
+    match store.get(key, body.len() as u64).await {
+        Ok((found, version)) if found == body => Ok(version),
+        _ => {
             let message = "the store cannot be written to safely: the server refuses conditional writes whose condition holds";
-            Error::new(ErrorKind::Unsupported, message).with_source(e)
+            Err(Error::new(ErrorKind::Unsupported, message).with_source(refusal))
         }
-        _ => e,
     }
 }

@@ -1,12 +1,15 @@
 //! Requests that a server refuses, or lets wait, before it does them.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use s3s::access::{S3Access, S3AccessContext};
+use s3s::dto::PutObjectInput;
 use s3s::path::S3Path;
-use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
+use s3s::{S3Error, S3ErrorCode, S3Request, S3Result, s3_error};
 
 /// A request, as a gate sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,12 +24,20 @@ pub struct Asked {
 type Verdict = Option<&'static str>;
 
 /// Decides of every request whose signature was right; it may take its time.
-pub struct Gate(Box<dyn Fn(Asked) -> BoxFuture<'static, Verdict> + Send + Sync>);
+pub struct Gate {
+    decide: Box<dyn Fn(Asked) -> BoxFuture<'static, Verdict> + Send + Sync>,
+    ignores_conditions: Arc<AtomicBool>,
+}
 
 impl Gate {
     /// A gate that asks `decide`.
     pub fn new(decide: impl Fn(Asked) -> BoxFuture<'static, Verdict> + Send + Sync + 'static) -> Self {
-        Self(Box::new(decide))
+        Self { decide: Box::new(decide), ignores_conditions: Arc::default() }
+    }
+
+    /// A gate that lets everything pass, and from every put takes its conditions while this is set.
+    pub fn ignoring_conditions(while_set: Arc<AtomicBool>) -> Self {
+        Self { ignores_conditions: while_set, ..Self::at_once(|_| None) }
     }
 
     /// A gate that decides at once.
@@ -56,7 +67,7 @@ impl S3Access for Gate {
         };
         let asked = Asked { operation: cx.s3_op().name().to_owned(), key };
         // Made before it is awaited: what is borrowed of the request may not be kept across.
-        let decided = (self.0)(asked);
+        let decided = (self.decide)(asked);
         match decided.await {
             None => Ok(()),
             Some(code) => {
@@ -64,5 +75,13 @@ impl S3Access for Gate {
                 Err(S3Error::new(code))
             }
         }
+    }
+
+    async fn put_object(&self, request: &mut S3Request<PutObjectInput>) -> S3Result<()> {
+        if self.ignores_conditions.load(Ordering::SeqCst) {
+            request.input.if_none_match = None;
+            request.input.if_match = None;
+        }
+        Ok(())
     }
 }
