@@ -15,8 +15,8 @@ use crate::ambient::Ambient;
 use crate::names::NamespaceName;
 use crate::reference::Annotation;
 use crate::sealed::seal;
-use crate::store::{Conditions, 
-    Cursor, Key, KeyPrefix, LocalStore, Page, Part, PartTag, PartsId, PutMode, Store, list_all,
+use crate::store::{
+    Conditions, Cursor, Key, KeyPrefix, LocalStore, Page, Part, PartTag, PartsId, PutMode, Store, list_all,
 };
 
 /// A local store that writes down what is asked of it, and lets whoever comes to the barrier wait for others.

@@ -49,7 +49,11 @@ pub struct RemoteStore {
 pub(super) fn server(url: &Url, environment: &Environment) -> Result<String> {
     let bucket = url.host_str().unwrap_or_default();
     let endpoint = cloud::endpoint(url.scheme(), environment)?;
-    Ok(format!("{}://{bucket} at {}", url.scheme(), endpoint.as_deref().unwrap_or("the cloud's own endpoint")))
+    Ok(format!(
+        "{}://{bucket} at {}",
+        url.scheme(),
+        endpoint.as_deref().unwrap_or("the cloud's own endpoint")
+    ))
 }
 
 /// What stands for the content of an object.

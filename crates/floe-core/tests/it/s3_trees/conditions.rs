@@ -75,7 +75,8 @@ async fn a_good_answer_is_asked_for_once() {
         store.clear();
         push_to(&namespace, &source, "main", Some(&cache)).await.unwrap();
         let requests = store.requests();
-        refused.push(requests.iter().filter(|request| !request.succeeded && is_put(request.operation)).count());
+        refused
+            .push(requests.iter().filter(|request| !request.succeeded && is_put(request.operation)).count());
     }
     assert_eq!(refused, [2, 0, 2]);
 }

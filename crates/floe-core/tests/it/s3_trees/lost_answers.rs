@@ -26,19 +26,25 @@ async fn every_lost_answer<F: Future<Output = Place>>(place: impl Fn() -> F) {
     let source = dir.path().join("source");
     std::fs::create_dir(&source).unwrap();
     write(&source.join("noise"), &bytes_of(11, 9_000_000));
-    let quick = RetrySettings { first_pause: std::time::Duration::from_millis(1), ..RetrySettings::default() };
+    let quick =
+        RetrySettings { first_pause: std::time::Duration::from_millis(1), ..RetrySettings::default() };
     let mut finished = 0;
     for fault in [Fault::LoseAnswer, Fault::Twice] {
         for number in 0.. {
             let place = place().await;
             let recording = RecordingStore::new(place.store());
             let faulty = FaultStore::scripted(Arc::new(recording.clone()), [(number, fault)]);
-            let store: Arc<dyn Store> =
-                Arc::new(Retry::new(Arc::new(faulty.clone()), quick.clone(), Arc::new(SystemTimer::default())));
+            let store: Arc<dyn Store> = Arc::new(Retry::new(
+                Arc::new(faulty.clone()),
+                quick.clone(),
+                Arc::new(SystemTimer::default()),
+            ));
             let namespace = namespace(store).await;
             let pushed = push_to(&namespace, &source, "main", None).await;
             let pushed = pushed.unwrap_or_else(|e| panic!("{fault:?} of request {number}: {e}"));
-            assert!(matches!(&pushed.outcome, PushOutcome::Committed(record) if record.current.generation == 1));
+            assert!(
+                matches!(&pushed.outcome, PushOutcome::Committed(record) if record.current.generation == 1)
+            );
             let verified = verify(&namespace, &VerifyOptions::default()).await.unwrap();
             assert_eq!((verified.damages, verified.unreferenced), (vec![], vec![]), "{fault:?} of {number}");
             finished += recording.counts().get(&Operation::FinishParts).map_or(0, |count| count - 1);

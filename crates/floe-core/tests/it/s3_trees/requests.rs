@@ -8,7 +8,7 @@ use floe_core::store::Conditions;
 use floe_core::{
     Ambient, Depth, Namespace, NamespaceName, PullOptions, Pushed, Reference, Snapshot, list, pull,
 };
-use floe_testkit::{MemoryStore, Operation, RecordingStore};
+use floe_testkit::{MemoryStore, RecordingStore};
 
 use super::{name, push_to, small_files};
 use crate::push::{text, write};
@@ -92,42 +92,108 @@ fn table(store: &RecordingStore) -> Vec<String> {
             None => lines.push((line, 1)),
         }
     }
-    lines.sort();
+    lines.sort_by_key(|(line, _)| (line.split(' ').next().unwrap().parse::<u64>().unwrap(), line.clone()));
     let times = |(line, count): (String, usize)| if count == 1 { line } else { format!("{line} x{count}") };
     lines.into_iter().map(times).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn print_tables() {
+async fn pushes() {
     let bench = Bench::new().await;
-    println!("first push {:#?}", bench.first);
+    let first = [
+        "1 Get format.json",
+        // The namespace is made, after the store has shown that it keeps its conditions.
+        "2 Create leases",
+        "3 Create leases",
+        "4 Swap leases",
+        "5 Swap leases",
+        "6 Delete leases",
+        "7 Create gc",
+        "8 Create format.json",
+        "9 Get format.json",
+        "10 Create leases",
+        "11 Get gc",
+        "11 Get refs",
+        "12 Overwrite packs",
+        "13 Overwrite snapshots",
+        "13 Swap leases",
+        "14 Create refs",
+        "15 Delete leases",
+    ];
+    assert_eq!(bench.first, first);
+
     bench.change_one_line();
-    println!("warm {:#?}", bench.push(&bench.cache()).await.1);
-    println!("unchanged {:#?}", bench.push(&bench.cache()).await.1);
+    let (pushed, warm) = bench.push(&bench.cache()).await;
+    let expected = [
+        "1 Get format.json",
+        "2 Create leases",
+        "3 Get gc",
+        "3 Get refs",
+        "4 Overwrite packs",
+        "5 Overwrite snapshots",
+        "5 Swap leases",
+        "6 Swap refs",
+        "7 Delete leases",
+    ];
+    assert_eq!((pushed.reused_files, warm), (1_999, expected.map(str::to_owned).to_vec()));
+
+    let unchanged = bench.push(&bench.cache()).await.1;
+    let expected = ["1 Get format.json", "2 Create leases", "3 Get gc", "3 Get refs", "4 Delete leases"];
+    assert_eq!(unchanged, expected);
+
     write(&bench.source().join("directory-021/file-007"), &text(77, 1_500));
-    println!("cold {:#?}", bench.push(&bench.cold()).await.1);
-    println!("pull cold {:#?}", bench.pull("pulled", &bench.dir.path().join("cold2")).await);
-    write(&bench.source().join("directory-021/file-009"), &text(78, 1_500));
-    bench.push(&bench.cache()).await;
-    println!("pull over {:#?}", bench.pull("pulled", &bench.dir.path().join("cold2")).await);
-    println!("pull over again {:#?}", bench.pull("pulled", &bench.dir.path().join("cold2")).await);
+    let (pushed, cold) = bench.push(&bench.cold()).await;
+    let expected = [
+        "1 Get format.json",
+        "2 Create leases",
+        // Refused, as they must be.
+        "3 Create leases",
+        "3 Get gc",
+        "3 Get refs",
+        "3 Swap leases",
+        "4 Get snapshots",
+        "5 GetRange packs x2",
+        "6 Overwrite packs",
+        "7 Overwrite snapshots",
+        "7 Swap leases",
+        "8 Swap refs",
+        "9 Delete leases",
+    ];
+    assert_eq!((pushed.reused_files, cold), (1_999, expected.map(str::to_owned).to_vec()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn print_ls() {
+async fn pulls() {
+    let bench = Bench::new().await;
+    let opened = ["1 Get format.json", "2 Get refs", "3 Get snapshots"];
+    let cold = bench.pull("pulled", &bench.cold()).await;
+    assert_eq!(cold[..3], opened);
+    // The tail, and then the data, in ranges that depend on how they compress.
+    assert!(cold[3..].iter().all(|line| line.contains(" GetRange packs")), "{cold:?}");
+    assert!(cold.len() <= 6, "{cold:?}");
+
+    write(&bench.source().join("directory-021/file-009"), &text(78, 1_500));
+    bench.push(&bench.cache()).await;
+    let over = bench.pull("pulled", &bench.cold()).await;
+    assert_eq!(over, [&opened[..], &["4 GetRange packs", "5 GetRange packs"]].concat());
+    assert_eq!(bench.pull("pulled", &bench.cold()).await, opened);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_of_one_directory() {
     let bench = Bench::of(200, 200, 10).await;
     let (store, namespace) = bench.namespace(&bench.cold()).await;
     let at = namespace.resolve(&Reference::Ref(name("main"))).await.unwrap().at;
     let snapshot = Snapshot::open(&namespace, at).await.unwrap();
-    println!("items {}", snapshot.root().items.len());
     let mut count = 0;
-    list(&namespace, &snapshot, b"directory-077", Depth::Children, None, &mut |_| {
+    let mut each = |_: &floe_format::EntryRef<'_>| {
         count += 1;
         Ok(())
-    })
-    .await
-    .unwrap();
+    };
+    list(&namespace, &snapshot, b"directory-077", Depth::Children, None, &mut each).await.unwrap();
     assert_eq!(count, 200);
-    println!("ls {:#?} {}", table(&store), store.received_bytes());
-    let _ = Operation::Get;
+    let expected =
+        ["1 Get format.json", "2 Get refs", "3 Get snapshots", "4 GetRange packs", "5 GetRange packs"];
+    assert_eq!(table(&store), expected);
+    assert!(store.received_bytes() < 100_000, "{}", store.received_bytes());
 }
