@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use floe_core::store::{self, StoreSettings};
+use floe_core::store::{self, Conditions, StoreSettings};
 use floe_core::{Ambient, ErrorKind, Namespace, Reference, Resolved, Snapshot};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -69,17 +69,20 @@ impl Session {
     pub(crate) async fn namespace(&self, limits: Limits) -> Result<Namespace, Failure> {
         let store = self.open_store(limits)?;
         let name = self.settings.namespace().clone();
-        Namespace::open(store, name, self.ambient.clone()).await.map_err(|e| {
+        let opened = Namespace::open(store, name, self.ambient.clone()).await.map_err(|e| {
             let is_absent = e.kind() == ErrorKind::NotFound;
             let failure = Failure::from(e);
             if is_absent { failure.advise(self.where_namespaces_come_from()) } else { failure }
-        })
+        })?;
+        Ok(opened.with_conditions(self.conditions()?))
     }
 
     /// The namespace, made where it does not exist.
     pub(crate) async fn namespace_for_writing(&self, limits: Limits) -> Result<Namespace, Failure> {
         let store = self.open_store(limits)?;
-        Ok(Namespace::open_or_create(store, self.settings.namespace().clone(), self.ambient.clone()).await?)
+        let name = self.settings.namespace().clone();
+        let opened = Namespace::open_or_create(store, name, self.ambient.clone()).await?;
+        Ok(opened.with_conditions(self.conditions()?))
     }
 
     /// What a reference stands for, opened.
@@ -103,6 +106,12 @@ impl Session {
         let system = rustix::system::uname();
         let host = system.nodename().to_string_lossy();
         format!("floe {command} on {host}, process {}", std::process::id())
+    }
+
+    /// What is known of the conditions of the store.
+    fn conditions(&self) -> Result<Conditions, Failure> {
+        let (store, cache_dir) = (self.settings.store(), self.settings.cache_dir());
+        Ok(store::conditions_of(store, &settings::store_environment(), cache_dir)?)
     }
 
     fn open_store(&self, limits: Limits) -> Result<Arc<CountingStore>, Failure> {

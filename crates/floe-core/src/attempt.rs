@@ -134,8 +134,14 @@ async fn handshake(
     target: &RefName,
     lease: &mut Lease,
 ) -> Result<(CollectorState, Option<(RefRecord, Version)>), WriteError> {
-    let (mut collector, former) =
-        futures::try_join!(CollectorState::read(namespace), namespace.read_ref(target))?;
+    // All are awaited, whatever the others' fate: a put must not be under way when the lease ends.
+    let (collector, former, conditions) = futures::join!(
+        CollectorState::read(namespace),
+        namespace.read_ref(target),
+        show_conditions(namespace, lease)
+    );
+    conditions?;
+    let (mut collector, former) = (collector?, former?);
     for _ in 0..MAX_STAMPS {
         if collector.generation == lease.stamp() {
             return Ok((collector, former));
@@ -146,6 +152,16 @@ async fn handshake(
     let key = namespace.keys().collector_state();
     let message = format!("`{key}` changes faster than a lease can be stamped");
     Err(Error::new(ErrorKind::Unavailable, message).into())
+}
+
+/// Has the store refuse what it must refuse, unless it is known to.
+async fn show_conditions(namespace: &Namespace, lease: &Lease) -> Result<()> {
+    let (conditions, now) = (namespace.conditions(), namespace.ambient().timestamp());
+    if !conditions.are_kept(now) {
+        lease.show_conditions().await?;
+        conditions.found_kept(now);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

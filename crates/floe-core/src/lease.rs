@@ -12,8 +12,8 @@ use serde::Serialize;
 
 use crate::names::RefName;
 use crate::namespace::Namespace;
-use crate::sealed::{as_text, put_sealed};
-use crate::store::{Key, PutMode, Version};
+use crate::sealed::{as_text, put_sealed, seal};
+use crate::store::{Key, PutMode, Version, must_refuse_create, must_refuse_swap};
 use crate::write_error::WriteError;
 use crate::{Error, ErrorKind, Result};
 
@@ -104,6 +104,22 @@ impl Lease {
             ..self.record.clone()
         };
         self.swap(record).await
+    }
+
+    /// Shows that the store refuses to create the lease again, and to replace it where another version is expected.
+    ///
+    /// # Errors
+    /// `Unsupported` where it does either; nothing may rest on this lease then.
+    pub(crate) async fn show_conditions(&self) -> Result<()> {
+        // Another token, so that whatever becomes of these two requests, the lease is never taken for the one written.
+        let body = seal(&LeaseRecord { token: self.namespace.ambient().token(), ..self.record.clone() })?;
+        let store = self.namespace.store().as_ref();
+        let stale = PutMode::Swap(self.namespace.record_version().clone());
+        let (created, swapped) = futures::join!(
+            store.put(&self.key, body.clone(), PutMode::Create),
+            store.put(&self.key, body, stale)
+        );
+        must_refuse_create(created).and(must_refuse_swap(swapped))
     }
 
     /// Deletes it (W10). A failure to do so costs only a collector's patience, so none is reported.

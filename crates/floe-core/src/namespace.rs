@@ -16,7 +16,7 @@ use crate::keys::Keys;
 use crate::names::{NamespaceName, RefName};
 use crate::reference::RefRecord;
 use crate::sealed::{MAX_SEALED_BYTES, as_text, seal, unseal};
-use crate::store::{PutMode, Store, Version, list_all, probe_conditions};
+use crate::store::{Conditions, PutMode, Store, Version, list_all, probe_conditions};
 use crate::{Error, ErrorKind, Result};
 
 /// The most refs that a namespace is listed with.
@@ -26,6 +26,7 @@ const MAX_REFS: usize = 1_000_000;
 #[derive(Clone, Debug)]
 pub struct Namespace {
     inner: Arc<Inner>,
+    conditions: Conditions,
 }
 
 #[derive(Debug)]
@@ -34,6 +35,8 @@ struct Inner {
     name: NamespaceName,
     keys: Keys,
     record: NamespaceRecord,
+    /// The version of `format.json`, which is never written again.
+    record_version: Version,
     ambient: Ambient,
 }
 
@@ -104,7 +107,7 @@ impl Namespace {
     pub async fn open(store: Arc<dyn Store>, name: NamespaceName, ambient: Ambient) -> Result<Self> {
         let keys = Keys::new(name.clone());
         let key = keys.format();
-        let (bytes, _) = match store.get(&key, MAX_SEALED_BYTES).await {
+        let (bytes, record_version) = match store.get(&key, MAX_SEALED_BYTES).await {
             Err(e) if e.kind() == ErrorKind::NotFound => {
                 let message = format!("the store has no namespace `{name}`");
                 return Err(Error::new(ErrorKind::NotFound, message).with_source(e));
@@ -118,7 +121,8 @@ impl Namespace {
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
         Parameters::from(record.tree).validate()?;
-        Ok(Self { inner: Arc::new(Inner { store, name, keys, record, ambient }) })
+        let inner = Arc::new(Inner { store, name, keys, record, record_version, ambient });
+        Ok(Self { inner, conditions: Conditions::unknown() })
     }
 
     /// Opens a namespace, and makes it first where it does not exist.
@@ -148,7 +152,23 @@ impl Namespace {
             extra: serde_json::Map::new(),
         };
         create(store.as_ref(), &keys.format(), seal(&record)?).await?;
-        Self::open(store, name, ambient).await
+        let namespace = Self::open(store, name, ambient).await?;
+        namespace.conditions.found_kept(namespace.ambient().timestamp());
+        Ok(namespace)
+    }
+
+    /// The same namespace, with what is known of the conditions of its store.
+    ///
+    /// Where nothing is known, the first write finds out beside its other requests, and refuses to go on in a store that
+    /// ignores them.
+    #[must_use]
+    pub fn with_conditions(mut self, conditions: Conditions) -> Self {
+        let now = self.ambient().timestamp();
+        if self.conditions.are_kept(now) {
+            conditions.found_kept(now);
+        }
+        self.conditions = conditions;
+        self
     }
 
     /// Its name.
@@ -179,6 +199,15 @@ impl Namespace {
     /// Where its time and randomness come from.
     pub fn ambient(&self) -> &Ambient {
         &self.inner.ambient
+    }
+
+    pub(crate) fn conditions(&self) -> &Conditions {
+        &self.conditions
+    }
+
+    /// A version that only `format.json` has.
+    pub(crate) fn record_version(&self) -> &Version {
+        &self.inner.record_version
     }
 
     pub(crate) fn keys(&self) -> &Keys {

@@ -7,6 +7,7 @@
 //! A store knows nothing of what it holds. It never fetches ahead, never caches, and never reports as done what a
 //! power loss could still undo.
 
+mod conditions;
 mod environment;
 mod key;
 mod limit;
@@ -29,12 +30,14 @@ use bytes::Bytes;
 
 use crate::{Error, ErrorKind, Result};
 
+pub use conditions::Conditions;
 pub use environment::Environment;
 pub use key::{Key, KeyPrefix};
 pub use limit::Limit;
 pub use local::LocalStore;
-pub use location::open;
+pub use location::{conditions_of, open};
 pub use probe::probe_conditions;
+pub(crate) use probe::{must_refuse_create, must_refuse_swap};
 pub use remote::RemoteStore;
 pub use retry::{Retry, RetrySettings};
 pub use settings::StoreSettings;

@@ -10,16 +10,18 @@
 
 pub mod conformance;
 pub mod fault;
+pub mod heedless;
 pub mod manual_timer;
 pub mod memory;
 pub mod recording;
 pub mod s3;
 
 pub use fault::{Fault, FaultStore};
+pub use heedless::{HeedlessStore, Ignored};
 pub use manual_timer::ManualTimer;
 pub use memory::MemoryStore;
 pub use recording::{Operation, RecordingStore, Request};
-pub use s3::{CannedServer, S3Server};
+pub use s3::{Asked, CannedServer, Gate, S3Server};
 
 /// Lengths at which code that cuts at `boundary` goes wrong first: nothing, one, around the boundary, and many.
 pub fn interesting_sizes(boundary: usize) -> Vec<usize> {

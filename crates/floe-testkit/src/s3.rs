@@ -1,5 +1,7 @@
 //! Servers on the loopback interface: an S3 in this process, and one that answers as told.
 
+mod gate;
+
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,6 +14,8 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
+
+pub use gate::{Asked, Gate};
 
 /// An S3 server in this process, with one empty bucket; it checks signatures. It ends when dropped.
 ///
@@ -36,11 +40,20 @@ impl S3Server {
     /// # Errors
     /// Where no directory can be made or no port be had.
     pub async fn start() -> io::Result<Self> {
+        Self::start_behind(Gate::at_once(|_| None)).await
+    }
+
+    /// Starts one on a free port that does only what a gate lets pass.
+    ///
+    /// # Errors
+    /// As [`S3Server::start`].
+    pub async fn start_behind(gate: Gate) -> io::Result<Self> {
         let dir = tempfile::tempdir()?;
         std::fs::create_dir(dir.path().join(Self::BUCKET))?;
         let files = s3s_fs::FileSystem::new(dir.path()).map_err(|e| io::Error::other(format!("{e:?}")))?;
         let mut service = S3ServiceBuilder::new(files);
         service.set_auth(SimpleAuth::from_single(Self::ACCESS_KEY, Self::SECRET_KEY));
+        service.set_access(gate);
         let service = service.build();
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let endpoint = format!("http://{}", listener.local_addr()?);

@@ -11,3 +11,4 @@ mod pull;
 mod push;
 mod reading;
 mod reference;
+mod s3;

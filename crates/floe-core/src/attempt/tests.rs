@@ -16,7 +16,7 @@ use crate::names::NamespaceName;
 use crate::reference::Annotation;
 use crate::sealed::seal;
 use crate::store::{
-    Cursor, Key, KeyPrefix, LocalStore, Page, Part, PartTag, PartsId, PutMode, Store, list_all,
+    Conditions, Cursor, Key, KeyPrefix, LocalStore, Page, Part, PartTag, PartsId, PutMode, Store, list_all,
 };
 
 /// A local store that writes down what is asked of it, and lets whoever comes to the barrier wait for others.
@@ -106,6 +106,7 @@ impl World {
         Namespace::open_or_create(Arc::new(inner.clone()), name.clone(), ambient.clone()).await.unwrap();
         let store = Arc::new(Watched { inner, log: Mutex::default(), meeting });
         let namespace = Namespace::open(store.clone(), name, ambient).await.unwrap();
+        let namespace = namespace.with_conditions(Conditions::kept());
         store.take_log();
         Self { _dir: dir, store, namespace, name: "release/1".parse().unwrap() }
     }

@@ -1,11 +1,12 @@
 //! Locations of stores, as people write them.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use url::Url;
 
-use super::remote::RemoteStore;
-use super::{Environment, Limit, LocalStore, Retry, Store, StoreSettings, SystemTimer, Timer};
+use super::remote::{self, RemoteStore};
+use super::{Conditions, Environment, Limit, LocalStore, Retry, Store, StoreSettings, SystemTimer, Timer};
 use crate::{Error, ErrorKind, Result};
 
 /// Opens the store at `file://PATH`, at a plain path, or at `s3://`, `gs://` or `az://` and `BUCKET/PREFIX`.
@@ -33,6 +34,19 @@ pub fn open(location: &str, settings: &StoreSettings, environment: &Environment)
     };
     let (upload, download) = (settings.upload_bytes_per_second, settings.download_bytes_per_second);
     Ok(Arc::new(Limit::new(store, settings.max_requests, upload, download, timer)))
+}
+
+/// What is known of the conditions of the store at a location, remembered below `cache_dir`.
+///
+/// A local store's are our own and kept. Elsewhere a writer finds out, once for each server and bucket.
+///
+/// # Errors
+/// As [`open`].
+pub fn conditions_of(location: &str, environment: &Environment, cache_dir: &Path) -> Result<Conditions> {
+    match location.split_once("://") {
+        None | Some(("file", _)) => Ok(Conditions::kept()),
+        Some(_) => Ok(Conditions::remembered(cache_dir, &remote::server(&parse(location)?, environment)?)),
+    }
 }
 
 fn parse(location: &str) -> Result<Url> {

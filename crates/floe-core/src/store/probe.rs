@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Key, KeyPrefix, PutMode, Store};
+use super::{Key, KeyPrefix, PutMode, Store, Version};
 use crate::{Error, ErrorKind, Result};
 
 /// Shows that the store refuses what create-if-absent and compare-and-swap must refuse; five requests.
@@ -20,19 +20,29 @@ pub async fn probe_conditions(store: &dyn Store, prefix: &KeyPrefix, token: &str
 
 async fn probe(store: &dyn Store, key: &Key, token: &str) -> Result<()> {
     let body = |number: u8| Bytes::from(format!("{token} {number}: a probe of this store's conditions\n"));
-    let first = store.put(key, body(1), PutMode::Create).await.map_err(not_at_all)?;
+    let first = must_do(store, key, body(1), PutMode::Create).await?;
     let again = store.put(key, body(2), PutMode::Create).await;
-    refused(again.map(drop), "created an object that exists already (it ignores `If-None-Match: *`)")?;
-    store.put(key, body(3), PutMode::Swap(first.clone())).await.map_err(not_at_all)?;
+    must_refuse_create(again)?;
+    must_do(store, key, body(3), PutMode::Swap(first.clone())).await?;
     let stale = store.put(key, body(4), PutMode::Swap(first)).await;
-    refused(stale.map(drop), "replaced an object that had changed (it ignores `If-Match`)")
+    must_refuse_swap(stale)
 }
 
-fn refused(answer: Result<()>, did: &str) -> Result<()> {
+/// The answer to a creation of what exists is a refusal.
+pub(crate) fn must_refuse_create(answer: Result<Version>) -> Result<()> {
+    refused(answer, "created an object that exists already (it ignores `If-None-Match: *`)")
+}
+
+/// The answer to a swap from a version that the object has not is a refusal.
+pub(crate) fn must_refuse_swap(answer: Result<Version>) -> Result<()> {
+    refused(answer, "replaced an object that had changed (it ignores `If-Match`)")
+}
+
+fn refused(answer: Result<Version>, did: &str) -> Result<()> {
     match answer {
         Err(e) if e.kind() == ErrorKind::Conflict => Ok(()),
         Err(e) => Err(e),
-        Ok(()) => {
+        Ok(_) => {
             let message = format!(
                 "the store cannot be written to safely: the server {did}; use one that keeps conditional writes"
             );
@@ -41,13 +51,18 @@ fn refused(answer: Result<()>, did: &str) -> Result<()> {
     }
 }
 
-/// A condition that holds was refused.
-fn not_at_all(e: Error) -> Error {
-    match e.kind() {
-        ErrorKind::Conflict | ErrorKind::Invalid => {
+/// A put whose condition holds.
+async fn must_do(store: &dyn Store, key: &Key, body: Bytes, mode: PutMode) -> Result<Version> {
+    let refusal = match store.put(key, body.clone(), mode).await {
+        Err(e) if matches!(e.kind(), ErrorKind::Conflict | ErrorKind::Invalid) => e,
+        other => return other,
+    };
+    // It may have been done, its answer lost, and a repetition been refused.
+    match store.get(key, body.len() as u64).await {
+        Ok((found, version)) if found == body => Ok(version),
+        _ => {
             let message = "the store cannot be written to safely: the server refuses conditional writes whose condition holds";
-            Error::new(ErrorKind::Unsupported, message).with_source(e)
+            Err(Error::new(ErrorKind::Unsupported, message).with_source(refusal))
         }
-        _ => e,
     }
 }

@@ -45,6 +45,17 @@ pub struct RemoteStore {
     hint: Option<&'static str>,
 }
 
+/// What tells the server and the bucket of a location from all others; holds no secret.
+pub(super) fn server(url: &Url, environment: &Environment) -> Result<String> {
+    let bucket = url.host_str().unwrap_or_default();
+    let endpoint = cloud::endpoint(url.scheme(), environment)?;
+    Ok(format!(
+        "{}://{bucket} at {}",
+        url.scheme(),
+        endpoint.as_deref().unwrap_or("the cloud's own endpoint")
+    ))
+}
+
 /// What stands for the content of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Versions {

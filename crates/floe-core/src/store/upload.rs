@@ -101,8 +101,9 @@ impl Upload {
         let id = self.id.as_ref().expect("parts were sent under an id");
         match self.store.finish_parts(&self.key, id, tags).await {
             // An earlier try may have finished it and lost the answer. The key is ours alone, so what is there
-            // with our length is ours.
-            Err(e) if e.kind() == ErrorKind::NotFound => match self.store.head(&self.key).await? {
+            // with our length is ours. Servers differ in what they say of an upload that is no more; not settled so
+            // is only what a local disk could not promise.
+            Err(e) if e.kind() != ErrorKind::Internal => match self.store.head(&self.key).await? {
                 Some(size_bytes) if size_bytes == self.written_bytes => Ok(()),
                 _ => Err(e),
             },

@@ -14,4 +14,5 @@ mod protocol_model;
 mod push;
 mod reading;
 mod ref_writes;
+mod s3_trees;
 mod store;

@@ -76,7 +76,7 @@ fn main_ref() -> RefName {
 }
 
 /// All that a push keeps of a tree, one line an entry.
-fn listing(root: &Path) -> Vec<String> {
+pub(crate) fn listing(root: &Path) -> Vec<String> {
     let mut lines = Vec::new();
     let mut links = std::collections::HashMap::new();
     list(root, Path::new(""), &mut links, &mut lines);
@@ -113,7 +113,7 @@ fn list(
 }
 
 /// Text that compresses as source code does.
-fn text(seed: u64, bytes: usize) -> Vec<u8> {
+pub(crate) fn text(seed: u64, bytes: usize) -> Vec<u8> {
     let mut out = Vec::new();
     let mut state = seed;
     while out.len() < bytes {
@@ -125,7 +125,7 @@ fn text(seed: u64, bytes: usize) -> Vec<u8> {
 }
 
 /// Writes a file with a time of modification that is long past, so that its hash may be remembered.
-fn write(path: &Path, content: &[u8]) {
+pub(crate) fn write(path: &Path, content: &[u8]) {
     fs::write(path, content).unwrap();
     settle(path);
 }

@@ -11,7 +11,7 @@ mod tagging;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use floe_core::store::{Key, Store};
+use floe_core::store::{Conditions, Key, Store};
 use floe_core::{
     Ambient, Annotation, Error, Namespace, NamespaceName, RefName, RefRecord, Result, SnapshotAt, Tagged,
 };
@@ -43,7 +43,8 @@ impl World {
 
     /// The namespace through this store, which wraps the memory.
     async fn through(&self, store: Arc<dyn Store>) -> Namespace {
-        Namespace::open_or_create(store, NamespaceName::default(), Ambient::default()).await.unwrap()
+        let opened = Namespace::open_or_create(store, NamespaceName::default(), Ambient::default()).await;
+        opened.unwrap().with_conditions(Conditions::kept())
     }
 
     /// The namespace with nothing in between.

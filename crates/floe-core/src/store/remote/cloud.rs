@@ -48,7 +48,6 @@ pub(super) fn s3(bucket: &str, environment: &Environment) -> Result<Client> {
         .with_conditional_put(S3ConditionalPut::ETagMatch)
         // One object is one DELETE, which every server knows.
         .with_disable_bulk_delete(true);
-    let mut endpoint = profile.endpoint_url.clone();
     if let Some(region) = &profile.region {
         builder = builder.with_region(region);
     }
@@ -59,11 +58,8 @@ pub(super) fn s3(bucket: &str, environment: &Environment) -> Result<Client> {
         let key: AmazonS3ConfigKey = name.to_ascii_lowercase().parse().expect("names that the library knows");
         builder = builder.with_config(key, value);
     }
-    for name in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "FLOE_S3_ENDPOINT"] {
-        endpoint = environment.get(name).map(str::to_owned).or(endpoint);
-    }
     let allow_http = environment.is_on("FLOE_S3_ALLOW_HTTP");
-    if let Some(endpoint) = endpoint {
+    if let Some(endpoint) = s3_endpoint(&profile, environment) {
         let url = endpoint_url(&endpoint)?;
         if url.scheme() == "http" && !allow_http {
             let message = format!(
@@ -97,6 +93,26 @@ pub(super) fn s3(bucket: &str, environment: &Environment) -> Result<Client> {
         }
     }
     Ok((Arc::new(builder.build().map_err(|e| unusable("S3", &e))?), Versions::ETag, hint))
+}
+
+fn s3_endpoint(profile: &profile::Profile, environment: &Environment) -> Option<String> {
+    let named = ["FLOE_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
+    let named = named.iter().find_map(|name| environment.get(name).map(str::to_owned));
+    named.or_else(|| profile.endpoint_url.clone())
+}
+
+/// Where the servers of a scheme are, if elsewhere than usual; for Azure also whose.
+pub(super) fn endpoint(scheme: &str, environment: &Environment) -> Result<Option<String>> {
+    let get = |name: &str| environment.get(name).map(str::to_owned);
+    Ok(match scheme {
+        "s3" => s3_endpoint(&profile::load(environment)?, environment),
+        "gs" => get("GOOGLE_BASE_URL"),
+        _ => {
+            let account = get("AZURE_STORAGE_ACCOUNT_NAME").or_else(|| get("AZURE_STORAGE_ACCOUNT"));
+            let parts = [account, get("AZURE_STORAGE_ENDPOINT"), get("AZURE_STORAGE_USE_EMULATOR")];
+            Some(parts.map(Option::unwrap_or_default).join(" "))
+        }
+    })
 }
 
 /// A bucket of Google Cloud Storage.

@@ -23,6 +23,7 @@ pub(super) fn convert(store: &str, what: &str, e: &Cloud, hint: Option<&str>) ->
             ErrorKind::Unsupported
         }
         (_, Some(400), Some("RequestTimeout")) => ErrorKind::Unavailable,
+        (_, Some(400), Some("ExpiredToken" | "InvalidToken" | "TokenRefreshRequired")) => ErrorKind::Denied,
         (Cloud::NotFound { .. }, _, _) => ErrorKind::NotFound,
         (Cloud::AlreadyExists { .. } | Cloud::Precondition { .. } | Cloud::NotModified { .. }, _, _) => {
             ErrorKind::Conflict
@@ -39,7 +40,12 @@ pub(super) fn convert(store: &str, what: &str, e: &Cloud, hint: Option<&str>) ->
         (ErrorKind::NotFound, ..) => message.push_str("no such object"),
         (ErrorKind::Conflict, ..) => message.push_str("exists already or has changed"),
         (_, Some(404), Some(_)) => message.push_str("there is no such bucket"),
-        (_, Some(status), Some(code)) => message.push_str(&format!("the server answered {status} {code}")),
+        (_, Some(status), Some(code)) => {
+            message.push_str(&format!("the server answered {status} {code}"));
+            if let Some(meaning) = meaning(code) {
+                message.push_str(&format!(" ({meaning})"));
+            }
+        }
         (_, Some(status), None) => message.push_str(&format!("the server answered {status}")),
         (ErrorKind::Unavailable, None, _) => {
             message.push_str(&format!("no answer ({})", transport(e).unwrap_or_default()));
@@ -67,6 +73,22 @@ pub(super) fn status(e: &Cloud) -> Option<u16> {
                 .any(|link| link.to_string().starts_with("Server returned error response: "))
                 .then_some(200)
         })
+}
+
+/// What a code means to whoever set the store up, where its name does not say.
+fn meaning(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "AccessDenied" | "AuthorizationPermissionMismatch" => "these credentials may not do that",
+        "ExpiredToken" | "TokenRefreshRequired" => "the credentials have expired",
+        "InvalidAccessKeyId" => "the access key is not known there",
+        "SignatureDoesNotMatch" => "the secret key is not the one of the access key",
+        "RequestTimeTooSkewed" => "the clock of this machine is wrong",
+        "AuthorizationHeaderMalformed" | "PermanentRedirect" => {
+            "the bucket is in another region; set AWS_REGION"
+        }
+        "SlowDown" => "it has too much to do",
+        _ => return None,
+    })
 }
 
 /// The `<Code>` of an answer in XML.

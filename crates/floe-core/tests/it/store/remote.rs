@@ -1,6 +1,5 @@
 //! Remote stores: a server in this process, real ones where there are, and answers that servers rarely give.
 
-use std::env;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,6 +10,7 @@ use floe_testkit::s3::environment;
 use floe_testkit::{CannedServer, MemoryStore, S3Server};
 
 use super::key;
+use crate::s3_trees::Place;
 
 fn once() -> StoreSettings {
     let mut settings = StoreSettings::default();
@@ -37,19 +37,11 @@ async fn s3_in_process_conforms() {
     assert!(sibling.list(&KeyPrefix::default(), None).await.unwrap().entries.is_empty());
 }
 
-/// A server that `FLOE_TEST_S3_ENDPOINT` names, with `FLOE_TEST_S3_BUCKET` and AWS's variables for the keys.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[ignore = "needs a server: `.ci/run s3`"]
 async fn s3_server_conforms() {
-    let var = |name: &str| env::var(name).ok();
-    let Some(endpoint) = var("FLOE_TEST_S3_ENDPOINT") else {
-        eprintln!("skipped: FLOE_TEST_S3_ENDPOINT names no S3 server");
-        return;
-    };
-    let bucket = var("FLOE_TEST_S3_BUCKET").expect("FLOE_TEST_S3_BUCKET");
-    let (id, secret) =
-        (var("AWS_ACCESS_KEY_ID").expect("a key"), var("AWS_SECRET_ACCESS_KEY").expect("a secret"));
-    let location = format!("s3://{bucket}/conformance-{:016x}", rand::random::<u64>());
-    let store = open(&location, &StoreSettings::default(), &environment(&endpoint, &id, &secret)).unwrap();
+    let place = Place::of_environment();
+    let store = place.store();
     probe_conditions(&*store, &KeyPrefix::new("ns/probe/").unwrap(), "5d41402a").await.unwrap();
     conformance::run(store, "ns", &[KnownGap::LongNames]).await;
 }

@@ -1,0 +1,199 @@
+//! What each command asks of a store, opening the namespace included; and how much of it waits for one another.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use floe_core::store::Conditions;
+use floe_core::{
+    Ambient, Depth, Namespace, NamespaceName, PullOptions, Pushed, Reference, Snapshot, list, pull,
+};
+use floe_testkit::{MemoryStore, RecordingStore};
+
+use super::{name, push_to, small_files};
+use crate::push::{text, write};
+
+/// A store, a source of 2,000 files that was pushed, and what that push left in a cache.
+struct Bench {
+    dir: tempfile::TempDir,
+    memory: MemoryStore,
+    first: Vec<String>,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        Self::of(50, 40, 1_500).await
+    }
+
+    async fn of(directories: u64, files: u64, bytes: usize) -> Self {
+        let mut bench =
+            Self { dir: tempfile::tempdir().unwrap(), memory: MemoryStore::new(), first: Vec::new() };
+        small_files(&bench.source(), directories, files, bytes);
+        bench.first = bench.push(&bench.cache()).await.1;
+        bench
+    }
+
+    fn source(&self) -> PathBuf {
+        self.dir.path().join("source")
+    }
+
+    fn cache(&self) -> PathBuf {
+        self.dir.path().join("cache")
+    }
+
+    /// A cache with nothing in it.
+    fn cold(&self) -> PathBuf {
+        self.dir.path().join("cold")
+    }
+
+    fn change_one_line(&self) {
+        let path = self.source().join("directory-020/file-007");
+        let mut content = fs::read(&path).unwrap();
+        content.splice(700..710, *b"changed it");
+        write(&path, &content);
+    }
+
+    async fn namespace(&self, cache: &Path) -> (RecordingStore, Namespace) {
+        let store = RecordingStore::new(Arc::new(self.memory.clone()));
+        let conditions = Conditions::remembered(cache, "the server");
+        let opened =
+            Namespace::open_or_create(Arc::new(store.clone()), NamespaceName::default(), Ambient::default());
+        let namespace = opened.await.unwrap().with_conditions(conditions);
+        (store, namespace)
+    }
+
+    /// A push by a process of its own.
+    async fn push(&self, cache: &Path) -> (Pushed, Vec<String>) {
+        let (store, namespace) = self.namespace(cache).await;
+        let pushed = push_to(&namespace, &self.source(), "main", Some(cache)).await.unwrap();
+        (pushed, table(&store))
+    }
+
+    /// A pull by a process of its own.
+    async fn pull(&self, destination: &str, cache: &Path) -> Vec<String> {
+        let (store, namespace) = self.namespace(cache).await;
+        let at = namespace.resolve(&Reference::Ref(name("main"))).await.unwrap().at;
+        let snapshot = Snapshot::open(&namespace, at).await.unwrap();
+        let options = PullOptions { cache_dir: Some(cache.to_owned()), ..PullOptions::default() };
+        let destination = self.dir.path().join(destination);
+        pull(&namespace, &snapshot, &destination, &options, &Arc::default()).await.unwrap();
+        table(&store)
+    }
+}
+
+/// All requests: after how many others, what, of what kind of object, and how often; in order.
+fn table(store: &RecordingStore) -> Vec<String> {
+    let mut lines: Vec<(String, usize)> = Vec::new();
+    for request in store.requests() {
+        let kind = request.key.split('/').nth(1).unwrap();
+        let line = format!("{} {:?} {kind}", request.depth, request.operation);
+        match lines.iter_mut().find(|(known, _)| *known == line) {
+            Some((_, count)) => *count += 1,
+            None => lines.push((line, 1)),
+        }
+    }
+    lines.sort_by_key(|(line, _)| (line.split(' ').next().unwrap().parse::<u64>().unwrap(), line.clone()));
+    let times = |(line, count): (String, usize)| if count == 1 { line } else { format!("{line} x{count}") };
+    lines.into_iter().map(times).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pushes() {
+    let bench = Bench::new().await;
+    let first = [
+        "1 Get format.json",
+        // The namespace is made, after the store has shown that it keeps its conditions.
+        "2 Create leases",
+        "3 Create leases",
+        "4 Swap leases",
+        "5 Swap leases",
+        "6 Delete leases",
+        "7 Create gc",
+        "8 Create format.json",
+        "9 Get format.json",
+        "10 Create leases",
+        "11 Get gc",
+        "11 Get refs",
+        "12 Overwrite packs",
+        "13 Overwrite snapshots",
+        "13 Swap leases",
+        "14 Create refs",
+        "15 Delete leases",
+    ];
+    assert_eq!(bench.first, first);
+
+    bench.change_one_line();
+    let (pushed, warm) = bench.push(&bench.cache()).await;
+    let expected = [
+        "1 Get format.json",
+        "2 Create leases",
+        "3 Get gc",
+        "3 Get refs",
+        "4 Overwrite packs",
+        "5 Overwrite snapshots",
+        "5 Swap leases",
+        "6 Swap refs",
+        "7 Delete leases",
+    ];
+    assert_eq!((pushed.reused_files, warm), (1_999, expected.map(str::to_owned).to_vec()));
+
+    let unchanged = bench.push(&bench.cache()).await.1;
+    let expected = ["1 Get format.json", "2 Create leases", "3 Get gc", "3 Get refs", "4 Delete leases"];
+    assert_eq!(unchanged, expected);
+
+    write(&bench.source().join("directory-021/file-007"), &text(77, 1_500));
+    let (pushed, cold) = bench.push(&bench.cold()).await;
+    let expected = [
+        "1 Get format.json",
+        "2 Create leases",
+        // Refused, as they must be.
+        "3 Create leases",
+        "3 Get gc",
+        "3 Get refs",
+        "3 Swap leases",
+        "4 Get snapshots",
+        "5 GetRange packs x2",
+        "6 Overwrite packs",
+        "7 Overwrite snapshots",
+        "7 Swap leases",
+        "8 Swap refs",
+        "9 Delete leases",
+    ];
+    assert_eq!((pushed.reused_files, cold), (1_999, expected.map(str::to_owned).to_vec()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pulls() {
+    let bench = Bench::new().await;
+    let opened = ["1 Get format.json", "2 Get refs", "3 Get snapshots"];
+    let cold = bench.pull("pulled", &bench.cold()).await;
+    assert_eq!(cold[..3], opened);
+    // The tail, and then the data, in ranges that depend on how they compress.
+    assert!(cold[3..].iter().all(|line| line.contains(" GetRange packs")), "{cold:?}");
+    assert!(cold.len() <= 6, "{cold:?}");
+
+    write(&bench.source().join("directory-021/file-009"), &text(78, 1_500));
+    bench.push(&bench.cache()).await;
+    let over = bench.pull("pulled", &bench.cold()).await;
+    assert_eq!(over, [&opened[..], &["4 GetRange packs", "5 GetRange packs"]].concat());
+    assert_eq!(bench.pull("pulled", &bench.cold()).await, opened);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_of_one_directory() {
+    let bench = Bench::of(200, 200, 10).await;
+    let (store, namespace) = bench.namespace(&bench.cold()).await;
+    let at = namespace.resolve(&Reference::Ref(name("main"))).await.unwrap().at;
+    let snapshot = Snapshot::open(&namespace, at).await.unwrap();
+    let mut count = 0;
+    let mut each = |_: &floe_format::EntryRef<'_>| {
+        count += 1;
+        Ok(())
+    };
+    list(&namespace, &snapshot, b"directory-077", Depth::Children, None, &mut each).await.unwrap();
+    assert_eq!(count, 200);
+    let expected =
+        ["1 Get format.json", "2 Get refs", "3 Get snapshots", "4 GetRange packs", "5 GetRange packs"];
+    assert_eq!(table(&store), expected);
+    assert!(store.received_bytes() < 100_000, "{}", store.received_bytes());
+}
