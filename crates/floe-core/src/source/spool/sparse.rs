@@ -39,11 +39,9 @@ impl SparseRecords {
             b"minor" => self.minor = Some(decimal(value)?),
             b"name" => self.name = Some(value.to_vec()),
             b"size" | b"realsize" => self.size = Some(decimal(value)?),
-            b"offset" => {
-                if self.offset.replace(decimal(value)?).is_some() {
-                    return None;
-                }
-            }
+            // Two without a length between them.
+            b"offset" if self.offset.is_some() => return None,
+            b"offset" => self.offset = Some(decimal(value)?),
             b"numbytes" => self.extents.push((self.offset.take()?, decimal(value)?)),
             b"map" => {
                 let mut numbers = value.split(|byte| *byte == b',').map(decimal);
