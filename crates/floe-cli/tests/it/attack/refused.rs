@@ -79,8 +79,9 @@ fn a_directory_that_may_not_be_written_or_read_is_told_so() {
         for path in ["", ".local", ".local/share"] {
             chown(user.path(path), Some(65534), Some(65534)).unwrap();
         }
-        let owned = std::process::Command::new("chown").args(["-R", "65534:65534"]).arg(user.path("tree"));
-        let owned = { owned }.status().unwrap();
+        let owned =
+            std::process::Command::new("chown").args(["-R", "65534:65534"]).arg(user.path("tree")).status();
+        let owned = owned.unwrap();
         assert!(owned.success());
     }
     let store = user.path(".local/share/floe");
