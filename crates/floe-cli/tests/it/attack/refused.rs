@@ -73,7 +73,7 @@ fn a_directory_that_may_not_be_written_or_read_is_told_so() {
     fs::write(user.path("tree/secret"), "secret").unwrap();
     fs::write(user.path("tree/secret2"), "secret").unwrap();
     for name in ["tree/secret", "tree/secret2"] {
-        fs::set_permissions(user.path(name), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(user.path(name), fs::Permissions::from_mode(0o0)).unwrap();
     }
     if rustix::process::geteuid().is_root() {
         for path in ["", ".local", ".local/share"] {
@@ -130,7 +130,7 @@ fn a_full_disk_is_told_and_changes_nothing() {
     }
     user.tree("tree");
     user.tree("large");
-    let noise: Vec<u8> = (0..300_000_u32).map(|n| blake(n)).collect();
+    let noise: Vec<u8> = (0..300_000_u32).map(blake).collect();
     fs::write(user.path("large/noise"), noise).unwrap();
     // All in one namespace of mounts: the disk is gone after it.
     let script = format!(
