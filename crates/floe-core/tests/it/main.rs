@@ -2,10 +2,11 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::print_stderr,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     clippy::cast_possible_wrap,
-    reason = "a test may panic"
+    reason = "a test may panic, and says why it skips something"
 )]
 
 mod attack;

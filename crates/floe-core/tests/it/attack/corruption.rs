@@ -182,7 +182,7 @@ impl Truth {
                 let destination = directory.path().join("tree");
                 match pull_to(&namespace, at, &destination, &keeping()).await {
                     Ok(_) => {
-                        assert_eq!(tree(&destination), self.trees[&generation], "{told}: {generation:?}")
+                        assert_eq!(tree(&destination), self.trees[&generation], "{told}: {generation:?}");
                     }
                     Err(error) => {
                         assert!(!is_clean && is_kind(&error), "{told}: {generation:?} is {error}");
