@@ -1,6 +1,8 @@
 """Checks that the harness notices what would make its figures worthless."""
 
+import json
 import os
+import shutil
 import sys
 import tempfile
 import unittest
@@ -8,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from floe_bench import corpora, edits, measure, report, trees  # noqa: E402  (the path comes first)
+from floe_bench import corpora, cutting, cutting_cli, edits, measure, parameter_sets, report, trees  # noqa: E402  (the path comes first)
 from floe_bench.text import TextMaker  # noqa: E402
 from floe_bench.tools.floe import told  # noqa: E402
 
@@ -122,6 +124,71 @@ class Making(InScratch):
             changed = [name for name in after if before.get(name) != after[name]]
             self.assertEqual(changed, [str(path)])
             self.assertEqual(before[str(path)][2] != after[str(path)][2], by_rename)
+
+
+class Cutting(InScratch):
+    FLOE = """#!/bin/sh
+test "$1" = push && test -n "$2" || exit 1
+while [ "$1" != --store ]; do shift; done
+packs="${2#file://}/default/packs"
+mkdir -p "$packs"
+head -c 1000 /dev/zero >"$packs/$(ls "$packs" | wc -l)"
+"""
+
+    def stores(self) -> cutting.Stores:
+        program = self.root / "floe"
+        program.write_text(self.FLOE)
+        program.chmod(0o755)
+        sets = {"a": parameter_sets.Parameters(), "b": parameter_sets.Parameters(group_min=16)}
+        return cutting.Stores(str(program), self.root, sets, 10)
+
+    def setUp(self) -> None:
+        super().setUp()
+        try:
+            import blake3  # noqa: F401  (the namespaces need it)
+        except ImportError:
+            self.skipTest("the Python package blake3 is missing")
+
+    def test_a_record_is_sealed_as_the_format_says(self) -> None:
+        """The example of `docs/format.md`, whose writer also ends the first line with a line feed."""
+        page = Path(__file__).resolve().parent.parent.joinpath("docs", "format.md").read_text(encoding="utf-8")
+        example = page.split("```json format.json\n")[1].split("```")[0]
+        record = json.loads(example)
+        record.pop("sum")
+        self.assertEqual(parameter_sets.sealed(record).decode(), example)
+
+    def test_only_what_a_push_added_is_counted(self) -> None:
+        stores = self.stores()
+        tree = self.tree("pushed")
+        self.assertEqual(stores.push(tree, "x"), {"a": 1000, "b": 1000})
+        self.assertEqual(stores.push(tree, "x", only={"b"}), {"b": 1000})
+
+    def test_versions_edits_and_moves_are_told_apart(self) -> None:
+        tree = self.tree("tree")
+        (tree / "many").mkdir()
+        for number in range(25):
+            (tree / "many" / str(number)).write_text("a line that is long enough to be edited\n" * 9)
+        measured = cutting.measure("tree", iter([tree, tree, tree]), self.stores(), 3, {"a"})
+        self.assertEqual(measured.versions, 3)
+        self.assertEqual(measured.sets["a"], cutting.Series(1000, 3000, [1000] * 3, 1000))
+        self.assertEqual(measured.sets["b"], cutting.Series(1000, 3000, [], 0))
+        self.assertEqual(measured.moved, "many, 25 files")
+        self.assertFalse((tree / "many").exists())
+        cutting.save(measured, self.root / "results")
+        self.assertEqual(cutting.load(self.root / "results"), [measured])
+        measured.sets = {"present": measured.sets["a"]}
+        page = "\n".join(line for table in cutting_cli.tables([measured]) for line in table.markdown())
+        self.assertIn("| tree | 3 | 3.000 |", page)
+        self.assertIn("| tree | 1 / 1 |", page)
+
+    @unittest.skipUnless(shutil.which("rsync"), "rsync is missing")
+    def test_versions_touch_only_what_differs(self) -> None:
+        one, two = self.tree("one"), self.tree("two")
+        (two / "top").write_bytes(b"another")
+        seen = cutting.successive([one, two], self.root)
+        kept = trees.listing(next(seen))
+        changed = {path for path, status in trees.listing(next(seen)).items() if kept[path] != status}
+        self.assertEqual(changed, {str(self.root / "tree" / "top")})
 
 
 class Reporting(InScratch):
