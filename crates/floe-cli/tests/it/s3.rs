@@ -95,7 +95,7 @@ async fn wrong_keys_and_buckets_say_what_to_correct() {
     for arguments in [&["push", &tree, "main"][..], &["ls"], &["pull", "main", "there"]] {
         let told = user.fails_in_s3(&secret, arguments);
         asserts_all(&told, &["403 SignatureDoesNotMatch", "the secret key is not", "credentials"]);
-        asserts_all(&user.fails_in_s3(&key, arguments), &["InvalidAccessKeyId", "credentials"]);
+        asserts_all(&user.fails_in_s3(&key, arguments), &["403", "credentials"]);
         asserts_all(&user.fails_in_s3(&bucket, arguments), &["there is no such bucket", "no-such-bucket"]);
     }
     assert!(!user.path("there").exists());
@@ -232,7 +232,7 @@ async fn i2_a_lost_race_exits_with_4() {
     asserts_all(&user.stderr(&lost), &["the ref `main` was moved by somebody else", "floe log"]);
     let now = stdout(&user.in_s3(&access, &["show", "main", "--json"]).assert().code(0));
     let snapshot = stdout(&quick).split_whitespace().nth(1).unwrap().to_owned();
-    asserts_all(&now, &[&snapshot, "\"generation\": 1"]);
+    asserts_all(&now, &[&snapshot, "\"generation\":1"]);
 }
 
 /// i2, by processes, on a server that decides races.

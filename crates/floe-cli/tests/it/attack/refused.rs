@@ -136,8 +136,8 @@ fn a_full_disk_is_told_and_changes_nothing() {
     let script = format!(
         "mount -t tmpfs -o size=200k tmpfs {place} && export FLOE_STORE=file://{place} && \
          \"$0\" push tree main && \"$0\" push large main; echo \"push $?\"; \"$0\" verify; echo \"verify $?\"; \
-         \"$0\" pull main out; echo \"pull $?\"; \"$0\" pull main {place}/out; echo \"again $?\"; \
-         ls -A {place} | grep out; \"$0\" push tree main; echo \"repeated $?\""
+         \"$0\" pull main out; echo \"pull $?\"; cat /dev/zero >{place}/fill 2>/dev/null; \
+         \"$0\" pull main {place}/out; echo \"again $?\"; ls -A {place} | grep out; rm {place}/fill; \"$0\" push tree main; echo \"repeated $?\""
     );
     let output = user.under(&["unshare", "-m", "sh", "-c", &script], &[]);
     let shown = String::from_utf8_lossy(&output.stdout).into_owned();
