@@ -141,7 +141,7 @@ async fn pushes() {
     let expected = ["1 Get format.json", "2 Create leases", "3 Get gc", "3 Get refs", "4 Delete leases"];
     assert_eq!(unchanged, expected);
 
-    write(&bench.source().join("directory-021/file-007"), &text(77, 1_500));
+    write(&bench.source().join("directory-021/file-007"), &text(2_000_077, 1_500));
     let (pushed, cold) = bench.push(&bench.cold()).await;
     let expected = [
         "1 Get format.json",
@@ -172,7 +172,7 @@ async fn pulls() {
     assert!(cold[3..].iter().all(|line| line.contains(" GetRange packs")), "{cold:?}");
     assert!(cold.len() <= 6, "{cold:?}");
 
-    write(&bench.source().join("directory-021/file-009"), &text(78, 1_500));
+    write(&bench.source().join("directory-021/file-009"), &text(2_000_078, 1_500));
     bench.push(&bench.cache()).await;
     let over = bench.pull("pulled", &bench.cold()).await;
     assert_eq!(over, [&opened[..], &["4 GetRange packs", "5 GetRange packs"]].concat());
