@@ -155,6 +155,7 @@ impl Build {
             workers: settings.workers,
             progress: &self.progress,
             slots: slot_sender,
+            has_changed: false,
             known: Vec::new(),
             jobs: job_sender,
         };
@@ -184,7 +185,7 @@ impl Build {
                 .map_err(|_| Error::new(ErrorKind::Internal, "the thread that plans panicked"))?;
             let (planned, (assembled, cache)) = match (planned, assembled) {
                 (_, Err(ended)) => return Err(ended),
-                (Err(error), Ok(_)) => return Err(Ended::Failed(error)),
+                (Err(ended), Ok(_)) => return Err(ended),
                 (Ok(planned), Ok(assembled)) => (planned, assembled),
             };
             Ok((planned, assembled, cache))

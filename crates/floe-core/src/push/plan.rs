@@ -15,6 +15,7 @@ use floe_format::{
 };
 
 use super::PushProgress;
+use super::assemble::Ended;
 use super::base::{BaseCursor, BaseEntry, BasePacks, BaseRun};
 use super::input::{InputFiles, KnownContents, Listings};
 use super::meta::Keeping;
@@ -65,6 +66,8 @@ pub(super) struct Planner<'a> {
     pub(super) workers: usize,
     pub(super) progress: &'a Arc<PushProgress>,
     pub(super) slots: Sender<Slot>,
+    /// Whether the plan fails because the source is not as the walk found it.
+    pub(super) has_changed: bool,
     /// Known groups that were not handed out yet.
     pub(super) known: Vec<(Unit, Vec<Note>)>,
     pub(super) jobs: Sender<Job>,
@@ -88,7 +91,12 @@ enum State {
 
 impl Planner<'_> {
     /// Makes the plan and hands it out.
-    pub(super) fn run(mut self) -> Result<Planned> {
+    pub(super) fn run(mut self) -> Result<Planned, Ended> {
+        let planned = self.plan();
+        planned.map_err(|e| if self.has_changed { Ended::Changed(e) } else { Ended::Failed(e) })
+    }
+
+    fn plan(&mut self) -> Result<Planned> {
         let mut grouper = Grouper::new(&self.parameters);
         let mut group = Vec::new();
         let mut links = HashMap::new();
@@ -248,7 +256,11 @@ impl Planner<'_> {
         {
             return Ok(Some(target.clone()));
         }
-        let Some(link) = self.files.read_link(directory, child.name)? else { return Ok(None) };
+        let read = self.files.read_link(directory, child.name).inspect_err(|e| {
+            // It is no link any more, or will not hold still.
+            self.has_changed = e.kind() == ErrorKind::Invalid;
+        });
+        let Some(link) = read? else { return Ok(None) };
         let hash = *blake3::hash(&link.target).as_bytes();
         *note = Note { stat: link.stat, content: NotedContent::Hashed(hash, link.hashing_began) };
         Ok(Some(link.target))
