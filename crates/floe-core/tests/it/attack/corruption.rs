@@ -246,13 +246,15 @@ async fn i7_every_single_byte_corruption_is_found_or_harmless() {
     assert!(total <= 200_000, "{total}");
     let truth = Arc::new(Truth::of(store).await);
     assert!(truth.contents.len() >= 6 && truth.contents.values().any(Option::is_none));
+    // For whoever works on the test: only each so manieth.
+    let stride: usize = std::env::var("FLOE_ATTACK_STRIDE").map_or(1, |stride| stride.parse().unwrap());
     let attacks: Vec<(Key, Bytes, Change)> = objects
         .iter()
         .flat_map(|(key, body)| Change::all(body.len()).map(|change| (key.clone(), body.clone(), change)))
+        .step_by(stride)
         .collect();
     let attacks = Arc::new(attacks);
     let (next, before) = (Arc::new(AtomicUsize::new(0)), peak_address_space());
-    let began = std::time::Instant::now();
     let workers = (0..std::thread::available_parallelism().map_or(2, usize::from)).map(|_| {
         let (attacks, truth, next) = (Arc::clone(&attacks), Arc::clone(&truth), Arc::clone(&next));
         async move {
@@ -280,18 +282,10 @@ async fn i7_every_single_byte_corruption_is_found_or_harmless() {
     }
     let grown = peak_address_space() - before;
     assert!(grown < 7 << 28, "something asked for {grown} bytes");
-    if std::env::var_os("ATTACK_REPORT").is_some() {
-        panic!(
-            "{total} bytes, {} objects, {} attacks, {:?}: {met:?}, {grown}",
-            objects.len(),
-            attacks.len(),
-            began.elapsed()
-        );
-    }
     // Nothing that a tree is made of, nor what names it, can be changed unnoticed.
     for kind in ["snapshots", "format.json"] {
         assert!(!met.contains_key(&(kind.to_owned(), Met::Harmless)), "{met:?}");
     }
     let found: u64 = met.iter().filter(|((_, met), _)| *met != Met::Harmless).map(|(_, count)| count).sum();
-    assert!(found > 10_000, "{met:?}");
+    assert!(found > 10_000 / stride as u64, "{met:?}");
 }
