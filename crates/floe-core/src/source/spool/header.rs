@@ -3,6 +3,7 @@
 use tar::Header;
 
 use super::blocks::BLOCK_BYTES;
+use super::sparse::Extents;
 use crate::source::FileTime;
 
 /// Where the checksum stands, which counts as spaces in the sum.
@@ -76,7 +77,7 @@ impl Fields {
     }
 
     /// Of a sparse file in the old GNU format: its length, its first extents, and whether blocks with more follow.
-    pub(super) fn gnu_sparse(&self) -> Option<(u64, Vec<(u64, u64)>, bool)> {
+    pub(super) fn gnu_sparse(&self) -> Option<(u64, Extents, bool)> {
         let header = self.header.as_gnu()?;
         let extents = gnu_extents(header.sparse.iter().map(|extent| (&extent.offset, &extent.numbytes)))?;
         Some((unsigned(&header.realsize)?, extents, header.is_extended()))
@@ -84,7 +85,7 @@ impl Fields {
 }
 
 /// The extents of a block that goes on the list of a sparse file, and whether another follows.
-pub(super) fn more_gnu_extents(block: &[u8; BLOCK_BYTES]) -> Option<(Vec<(u64, u64)>, bool)> {
+pub(super) fn more_gnu_extents(block: &[u8; BLOCK_BYTES]) -> Option<(Extents, bool)> {
     let mut header = tar::GnuExtSparseHeader::new();
     header.as_mut_bytes().copy_from_slice(block);
     let extents = gnu_extents(header.sparse.iter().map(|extent| (&extent.offset, &extent.numbytes)))?;
@@ -92,7 +93,7 @@ pub(super) fn more_gnu_extents(block: &[u8; BLOCK_BYTES]) -> Option<(Vec<(u64, u
 }
 
 /// The extents up to the first that is not there.
-fn gnu_extents<'a>(fields: impl Iterator<Item = (&'a [u8; 12], &'a [u8; 12])>) -> Option<Vec<(u64, u64)>> {
+fn gnu_extents<'a>(fields: impl Iterator<Item = (&'a [u8; 12], &'a [u8; 12])>) -> Option<Extents> {
     fields
         .take_while(|(offset, length)| offset[0] != 0 && length[0] != 0)
         .map(|(offset, length)| Some((unsigned(offset)?, unsigned(length)?)))
