@@ -3,6 +3,7 @@
 use tar::Header;
 
 use super::blocks::BLOCK_BYTES;
+use super::sparse::Extents;
 use crate::source::FileTime;
 
 /// Offset and length of a part of a sparse file that is not a hole.

@@ -5,6 +5,9 @@
 
 use super::pax::decimal;
 
+/// Where the bytes of a sparse file are: offsets and lengths.
+pub(super) type Extents = Vec<(u64, u64)>;
+
 /// How many extents a sparse file may have.
 pub(super) const MAX_EXTENTS: usize = 1 << 20;
 
@@ -16,7 +19,7 @@ pub(super) struct SparseRecords {
     /// The path, where the header's is one made up for old programs.
     pub(super) name: Option<Vec<u8>>,
     size: Option<u64>,
-    extents: Vec<(u64, u64)>,
+    extents: Extents,
     /// The offset of an extent whose length is to follow.
     offset: Option<u64>,
     is_sparse: bool,
@@ -25,7 +28,7 @@ pub(super) struct SparseRecords {
 /// A sparse file's length and where its extents are listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum SparseMap {
-    Given(u64, Vec<(u64, u64)>),
+    Given(u64, Extents),
     /// Before its content.
     BeforeContent(u64),
 }
@@ -103,7 +106,7 @@ pub(super) fn check_extents(extents: &[(u64, u64)], size: u64, stored: u64) -> R
 pub(super) struct MapReader {
     count: Option<u64>,
     offset: Option<u64>,
-    extents: Vec<(u64, u64)>,
+    extents: Extents,
     /// A number whose line has not ended.
     digits: Vec<u8>,
 }
@@ -113,7 +116,7 @@ impl MapReader {
     ///
     /// # Errors
     /// What is wrong.
-    pub(super) fn take(&mut self, block: &[u8]) -> Result<Option<Vec<(u64, u64)>>, String> {
+    pub(super) fn take(&mut self, block: &[u8]) -> Result<Option<Extents>, String> {
         for byte in block {
             if *byte != b'\n' {
                 // No number is longer.
