@@ -6,9 +6,6 @@ use super::blocks::BLOCK_BYTES;
 use super::sparse::Extents;
 use crate::source::FileTime;
 
-/// Offset and length of a part of a sparse file that is not a hole.
-type Extent = (u64, u64);
-
 /// Where the checksum stands, which counts as spaces in the sum.
 const CHECKSUM: std::ops::Range<usize> = 148..156;
 
@@ -80,7 +77,7 @@ impl Fields {
     }
 
     /// Of a sparse file in the old GNU format: its length, its first extents, and whether blocks with more follow.
-    pub(super) fn gnu_sparse(&self) -> Option<(u64, Vec<Extent>, bool)> {
+    pub(super) fn gnu_sparse(&self) -> Option<(u64, Extents, bool)> {
         let header = self.header.as_gnu()?;
         let extents = gnu_extents(header.sparse.iter().map(|extent| (&extent.offset, &extent.numbytes)))?;
         Some((unsigned(&header.realsize)?, extents, header.is_extended()))
@@ -88,7 +85,7 @@ impl Fields {
 }
 
 /// The extents of a block that goes on the list of a sparse file, and whether another follows.
-pub(super) fn more_gnu_extents(block: &[u8; BLOCK_BYTES]) -> Option<(Vec<Extent>, bool)> {
+pub(super) fn more_gnu_extents(block: &[u8; BLOCK_BYTES]) -> Option<(Extents, bool)> {
     let mut header = tar::GnuExtSparseHeader::new();
     header.as_mut_bytes().copy_from_slice(block);
     let extents = gnu_extents(header.sparse.iter().map(|extent| (&extent.offset, &extent.numbytes)))?;
@@ -96,7 +93,7 @@ pub(super) fn more_gnu_extents(block: &[u8; BLOCK_BYTES]) -> Option<(Vec<Extent>
 }
 
 /// The extents up to the first that is not there.
-fn gnu_extents<'a>(fields: impl Iterator<Item = (&'a [u8; 12], &'a [u8; 12])>) -> Option<Vec<Extent>> {
+fn gnu_extents<'a>(fields: impl Iterator<Item = (&'a [u8; 12], &'a [u8; 12])>) -> Option<Extents> {
     fields
         .take_while(|(offset, length)| offset[0] != 0 && length[0] != 0)
         .map(|(offset, length)| Some((unsigned(offset)?, unsigned(length)?)))
