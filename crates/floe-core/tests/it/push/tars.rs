@@ -1,5 +1,7 @@
 //! Pushing tars: the same snapshot as the directory they were made from.
 
+#![allow(clippy::print_stderr, reason = "what is skipped is told")]
+
 use std::ffi::OsStr;
 use std::io::Cursor;
 use std::os::unix::ffi::OsStrExt;
