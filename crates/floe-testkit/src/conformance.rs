@@ -26,10 +26,12 @@ pub struct Subject {
 pub enum KnownGap {
     /// Conditions hold one at a time but not in races.
     Races,
-    /// Objects are files, named by their keys, so that a segment is at most 255 bytes.
+    /// Objects are files, named by their keys and perhaps more, so that a segment is well below 255 bytes.
     LongNames,
     /// A key that is a directory on the server's disk is answered with a fault of the server.
     Directories,
+    /// Whoever names an upload that is not under way is denied it.
+    ForgottenUploads,
 }
 
 /// Runs the whole suite below a prefix that nothing else uses.
@@ -39,12 +41,12 @@ pub async fn run(store: Arc<dyn Store>, prefix: &str, gaps: &[KnownGap]) {
     reading::absent(&subject, !gaps.contains(&KnownGap::Directories)).await;
     reading::listing(&subject).await;
     reading::long_listing(&subject).await;
-    let longest_segment_bytes = if gaps.contains(&KnownGap::LongNames) { 240 } else { 401 };
+    let longest_segment_bytes = if gaps.contains(&KnownGap::LongNames) { 120 } else { 401 };
     reading::keys(&subject, longest_segment_bytes).await;
     writing::conditions(&subject).await;
     writing::deleting(&subject).await;
     writing::uploads(&subject).await;
-    writing::aborted_uploads(&subject).await;
+    writing::aborted_uploads(&subject, !gaps.contains(&KnownGap::ForgottenUploads)).await;
     if gaps.contains(&KnownGap::Races) {
         #[expect(clippy::print_stderr, reason = "a skip says why")]
         {

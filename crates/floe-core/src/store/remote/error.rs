@@ -28,7 +28,9 @@ pub(super) fn convert(store: &str, what: &str, e: &Cloud, hint: Option<&str>) ->
         (Cloud::AlreadyExists { .. } | Cloud::Precondition { .. } | Cloud::NotModified { .. }, _, _) => {
             ErrorKind::Conflict
         }
-        (Cloud::PermissionDenied { .. } | Cloud::Unauthenticated { .. }, _, _) => ErrorKind::Denied,
+        (Cloud::PermissionDenied { .. } | Cloud::Unauthenticated { .. }, _, _) | (_, Some(401 | 403), _) => {
+            ErrorKind::Denied
+        }
         // An error inside a successful answer.
         (_, Some(200..=299), _) => ErrorKind::Unavailable,
         (_, Some(_), _) | (Cloud::InvalidPath { .. }, _, _) => ErrorKind::Invalid,

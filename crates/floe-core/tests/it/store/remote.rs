@@ -25,7 +25,7 @@ async fn s3_in_process_conforms() {
     conformance::run(
         Arc::clone(&store),
         "ns",
-        &[KnownGap::Races, KnownGap::LongNames, KnownGap::Directories],
+        &[KnownGap::Races, KnownGap::LongNames, KnownGap::Directories, KnownGap::ForgottenUploads],
     )
     .await;
     probe_conditions(&*store, &KeyPrefix::new("ns/probe/").unwrap(), "5d41402a").await.unwrap();
