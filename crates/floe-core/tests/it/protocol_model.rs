@@ -45,7 +45,7 @@ mod writer;
 use explorer::{Outcome, explore};
 use rules::{Rule, Rules};
 use scenario::{Accident, BaseIn, Scenario};
-use state::{TODO_PACK, TODO_SNAPSHOT};
+use state::{DUE_PACK, DUE_SNAPSHOT};
 
 /// The least that there is to see: one push, one collector, one removal.
 const CORE: Scenario = Scenario {
@@ -62,7 +62,7 @@ const CORE: Scenario = Scenario {
     tags: true,
     guesses: false,
     lost_answers: false,
-    before_lease: TODO_PACK | TODO_SNAPSHOT,
+    before_lease: DUE_PACK | DUE_SNAPSHOT,
     keep_lease: false,
     list_first: false,
     seal: false,
@@ -169,7 +169,7 @@ fn i1_condemned_objects_are_not_released_under_a_collector() {
 fn i1_i2_hold_with_the_freedoms_of_the_writer() {
     let base = Scenario { guesses: true, ..TWO_COLLECTORS };
     // W7 and W8 in either order; then W6 to W8 in any.
-    holds(&Scenario { name: "W7 beside W8", before_lease: TODO_PACK, ..base }, 85_000);
+    holds(&Scenario { name: "W7 beside W8", before_lease: DUE_PACK, ..base }, 85_000);
     holds(&Scenario { name: "W6 and W7 beside W8", before_lease: 0, ..base }, 90_000);
     // The ref that is pushed to, read before the handshake: if it moves, W9 fails; if not, it names its packs
     // without a gap, and protects them.

@@ -46,7 +46,7 @@ pub(super) struct Scenario {
     pub(super) guesses: bool,
     /// Whether answers may be lost after or before the work was done, or come from a repeated request.
     pub(super) lost_answers: bool,
-    /// What of `TODO_PACK` and `TODO_SNAPSHOT` is done before the lease is CASed to `committing`; the rest may be in
+    /// What of `DUE_PACK` and `DUE_SNAPSHOT` is done before the lease is CASed to `committing`; the rest may be in
     /// flight together with it.
     pub(super) before_lease: u8,
     /// Whether a retry may keep a held lease by a CAS from `committing` to `committing`.

@@ -151,11 +151,11 @@ pub(super) enum WriterStep {
 }
 
 /// Still to do before the ref may be moved: the pack.
-pub(super) const TODO_PACK: u8 = 1;
+pub(super) const DUE_PACK: u8 = 1;
 /// Still to do before the ref may be moved: the snapshot object.
-pub(super) const TODO_SNAPSHOT: u8 = 2;
+pub(super) const DUE_SNAPSHOT: u8 = 2;
 /// Still to do before the ref may be moved: the lease to `committing`.
-pub(super) const TODO_LEASE: u8 = 4;
+pub(super) const DUE_LEASE: u8 = 4;
 
 /// What a writer remembers. All of it is lost in a crash.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]

@@ -11,7 +11,7 @@ use super::explorer::Successors;
 use super::rules::Rule;
 use super::scenario::Scenario;
 use super::state::{
-    BASE_PACK, BASE_SNAPSHOT, GcState, Lease, Named, Objects, State, TODO_LEASE, TODO_PACK, TODO_SNAPSHOT,
+    BASE_PACK, BASE_SNAPSHOT, DUE_LEASE, DUE_PACK, DUE_SNAPSHOT, GcState, Lease, Named, Objects, State,
     Writer, WriterStep as Step, pack_of,
 };
 
@@ -186,7 +186,7 @@ impl Turn<'_> {
         // W11: a retry under a lease that is still held. What was published stays published.
         let rearm = self.keep(Rule::RetryRearms);
         let step = if rearm { Step::Publish } else { Step::MoveRef };
-        let todo = if rearm { TODO_LEASE } else { 0 };
+        let todo = if rearm { DUE_LEASE } else { 0 };
         let writer = Writer { step, todo, condemned: 0, known: 0, ..writer };
         self.go(out, "writer: read the ref again, same lease", writer);
     }
@@ -226,9 +226,9 @@ impl Turn<'_> {
     }
 
     fn ready(&self, writer: Writer) -> Writer {
-        let mut todo = if writer.target == Named::Base { 0 } else { TODO_PACK | TODO_SNAPSHOT };
+        let mut todo = if writer.target == Named::Base { 0 } else { DUE_PACK | DUE_SNAPSHOT };
         if self.keep(Rule::CommittingBeforeRef) {
-            todo |= TODO_LEASE;
+            todo |= DUE_LEASE;
         }
         Writer { todo, ..writer }
     }

@@ -4,7 +4,7 @@ use super::Turn;
 use crate::protocol_model::explorer::Successors;
 use crate::protocol_model::rules::Rule;
 use crate::protocol_model::state::{
-    Entry, Lease, Report, State, TODO_LEASE, TODO_PACK, TODO_SNAPSHOT, Writer, WriterStep as Step, pack_of,
+    DUE_LEASE, DUE_PACK, DUE_SNAPSHOT, Entry, Lease, Report, State, Writer, WriterStep as Step, pack_of,
     snapshot_of,
 };
 
@@ -13,27 +13,27 @@ impl Turn<'_> {
     pub(super) fn publish(&self, out: &mut Successors) {
         let todo = self.writer.todo;
         let open = |bit: u8| todo & bit != 0;
-        let packs_first = if self.keep(Rule::PacksBeforeRef) { TODO_PACK } else { 0 };
-        let snapshot_first = if self.keep(Rule::SnapshotBeforeRef) { TODO_SNAPSHOT } else { 0 };
+        let packs_first = if self.keep(Rule::PacksBeforeRef) { DUE_PACK } else { 0 };
+        let snapshot_first = if self.keep(Rule::SnapshotBeforeRef) { DUE_SNAPSHOT } else { 0 };
         let before_snapshot = if self.keep(Rule::PacksBeforeSnapshot) { packs_first } else { 0 };
-        let before_ref = packs_first | snapshot_first | TODO_LEASE;
+        let before_ref = packs_first | snapshot_first | DUE_LEASE;
         let before_lease = self.scenario.before_lease & before_ref;
-        if open(TODO_PACK) {
+        if open(DUE_PACK) {
             let slot = self.writer.slot;
-            self.put(out, "writer: upload the pack", self.done(TODO_PACK), |s| {
+            self.put(out, "writer: upload the pack", self.done(DUE_PACK), |s| {
                 s.present |= pack_of(slot);
                 s.uploaded |= pack_of(slot);
             });
         }
-        if open(TODO_SNAPSHOT) && todo & before_snapshot == 0 {
+        if open(DUE_SNAPSHOT) && todo & before_snapshot == 0 {
             let (slot, needs) = (self.writer.slot, self.writer.reuse | pack_of(self.writer.slot));
-            self.put(out, "writer: publish the snapshot", self.done(TODO_SNAPSHOT), |s| {
+            self.put(out, "writer: publish the snapshot", self.done(DUE_SNAPSHOT), |s| {
                 s.present |= snapshot_of(slot);
                 s.uploaded |= snapshot_of(slot);
                 s.slots[usize::from(slot)].needs = needs;
             });
         }
-        if open(TODO_LEASE) && todo & before_lease == 0 {
+        if open(DUE_LEASE) && todo & before_lease == 0 {
             self.commit_lease(out);
         }
         if todo & before_ref == 0 {
@@ -54,7 +54,7 @@ impl Turn<'_> {
         let matches = found == self.writer.lease
             || (found == Lease::Dead && !self.keep(Rule::DeadIsFinal))
             || (found == Lease::Gone && !self.keep(Rule::MissingLeaseIsDead));
-        let won = Writer { lease: committing, ..self.done(TODO_LEASE) };
+        let won = Writer { lease: committing, ..self.done(DUE_LEASE) };
         let write = |s: &mut State| s.slots[self.slot()].lease = committing;
         if matches {
             self.put(out, "writer: lease to committing", won, write);
@@ -79,7 +79,7 @@ impl Turn<'_> {
     pub(super) fn read_lease(&self, out: &mut Successors) {
         let committing = Lease::Committing(self.version_read());
         let writer = match self.state.slots[self.slot()].lease {
-            found if found == committing => Writer { lease: committing, ..self.done(TODO_LEASE) },
+            found if found == committing => Writer { lease: committing, ..self.done(DUE_LEASE) },
             found if found == self.writer.lease => Writer { step: Step::Publish, ..self.writer },
             _ => Writer::default(),
         };
