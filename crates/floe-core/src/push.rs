@@ -88,7 +88,7 @@ pub struct PushOptions {
     pub annotation: Annotation,
     /// The snapshot to push against, instead of what the ref names.
     pub base: Option<SnapshotAt>,
-    /// Whether nothing is written to the store.
+    /// Whether nothing is left in the store: no pack, no snapshot, no change of the ref. (A lease is taken and ended.)
     pub dry_run: bool,
     /// Whether what cannot be read is left out, and told in the ref, instead of failing the push.
     pub skip_unreadable: bool,
@@ -262,10 +262,13 @@ impl Push {
         let base_packs =
             base.as_ref().map(|(snapshot, _)| snapshot.layout().packs.iter().map(|pack| pack.id));
         let base_packs = base_packs.into_iter().flatten().collect();
+        // Where this future is dropped, the threads stop at the next piece.
+        let cancel = self.options.cancel.child_token();
+        let stop = cancel.clone().drop_guard();
         let build = Build {
             namespace: self.namespace.clone(),
             input: self.input.clone(),
-            options: self.options.clone(),
+            options: PushOptions { cancel: cancel.clone(), ..self.options.clone() },
             progress: Arc::clone(&self.progress),
             tails: self.tails.clone(),
             base: base.as_ref().map(|(snapshot, _)| snapshot.root().clone()),
@@ -274,14 +277,12 @@ impl Push {
             journal,
             former: attempt.former().and_then(|former| former.current.at()),
         };
-        // Where this future is dropped, the threads stop at the next piece.
-        let stop = build.options.cancel.child_token().drop_guard();
-        let cancel = self.options.cancel.clone();
         let built = tokio::task::spawn_blocking(move || build.run(listings)).await.map_err(|e| {
             Error::new(ErrorKind::Internal, "the push was broken off by a fault of its own").with_source(e)
         })?;
+        let is_cancelled = cancel.is_cancelled();
         drop(stop);
-        if cancel.is_cancelled() {
+        if is_cancelled {
             return Err(Error::new(ErrorKind::Cancelled, "the push was interrupted"));
         }
         built

@@ -42,7 +42,10 @@ pub(crate) fn check_metadata(work: &Offloaded, snapshot: &Snapshot, sources: &mu
                 ))));
             }
             if let Some(hasher) = items.get_mut(listed.root_item as usize) {
-                for _ in 0..run.count {
+                for repetition in 0..run.count {
+                    if repetition % (1 << 16) == 0 {
+                        work.check()?;
+                    }
                     hasher.add(frame.0, &frame.1);
                 }
             }

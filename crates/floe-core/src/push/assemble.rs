@@ -98,9 +98,7 @@ impl Assembly<'_> {
             out: Assembled::default(),
         };
         for slot in slots {
-            if self.cancel.is_cancelled() {
-                return Err(Error::new(ErrorKind::Cancelled, "the push was interrupted").into());
-            }
+            self.check_cancelled()?;
             match slot {
                 Slot::Known(groups) => {
                     for (unit, notes) in groups {
@@ -126,6 +124,13 @@ impl Assembly<'_> {
         let mut out = state.out;
         out.segments = state.segments.into_iter().flatten().collect();
         Ok((out, self.cache))
+    }
+
+    fn check_cancelled(&self) -> Result<()> {
+        if self.cancel.is_cancelled() {
+            return Err(Error::new(ErrorKind::Cancelled, "the push was interrupted"));
+        }
+        Ok(())
     }
 
     /// Adds a group, whose last entry may be a big file whose content follows.
@@ -171,6 +176,7 @@ impl Assembly<'_> {
 
     fn add_content(&mut self, state: &mut State, pieces: &Receiver<FilePiece>) -> Result<(), Ended> {
         loop {
+            self.check_cancelled()?;
             match received(pieces.recv())? {
                 FilePiece::Chunk(made) => {
                     let run = self.store(received(made.recv())??)?;

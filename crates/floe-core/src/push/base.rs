@@ -275,7 +275,7 @@ impl BaseCursor {
         Ok(Some(runs))
     }
 
-    /// Whether a content with one of these hashes' first bytes is anywhere in the base; reads the rest of it.
+    /// The first bytes of the hashes of all files of the base, in no order; reads the rest of it.
     pub(super) fn into_contents(mut self) -> Result<Vec<u64>> {
         while self.current.is_some() || self.next_segment < self.items.len() {
             let entries = self.current.as_ref().map_or(0, |segment| segment.entries.len());
@@ -286,7 +286,6 @@ impl BaseCursor {
                 break;
             }
         }
-        self.contents.sort_unstable();
         Ok(self.contents)
     }
 

@@ -82,7 +82,7 @@ impl Build {
         let mut skipped = Vec::new();
         let mut listings = Some(listings);
         let mut passes = 0;
-        let (planned, mut assembled, cache) = loop {
+        let (mut planned, mut assembled, cache) = loop {
             passes += 1;
             let these_listings = match listings.take() {
                 Some(listings) => listings,
@@ -115,7 +115,7 @@ impl Build {
             left_out.extend(unread.iter().map(|unread| unread.path.clone()));
             skipped.extend(unread);
         };
-        self.count_moved(&planned, &mut assembled);
+        self.count_moved(&mut planned, &mut assembled);
         self.finish(planned, assembled, skipped, packs, cache)
     }
 
@@ -193,9 +193,11 @@ impl Build {
     }
 
     /// Counts as reused the files that were read and whose content the base has under another path.
-    fn count_moved(&self, planned: &Planned, assembled: &mut Assembled) {
-        let Some(contents) = &planned.base_contents else { return };
-        for (content, size) in std::mem::take(&mut assembled.read_files) {
+    fn count_moved(&self, planned: &mut Planned, assembled: &mut Assembled) {
+        let read = std::mem::take(&mut assembled.read_files);
+        let Some(contents) = planned.base_contents.as_mut().filter(|_| !read.is_empty()) else { return };
+        contents.sort_unstable();
+        for (content, size) in read {
             if contents.binary_search(&content).is_ok() {
                 count_reused(assembled, &self.progress, size);
             }

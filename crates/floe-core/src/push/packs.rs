@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use super::PushProgress;
 use super::journal::Journal;
-use crate::catalog::{Catalog, PackShape};
+use crate::catalog::{Catalog, FrameMap, PackShape};
 use crate::namespace::Namespace;
 use crate::pack_tails::PackTails;
 use crate::store::Upload;
@@ -45,6 +45,8 @@ pub(super) struct PackOutput {
     metadata_pack: Option<MetadataPack>,
     held: Vec<(FrameRecord, Vec<u8>)>,
     held_bytes: usize,
+    /// All segments, held or on their way.
+    segments: FrameMap<()>,
     finishing: JoinSet<Result<()>>,
     written: WrittenPacks,
 }
@@ -98,6 +100,7 @@ impl PackOutput {
             metadata_pack: None,
             held: Vec::new(),
             held_bytes: 0,
+            segments: FrameMap::default(),
             finishing: JoinSet::new(),
             written: WrittenPacks::default(),
         }
@@ -124,6 +127,7 @@ impl PackOutput {
 
     /// Stores a segment.
     pub(super) fn add_segment(&mut self, record: FrameRecord, stored: Vec<u8>) -> Result<()> {
+        self.segments.insert(record.id, ());
         self.held_bytes += stored.len();
         self.held.push((record, stored));
         if self.held_bytes > MAX_HELD_BYTES {
@@ -136,12 +140,7 @@ impl PackOutput {
 
     /// Whether a segment is being stored already.
     pub(super) fn has_metadata(&self, id: &floe_format::FrameId) -> bool {
-        self.written.metadata.contains(id)
-            || self.held.iter().any(|(record, _)| record.id == *id)
-            || self
-                .metadata_pack
-                .as_ref()
-                .is_some_and(|pack| pack.frames.iter().any(|frame| frame.record.id == *id))
+        self.segments.contains_key(id)
     }
 
     /// The ids of the data frames stored so far.

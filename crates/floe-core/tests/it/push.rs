@@ -57,9 +57,7 @@ impl Bench {
 
     /// Pulls what the ref names and compares it with the source.
     async fn assert_pulls_back(&self, pushed: &Pushed) {
-        let pulled = self.dir.path().join(format!("pulled-{}", pushed.at));
-        let pulled = PathBuf::from(pulled.to_str().unwrap().replace("/pulled", "-pulled").replace('/', "_"));
-        let pulled = self.dir.path().join(pulled.file_name().unwrap());
+        let pulled = self.dir.path().join("pulled");
         let snapshot = Snapshot::open(&self.namespace, pushed.at).await.unwrap();
         pull(&self.namespace, &snapshot, &pulled, &PullOptions::default(), &Arc::default()).await.unwrap();
         assert_eq!(listing(&self.source()), listing(&pulled));

@@ -87,8 +87,6 @@ async fn i5_a_repeated_push_sends_only_what_was_not_published() {
     };
     assert!(total > 150 << 20);
     // The last request but two: everything is published but the snapshot.
-    let faulty = FaultStore::scripted(Arc::new(memory.clone()), []);
-    let counted = namespace(Arc::new(faulty.clone())).await;
     let count = {
         let fork = FaultStore::scripted(Arc::new(memory.fork()), []);
         let counted = namespace(Arc::new(fork.clone())).await;
@@ -98,7 +96,6 @@ async fn i5_a_repeated_push_sends_only_what_was_not_published() {
             .unwrap();
         fork.requests()
     };
-    drop(counted);
     let dying = FaultStore::scripted(Arc::new(memory.clone()), [(count - 4, Fault::Die)]);
     let dying = namespace(Arc::new(dying)).await;
     let died =
