@@ -85,15 +85,25 @@ impl Session {
         Ok(opened.with_conditions(self.conditions()?))
     }
 
-    /// What a reference stands for, opened.
+    /// What a reference stands for, opened to be read.
     pub(crate) async fn snapshot(
         &self,
-        namespace: &Namespace,
         reference: &Reference,
-    ) -> Result<(Resolved, Snapshot), Failure> {
-        let resolved = namespace.resolve(reference).await?;
-        let snapshot = Snapshot::open(namespace, resolved.at).await?;
-        Ok((resolved, snapshot))
+        limits: Limits,
+    ) -> Result<(Namespace, Resolved, Snapshot), Failure> {
+        let store = self.open_store(limits)?;
+        let name = self.settings.namespace().clone();
+        let (namespace, resolved) =
+            match Namespace::open_at(store, name, self.ambient.clone(), reference).await {
+                Err(e) if e.kind() == ErrorKind::NotFound => {
+                    // Where there is not even the namespace, that is what to say.
+                    self.namespace(limits).await?;
+                    return Err(e.into());
+                }
+                opened => opened?,
+            };
+        let snapshot = Snapshot::open(&namespace, resolved.at).await?;
+        Ok((namespace, resolved, snapshot))
     }
 
     /// Where caches are kept.

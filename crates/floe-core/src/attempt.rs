@@ -19,7 +19,7 @@ use floe_format::PackId;
 use crate::collector_state::CollectorState;
 use crate::lease::Lease;
 use crate::names::RefName;
-use crate::namespace::Namespace;
+use crate::namespace::{Namespace, Writers};
 use crate::reference::{RefRecord, SnapshotAt};
 use crate::store::Version;
 use crate::write_error::WriteError;
@@ -52,13 +52,17 @@ impl WriteAttempt {
     /// a namespace that was never collected.
     ///
     /// # Errors
-    /// Those of the store; `Corrupt` where the namespace has no `gc/state`.
+    /// Those of the store; `Denied` where only a server writes; `Corrupt` where the namespace has no `gc/state`.
     pub(crate) async fn begin(
         namespace: &Namespace,
         target: &RefName,
         stamp_guess: Option<u64>,
         holder: &str,
     ) -> Result<Self> {
+        if namespace.settings().await?.writers != Writers::Direct {
+            let message = format!("only a server writes to the namespace `{}`", namespace.name());
+            return Err(Error::new(ErrorKind::Denied, message));
+        }
         rearming(|| async {
             let mut lease = Lease::create(namespace, holder, stamp_guess.unwrap_or(0)).await?;
             match handshake(namespace, target, &mut lease).await {

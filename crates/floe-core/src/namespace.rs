@@ -1,5 +1,7 @@
 //! A namespace: the unit of isolation, deduplication and garbage collection inside a store.
 //!
+//! Who reads comes in through a ref, which says what a reader must know; `format.json` is read by those who write.
+//!
 //! `format.json` is written once, last of all that makes a namespace; `gc/state` is there before it. Two clients
 //! that make the same namespace at once agree on the one that won. A crash in between leaves a `gc/state` that
 //! the next one to make it uses.
@@ -9,14 +11,16 @@ use std::sync::Arc;
 use floe_format::{NamespaceId, Parameters};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tokio::sync::OnceCell;
 
 use crate::ambient::Ambient;
 use crate::collector_state::CollectorState;
 use crate::keys::Keys;
-use crate::names::{NamespaceName, RefName};
+use crate::names::{NamespaceName, RefName, Reference};
 use crate::reference::RefRecord;
+use crate::resolve::Resolved;
 use crate::sealed::{MAX_SEALED_BYTES, as_text, seal, unseal};
-use crate::store::{Conditions, PutMode, Store, Version, list_all, probe_conditions};
+use crate::store::{Conditions, Key, PutMode, Store, Version, list_all, probe_conditions};
 use crate::{Error, ErrorKind, Result};
 
 /// The most refs that a namespace is listed with.
@@ -34,10 +38,27 @@ struct Inner {
     store: Arc<dyn Store>,
     name: NamespaceName,
     keys: Keys,
-    record: NamespaceRecord,
-    /// The version of `format.json`, which is never written again.
-    record_version: Version,
+    id: NamespaceId,
+    settings: OnceCell<NamespaceSettings>,
     ambient: Ambient,
+}
+
+/// What was settled when a namespace was made, and concerns those who write to it.
+#[derive(Clone, Debug)]
+pub struct NamespaceSettings {
+    /// Who writes to it.
+    pub writers: Writers,
+    /// How its trees are cut.
+    pub parameters: Parameters,
+    /// The version of `format.json`, which is never written again.
+    version: Version,
+}
+
+impl NamespaceSettings {
+    /// A version that only `format.json` has.
+    pub(crate) fn version(&self) -> &Version {
+        &self.version
+    }
 }
 
 /// Who writes the objects of a namespace.
@@ -106,23 +127,45 @@ impl Namespace {
     /// `NotFound` where it does not; `Unsupported` where it needs what this version does not know.
     pub async fn open(store: Arc<dyn Store>, name: NamespaceName, ambient: Ambient) -> Result<Self> {
         let keys = Keys::new(name.clone());
-        let key = keys.format();
-        let (bytes, record_version) = match store.get(&key, MAX_SEALED_BYTES).await {
-            Err(e) if e.kind() == ErrorKind::NotFound => {
-                let message = format!("the store has no namespace `{name}`");
-                return Err(Error::new(ErrorKind::NotFound, message).with_source(e));
-            }
-            other => other?,
+        let (id, settings) = read_settings(store.as_ref(), &name, &keys.format()).await?;
+        let settings = OnceCell::new_with(Some(settings));
+        Ok(Self::of(Inner { store, name, keys, id, settings, ambient }))
+    }
+
+    /// Opens a namespace to read what `reference` stands for. By name that is one request.
+    ///
+    /// # Errors
+    /// `NotFound` where the namespace does not exist, or nothing is called so; `Unsupported` where it needs what this
+    /// version does not know.
+    pub async fn open_at(
+        store: Arc<dyn Store>,
+        name: NamespaceName,
+        ambient: Ambient,
+        reference: &Reference,
+    ) -> Result<(Self, Resolved)> {
+        let named = match reference {
+            Reference::Ref(name) => Some((name, None)),
+            Reference::Generation(name, number) => Some((name, Some(*number))),
+            Reference::Id(_) => None,
         };
-        let record: NamespaceRecord = unseal(key.as_str(), &bytes)?;
-        if let Some(feature) = record.features.first() {
-            let message =
-                format!("namespace `{name}` needs the feature {feature:?}, which this version does not know");
-            return Err(Error::new(ErrorKind::Unsupported, message));
+        if let Some((ref_name, number)) = named {
+            let keys = Keys::new(name.clone());
+            if let Some((record, _)) = read_ref(store.as_ref(), &keys, ref_name).await? {
+                know(&name, record.features())?;
+                let (id, settings) = (record.namespace(), OnceCell::new());
+                let namespace = Self::of(Inner { store, name, keys, id, settings, ambient });
+                let resolved = namespace.resolve_record(ref_name, number, record).await?;
+                return Ok((namespace, resolved));
+            }
         }
-        Parameters::from(record.tree).validate()?;
-        let inner = Arc::new(Inner { store, name, keys, record, record_version, ambient });
-        Ok(Self { inner, conditions: Conditions::unknown() })
+        // Which of the two is missing is to be said.
+        let namespace = Self::open(store, name, ambient).await?;
+        let resolved = namespace.resolve(reference).await?;
+        Ok((namespace, resolved))
+    }
+
+    fn of(inner: Inner) -> Self {
+        Self { inner: Arc::new(inner), conditions: Conditions::unknown() }
     }
 
     /// Opens a namespace, and makes it first where it does not exist.
@@ -178,17 +221,24 @@ impl Namespace {
 
     /// Its identity, which no other namespace shares, not even one of the same name in the same store later.
     pub fn id(&self) -> NamespaceId {
-        self.inner.record.namespace
+        self.inner.id
     }
 
-    /// Who writes to it.
-    pub fn writers(&self) -> Writers {
-        self.inner.record.writers
-    }
-
-    /// How its trees are cut.
-    pub fn parameters(&self) -> Parameters {
-        self.inner.record.tree.into()
+    /// What concerns those who write to it.
+    ///
+    /// # Errors
+    /// Those of the store, where it was not read before.
+    pub async fn settings(&self) -> Result<&NamespaceSettings> {
+        let read = || async {
+            let (id, settings) =
+                read_settings(self.store().as_ref(), self.name(), &self.keys().format()).await?;
+            if id == self.id() {
+                return Ok(settings);
+            }
+            let message = format!("the namespace `{}` is not the one that its refs are of", self.name());
+            Err(Error::new(ErrorKind::Corrupt, message))
+        };
+        self.inner.settings.get_or_try_init(read).await
     }
 
     /// The store it is in.
@@ -205,23 +255,20 @@ impl Namespace {
         &self.conditions
     }
 
-    /// A version that only `format.json` has.
-    pub(crate) fn record_version(&self) -> &Version {
-        &self.inner.record_version
-    }
-
     pub(crate) fn keys(&self) -> &Keys {
         &self.inner.keys
     }
 
     /// A ref's record and the version of its object, `None` for one that never was.
     pub async fn read_ref(&self, name: &RefName) -> Result<Option<(RefRecord, Version)>> {
-        let key = self.keys().reference(name);
-        match self.store().get(&key, MAX_SEALED_BYTES).await {
-            Ok((bytes, version)) => Ok(Some((RefRecord::from_bytes(key.as_str(), &bytes)?, version))),
-            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(e),
+        let read = read_ref(self.store().as_ref(), self.keys(), name).await?;
+        if let Some((record, _)) = &read
+            && record.namespace() != self.id()
+        {
+            let message = format!("the ref `{name}` is of another namespace");
+            return Err(Error::new(ErrorKind::Corrupt, message).in_object(self.keys().reference(name)));
         }
+        Ok(read)
     }
 
     /// The names of all refs, removed ones too, in order.
@@ -240,8 +287,45 @@ impl Namespace {
     }
 }
 
+/// Reads `format.json`.
+async fn read_settings(
+    store: &dyn Store,
+    name: &NamespaceName,
+    key: &Key,
+) -> Result<(NamespaceId, NamespaceSettings)> {
+    let (bytes, version) = match store.get(key, MAX_SEALED_BYTES).await {
+        Err(e) if e.kind() == ErrorKind::NotFound => {
+            let message = format!("the store has no namespace `{name}`");
+            return Err(Error::new(ErrorKind::NotFound, message).with_source(e));
+        }
+        other => other?,
+    };
+    let record: NamespaceRecord = unseal(key.as_str(), &bytes)?;
+    know(name, &record.features)?;
+    let parameters = Parameters::from(record.tree);
+    parameters.validate()?;
+    Ok((record.namespace, NamespaceSettings { writers: record.writers, parameters, version }))
+}
+
+async fn read_ref(store: &dyn Store, keys: &Keys, name: &RefName) -> Result<Option<(RefRecord, Version)>> {
+    let key = keys.reference(name);
+    match store.get(&key, MAX_SEALED_BYTES).await {
+        Ok((bytes, version)) => Ok(Some((RefRecord::from_bytes(key.as_str(), &bytes)?, version))),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// Refuses features that this version does not know: all.
+fn know(name: &NamespaceName, features: &[String]) -> Result<()> {
+    let Some(feature) = features.first() else { return Ok(()) };
+    let message =
+        format!("namespace `{name}` needs the feature {feature:?}, which this version does not know");
+    Err(Error::new(ErrorKind::Unsupported, message))
+}
+
 /// Creates an object that somebody else may create at the same time, just as well.
-async fn create(store: &dyn Store, key: &crate::store::Key, body: bytes::Bytes) -> Result<()> {
+async fn create(store: &dyn Store, key: &Key, body: bytes::Bytes) -> Result<()> {
     match store.put(key, body, PutMode::Create).await {
         Err(e) if e.kind() == ErrorKind::Conflict => Ok(()),
         other => other.map(drop),

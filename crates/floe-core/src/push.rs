@@ -45,7 +45,7 @@ pub use self::work::Unread;
 use crate::attempt::{WriteAttempt, rearming};
 use crate::catalog::PackShape;
 use crate::names::RefName;
-use crate::namespace::{Namespace, Writers};
+use crate::namespace::Namespace;
 use crate::pack_tails::PackTails;
 use crate::reference::{Annotation, RefRecord, SnapshotAt};
 use crate::snapshot::Snapshot;
@@ -204,10 +204,6 @@ pub async fn push(
     progress: &Arc<PushProgress>,
 ) -> Result<Pushed> {
     options.annotation.check()?;
-    if namespace.writers() != Writers::Direct {
-        let message = format!("only a server writes to the namespace `{}`", namespace.name());
-        return Err(Error::new(ErrorKind::Denied, message));
-    }
     let input = Input::open(source, options).await?;
     let push = Push {
         namespace: namespace.clone(),
@@ -266,6 +262,7 @@ impl Push {
         let cancel = self.options.cancel.child_token();
         let stop = cancel.clone().drop_guard();
         let build = Build {
+            parameters: self.namespace.settings().await?.parameters,
             namespace: self.namespace.clone(),
             input: self.input.clone(),
             options: PushOptions { cancel: cancel.clone(), ..self.options.clone() },

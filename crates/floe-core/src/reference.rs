@@ -10,7 +10,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use bytes::Bytes;
-use floe_format::{LayoutId, SnapshotId, Token};
+use floe_format::{LayoutId, NamespaceId, SnapshotId, Token};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -163,6 +163,11 @@ pub struct RefRecord {
     format: u64,
     #[serde(with = "as_text")]
     token: Token,
+    /// The namespace it is in.
+    #[serde(with = "as_text")]
+    namespace: NamespaceId,
+    /// What a reader must know, as in `format.json`.
+    features: Vec<String>,
     /// Counts the rewrites by which a collector shut out a commit under way.
     pub fence: u64,
     /// What the ref names now.
@@ -175,6 +180,7 @@ pub struct RefRecord {
 impl RefRecord {
     /// The record that follows `former`: a snapshot, or none for a removed ref.
     pub(crate) fn following(
+        namespace: NamespaceId,
         former: Option<&Self>,
         at: Option<SnapshotAt>,
         time: Timestamp,
@@ -183,7 +189,8 @@ impl RefRecord {
     ) -> Self {
         let Some(former) = former else {
             let current = Generation::new(1, at, time, annotation, token);
-            return Self { format: 1, token, fence: 0, current, history: Vec::new() };
+            let (features, history) = (Vec::new(), Vec::new());
+            return Self { format: 1, token, namespace, features, fence: 0, current, history };
         };
         let mut current = Generation::new(former.current.generation + 1, at, time, annotation, token);
         let mut previous = former.current.clone();
@@ -191,7 +198,18 @@ impl RefRecord {
         // What a collector shut out before it was is nothing to remember.
         let previous = Some(previous).filter(|previous| previous.generation > 0);
         let history = previous.into_iter().chain(former.history.iter().cloned()).take(MAX_HISTORY).collect();
-        Self { format: 1, token, fence: former.fence, current, history }
+        let features = former.features.clone();
+        Self { format: 1, token, namespace, features, fence: former.fence, current, history }
+    }
+
+    /// The namespace it is in.
+    pub(crate) fn namespace(&self) -> NamespaceId {
+        self.namespace
+    }
+
+    /// What a reader must know.
+    pub(crate) fn features(&self) -> &[String] {
+        &self.features
     }
 
     /// Whether the present entry or a former one names the snapshot and the layout.

@@ -2,7 +2,7 @@
 
 use crate::names::{RefName, Reference};
 use crate::namespace::Namespace;
-use crate::reference::{Generation, SnapshotAt};
+use crate::reference::{Generation, RefRecord, SnapshotAt};
 use crate::store::list_all;
 use crate::{Error, ErrorKind, Result};
 
@@ -33,14 +33,29 @@ impl Namespace {
     }
 
     async fn resolve_ref(&self, name: &RefName, number: Option<u64>) -> Result<Resolved> {
-        let record = self.read_ref(name).await?.map(|(record, _)| record);
+        match self.read_ref(name).await? {
+            Some((record, _)) => self.resolve_record(name, number, record).await,
+            None => Err(self.no_ref(name).await),
+        }
+    }
+
+    async fn no_ref(&self, name: &RefName) -> Error {
+        let alike = self.names_like(name).await.unwrap_or_default();
+        let hint = if alike.is_empty() { String::new() } else { format!("; there is {}", alike.join(", ")) };
+        Error::new(ErrorKind::NotFound, format!("no ref is called `{name}`{hint}"))
+    }
+
+    /// What a ref that was read stands for, or its generation of this number.
+    pub(crate) async fn resolve_record(
+        &self,
+        name: &RefName,
+        number: Option<u64>,
+        record: RefRecord,
+    ) -> Result<Resolved> {
         // Generation 0: a collector shut out a push that would have made it.
-        let Some(record) = record.filter(|record| record.current.generation > 0) else {
-            let alike = self.names_like(name).await.unwrap_or_default();
-            let hint =
-                if alike.is_empty() { String::new() } else { format!("; there is {}", alike.join(", ")) };
-            return Err(Error::new(ErrorKind::NotFound, format!("no ref is called `{name}`{hint}")));
-        };
+        if record.current.generation == 0 {
+            return Err(self.no_ref(name).await);
+        }
         let number = number.unwrap_or(record.current.generation);
         let Some(generation) = record.generation(number) else {
             let message = format!(

@@ -9,7 +9,7 @@ use crate::{Error, FrameId, Result};
 pub const MAX_INDEX_SEGMENT_BYTES: usize = 1 << 20;
 
 /// The most items of an index segment or a root.
-pub const MAX_ITEMS: usize = 128;
+pub const MAX_ITEMS: usize = 32;
 
 /// The highest level of an index segment.
 pub const MAX_LEVEL: u8 = 8;

@@ -15,7 +15,7 @@ pub const MAX_LAYOUT_PACKS: usize = 4096;
 const METADATA_FLAG: u8 = 1;
 
 /// Most items of a root.
-pub const MAX_ROOT_ITEMS: usize = 128;
+pub const MAX_ROOT_ITEMS: usize = crate::MAX_ITEMS;
 
 /// Where the frames of one snapshot are found.
 ///

@@ -137,8 +137,7 @@ async fn write(
     out: Box<dyn Write + Send>,
 ) -> Result<(floe_core::SnapshotAt, floe_core::Result<u64>), Failure> {
     let limits = Limits { download: arguments.limit_download, ..Limits::default() };
-    let namespace = session.namespace(limits).await?;
-    let (resolved, snapshot) = session.snapshot(&namespace, &arguments.reference).await?;
+    let (namespace, resolved, snapshot) = session.snapshot(&arguments.reference, limits).await?;
     let options = ArchiveOptions { cache_dir: Some(session.cache_dir()), cancel: session.cancellation() };
     let format = match format {
         Format::Tar => ArchiveFormat::Tar,

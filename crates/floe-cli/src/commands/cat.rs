@@ -26,8 +26,7 @@ pub(crate) async fn run(session: &Session, arguments: CatArguments) -> Result<Co
         return Err(Failure::usage("which file to show is not said", advice));
     }
     let limits = Limits { download: arguments.limit_download, ..Limits::default() };
-    let namespace = session.namespace(limits).await?;
-    let (_, snapshot) = session.snapshot(&namespace, &reference).await?;
+    let (namespace, _, snapshot) = session.snapshot(&reference, limits).await?;
     let options = CatOptions { cache_dir: Some(session.cache_dir()), cancel: session.cancellation() };
     let (out, outcome) = session.output().stream();
     let done = floe_core::cat(&namespace, &snapshot, &path, Box::new(out), &options).await;

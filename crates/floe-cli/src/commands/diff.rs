@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use clap::Args;
-use floe_core::{Change, Error, Namespace, Reference};
+use floe_core::{Change, Error, Reference};
 use serde::Serialize;
 
 use crate::arguments::ReportArguments;
@@ -67,27 +67,25 @@ struct ChangeReport<'a> {
 
 pub(crate) async fn run(session: &Session, arguments: DiffArguments) -> Result<Code, Failure> {
     let (before, after) = (Operand::new(arguments.before)?, Operand::new(arguments.after)?);
-    let namespace = session.namespace(Limits::default()).await?;
     let exclusions = arguments.exclusions.read()?;
     let (out, outcome) = session.output().stream();
     let mut teller = Teller::new(out, arguments.report.json, session.output().is_terminal(), arguments.times);
     let cache = session.cache_dir();
     let done = match (before, after) {
         (Operand::Snapshot(before), Operand::Snapshot(after)) => {
-            let (_, before) = session.snapshot(&namespace, &before).await?;
-            let (_, after) = session.snapshot(&namespace, &after).await?;
+            let (namespace, _, before) = session.snapshot(&before, Limits::default()).await?;
+            let (_, _, after) = session.snapshot(&after, Limits::default()).await?;
             floe_core::diff(&namespace, &before, &after, Some(&cache), &mut |change| teller.tell(&change))
                 .await
         }
         (Operand::Snapshot(before), Operand::Directory(after)) => {
             let exclusions = &exclusions;
-            against_directory(session, &namespace, &before, &after, exclusions, &mut |c| teller.tell(&c))
-                .await?
+            against_directory(session, &before, &after, exclusions, &mut |c| teller.tell(&c)).await?
         }
         (Operand::Directory(before), Operand::Snapshot(after)) => {
             let exclusions = &exclusions;
             let tell = &mut |change| teller.tell(&reversed(change));
-            against_directory(session, &namespace, &after, &before, exclusions, tell).await?
+            against_directory(session, &after, &before, exclusions, tell).await?
         }
         (Operand::Directory(_), Operand::Directory(_)) => {
             let advice = "Push one of them first, or use diff -r.";
@@ -103,15 +101,14 @@ pub(crate) async fn run(session: &Session, arguments: DiffArguments) -> Result<C
 
 async fn against_directory(
     session: &Session,
-    namespace: &Namespace,
     snapshot: &Reference,
     directory: &std::path::Path,
     exclusions: &floe_core::source::Exclusions,
     tell: &mut (dyn FnMut(Change) -> floe_core::Result<()> + Send),
 ) -> Result<floe_core::Result<()>, Failure> {
-    let (_, snapshot) = session.snapshot(namespace, snapshot).await?;
+    let (namespace, _, snapshot) = session.snapshot(snapshot, Limits::default()).await?;
     let (cache, cancel) = (session.cache_dir(), session.cancellation());
-    Ok(floe_core::diff_directory(namespace, &snapshot, directory, exclusions, Some(&cache), &cancel, tell)
+    Ok(floe_core::diff_directory(&namespace, &snapshot, directory, exclusions, Some(&cache), &cancel, tell)
         .await)
 }
 

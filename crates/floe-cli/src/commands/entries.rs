@@ -2,13 +2,13 @@
 
 use std::io::{self, Write};
 
-use floe_core::{Depth, Error, Namespace, SnapshotAt};
+use floe_core::{Depth, Error, SnapshotAt};
 use floe_format::{Body, EntryKind, EntryRef, Timestamp};
 use serde::Serialize;
 
 use crate::failure::{Code, Failure};
 use crate::output::{DataStream, ShownPath};
-use crate::session::Session;
+use crate::session::{Limits, Session};
 use crate::tree_path::TreePath;
 
 /// How entries are shown.
@@ -46,20 +46,15 @@ struct EntryReport<'a> {
     minor: Option<u32>,
 }
 
-pub(crate) async fn list(
-    session: &Session,
-    namespace: &Namespace,
-    directory: &TreePath,
-    style: Style,
-) -> Result<Code, Failure> {
-    let (resolved, snapshot) = session.snapshot(namespace, &directory.reference).await?;
+pub(crate) async fn list(session: &Session, directory: &TreePath, style: Style) -> Result<Code, Failure> {
+    let (namespace, resolved, snapshot) = session.snapshot(&directory.reference, Limits::default()).await?;
     let (out, outcome) = session.output().stream();
     let escape = session.output().is_terminal();
     let mut lister = Lister { out, style, escape, at: resolved.at, directory: &directory.path, entries: 0 };
     let depth = if style.below { Depth::Below } else { Depth::Children };
     let cache = session.cache_dir();
     let each = &mut |entry: &EntryRef<'_>| lister.show(entry).map_err(cannot_show);
-    let done = floe_core::list(namespace, &snapshot, &directory.path, depth, Some(&cache), each).await;
+    let done = floe_core::list(&namespace, &snapshot, &directory.path, depth, Some(&cache), each).await;
     let done = done.and_then(|()| lister.end(session).map_err(cannot_show));
     drop(lister);
     outcome.settle(done)?;

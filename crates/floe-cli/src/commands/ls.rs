@@ -5,7 +5,7 @@ use clap::Args;
 use crate::arguments::ReportArguments;
 use crate::commands::{entries, refs};
 use crate::failure::{Code, Failure};
-use crate::session::{Limits, Session};
+use crate::session::Session;
 use crate::tree_path::TreePath;
 
 /// List the refs of the namespace with their age and size, or a directory of a snapshot
@@ -25,13 +25,12 @@ pub(crate) struct LsArguments {
 }
 
 pub(crate) async fn run(session: &Session, arguments: LsArguments) -> Result<Code, Failure> {
-    let namespace = session.namespace(Limits::default()).await?;
     let json = arguments.report.json;
     match &arguments.directory {
-        None => refs::list(session, &namespace, json).await,
+        None => refs::list(session, json).await,
         Some(directory) => {
             let style = entries::Style { below: arguments.recursive, long: arguments.long, json };
-            entries::list(session, &namespace, directory, style).await
+            entries::list(session, directory, style).await
         }
     }
 }

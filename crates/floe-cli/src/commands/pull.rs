@@ -72,7 +72,6 @@ pub(crate) struct PullArguments {
 pub(crate) async fn run(session: &Session, arguments: PullArguments) -> Result<Code, Failure> {
     let started = Instant::now();
     let limits = Limits { download: arguments.limit_download, ..Limits::default() };
-    let namespace = session.namespace(limits).await?;
     let options = PullOptions {
         path: arguments.source.path.clone(),
         include: arguments.include,
@@ -89,7 +88,7 @@ pub(crate) async fn run(session: &Session, arguments: PullArguments) -> Result<C
         threads: arguments.jobs.map(usize::from),
         cancel: session.cancellation(),
     };
-    let (resolved, snapshot) = session.snapshot(&namespace, &arguments.source.reference).await?;
+    let (namespace, resolved, snapshot) = session.snapshot(&arguments.source.reference, limits).await?;
     let progress = Arc::new(PullProgress::default());
     let shown = show_progress(session, &progress);
     let pulled = floe_core::pull(&namespace, &snapshot, &arguments.destination, &options, &progress).await;

@@ -8,7 +8,7 @@ use crate::commands::generation::GenerationReport;
 use crate::counting::TrafficReport;
 use crate::failure::{Code, Failure};
 use crate::quantities::{ByteCount, age, thousands};
-use crate::session::Session;
+use crate::session::{Limits, Session};
 
 /// How many refs are read at once.
 const READS_AT_ONCE: usize = 16;
@@ -41,7 +41,8 @@ struct ListedRef {
     file_bytes: u64,
 }
 
-pub(crate) async fn list(session: &Session, namespace: &Namespace, json: bool) -> Result<Code, Failure> {
+pub(crate) async fn list(session: &Session, json: bool) -> Result<Code, Failure> {
+    let namespace = &session.namespace(Limits::default()).await?;
     let names = namespace.ref_names().await?;
     let refs: Vec<Option<ListedRef>> =
         stream::iter(names).map(|name| read(namespace, name)).buffered(READS_AT_ONCE).try_collect().await?;

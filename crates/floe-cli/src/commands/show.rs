@@ -56,8 +56,7 @@ struct PackReport {
 }
 
 pub(crate) async fn run(session: &Session, arguments: ShowArguments) -> Result<Code, Failure> {
-    let namespace = session.namespace(Limits::default()).await?;
-    let (resolved, snapshot) = session.snapshot(&namespace, &arguments.reference).await?;
+    let (_, resolved, snapshot) = session.snapshot(&arguments.reference, Limits::default()).await?;
     if arguments.report.json {
         let report = report(session, &resolved, &snapshot);
         session.output().json(&report)?;

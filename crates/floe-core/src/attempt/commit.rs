@@ -39,7 +39,8 @@ impl WriteAttempt {
         }
         let ambient = self.namespace.ambient();
         let push = Push { token: ambient.token(), generation: self.former_generation() + 1 };
-        let mut next = RefRecord::following(self.former(), at, ambient.timestamp(), annotation, push.token);
+        let (namespace, now) = (self.namespace.id(), ambient.timestamp());
+        let mut next = RefRecord::following(namespace, self.former(), at, now, annotation, push.token);
         let body = match next.seal_within_limit() {
             Ok(body) => body,
             Err(e) => {

@@ -38,6 +38,7 @@ const JOBS_AHEAD: usize = 64;
 /// What a snapshot is made from.
 pub(super) struct Build {
     pub(super) namespace: Namespace,
+    pub(super) parameters: Parameters,
     pub(super) input: Input,
     pub(super) options: PushOptions,
     pub(super) progress: Arc<PushProgress>,
@@ -130,7 +131,7 @@ impl Build {
         let files = self.input.files()?;
         let cache = self.input.cache(self.options.cache_dir.as_deref());
         let settings = WorkSettings {
-            parameters: self.parameters(),
+            parameters: self.parameters,
             kept: keeping.kept,
             level: self.options.level,
             known: Arc::clone(known),
@@ -149,7 +150,7 @@ impl Build {
             contents: self.input.known_contents(cache.as_ref()),
             base,
             packs: &self.packs,
-            parameters: self.parameters(),
+            parameters: self.parameters,
             keeping,
             left_out,
             workers: settings.workers,
@@ -220,7 +221,7 @@ impl Build {
         let root = Root {
             kept: keeping.kept,
             reproducible: keeping.reproducible,
-            parameters: self.parameters(),
+            parameters: self.parameters,
             length: content_bytes,
             entries,
             files,
@@ -290,10 +291,6 @@ impl Build {
 
     fn keeping(&self) -> Keeping {
         Keeping::of(&self.options)
-    }
-
-    fn parameters(&self) -> Parameters {
-        self.namespace.parameters()
     }
 }
 

@@ -5,7 +5,7 @@ use floe_format::{FrameId, IndexSegment, Item};
 use crate::snapshot::Snapshot;
 use crate::{Error, Result};
 
-use super::metadata::Metadata;
+use super::metadata::{Following, Metadata};
 use super::span::Span;
 
 /// A segment that a walk came to.
@@ -97,16 +97,23 @@ impl SegmentWalk {
         let Some(list) = self.lists.last_mut() else { return Ok(None) };
         let item = list.items[list.next].clone();
         let after = list.items.get(list.next + 1).or(list.after.as_ref()).cloned();
-        let following: Vec<FrameId> = (list.next + 1..list.items.len())
+        let known: Vec<FrameId> = (list.next + 1..list.items.len())
             .take_while(|&at| {
                 self.span.touches(&list.items[at], list.items.get(at + 1).or(list.after.as_ref()))
             })
             .map(|at| list.items[at].id)
             .collect();
+        let is_rest = list.next + 1 + known.len() == list.items.len();
+        let goes_on = is_rest && list.after.as_ref().is_some_and(|after| self.span.touches(after, None));
         list.next += 1;
         let level = list.level;
         let root_item = u32::try_from(self.lists[0].next - 1).unwrap_or(u32::MAX);
-        let plain = metadata.read(&item.id, &following, self.span == Span::All && level == 0).await?;
+        let following = match () {
+            () if self.span == Span::All && level == 0 => Following::All,
+            () if goes_on => Following::More(&known),
+            () => Following::Only(&known),
+        };
+        let plain = metadata.read(&item.id, following).await?;
         if level == 0 {
             let follows = std::mem::replace(&mut self.follows, true);
             return Ok(Some(ListedSegment { item, root_item, plain, follows }));

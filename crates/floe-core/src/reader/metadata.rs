@@ -15,6 +15,20 @@ const MAX_RETAINED_BYTES: usize = 32 << 20;
 const WINDOW_BYTES: u64 = 8 << 20;
 /// Bytes between two wanted frames that are rather read than skipped.
 const GAP_BYTES: u64 = 64 << 10;
+/// How many bytes are read at least behind the last frame known to be wanted, where more will be; twice as many as
+/// before each further time.
+const AHEAD_BYTES: u64 = 64 << 10;
+
+/// What will be asked for after a frame.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Following<'a> {
+    /// Whatever stands behind it.
+    All,
+    /// These frames, and nothing after them.
+    Only(&'a [FrameId]),
+    /// These frames, and others that are not known yet.
+    More(&'a [FrameId]),
+}
 
 /// The metadata frames of some packs.
 pub(crate) struct Metadata {
@@ -73,19 +87,19 @@ impl Metadata {
         self.packs.push(MetadataPack { shape, end: keeps.then(|| end.clone()), metadata_end });
     }
 
-    /// The plain bytes of a frame. `following` are the frames that will be asked for next, as far as they are known: one
-    /// request reads as many of them as it can; with `all`, whatever stands behind the frame.
+    /// The plain bytes of a frame. `following` are the frames that will be asked for next: one request reads as many of
+    /// them as it can.
     ///
     /// # Errors
     /// `Corrupt` where no pack has it, or its stored bytes are not what its id says; `NotFound` where its pack is gone.
-    pub(crate) async fn read(&mut self, id: &FrameId, following: &[FrameId], all: bool) -> Result<Vec<u8>> {
+    pub(crate) async fn read(&mut self, id: &FrameId, following: Following<'_>) -> Result<Vec<u8>> {
         let Some(&(pack, frame)) = self.found.get(id) else {
             let message = format!("the metadata frame {id} is in none of the layout's packs");
             return Err(Error::new(ErrorKind::Corrupt, message));
         };
         let mut again = false;
         loop {
-            let (start, bytes) = self.stored(pack, &frame, following, all).await?;
+            let (start, bytes) = self.stored(pack, &frame, following).await?;
             match self.decompress(&frame, start, &bytes) {
                 Ok(plain) => return Ok(plain),
                 Err(error) => {
@@ -115,8 +129,7 @@ impl Metadata {
         &mut self,
         pack: u32,
         frame: &PackFrame,
-        following: &[FrameId],
-        all: bool,
+        following: Following<'_>,
     ) -> Result<(u64, Bytes)> {
         let held = &self.packs[pack as usize];
         let wanted = frame.offset.get()..frame.offset.get() + u64::from(frame.record.stored_len);
@@ -132,27 +145,34 @@ impl Metadata {
         {
             return Ok((window.start, window.bytes.clone()));
         }
-        let range = self.window_of(pack, wanted, following, all);
+        let range = self.window_of(pack, wanted, following);
         let key = self.namespace.keys().pack(&held.shape.id);
         let bytes = self.namespace.store().get_range(&key, range.clone()).await?;
         self.window = Some(Window { pack, start: range.start, bytes: bytes.clone() });
         Ok((range.start, bytes))
     }
 
-    fn window_of(&self, pack: u32, wanted: Range<u64>, following: &[FrameId], all: bool) -> Range<u64> {
+    fn window_of(&self, pack: u32, wanted: Range<u64>, following: Following<'_>) -> Range<u64> {
         let Range { start, mut end } = wanted;
-        if all {
-            end = end.max(self.packs[pack as usize].metadata_end.min(start + WINDOW_BYTES));
-            return start..end;
-        }
-        for id in following {
-            let Some(&(other, frame)) = self.found.get(id) else { break };
+        let last = self.packs[pack as usize].metadata_end.min(start + WINDOW_BYTES);
+        let (known, goes_on) = match following {
+            Following::All => return start..end.max(last),
+            Following::Only(known) => (known, false),
+            Following::More(known) => (known, true),
+        };
+        for id in known {
+            let Some(&(other, frame)) = self.found.get(id) else { return start..end };
             let from = frame.offset.get();
             let to = from + u64::from(frame.record.stored_len);
             if other != pack || from < start || from > end + GAP_BYTES || to > start + WINDOW_BYTES {
-                break;
+                return start..end;
             }
             end = end.max(to);
+        }
+        if goes_on {
+            let before = self.window.as_ref().filter(|window| window.pack == pack && window.start < start);
+            let before = before.map_or(0, |window| window.bytes.len() as u64);
+            end = end.max(last.min((end + AHEAD_BYTES).max(start + 2 * before)));
         }
         start..end
     }

@@ -1,6 +1,8 @@
 use super::*;
 use crate::sealed::seal;
 
+const NAMESPACE: NamespaceId = NamespaceId::from_bytes([7; 16]);
+
 fn at(n: u8) -> SnapshotAt {
     SnapshotAt { snapshot: SnapshotId::from_bytes([n; 32]), layout: LayoutId::from_bytes([n; 16]) }
 }
@@ -8,7 +10,7 @@ fn at(n: u8) -> SnapshotAt {
 /// The record that follows, made by the push with this token.
 fn follow(former: Option<&RefRecord>, at: Option<SnapshotAt>, token: u8) -> RefRecord {
     let token = Token::from_bytes([token; 16]);
-    RefRecord::following(former, at, Timestamp::UNIX_EPOCH, Annotation::default(), token)
+    RefRecord::following(NAMESPACE, former, at, Timestamp::UNIX_EPOCH, Annotation::default(), token)
 }
 
 fn read(record: &RefRecord) -> Result<RefRecord> {
@@ -119,7 +121,7 @@ fn a_history_too_long_to_be_read_is_cut() {
     for n in 0..40 {
         let token = Token::from_bytes([n; 16]);
         let (time, annotation) = (Timestamp::UNIX_EPOCH, annotation.clone());
-        let mut next = RefRecord::following(record.as_ref(), Some(at(n)), time, annotation, token);
+        let mut next = RefRecord::following(NAMESPACE, record.as_ref(), Some(at(n)), time, annotation, token);
         let bytes = next.seal_within_limit().unwrap();
         assert!(bytes.len() as u64 <= MAX_SEALED_BYTES);
         assert_eq!(RefRecord::from_bytes("r", &bytes).unwrap(), next);

@@ -40,7 +40,7 @@ async fn the_golden_store_is_read() {
         chunk_max: 4096,
         ..Parameters::default()
     };
-    assert_eq!(namespace.parameters(), parameters);
+    assert_eq!(namespace.settings().await.unwrap().parameters, parameters);
     assert_eq!(namespace.id().to_string(), "6e616d6573706163652069642031362e");
     let names = namespace.ref_names().await.unwrap();
     let expected = ["deep", "every-kind", "gone", "many", "never", "release/1.0"].map(name);

@@ -34,9 +34,13 @@ async fn pull_to(
 /// Makes a ref name a snapshot, by an object of it that is written by hand.
 async fn name(store: &MemoryStore, namespace: &Namespace, name: &str, at: SnapshotAt) {
     let body = format!(
-        "\"format\":1,\"token\":\"{:032x}\",\"entry_token\":\"{:032x}\",\"generation\":1,\"fence\":0,\"snapshot\":\"{}\",\"layout\":\"{}\",\
+        "\"format\":1,\"token\":\"{:032x}\",\"namespace\":\"{}\",\"features\":[],\"entry_token\":\"{:032x}\",\"generation\":1,\"fence\":0,\"snapshot\":\"{}\",\"layout\":\"{}\",\
          \"time\":\"2024-01-01T00:00:00Z\",\"history\":[]}}",
-        7, 8, at.snapshot, at.layout
+        7,
+        namespace.id(),
+        8,
+        at.snapshot,
+        at.layout
     );
     let sum = floe_format::Sum128::of(body.as_bytes());
     let key = floe_core::store::Key::new(format!("{}/refs/{name}", namespace.name())).unwrap();

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::Item;
 
 use crate::MAX_ITEMS;
-const MIN_ITEMS: usize = 32;
+const MIN_ITEMS: usize = 8;
 const MAX_WEIGHT: usize = 512 << 10;
 const LIST_WEIGHT: usize = 32;
 const ITEM_WEIGHT: usize = 64;
@@ -32,7 +32,7 @@ pub(crate) fn cut_items(items: &[Item]) -> Vec<Range<usize>> {
         }
         open += weight(item);
         let count = i + 1 - start;
-        if count == MAX_ITEMS || count >= MIN_ITEMS && item.id.leading_u64() < 1 << 59 {
+        if count == MAX_ITEMS || count >= MIN_ITEMS && item.id.leading_u64() < 1 << 61 {
             cuts.push(start..i + 1);
             start = i + 1;
             open = LIST_WEIGHT;

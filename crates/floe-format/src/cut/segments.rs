@@ -5,8 +5,8 @@ use crate::{FrameId, MAX_SEGMENT_ENTRIES};
 /// The most runs of a segment but for the end, which is added to the last segment in any case.
 const MAX_RUNS: usize = 64;
 const MAX_WEIGHT: u64 = 512 << 10;
-const MIN_RUNS: usize = 8;
-const MIN_ENTRIES: usize = 128;
+const MIN_RUNS: usize = 4;
+const MIN_ENTRIES: usize = 64;
 
 const SEGMENT_WEIGHT: u64 = 32;
 const RUN_WEIGHT: u64 = 48;
@@ -47,7 +47,7 @@ impl SegmentCutter {
         self.entries += entries;
         self.weight += weight;
         let is_enough = self.runs >= MIN_RUNS || self.entries >= MIN_ENTRIES;
-        let below = u128::max(1 << 60, (entries as u128) << 56);
+        let below = u128::max(1 << 61, (entries as u128) << 57);
         self.is_open = !(is_enough && u128::from(id.leading_u64()) < below);
         begins
     }

@@ -110,8 +110,8 @@ fn i7_hostile_layouts_are_refused() {
     assert_corrupt(&[(1, LENS, &[]), (2, LENS, &[]), (1, LENS, &[])], &[5], "twice");
     assert_corrupt(&[(1, LENS, &[])], &[u64::MAX, 1], "2^64");
     assert_corrupt(&[(1, LENS, &[])], &[u64::MAX, 0], "");
-    assert_corrupt(&[(1, LENS, &[])], &[1; 129], "129 root items");
-    assert_corrupt(&[(1, LENS, &[])], &[1; 128], "");
+    assert_corrupt(&[(1, LENS, &[])], &[1; 33], "33 root items");
+    assert_corrupt(&[(1, LENS, &[])], &[1; 32], "");
     for (runs, why) in [
         (&[[0, 0]][..], "root items"),
         (&[[0, 3]], "root items"),

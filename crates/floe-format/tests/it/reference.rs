@@ -41,7 +41,7 @@ pub(crate) fn frame_tree(kept: Kept, p: &Parameters, members: &[Member]) -> Snap
         encoded.push(plain);
     }
     let (mut index_segments, mut level) = (Vec::new(), 0);
-    while items.len() > 128 || 32 + lists::weight(&items) > 512 * 1024 {
+    while items.len() > 32 || 32 + lists::weight(&items) > 512 * 1024 {
         level += 1;
         let mut above = Vec::new();
         for list in lists::cut(&items) {

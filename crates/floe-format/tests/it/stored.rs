@@ -172,6 +172,8 @@ impl Stored {
             concat!(
                 "  \"format\": 1,\n",
                 "  \"token\": \"0f0e0d0c0b0a09080706050403020100\",\n",
+                "  \"namespace\": \"{}\",\n",
+                "  \"features\": [],\n",
                 "  \"fence\": 0,\n",
                 "  \"generation\": 1,\n",
                 "  \"entry_token\": \"0f0e0d0c0b0a09080706050403020100\",\n",
@@ -181,18 +183,22 @@ impl Stored {
                 "  \"history\": []\n",
                 "}}\n"
             ),
+            NAMESPACE,
             self.snapshot_id(),
             self.layout_id
         ))
     }
 }
 
+/// The id of the namespaces.
+pub(crate) const NAMESPACE: &str = "6e616d6573706163652069642031362e";
+
 /// `format.json` of a namespace with these parameters.
 pub(crate) fn format_json(p: &Parameters) -> Vec<u8> {
     seal(&format!(
         concat!(
             "  \"format\": 1,\n",
-            "  \"namespace\": \"6e616d6573706163652069642031362e\",\n",
+            "  \"namespace\": \"{}\",\n",
             "  \"created\": \"2026-01-02T03:04:00Z\",\n",
             "  \"features\": [],\n",
             "  \"writers\": \"direct\",\n",
@@ -206,7 +212,7 @@ pub(crate) fn format_json(p: &Parameters) -> Vec<u8> {
             "  }}\n",
             "}}\n"
         ),
-        p.group_min, p.group_max, p.small_max, p.chunk_min, p.chunk_avg, p.chunk_max
+        NAMESPACE, p.group_min, p.group_max, p.small_max, p.chunk_min, p.chunk_avg, p.chunk_max
     ))
 }
 

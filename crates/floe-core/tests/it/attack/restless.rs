@@ -138,6 +138,15 @@ fn by_path(tree: Tree) -> BTreeMap<std::ffi::OsString, String> {
         .collect()
 }
 
+/// What is told of an entry but its time: truncating a file sets that twice, and the time between was the file's, too.
+fn untimed(line: &str) -> String {
+    let mut fields: Vec<_> = line.split(' ').collect();
+    if fields.len() > 1 {
+        fields.remove(1);
+    }
+    fields.join(" ")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_changes_between_walk_and_read_is_pushed_as_it_is_then() {
     let count = {
@@ -163,7 +172,8 @@ async fn a_source_that_changes_between_walk_and_read_is_pushed_as_it_is_then() {
         let pulled = dir.path().join("pulled");
         pull_to(&namespace, pushed.at, &pulled, &PullOptions::default()).await.unwrap();
         for (path, line) in by_path(tree(&pulled)) {
-            let legal = [before.get(&path), after.get(&path)].contains(&Some(&line));
+            let states = [before.get(&path), after.get(&path)];
+            let legal = states.into_iter().flatten().any(|state| untimed(state) == untimed(&line));
             assert!(legal, "{what}: {path:?} is {line}, which it never was");
         }
         // With the source at rest, the same push tells the same.

@@ -38,8 +38,9 @@ pub(super) fn fence(memory: &MemoryStore, name: &str) {
     if memory.objects().contains_key(&key) {
         return edit(memory, &key, |fields| fields["fence"] = (fields["fence"].as_u64().unwrap() + 1).into());
     }
+    let namespace = &unseal(&memory.objects()[&Key::new("default/format.json").unwrap()])["namespace"];
     let tombstone = json!({
-        "format": 1, "fence": 1, "generation": 0, "entry_token": token(), "removed": true,
+        "format": 1, "namespace": namespace, "features": [], "fence": 1, "generation": 0, "entry_token": token(), "removed": true,
         "time": "2001-02-03T04:05:06Z", "history": [],
     });
     memory.set(&key, Some(seal(tombstone.as_object().unwrap().clone())));

@@ -7,7 +7,7 @@ use floe_format::{
 
 use super::{layout_id, pack_id};
 use crate::reference::Snapshot;
-use crate::stored::{format_json, seal};
+use crate::stored::{NAMESPACE, format_json, seal};
 use crate::streaming::stream;
 use crate::trees::{Member, file, in_order, noise, plain};
 
@@ -186,6 +186,7 @@ pub(crate) fn json(snapshot: &dyn Fn(&str) -> SnapshotId) -> Vec<(String, Vec<u8
         format!("\"snapshot\": \"{}\",\n  \"layout\": \"{}\"", snapshot(name), layout_id(layout))
     };
     let first = format!("  \"format\": 1,\n  \"token\": \"{TOKEN}\",\n");
+    let named = format!("{first}  \"namespace\": \"{NAMESPACE}\",\n  \"features\": [],\n");
     let entry = |generation: u8| {
         format!(
             "\"generation\": {generation}, \"entry_token\": \"{}\"",
@@ -193,7 +194,7 @@ pub(crate) fn json(snapshot: &dyn Fn(&str) -> SnapshotId) -> Vec<(String, Vec<u8
         )
     };
     let main = format!(
-        "{first}  \"fence\": 1,\n  {},\n  {},\n  \"time\": \"2026-01-02T03:04:05.678901234Z\",\n  \
+        "{named}  \"fence\": 1,\n  {},\n  {},\n  \"time\": \"2026-01-02T03:04:05.678901234Z\",\n  \
          \"message\": \"a message, \\\"quoted\\\"\",\n  \"labels\": {{\n    \"commit\": \"0123abc\",\n    \"ü\": \"\"\n  }},\n  \
          \"skipped\": 2,\n  \"x-unknown\": [1, {{\"kept\": true}}],\n  \"history\": [\n    \
          {{{}, \"removed\": true, \"time\": \"2026-01-02T03:04:04Z\"}},\n    \
@@ -206,20 +207,20 @@ pub(crate) fn json(snapshot: &dyn Fn(&str) -> SnapshotId) -> Vec<(String, Vec<u8
     );
     let plain = |name, layout| {
         format!(
-            "{first}  \"fence\": 0,\n  {},\n  {},\n  \"time\": \"2026-01-02T03:04:05Z\",\n  \"history\": []\n}}\n",
+            "{named}  \"fence\": 0,\n  {},\n  {},\n  \"time\": \"2026-01-02T03:04:05Z\",\n  \"history\": []\n}}\n",
             entry(1),
             at(name, layout)
         )
     };
     let gone = format!(
-        "{first}  \"fence\": 0,\n  {},\n  \"removed\": true,\n  \"time\": \"2026-01-02T03:04:06Z\",\n  \
+        "{named}  \"fence\": 0,\n  {},\n  \"removed\": true,\n  \"time\": \"2026-01-02T03:04:06Z\",\n  \
          \"history\": [\n    {{{}, {}, \"time\": \"2026-01-02T03:04:05Z\"}}\n  ]\n}}\n",
         entry(2),
         entry(1),
         at("deep", 2).replace("\n  ", " "),
     );
     let never = format!(
-        "{first}  \"fence\": 1,\n  {},\n  \"removed\": true,\n  \"time\": \"2026-01-02T03:04:06Z\",\n  \"history\": []\n}}\n",
+        "{named}  \"fence\": 1,\n  {},\n  \"removed\": true,\n  \"time\": \"2026-01-02T03:04:06Z\",\n  \"history\": []\n}}\n",
         entry(0),
     );
     let lease = |kind, state: &str| {
@@ -244,9 +245,9 @@ pub(crate) fn json(snapshot: &dyn Fn(&str) -> SnapshotId) -> Vec<(String, Vec<u8
         ("refs/release%2F1.0", plain("empty", 3)),
         ("refs/gone", gone),
         ("refs/never", never),
-        ("leases/019b7ca98c8801010101010101010101", lease("push", "\"open\"")),
+        ("leases/019b7ca98c8801010101010101010101", lease("push", "\"active\"")),
         ("leases/019b7ca98c8902020202020202020202", lease("push", committing)),
-        ("leases/019b7ca98c8903030303030303030303", lease("reading", "\"open\"")),
+        ("leases/019b7ca98c8903030303030303030303", lease("reading", "\"active\"")),
         ("leases/019b7ca98c8a04040404040404040404", lease("push", "\"dead\"")),
         ("gc/state", state),
     ];

@@ -36,8 +36,8 @@ pub(crate) fn segments(members: &[Member], all: &[Run]) -> Vec<Segment> {
         }
         let start = *cuts.last().unwrap();
         let (runs, entries, _) = measure(members, &body[start..=i]);
-        let below = u128::max(1 << 60, body[i].members.len() as u128 * (1 << 56));
-        if (runs >= 8 || entries >= 128) && u64_of(&FrameId::of(&body[i].plain)) < below && i + 1 < body.len()
+        let below = u128::max(1 << 61, body[i].members.len() as u128 * (1 << 57));
+        if (runs >= 4 || entries >= 64) && u64_of(&FrameId::of(&body[i].plain)) < below && i + 1 < body.len()
         {
             cuts.push(i + 1);
         }
@@ -86,7 +86,7 @@ pub(crate) fn cut(items: &[Item]) -> Vec<Vec<Item>> {
         }
         let open = lists.last_mut().unwrap();
         open.push(item.clone());
-        if open.len() == 128 || open.len() >= 32 && u64_of(&item.id) < 1 << 59 {
+        if open.len() == 32 || open.len() >= 8 && u64_of(&item.id) < 1 << 61 {
             lists.push(vec![]);
         }
     }

@@ -25,7 +25,7 @@ const PARAMETERS: Parameters = Parameters {
 };
 
 /// Segments that a file of alternating chunks is to have: more than a root lists.
-const SEGMENTS: usize = 131;
+const SEGMENTS: usize = 35;
 
 /// Makes the store: two refs with several generations, one removed, a collector's state, the leavings of a push that died.
 pub(super) async fn specimen() -> MemoryStore {
@@ -131,10 +131,10 @@ fn alternating() -> Vec<u8> {
     let chunker = Chunker::new(&PARAMETERS);
     let ends = |chunk: &[u8]| {
         assert_eq!(chunker.next_cut(chunk, false), Some(chunk.len()));
-        u64::from_le_bytes(FrameId::of(chunk).as_bytes()[..8].try_into().unwrap()) < 1 << 60
+        u64::from_le_bytes(FrameId::of(chunk).as_bytes()[..8].try_into().unwrap()) < 1 << 61
     };
     let chunks = || (0..).map(|seed| bytes_of(seed, 128));
     let first = chunks().find(|chunk| ends(chunk)).unwrap();
     let second = chunks().find(|chunk| !ends(chunk)).unwrap();
-    [first, second].concat().repeat(SEGMENTS * 4 + 2)
+    [first, second].concat().repeat(SEGMENTS * 2 + 2)
 }
