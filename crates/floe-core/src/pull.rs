@@ -12,6 +12,7 @@ mod options;
 mod restore;
 mod selection;
 mod single;
+mod sparse;
 mod survey;
 mod tree;
 mod write;
@@ -137,7 +138,7 @@ impl Pull {
         let before_commit = cache::clock_near(destination);
         staging.commit(self.options.sync)?;
         if let (Some(caches), Some(clock)) = (caches, before_commit) {
-            self.remember_written(&caches, destination, written.files, clock);
+            Self::remember_written(&caches, destination, written.sections, clock);
         }
         Ok(pulled)
     }
@@ -155,7 +156,7 @@ impl Pull {
             place.tree().sync()?;
         }
         if let Some(caches) = caches {
-            self.remember_kept(&caches, destination, surveyed);
+            Self::remember_kept(&caches, destination, surveyed);
         }
         Ok(pulled)
     }

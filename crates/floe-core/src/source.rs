@@ -22,6 +22,6 @@ pub use path_order::{compare_directories, compare_names};
 pub use read::{ContentSink, OpenFile, ReadLink, ReadOutcome, SourceFiles};
 pub use spool::{Spool, SpoolListings, SpoolOptions, SpooledFile};
 pub use stat::{FileKind, FileTime, Stat};
-pub use stat_cache::{CacheCursor, CacheHit, CacheWriter, ContentHash, StatCache};
+pub use stat_cache::{CacheCursor, CacheHit, CacheSection, CacheWriter, ContentHash, StatCache};
 pub use trust::{HashClock, is_trusted};
 pub use walk::{Child, Listing, Problem, Walk, WalkOptions};

@@ -8,15 +8,11 @@
 use std::fs::File;
 use std::path::Path;
 
-use floe_format::{Body, EntryKind, parent_and_name};
-
 use crate::destination::{FileStat, Kind};
-use crate::reader::Span;
-use crate::source::{Child, FileKind, FileTime, HashClock, Stat, StatCache};
+use crate::source::{CacheSection, FileKind, FileTime, HashClock, Stat, StatCache};
 
 use super::Pull;
-use super::survey::{Known, Surveyed};
-use super::write::WrittenFile;
+use super::survey::Surveyed;
 
 /// The stat cache of a directory that is there.
 pub(super) fn open_cache(caches: &Path, root: &Path) -> Option<StatCache> {
@@ -60,67 +56,35 @@ pub(super) fn stat_of(stat: &FileStat) -> Stat {
     }
 }
 
-/// A file to be recorded.
-struct Record {
-    ordinal: u64,
-    stat: Stat,
-    known: Known,
-}
-
 impl Pull {
-    /// Records the files of a tree that was just made; `files` are in order. That it fails is no failure of the pull.
+    /// Records the files of a tree that was just made. That it fails is no failure of the pull.
     pub(super) fn remember_written(
-        &mut self,
         caches: &Path,
         destination: &Path,
-        files: Vec<WrittenFile>,
+        sections: Vec<CacheSection>,
         before_commit: HashClock,
     ) {
-        let records = files.into_iter().map(|file| Record {
-            ordinal: file.ordinal,
-            stat: stat_of(&file.stat),
-            known: Known::Hashed(before_commit),
-        });
-        self.remember(caches, destination, records);
+        record(caches, destination, sections, before_commit);
     }
 
     /// Records the files of an existing directory that were equal, if that is news.
-    pub(super) fn remember_kept(&mut self, caches: &Path, destination: &Path, surveyed: Surveyed) {
+    pub(super) fn remember_kept(caches: &Path, destination: &Path, surveyed: Surveyed) {
         if surveyed.any_hashed {
-            let records = surveyed.kept.into_iter();
-            let records =
-                records.map(|file| Record { ordinal: file.ordinal, stat: file.stat, known: file.how });
-            self.remember(caches, destination, records);
+            record(caches, destination, surveyed.kept, HashClock::at(FileTime::default()));
         }
     }
+}
 
-    fn remember(&mut self, caches: &Path, destination: &Path, records: impl Iterator<Item = Record>) {
-        // A part of a tree is recorded as what it is where it was written: a source of its own.
-        if matches!(self.span, Span::Entry(_)) {
-            return;
-        }
-        let Some(cache) = open_cache(caches, destination) else { return };
-        let mut writer = cache.writer();
-        let mut records = records.peekable();
-        if records.peek().is_none() {
-            return;
-        }
-        let passed = self.each_entry(&mut |ordinal, entry, relative, parent| {
-            while records.next_if(|record| record.ordinal < ordinal).is_some() {}
-            if let Some(record) = records.next_if(|record| record.ordinal == ordinal)
-                && let Body::File { hash: Some(hash), .. } = entry.body
-            {
-                let (directory, name) = parent_and_name(relative);
-                let child = Child { name, stat: &record.stat };
-                match record.known {
-                    Known::Hit(hit) => writer.push_known(directory, &child, &hit),
-                    Known::Hashed(clock) => writer.push_hashed(directory, &child, hash.as_bytes(), clock),
-                }
-            }
-            Ok((entry.kind() == EntryKind::Directory).then_some(parent))
-        });
-        if let Err(error) = passed.and_then(|()| writer.finish()) {
-            tracing::warn!(%error, "the stat cache could not be written; the next push or pull reads the files again");
-        }
+/// Writes the cache of `destination` anew; the moment is one since which the files of sections that depend on it have had
+/// their content.
+fn record(caches: &Path, destination: &Path, mut sections: Vec<CacheSection>, hashing_began: HashClock) {
+    let Some(cache) = open_cache(caches, destination) else { return };
+    let mut writer = cache.writer();
+    sections.sort_unstable_by_key(CacheSection::first);
+    for section in &sections {
+        writer.push_section(section, hashing_began);
+    }
+    if let Err(error) = writer.finish() {
+        tracing::warn!(%error, "the stat cache could not be written; the next push or pull reads the files again");
     }
 }

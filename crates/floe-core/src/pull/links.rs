@@ -97,7 +97,7 @@ impl Pull {
         let mut written = Written::default();
         for mut done in done {
             // Their numbers are of another walk.
-            done.files.clear();
+            done.sections.clear();
             written.add(done);
         }
         Ok(written)

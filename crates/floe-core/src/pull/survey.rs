@@ -8,12 +8,12 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::{Condvar, Mutex, PoisonError};
 
-use floe_format::{Body, Entry, EntryKind, Segment, parent_and_name};
+use floe_format::{Body, Entry, EntryKind, OwnedBody, Segment, parent_and_name};
 
 use crate::destination::{DirId, ExistingFile, Tree, Verdict, Wanted, Worker};
 use crate::offload::{Offloaded, cancelled};
 use crate::reader::{SegmentWalk, TreeCheck};
-use crate::source::{CacheCursor, CacheHit, Child, HashClock, Stat, StatCache};
+use crate::source::{CacheCursor, CacheSection, Child, HashClock, StatCache, is_trusted};
 use crate::{Error, ErrorKind, Result};
 
 use super::Pull;
@@ -46,37 +46,31 @@ pub(super) struct Surveyed {
     /// Which of them have to be there; all where there is none.
     pub(super) needed: Option<Vec<bool>>,
     /// By the entries' numbers in the walk.
-    decisions: Vec<Decision>,
+    pub(super) decisions: Vec<Decision>,
+    /// Whether the snapshot has hard links there.
+    pub(super) has_links: bool,
     /// Names that the snapshot does not have, and that are not excluded.
     pub(super) extra: Vec<(DirId, Vec<u8>)>,
     /// What killed pulls left behind.
     pub(super) stale: Vec<(DirId, Vec<u8>)>,
-    /// The files that are equal.
-    pub(super) kept: Vec<KeptFile>,
-    /// Whether any file had to be read.
+    /// The files that are equal, for the stat cache; in any order.
+    pub(super) kept: Vec<CacheSection>,
+    /// Whether any of them had to be read.
     pub(super) any_hashed: bool,
     changes: u64,
-    entries: u64,
-    files: u64,
-    file_bytes: u64,
+    pub(super) entries: u64,
+    pub(super) files: u64,
+    pub(super) file_bytes: u64,
     written_files: u64,
     written_bytes: u64,
-    skipped_devices: u64,
+    pub(super) skipped_devices: u64,
 }
 
-/// A file that is as the snapshot has it.
+/// How it is known that a file is as the snapshot has it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct KeptFile {
-    pub(super) ordinal: u64,
-    pub(super) stat: Stat,
-    pub(super) how: Known,
-}
-
-/// How that is known.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Known {
+enum Known {
     /// The stat cache says so.
-    Hit(CacheHit),
+    Hit,
     /// It was read, beginning at this moment.
     Hashed(HashClock),
 }
@@ -127,6 +121,7 @@ impl Surveyed {
         };
         self.changes += u64::from(!matches!(decision, Decision::Keep | Decision::Skip));
         self.entries += 1;
+        self.has_links |= matches!(body, Body::HardLink { .. });
         if let Body::File { size, .. } = body {
             self.files += 1;
             self.file_bytes += size;
@@ -158,6 +153,7 @@ impl Surveyed {
         self.stale.extend(other.stale);
         self.kept.extend(other.kept);
         self.any_hashed |= other.any_hashed;
+        self.has_links |= other.has_links;
         self.changes += other.changes;
         self.entries += other.entries;
         self.files += other.files;
@@ -284,7 +280,6 @@ impl Pull {
         }
         surveyed.directories = directories;
         surveyed.needed = needed;
-        surveyed.kept.sort_unstable_by_key(|file| file.ordinal);
         Ok(surveyed)
     }
 
@@ -420,7 +415,7 @@ impl Surveyor<'_> {
                 }
             })
             .collect();
-        let mut equal = Vec::new();
+        let (mut equal, mut section) = (Vec::new(), None::<CacheSection>);
         let survey = worker.survey(group.directory, &wanted, &mut |number, file| {
             let known = same_content(
                 &group.path,
@@ -440,11 +435,24 @@ impl Surveyor<'_> {
         }
         for (number, stat, how) in equal {
             found.any_hashed |= matches!(how, Known::Hashed(_));
+            let member = &group.entries[number];
             // What gets other attributes has another time of change then.
-            if self.keeps && survey.verdicts[number] == Verdict::Keep {
-                found.kept.push(KeptFile { ordinal: group.entries[number].ordinal, stat, how });
+            if !self.keeps
+                || survey.verdicts[number] != Verdict::Keep
+                || matches!(how, Known::Hashed(began) if !is_trusted(&stat, began))
+            {
+                continue;
+            }
+            let OwnedBody::File { hash: Some(hash), .. } = &member.entry.body else { continue };
+            if section.as_ref().is_none_or(CacheSection::is_full) {
+                found.kept.extend(section.replace(CacheSection::new(member.ordinal)));
+            }
+            if let Some(section) = &mut section {
+                let child = Child { name: wanted[number].name, stat: &stat };
+                section.push_trusted(&group.path, &child, hash.as_bytes());
             }
         }
+        found.kept.extend(section);
         for name in survey.extra {
             let path =
                 if group.path.is_empty() { name.clone() } else { [&group.path, &b"/"[..], &name].concat() };
@@ -470,7 +478,7 @@ fn same_content(
     let stat = stat_of(file.stat());
     let child = Child { name: wanted.name, stat: &stat };
     if let Some(hit) = cursor.and_then(|cursor| cursor.lookup(directory, &child)) {
-        return Ok((hit.hash == *hash.as_bytes()).then_some(Known::Hit(hit)));
+        return Ok((hit.hash == *hash.as_bytes()).then_some(Known::Hit));
     }
     // What cannot be read is written anew.
     let mut open = match file.open() {

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use floe_format::{Body, EntryKind, EntryRef, Segment, parent_and_name};
 
 use crate::destination::{DirId, Tree, Worker};
-use crate::reader::{SegmentWalk, TreeCheck};
+use crate::reader::{Links, SegmentWalk, TreeCheck};
 use crate::unpack::{Planner, run};
 use crate::{Error, Result};
 
@@ -40,7 +40,7 @@ pub(super) struct WrittenTree {
     pub(super) written_bytes: u64,
     pub(super) skipped_devices: u64,
     pub(super) fetched_bytes: u64,
-    pub(super) files: Vec<super::write::WrittenFile>,
+    pub(super) sections: Vec<crate::source::CacheSection>,
 }
 
 impl Pull {
@@ -167,11 +167,19 @@ impl Pull {
             links: Vec::new(),
             counted: WrittenTree::default(),
         };
-        let (mut check, done) = run(
+        let sparse = surveyed.filter(|surveyed| self.is_sparse(surveyed));
+        let (mut passed, done) = run(
             &work,
             &namespace,
             threads,
-            |planner| self.plan(planner, &mut pass, &mut own),
+            |planner| match sparse {
+                Some(surveyed) => {
+                    pass.counted = WrittenTree::of_survey(surveyed);
+                    pass.counted.fetched_bytes = self.plan_sparse(planner, surveyed, tree, &mut own)?;
+                    Ok(Links::default())
+                }
+                None => self.plan(planner, &mut pass, &mut own),
+            },
             || Writer::new(tree, &top, restore, &progress),
         )?;
         let mut written = Written::default();
@@ -179,7 +187,7 @@ impl Pull {
             written.add(done);
         }
         let Pass { links, mut counted, .. } = pass;
-        self.make_links(tree, &mut own, links, check.links(), &mut written)?;
+        self.make_links(tree, &mut own, links, &mut passed, &mut written)?;
         self.work.check()?;
         if let Some(surveyed) = surveyed {
             surveyed.remove_extra(&self.options, &mut own)?;
@@ -187,9 +195,8 @@ impl Pull {
         self.top.with_meta(restore, |meta| own.finish(Some(meta)))?;
         counted.written_files = written.written_files;
         counted.written_bytes = written.written_bytes;
-        counted.skipped_devices = written.skipped_devices;
-        written.files.sort_unstable_by_key(|file| file.ordinal);
-        counted.files = written.files;
+        counted.skipped_devices += written.skipped_devices;
+        counted.sections = written.sections;
         Ok(counted)
     }
 
@@ -199,7 +206,7 @@ impl Pull {
         planner: &mut Planner<'_, 't>,
         pass: &mut Pass<'_>,
         own: &mut Worker<'_>,
-    ) -> Result<TreeCheck<Dir>> {
+    ) -> Result<Links> {
         let (top, restore) = (self.top_dir(), self.restore());
         let selection = self.selection.clone();
         let Self { snapshot, sources, span, top: path, progress, .. } = self;
@@ -245,7 +252,7 @@ impl Pull {
         check.finish(&mut |_, _| Ok(()))?;
         planner.flush()?;
         pass.counted.fetched_bytes = planner.fetched_bytes();
-        Ok(check)
+        Ok(check.into_links())
     }
 }
 
@@ -317,6 +324,17 @@ impl Pass<'_> {
 }
 
 impl WrittenTree {
+    /// What a survey counted.
+    fn of_survey(surveyed: &Surveyed) -> Self {
+        Self {
+            entries: surveyed.entries,
+            files_in_all: surveyed.files,
+            file_bytes: surveyed.file_bytes,
+            skipped_devices: surveyed.skipped_devices,
+            ..Self::default()
+        }
+    }
+
     fn count(&mut self, entry: &EntryRef<'_>) {
         self.entries += 1;
         if let Body::File { size, .. } = entry.body {

@@ -6,24 +6,19 @@ use std::sync::{Arc, PoisonError};
 use floe_format::{Body, EntryRef, parent_and_name};
 
 use crate::destination::{DirId, FileStat, Tree, Worker};
-use crate::unpack::{BigFile, Output};
+use crate::source::{CacheSection, Child};
+use crate::unpack::{BigFile, Output, Stop, Unit};
 use crate::{Error, ErrorKind, Result};
 
+use super::cache::stat_of;
 use super::options::PullProgress;
 use super::restore::{Restore, below, device, with_entry};
-
-/// A file that was written, and its stat if that was asked for.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct WrittenFile {
-    /// Number of its entry in the walk.
-    pub(super) ordinal: u64,
-    pub(super) stat: FileStat,
-}
 
 /// What one thread has written.
 #[derive(Debug, Default)]
 pub(super) struct Written {
-    pub(super) files: Vec<WrittenFile>,
+    /// The files' stats, if they were asked for; in any order.
+    pub(super) sections: Vec<CacheSection>,
     pub(super) written_files: u64,
     pub(super) written_bytes: u64,
     pub(super) skipped_devices: u64,
@@ -31,7 +26,7 @@ pub(super) struct Written {
 
 impl Written {
     pub(super) fn add(&mut self, other: Self) {
-        self.files.extend(other.files);
+        self.sections.extend(other.sections);
         self.written_files += other.written_files;
         self.written_bytes += other.written_bytes;
         self.skipped_devices += other.skipped_devices;
@@ -48,6 +43,7 @@ pub(super) struct Writer<'t> {
     progress: &'t PullProgress,
     parent: Vec<u8>,
     directory: DirId,
+    section: CacheSection,
     written: Written,
 }
 
@@ -62,6 +58,7 @@ impl<'t> Writer<'t> {
             progress,
             parent: Vec::new(),
             directory: DirId::ROOT,
+            section: CacheSection::new(0),
             written: Written::default(),
         }
     }
@@ -94,13 +91,27 @@ impl<'t> Writer<'t> {
         Ok((self.directory, name))
     }
 
-    fn note(&mut self, ordinal: u64, size: u64, stat: Option<FileStat>) {
+    /// Counts a file that was written, the last that was [placed](Self::place).
+    fn note(&mut self, ordinal: u64, entry: &EntryRef<'_>, stat: Option<FileStat>) {
+        let Body::File { size, hash } = entry.body else { return };
         self.written.written_files += 1;
         self.written.written_bytes += size;
         self.progress.files.fetch_add(1, Ordering::Relaxed);
         self.progress.file_bytes.fetch_add(size, Ordering::Relaxed);
-        if let Some(stat) = stat {
-            self.written.files.push(WrittenFile { ordinal, stat });
+        let (Some(stat), Some(hash)) = (stat, hash) else { return };
+        if self.section.is_empty() || self.section.is_full() {
+            self.end_section(ordinal);
+        }
+        let stat = stat_of(&stat);
+        let child = Child { name: parent_and_name(entry.path).1, stat: &stat };
+        self.section.push(&self.parent, &child, hash.as_bytes());
+    }
+
+    /// Begins another section of what is told to the stat cache.
+    fn end_section(&mut self, first: u64) {
+        let done = std::mem::replace(&mut self.section, CacheSection::new(first));
+        if !done.is_empty() {
+            self.written.sections.push(done);
         }
     }
 }
@@ -114,14 +125,14 @@ impl<'t> Output<'t> for Writer<'t> {
         match entry.body {
             // Made by the planner, and after all files.
             Body::Directory | Body::HardLink { .. } => {}
-            Body::File { size, .. } => {
+            Body::File { .. } => {
                 let (directory, name) = self.place(entry.path, &mut own)?;
                 let parts = [content];
                 let parts = if content.is_empty() { &[][..] } else { &parts };
                 let worker = &mut self.worker;
                 let stat =
                     with_entry(entry, restore, |meta| worker.write_small_file(directory, name, meta, parts))?;
-                self.note(ordinal, size, stat);
+                self.note(ordinal, entry, stat);
             }
             Body::Symlink { target } => {
                 let (directory, name) = self.place(entry.path, &mut own)?;
@@ -146,6 +157,8 @@ impl<'t> Output<'t> for Writer<'t> {
     }
 
     fn part(&mut self, file: &Arc<BigFile<'t>>, offset: u64, bytes: &[u8]) -> Result<()> {
+        // Whoever completes it tells the stat cache of it; what comes here is before it or after it.
+        self.end_section(file.ordinal);
         loop {
             let writer = file.writer.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(writer) = &*writer {
@@ -174,8 +187,21 @@ impl<'t> Output<'t> for Writer<'t> {
         let worker = &mut self.worker;
         let stat = with_entry(&entry, self.restore, |meta| worker.finish_file(writer, meta))?;
         self.progress.entries.fetch_add(1, Ordering::Relaxed);
-        self.note(file.ordinal, file.size(), stat);
+        self.end_section(file.ordinal);
+        self.place(entry.path, &mut Vec::new())?;
+        self.note(file.ordinal, &entry, stat);
+        self.end_section(file.ordinal);
         Ok(())
+    }
+
+    fn unit(&mut self, unit: &Unit<'t>, _plain: &[Vec<u8>], _stop: &Stop) -> Result<()> {
+        // Another thread may have what comes next.
+        self.end_section(unit.segment.first);
+        Ok(())
+    }
+
+    fn checks_ids(&self) -> bool {
+        false
     }
 
     fn done(self) -> Written {

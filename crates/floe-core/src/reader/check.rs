@@ -143,6 +143,11 @@ impl<T: Copy> TreeCheck<T> {
     }
 
     /// The hard links that passed.
+    pub(crate) fn into_links(self) -> Links {
+        self.links
+    }
+
+    /// The hard links that passed.
     pub(crate) fn links(&mut self) -> &mut Links {
         &mut self.links
     }

@@ -21,6 +21,7 @@
 
 mod cursor;
 mod layout;
+mod section;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -32,6 +33,7 @@ use std::sync::Arc;
 
 pub use self::cursor::{CacheCursor, CacheHit};
 use self::layout::CacheFile;
+pub use self::section::CacheSection;
 pub use self::writer::CacheWriter;
 
 /// The BLAKE3-256 of a file's content, or of a symbolic link's target.

@@ -54,9 +54,30 @@ impl HashClock {
 /// Whether a hash may be believed as long as the kernel says the same of the file as `stat`, taken when hashing had
 /// ended, does.
 pub fn is_trusted(stat: &Stat, hashing_began: HashClock) -> bool {
-    let coarse = if stat.changed.nanos == 0 { COARSE_GRANULARITY_NANOS } else { 0 };
-    let is_old = |time: FileTime| hashing_began.0.as_nanos() - time.as_nanos() > GRANULARITY_NANOS + coarse;
-    is_old(stat.modified) && is_old(stat.changed)
+    let mut recency = Recency::default();
+    recency.add(stat);
+    recency.is_trusted(hashing_began)
+}
+
+/// How recently any of some files was modified or changed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Recency {
+    latest: Option<FileTime>,
+    is_coarse: bool,
+}
+
+impl Recency {
+    pub(super) fn add(&mut self, stat: &Stat) {
+        self.latest = self.latest.max(Some(stat.modified.max(stat.changed)));
+        self.is_coarse |= stat.changed.nanos == 0;
+    }
+
+    /// Whether [`is_trusted`] holds of all of them.
+    pub(super) fn is_trusted(&self, hashing_began: HashClock) -> bool {
+        let coarse = if self.is_coarse { COARSE_GRANULARITY_NANOS } else { 0 };
+        self.latest
+            .is_none_or(|latest| hashing_began.0.as_nanos() - latest.as_nanos() > GRANULARITY_NANOS + coarse)
+    }
 }
 
 /// Whether the kernel itself stamps files on file systems of this type (see `statfs(2)` and `linux/magic.h`).

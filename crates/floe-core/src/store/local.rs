@@ -13,6 +13,7 @@
 //!
 //! *What a crash leaves.* Temporary files, which the next writer removes: their owner holds a lock while it lives.
 
+mod buffers;
 mod disk;
 mod listing;
 mod temp;
@@ -30,6 +31,7 @@ use bytes::Bytes;
 
 use super::{Cursor, Key, KeyPrefix, Page, Part, PartTag, PartsId, PutMode, Store, Version};
 use crate::{Error, ErrorKind, Result};
+use buffers::Buffers;
 use disk::Disk;
 use temp::{Session, TempFile};
 
@@ -62,6 +64,7 @@ struct Inner {
     /// Directories whose entries, all the way up, survive power loss.
     durable: Mutex<HashSet<PathBuf>>,
     parts: Mutex<HashMap<PartsId, Arc<TempFile>>>,
+    buffers: Buffers,
 }
 
 impl LocalStore {
@@ -91,6 +94,7 @@ impl LocalStore {
                 session: Mutex::new(None),
                 durable: Mutex::new(HashSet::new()),
                 parts: Mutex::new(HashMap::new()),
+                buffers: Buffers::default(),
             }),
         })
     }
@@ -262,12 +266,12 @@ impl Inner {
         if range.end > size_bytes {
             return Err(super::too_short(key, range));
         }
-        let mut body = vec![0; length];
-        file.read_exact_at(&mut body, range.start).map_err(|e| match e.kind() {
+        let mut body = self.buffers.take(length);
+        file.read_exact_at(body.as_mut(), range.start).map_err(|e| match e.kind() {
             io::ErrorKind::UnexpectedEof => super::too_short(key, range),
             _ => self.failed("read", key, e),
         })?;
-        Ok(Bytes::from(body))
+        Ok(body.into_bytes())
     }
 
     fn delete(&self, key: &Key) -> Result<()> {

@@ -61,22 +61,19 @@ impl<'a> Comparer<'a> {
             let padded = begins + size;
             let end = padded + tar_padding(size) as u64;
             if end > content.start {
-                let compared = way.equal(&mut cursor, at, header, entry.path)?;
                 if let Some(file) = part.big_file(number) {
+                    let compared = way.equal(&mut cursor, at, header, entry.path)?;
                     way.checked(file, compared, output)?;
                     way.big(&mut cursor, begins..padded, Some(&(Arc::clone(file), 0)), output)?;
                     let compared = way.zeros(&mut cursor, padded..end, entry.path)?;
                     way.checked(file, compared, output)?;
                 } else if part.wants(number) {
                     // The planner saw to it that all of it is in one frame.
-                    let bytes: &[u8] = if end > begins { cursor.take(end - begins)? } else { &[] };
-                    let (bytes, padding) = bytes.split_at(bytes.len().saturating_sub(tar_padding(size)));
-                    if *padding != ZEROS[..padding.len()] {
-                        return Err(disagrees(entry.path));
-                    }
-                    check_whole(&entry, bytes)?;
-                    output.whole(part.first + number as u64, &entry, bytes)?;
+                    let bytes = cursor.take_checked(end - at, |bytes| check_whole(&entry, header, bytes))?;
+                    let content = &bytes[header.len()..bytes.len() - tar_padding(size)];
+                    output.whole(part.first + number as u64, &entry, content)?;
                 } else {
+                    way.equal(&mut cursor, at, header, entry.path)?;
                     way.skip(&mut cursor, begins..padded)?;
                     way.zeros(&mut cursor, padded..end, entry.path)?;
                 }
@@ -91,11 +88,23 @@ impl<'a> Comparer<'a> {
     }
 }
 
-/// Checks a file that is at hand as a whole.
-fn check_whole(entry: &EntryRef<'_>, content: &[u8]) -> Result<()> {
-    let Body::File { size, hash } = entry.body else { return Ok(()) };
-    let equal = content.len() as u64 == size && hash.is_none_or(|hash| ContentHash::of(content) == hash);
-    if equal { Ok(()) } else { Err(wrong_hash(entry.path)) }
+/// Checks an entry that is at hand as a whole, every byte of it: headers, content and padding.
+fn check_whole(entry: &EntryRef<'_>, header: &[u8], bytes: &[u8]) -> Result<()> {
+    let size = entry.body.size();
+    let rest = bytes.strip_prefix(header).ok_or_else(|| disagrees(entry.path))?;
+    let padding = tar_padding(size);
+    let content = rest.len().checked_sub(padding).filter(|length| *length as u64 == size);
+    let (content, padding) = rest.split_at(content.ok_or_else(|| disagrees(entry.path))?);
+    if *padding != ZEROS[..padding.len()] {
+        return Err(disagrees(entry.path));
+    }
+    match entry.body {
+        Body::File { hash: Some(hash), .. } if ContentHash::of(content) != hash => {
+            Err(wrong_hash(entry.path))
+        }
+        // The format sees to it that only an empty file has none.
+        _ => Ok(()),
+    }
 }
 
 /// Takes from a cursor what of a part of the segment's content is in the unit.

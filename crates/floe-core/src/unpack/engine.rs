@@ -44,6 +44,11 @@ pub(crate) trait Output<'t> {
         false
     }
 
+    /// Whether every frame is checked against its id, even one whose bytes all follow from the segment.
+    fn checks_ids(&self) -> bool {
+        true
+    }
+
     /// An error of a unit; by default everything stops.
     fn failed(&mut self, _unit: &Unit<'t>, error: Error) -> Result<()> {
         Err(error)
@@ -138,7 +143,7 @@ pub(crate) fn run<'t, O: Output<'t>, P>(
                 scope.spawn(move || {
                     let _watch = PanicWatch(stop);
                     let mut output = output();
-                    let reader = FrameReader::new(namespace, output.keeps_plain());
+                    let reader = FrameReader::new(namespace, output.keeps_plain(), output.checks_ids());
                     let mut comparer = Comparer::new(reader, stop, waiting);
                     for unit in receiver {
                         // What is left is taken and dropped, so that the planner does not wait for room.

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use floe_format::Decompressor;
+use floe_format::{Decompressor, FrameId};
 
 use crate::namespace::Namespace;
 use crate::{Error, ErrorKind, Result};
@@ -17,17 +17,22 @@ pub(crate) struct FrameReader {
     namespace: Namespace,
     decompressor: Decompressor,
     plain: Vec<u8>,
+    /// Whether the plain bytes were checked against their frame's id.
+    is_checked: bool,
+    checks_ids: bool,
     keeps: bool,
     /// Plain bytes of the unit's frames, if they are kept.
     kept: Vec<Vec<u8>>,
 }
 
 impl FrameReader {
-    pub(crate) fn new(namespace: &Namespace, keeps: bool) -> Self {
+    pub(crate) fn new(namespace: &Namespace, keeps: bool, checks_ids: bool) -> Self {
         Self {
             namespace: namespace.clone(),
             decompressor: Decompressor::new(),
             plain: Vec::new(),
+            is_checked: true,
+            checks_ids,
             keeps,
             kept: Vec::new(),
         }
@@ -38,7 +43,8 @@ impl FrameReader {
         &self.kept
     }
 
-    /// Reads a frame of a unit; one that is damaged is fetched once more.
+    /// Reads a frame of a unit; one that is damaged is fetched once more. One whose bytes all follow from the segment is
+    /// not checked against its id, unless that is asked for.
     ///
     /// # Errors
     /// `Corrupt`, naming the pack, where the frame is not what its id says that time either.
@@ -52,15 +58,19 @@ impl FrameReader {
         let stored = unit.batch.slice(bytes, frame.pack, place.clone()).ok_or_else(|| {
             Error::new(ErrorKind::Internal, format!("frame {} is not in its batch", record.id))
         })?;
+        self.is_checked = self.checks_ids || !frame.is_whole;
         match self.decompress(frame, stored) {
             Ok(()) => Ok(()),
-            Err(error) => {
-                let key = self.namespace.keys().pack(&frame.pack_id);
-                tracing::debug!(pack = %key, %error, "a frame is damaged; it is read again");
-                let again = stop.wait(self.namespace.store().get_range(&key, place))?;
-                self.decompress(frame, &again).map_err(|e| e.in_object(self.pack(frame)))
-            }
+            Err(error) => self.read_again(frame, &error, stop),
         }
+    }
+
+    fn read_again(&mut self, frame: &FrameOfUnit, error: &Error, stop: &Stop) -> Result<()> {
+        let key = self.namespace.keys().pack(&frame.pack_id);
+        tracing::debug!(pack = %key, %error, "a frame is damaged; it is read again");
+        let again = stop.wait(self.namespace.store().get_range(&key, frame.place()))?;
+        self.is_checked = true;
+        self.decompress(frame, &again).map_err(|e| e.in_object(self.pack(frame)))
     }
 
     fn pack(&self, frame: &FrameOfUnit) -> String {
@@ -69,14 +79,19 @@ impl FrameReader {
 
     fn decompress(&mut self, frame: &FrameOfUnit, stored: &[u8]) -> Result<()> {
         let record = &frame.frame.record;
-        self.plain.clear();
-        self.decompressor.decompress(
-            &frame.run.id,
-            record.codec,
-            stored,
-            record.plain_len,
-            &mut self.plain,
-        )?;
+        let (decompressor, plain) = (&mut self.decompressor, &mut self.plain);
+        plain.clear();
+        if self.is_checked {
+            decompressor.decompress(&frame.run.id, record.codec, stored, record.plain_len, plain)?;
+        } else {
+            decompressor.decompress_unchecked(
+                &frame.run.id,
+                record.codec,
+                stored,
+                record.plain_len,
+                plain,
+            )?;
+        }
         Ok(())
     }
 }
@@ -106,6 +121,37 @@ impl<'a, 't> ContentCursor<'a, 't> {
     pub(crate) fn take(&mut self, most: u64) -> Result<&[u8]> {
         let range = self.advance(most)?;
         Ok(&self.reader.plain[range])
+    }
+
+    /// All of this many of the bytes that come next, which are in one frame, if they pass `check`. Where they do not, and
+    /// the frame is damaged, it is fetched once more.
+    ///
+    /// # Errors
+    /// That of `check`; `Corrupt`, naming the pack, where the frame is damaged that time, too.
+    pub(crate) fn take_checked(
+        &mut self,
+        length: u64,
+        mut check: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<&[u8]> {
+        let range = self.advance(length)?;
+        if let Err(error) = check(&self.reader.plain[range.clone()]) {
+            if !self.repair(&error)? {
+                return Err(error);
+            }
+            check(&self.reader.plain[range.clone()])?;
+        }
+        Ok(&self.reader.plain[range])
+    }
+
+    /// Fetches the frame at hand once more, if it was not checked and is damaged.
+    fn repair(&mut self, error: &Error) -> Result<bool> {
+        let frame = self.frame.checked_sub(1).and_then(|at| self.unit.frames.get(at));
+        let Some(frame) = frame.filter(|_| !self.reader.is_checked) else { return Ok(false) };
+        if FrameId::of(&self.reader.plain) == frame.run.id {
+            return Ok(false);
+        }
+        self.reader.read_again(frame, error, self.stop)?;
+        Ok(true)
     }
 
     fn advance(&mut self, most: u64) -> Result<Range<usize>> {

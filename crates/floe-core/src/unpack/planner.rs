@@ -78,6 +78,14 @@ struct GoingOn<'t> {
     file: Option<Arc<BigFile<'t>>>,
 }
 
+/// What of a frame wanted entries are that begin and end in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Share {
+    Nothing,
+    Everything,
+    Something,
+}
+
 /// One segment, as its entries pass by.
 pub(crate) struct SegmentPlan<'s, 't> {
     runs: &'s [Run],
@@ -88,6 +96,7 @@ pub(crate) struct SegmentPlan<'s, 't> {
     number: usize,
     wanted: Vec<bool>,
     wanted_runs: Vec<bool>,
+    shares: Vec<Share>,
     part: SegmentPart<'t>,
     last: Option<(u64, Option<Arc<BigFile<'t>>>)>,
     content: Content,
@@ -106,6 +115,11 @@ impl<'a, 't> Planner<'a, 't> {
     /// Waits for a request.
     pub(crate) fn wait<T>(&self, request: impl Future<Output = Result<T>>) -> Result<T> {
         self.stop.wait(request)
+    }
+
+    /// Whether content of a wanted file is still to come, in the next segment.
+    pub(crate) fn is_owed(&self) -> bool {
+        self.going_on.as_ref().is_some_and(|going_on| going_on.file.is_some())
     }
 
     /// Stored bytes asked for so far.
@@ -166,6 +180,7 @@ impl<'a, 't> Planner<'a, 't> {
             number: 0,
             wanted: Vec::with_capacity(segment.entry_count()),
             wanted_runs,
+            shares: vec![Share::Nothing; runs.len()],
             part,
             last: None,
             content,
@@ -214,7 +229,15 @@ impl<'a, 't> Planner<'a, 't> {
                 return Err(Error::new(ErrorKind::Corrupt, message));
             };
             let pack = data.packs()[located.pack];
-            let frame = FrameOfUnit { run: *run, frame: located.frame, pack: located.pack, pack_id: pack.id };
+            // A lead that goes on in it is of no entry here.
+            let is_whole = plan.shares[index] == Share::Everything && plan.starts[index] >= plan.content.lead;
+            let frame = FrameOfUnit {
+                run: *run,
+                is_whole,
+                frame: located.frame,
+                pack: located.pack,
+                pack_id: pack.id,
+            };
             each(run, &frame);
             let content = plan.starts[index]..plan.starts[index + 1];
             let (pending, plain_bytes) = unit.get_or_insert_with(|| {
@@ -305,6 +328,16 @@ impl<'t> SegmentPlan<'_, 't> {
             return Err(Error::new(ErrorKind::Corrupt, message));
         }
         let is_big = size > 0 && frame_end < end;
+        let share = if wanted && !is_big { Share::Everything } else { Share::Something };
+        let mut run = self.run;
+        while run < self.runs.len() && self.starts[run] < end {
+            if self.shares[run] == Share::Nothing {
+                self.shares[run] = share;
+            } else if share == Share::Something {
+                self.shares[run] = Share::Something;
+            }
+            run += 1;
+        }
         if wanted {
             let mut run = self.run;
             while run < self.runs.len() && self.starts[run] < end {

@@ -42,6 +42,9 @@ impl<'t> SegmentPart<'t> {
 #[derive(Clone, Debug)]
 pub(crate) struct FrameOfUnit {
     pub(crate) run: Run,
+    /// Whether all of its bytes are headers, contents and padding of wanted entries that begin and end in it: then they
+    /// follow from the segment, contents by their hashes.
+    pub(crate) is_whole: bool,
     pub(crate) frame: PackFrame,
     /// The pack's position in the catalog, and its id.
     pub(crate) pack: usize,

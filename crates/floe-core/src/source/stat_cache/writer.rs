@@ -12,13 +12,13 @@ use std::sync::Arc;
 use rustix::fs::FlockOperation;
 
 use super::layout::{self, Block, CacheFile, HEADER_BYTES, MAX_NAME_BYTES, MAX_PATH_BYTES};
-use super::{CacheHit, ContentHash};
+use super::{CacheHit, CacheSection, ContentHash};
 use crate::error::{Error, Result};
 use crate::source::trust::{HashClock, is_trusted};
 use crate::source::walk::Child;
 
 /// A block ends when it holds this much, and where an old one ends.
-const BLOCK_BYTES: usize = 64 * 1024;
+pub(super) const BLOCK_BYTES: usize = 64 * 1024;
 /// A block ends when it holds this much, wherever.
 const FULL_BLOCK_BYTES: usize = 2 * BLOCK_BYTES;
 /// Less than this is put into one block with the old one that follows, so that small blocks do not accumulate.
@@ -145,6 +145,21 @@ impl CacheWriter {
                 let message = || format!("cannot replace the stat cache {}", self.path.display());
                 temporary.replace(&self.path).map_err(|error| Error::io(message(), error))
             }
+        }
+    }
+
+    /// Adds the records of a section.
+    pub(super) fn append(&mut self, section: &CacheSection) {
+        self.following = None;
+        if self.block.len() + section.block.len() > FULL_BLOCK_BYTES {
+            self.end_block();
+        }
+        self.block.extend_from_slice(&section.block);
+        self.entries += section.entries;
+        self.directory.clone_from(&section.directory);
+        self.device = section.device;
+        if self.block.len() >= BLOCK_BYTES {
+            self.end_block();
         }
     }
 
