@@ -6,6 +6,7 @@
 //! byte an entry for verdicts, and the stat of each file for the stat cache.
 
 mod cache;
+mod hashing;
 mod in_place;
 mod links;
 mod options;

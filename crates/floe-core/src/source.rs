@@ -23,5 +23,5 @@ pub use read::{ContentSink, OpenFile, ReadLink, ReadOutcome, SourceFiles};
 pub use spool::{Spool, SpoolListings, SpoolOptions, SpooledFile};
 pub use stat::{FileKind, FileTime, Stat};
 pub use stat_cache::{CacheCursor, CacheHit, CacheSection, CacheWriter, ContentHash, StatCache};
-pub use trust::{HashClock, is_trusted};
+pub use trust::{HashClock, HashClocks, is_trusted};
 pub use walk::{Child, Listing, Problem, Walk, WalkOptions};

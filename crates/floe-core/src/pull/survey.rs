@@ -4,13 +4,12 @@
 //! the one it is in was compared; since they are taken in order, there is always one that need not wait.
 
 use std::collections::HashSet;
-use std::io::Read as _;
 use std::path::Path;
 use std::sync::{Condvar, Mutex, PoisonError};
 
-use floe_format::{Body, Entry, EntryKind, OwnedBody, Segment, parent_and_name};
+use floe_format::{Body, Entry, EntryKind, EntryRef, OwnedBody, Segment, parent_and_name};
 
-use crate::destination::{DirId, ExistingFile, Tree, Verdict, Wanted, Worker};
+use crate::destination::{DirId, Tree, Verdict, Wanted, Worker};
 use crate::offload::{Offloaded, cancelled};
 use crate::reader::{SegmentWalk, TreeCheck};
 use crate::source::{CacheCursor, CacheSection, Child, HashClock, StatCache, is_trusted};
@@ -18,6 +17,7 @@ use crate::{Error, ErrorKind, Result};
 
 use super::Pull;
 use super::cache::{open_cache, stat_of};
+use super::hashing::Hashing;
 use super::options::{PullOptions, PullOutcome, Pulled};
 use super::restore::{Restore, wanted_kind, with_entry};
 use super::selection::{Picked, Selection};
@@ -173,13 +173,32 @@ struct Group {
     /// Its path below the top.
     path: Vec<u8>,
     entries: Vec<Member>,
+    /// The entries' names, one after the other.
+    names: Vec<u8>,
 }
 
 struct Member {
     ordinal: u64,
+    /// Where its name ends; it begins where the one before ends.
+    name_end: usize,
+    /// Its path is left out.
     entry: Entry,
     /// Of a directory.
     id: DirId,
+}
+
+impl Group {
+    fn push(&mut self, ordinal: u64, entry: &EntryRef<'_>, id: DirId) {
+        self.names.extend_from_slice(parent_and_name(entry.path).1);
+        let entry = EntryRef { path: b"", ..*entry }.to_entry();
+        self.entries.push(Member { ordinal, name_end: self.names.len(), entry, id });
+    }
+
+    /// The names of the entries, in their order.
+    fn names(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.entries.iter().map(|member| member.name_end));
+        starts.zip(&self.entries).map(|(start, member)| &self.names[start..member.name_end])
+    }
 }
 
 /// Which directories were compared.
@@ -228,6 +247,7 @@ impl Pull {
                             restore,
                             selection,
                             cursor: cache.filter(|_| !by_hash).map(StatCache::cursor),
+                            hashing: Hashing::default(),
                             keeps: cache.is_some(),
                             found: Surveyed::default(),
                             work,
@@ -310,6 +330,7 @@ impl Pull {
             picked: directory.picked,
             path: if directory.number == 0 { Vec::new() } else { above.relative(path).to_vec() },
             entries: Vec::new(),
+            names: Vec::new(),
         };
         let mut current = (group(b"", top, &parents), 0);
         let mut first = 0;
@@ -355,7 +376,7 @@ impl Pull {
                     wanted = needed.is_none_or(|needed| needed[number as usize]);
                 }
                 if wanted {
-                    current.0.entries.push(Member { ordinal, entry: entry.to_entry(), id });
+                    current.0.push(ordinal, &entry, id);
                 }
             }
             first += segment.entry_count() as u64;
@@ -379,6 +400,7 @@ struct Surveyor<'a> {
     restore: Restore,
     selection: &'a Selection,
     cursor: Option<CacheCursor>,
+    hashing: Hashing,
     /// Whether what is known of equal files is kept for the cache.
     keeps: bool,
     found: Surveyed,
@@ -388,7 +410,7 @@ struct Surveyor<'a> {
 impl Surveyor<'_> {
     fn compare(&mut self, group: &Group) -> Result<()> {
         self.work.check()?;
-        let Self { worker, restore, cursor, found, work, .. } = self;
+        let Self { worker, restore, cursor, hashing, found, work, .. } = self;
         // What a directory lists is collected first: a survey wants all of it at once.
         let xattrs: Vec<Vec<_>> =
             group
@@ -401,15 +423,16 @@ impl Surveyor<'_> {
         let wanted: Vec<Wanted<'_>> = group
             .entries
             .iter()
+            .zip(group.names())
             .zip(&xattrs)
-            .map(|(member, xattrs)| {
+            .map(|((member, name), xattrs)| {
                 let entry = member.entry.as_entry();
                 let plain = Restore { xattrs: false, ..*restore };
                 let (mode, mtime, owner) =
                     with_entry(&entry, plain, |meta| (meta.mode, meta.mtime, meta.owner));
                 let xattrs = restore.xattrs.then_some(xattrs.as_slice());
                 Wanted {
-                    name: parent_and_name(&member.entry.path).1,
+                    name,
                     kind: wanted_kind(&member.entry.body.as_body(), member.id),
                     meta: crate::destination::Meta { mode, mtime, owner, xattrs },
                 }
@@ -417,16 +440,17 @@ impl Surveyor<'_> {
             .collect();
         let (mut equal, mut section) = (Vec::new(), None::<CacheSection>);
         let survey = worker.survey(group.directory, &wanted, &mut |number, file| {
-            let known = same_content(
-                &group.path,
-                &wanted[number],
-                &group.entries[number].entry,
-                file,
-                cursor.as_mut(),
-                work,
-            )?;
+            let stat = stat_of(file.stat());
+            let child = Child { name: wanted[number].name, stat: &stat };
+            let OwnedBody::File { hash: Some(hash), .. } = &group.entries[number].entry.body else {
+                return Ok(false);
+            };
+            let known = match cursor.as_mut().and_then(|cursor| cursor.lookup(&group.path, &child)) {
+                Some(hit) => (hit.hash == *hash.as_bytes()).then_some(Known::Hit),
+                None => hashing.has_content(file, stat.device, hash, work)?.map(Known::Hashed),
+            };
             if let Some(how) = known {
-                equal.push((number, stat_of(file.stat()), how));
+                equal.push((number, stat, how));
             }
             Ok(known.is_some())
         })?;
@@ -463,40 +487,4 @@ impl Surveyor<'_> {
         found.stale.extend(survey.stale.into_iter().map(|name| (group.directory, name)));
         Ok(())
     }
-}
-
-/// How it is known that a file has the content of its entry, if it has.
-fn same_content(
-    directory: &[u8],
-    wanted: &Wanted<'_>,
-    entry: &Entry,
-    file: &ExistingFile<'_>,
-    cursor: Option<&mut CacheCursor>,
-    work: &Offloaded,
-) -> Result<Option<Known>> {
-    let Body::File { hash: Some(hash), .. } = entry.body.as_body() else { return Ok(None) };
-    let stat = stat_of(file.stat());
-    let child = Child { name: wanted.name, stat: &stat };
-    if let Some(hit) = cursor.and_then(|cursor| cursor.lookup(directory, &child)) {
-        return Ok((hit.hash == *hash.as_bytes()).then_some(Known::Hit));
-    }
-    // What cannot be read is written anew.
-    let mut open = match file.open() {
-        Err(error) if error.kind() == ErrorKind::Denied => return Ok(None),
-        other => other?,
-    };
-    let Ok(began) = HashClock::read(&open) else { return Ok(None) };
-    let mut hasher = blake3::Hasher::new();
-    let mut buffer = vec![0; 128 << 10];
-    loop {
-        let count = match open.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(count) => count,
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(Error::io("cannot read a file of the destination", e)),
-        };
-        hasher.update(&buffer[..count]);
-        work.check()?;
-    }
-    Ok((hasher.finalize() == *hash.as_bytes()).then_some(Known::Hashed(began)))
 }

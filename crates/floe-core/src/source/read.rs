@@ -17,7 +17,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::stat::{FileKind, Stat};
-use super::trust::HashClock;
+use super::trust::{HashClock, HashClocks};
 use super::walk::join;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -72,6 +72,7 @@ pub struct SourceFiles {
     directories: VecDeque<(Vec<u8>, OwnedFd)>,
     /// Access times are left alone as long as that is allowed, which it is to owners.
     access_time: OFlags,
+    clocks: HashClocks,
 }
 
 /// A regular file that was opened to be read once.
@@ -93,7 +94,12 @@ impl SourceFiles {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(root, flags, Mode::empty())
             .map_err(|errno| Error::io(format!("cannot open {}", root.display()), errno.into()))?;
-        Ok(Self { root, directories: VecDeque::new(), access_time: OFlags::NOATIME })
+        Ok(Self {
+            root,
+            directories: VecDeque::new(),
+            access_time: OFlags::NOATIME,
+            clocks: HashClocks::default(),
+        })
     }
 
     /// The same source for another thread.
@@ -103,7 +109,7 @@ impl SourceFiles {
     /// Too many files are open.
     pub fn try_clone(&self) -> Result<Self> {
         let root = self.root.try_clone().map_err(|error| Error::io("cannot open the source again", error))?;
-        Ok(Self { root, directories: VecDeque::new(), access_time: self.access_time })
+        Ok(Self { root, directories: VecDeque::new(), access_time: self.access_time, clocks: self.clocks })
     }
 
     /// Opens the file `name` in the directory at `directory`; nothing if it vanished.
@@ -203,8 +209,8 @@ impl SourceFiles {
             }
             result => result?,
         };
-        let hashing_began = HashClock::read(&file)?;
         let stat = Stat::of_file(&file)?;
+        let hashing_began = self.clocks.read(&file, stat.device)?;
         if stat.kind != FileKind::File {
             return Err(Errno::NOTSUP);
         }
@@ -214,8 +220,8 @@ impl SourceFiles {
     fn try_read_link(&mut self, directory: &[u8], name: &[u8]) -> Result<Option<ReadLink>, Errno> {
         let name = CString::new(name).map_err(|_| Errno::INVAL)?;
         let parent = self.directory(directory)?;
-        let hashing_began = HashClock::read(parent)?;
         let stat = Stat::of_name(parent, &name)?;
+        let hashing_began = HashClock::read(parent)?;
         let target = rustix::fs::readlinkat(parent, &name, Vec::new())?.into_bytes();
         let is_steady = stat.same_content(&Stat::of_name(parent, &name)?);
         Ok(is_steady.then_some(ReadLink { target, stat, hashing_began }))

@@ -38,7 +38,10 @@ impl HashClock {
     ///
     /// The kernel cannot say on which file system the file is.
     pub fn read(file: impl AsFd) -> Result<Self, Errno> {
-        let is_local = is_local(i128::from(rustix::fs::fstatfs(file)?.f_type));
+        Self::now(is_local(i128::from(rustix::fs::fstatfs(file)?.f_type)))
+    }
+
+    fn now(is_local: bool) -> Result<Self, Errno> {
         let now = rustix::time::clock_gettime(ClockId::RealtimeCoarse);
         let skew = if is_local { 0 } else { FOREIGN_SKEW_SECONDS };
         let nanos = u32::try_from(now.tv_nsec).map_err(|_| Errno::RANGE)?;
@@ -48,6 +51,28 @@ impl HashClock {
     /// A moment that was read before.
     pub fn at(time: FileTime) -> Self {
         Self(time)
+    }
+}
+
+/// Reads clocks of files that are mostly on one file system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HashClocks {
+    last: Option<(u64, bool)>,
+}
+
+impl HashClocks {
+    /// As [`HashClock::read`], of a file on a device of that number.
+    ///
+    /// # Errors
+    ///
+    /// The kernel cannot say on which file system the file is.
+    pub fn read(&mut self, file: impl AsFd, device: u64) -> Result<HashClock, Errno> {
+        let is_local = match self.last {
+            Some((last, is_local)) if last == device => is_local,
+            _ => is_local(i128::from(rustix::fs::fstatfs(file)?.f_type)),
+        };
+        self.last = Some((device, is_local));
+        HashClock::now(is_local)
     }
 }
 
