@@ -1,11 +1,11 @@
 //! Removing a ref: a tombstone takes its place, and its history stays.
 
+use crate::Result;
 use crate::attempt::{WriteAttempt, rearming};
 use crate::names::RefName;
 use crate::namespace::Namespace;
 use crate::reference::{Annotation, RefRecord};
 use crate::write_error::WriteError;
-use crate::{Error, ErrorKind, Result};
 
 impl Namespace {
     /// Removes a ref: it is left as a tombstone, its history as it is. Returns what it is now.
@@ -32,9 +32,12 @@ impl Namespace {
         annotation: Annotation,
     ) -> Result<RefRecord, WriteError> {
         let attempt = WriteAttempt::begin(self, name, None, holder).await?;
-        if attempt.former().is_none_or(|record| record.current.at().is_none()) {
+        if let Some(error) = match attempt.former() {
+            Some(record) => self.resolve_record(name, None, record.clone()).await.err(),
+            None => Some(self.no_ref(name).await),
+        } {
             attempt.abandon().await;
-            return Err(Error::new(ErrorKind::NotFound, format!("no ref is called `{name}`")).into());
+            return Err(error.into());
         }
         attempt.commit(None, annotation, std::future::ready(Ok(()))).await
     }

@@ -39,7 +39,8 @@ impl Namespace {
         }
     }
 
-    async fn no_ref(&self, name: &RefName) -> Error {
+    /// The error for a name that no ref has, with names that look alike.
+    pub(crate) async fn no_ref(&self, name: &RefName) -> Error {
         let alike = self.names_like(name).await.unwrap_or_default();
         let hint = if alike.is_empty() { String::new() } else { format!("; there is {}", alike.join(", ")) };
         Error::new(ErrorKind::NotFound, format!("no ref is called `{name}`{hint}"))

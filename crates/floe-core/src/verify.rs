@@ -134,9 +134,7 @@ async fn open_snapshots(
         let record = match namespace.read_ref(&name).await {
             Ok(Some((record, _))) => record,
             Ok(None) if options.refs.is_empty() => continue,
-            Ok(None) => {
-                return Err(Error::new(ErrorKind::NotFound, format!("no ref is called `{name}`")));
-            }
+            Ok(None) => return Err(namespace.no_ref(&name).await),
             Err(error) => {
                 note(verified, namespace.keys().reference(&name).to_string(), Err(error))?;
                 continue;

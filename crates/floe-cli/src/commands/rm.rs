@@ -1,7 +1,7 @@
 //! `floe rm`.
 
 use clap::Args;
-use floe_core::{ErrorKind, RefName, Reference};
+use floe_core::RefName;
 use serde::Serialize;
 
 use crate::arguments::{AnnotationArguments, ReportArguments};
@@ -37,14 +37,7 @@ pub(crate) async fn run(session: &Session, arguments: RmArguments) -> Result<Cod
     let namespace = session.namespace(Limits::default()).await?;
     let name = &arguments.name;
     let annotation = arguments.annotation.into();
-    let record = match namespace.remove_ref(name, &session.holder("rm"), annotation).await {
-        Err(e) if e.kind() == ErrorKind::NotFound => {
-            // The engine knows which names look alike.
-            let missing = namespace.resolve(&Reference::Ref(name.clone())).await.err();
-            return Err(missing.unwrap_or(e).into());
-        }
-        other => other?,
-    };
+    let record = namespace.remove_ref(name, &session.holder("rm"), annotation).await?;
     let generation = record.current.generation;
     if arguments.report.json {
         let traffic = session.traffic();

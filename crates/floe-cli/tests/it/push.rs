@@ -105,7 +105,9 @@ fn a_name_that_is_not_there_names_near_misses() {
     let user = User::new();
     let tree = user.tree("tree");
     user.floe(&["push", &tree, "main"], 0);
-    for arguments in [&["show", "mian"][..], &["log", "mian"], &["rm", "mian"], &["tag", "mian", "x"]] {
+    for arguments in
+        [&["show", "mian"][..], &["log", "mian"], &["rm", "mian"], &["tag", "mian", "x"], &["verify", "mian"]]
+    {
         let missing = user.floe(arguments, 1).stdout("");
         insta::assert_snapshot!("near_misses", user.stderr(&missing));
     }
