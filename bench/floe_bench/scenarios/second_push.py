@@ -80,11 +80,14 @@ def _edit(editor: Editor) -> None:
 
 
 def git_status(session: Session, tree: Path):
-    """A repository of `tree` beside it; gives what runs `git status` a second time, its index refreshed."""
+    """A repository of `tree` beside it, all of it committed; gives what runs `git status` a second time, its index
+    refreshed. Blobs go into one pack, or a million of them would fill the kernel's caches of names."""
     argv = ["git", f"--git-dir={session.scratch()}", f"--work-tree={tree}"]
     for setting in ("core.fsmonitor=false", "core.untrackedCache=false", "gc.auto=0", "advice.statusHints=false"):
         argv += ["-c", setting]
-    for words in (["init", "-q"], ["add", "-A", "."], ["status", "-s"]):
+    person = ["-c", "user.name=bench", "-c", "user.email=bench@localhost"]
+    packed = ["-c", "core.bigFileThreshold=1"]
+    for words in (["init", "-q"], [*packed, "add", "-A", "."], [*person, "commit", "-qm", "all"], ["status", "-s"]):
         session.run(Command([*argv, *words], cwd=tree))
     status = Command([*argv, "status"], cwd=tree)
 

@@ -255,28 +255,32 @@ async fn i7_every_single_byte_corruption_is_found_or_harmless() {
         .collect();
     let attacks = Arc::new(attacks);
     let (next, before) = (Arc::new(AtomicUsize::new(0)), peak_address_space());
-    let workers = (0..std::thread::available_parallelism().map_or(2, usize::from)).map(|_| {
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    let workers = (0..2 * threads).map(|_| {
         let (attacks, truth, next) = (Arc::clone(&attacks), Arc::clone(&truth), Arc::clone(&next));
-        async move {
-            let mut met: BTreeMap<(String, Met), u64> = BTreeMap::new();
-            while let Some((key, body, change)) = attacks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let Some(changed) = change.of(body) else { continue };
-                // All trees are read for every byte once; pulling is the same reading and costs more.
-                let depth = match change {
-                    Change::FlipLow(at) if at % 16 == 0 => Depths::Pulled,
-                    Change::FlipHigh(_) | Change::Zero(_) => Depths::Nothing,
-                    _ => Depths::Read,
-                };
-                let outcome = truth.attack(key, *change, changed, depth).await;
-                let kind = key.as_str().split('/').nth(1).unwrap_or_default().to_owned();
-                *met.entry((kind, outcome)).or_default() += 1;
-            }
-            met
-        }
+        let handle = tokio::runtime::Handle::current();
+        tokio::task::spawn_blocking(move || {
+            handle.block_on(async move {
+                let mut met: BTreeMap<(String, Met), u64> = BTreeMap::new();
+                while let Some((key, body, change)) = attacks.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let Some(changed) = change.of(body) else { continue };
+                    // All trees are read for every byte once; pulling is the same reading and costs more.
+                    let depth = match change {
+                        Change::FlipLow(at) if at % 16 == 0 => Depths::Pulled,
+                        Change::FlipHigh(_) | Change::Zero(_) => Depths::Nothing,
+                        _ => Depths::Read,
+                    };
+                    let outcome = truth.attack(key, *change, changed, depth).await;
+                    let kind = key.as_str().split('/').nth(1).unwrap_or_default().to_owned();
+                    *met.entry((kind, outcome)).or_default() += 1;
+                }
+                met
+            })
+        })
     });
     let mut met: BTreeMap<(String, Met), u64> = BTreeMap::new();
     for worker in futures::future::join_all(workers).await {
-        for (outcome, count) in worker {
+        for (outcome, count) in worker.unwrap() {
             *met.entry(outcome).or_default() += count;
         }
     }
