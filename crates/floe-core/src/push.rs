@@ -36,7 +36,7 @@ use futures::{StreamExt, TryStreamExt};
 use tokio_util::sync::CancellationToken;
 
 use self::base::BasePacks;
-use self::build::{Build, Built, NewSnapshot};
+use self::build::{Build, Built, NewSnapshot, keep_cache};
 use self::elsewhere::{Elsewhere, Places};
 use self::input::{Input, Listings};
 use self::journal::Journal;
@@ -244,7 +244,13 @@ impl Push {
         .await?;
         memory.set_collector_generation(attempt.collector_generation());
         match self.build(&attempt, listings, &memory).await {
-            Ok(built) => self.commit(attempt, built, &memory).await,
+            Ok(mut built) => {
+                let cache = built.cache.take();
+                let committed = self.commit(attempt, built, &memory).await;
+                // A panic there costs the cache, nothing else.
+                let _ = tokio::task::spawn_blocking(move || keep_cache(cache)).await;
+                committed
+            }
             Err(e) => {
                 attempt.abandon().await;
                 Err(e.into())

@@ -56,6 +56,9 @@ pub(super) struct Built {
     pub(super) snapshot: NewSnapshot,
     /// Its outcome is not known yet.
     pub(super) pushed: Pushed,
+    /// The source's next stat cache, to be put in place whatever becomes of the commit. Not before it: on some file
+    /// systems a sync waits for what was just renamed.
+    pub(super) cache: Option<CacheWriter>,
 }
 
 /// What is still to be done.
@@ -249,17 +252,17 @@ impl Build {
             sockets: planned.sockets,
         };
         if let Some(former) = self.former.filter(|former| former.snapshot == snapshot) {
-            keep_cache(cache);
-            return Ok(Built { snapshot: NewSnapshot::Unchanged(former), pushed });
+            return Ok(Built { snapshot: NewSnapshot::Unchanged(former), pushed, cache });
         }
         let index_segments = self.index_segments(&index)?;
-        let (written, ()) = std::thread::scope(|scope| {
-            let keeping = scope.spawn(|| keep_cache(cache));
-            let written = packs.finish(index_segments);
-            // A panic there costs the cache, nothing else.
-            (written, keeping.join().unwrap_or_default())
-        });
-        let written = written?;
+        let written = match packs.finish(index_segments) {
+            Ok(written) => written,
+            Err(error) => {
+                // Whoever repeats the push need not read everything again.
+                keep_cache(cache);
+                return Err(error);
+            }
+        };
         pushed.packs = written.data.packs().len() as u64;
         pushed.uploaded_bytes = written.data.packs().iter().map(|pack| pack.pack_len).sum();
         pushed.reused_bytes = content_bytes.saturating_sub(written.plain_bytes);
@@ -271,12 +274,12 @@ impl Build {
             self.elsewhere.as_ref().and_then(|found| found.catalog()),
         )?;
         if self.options.dry_run {
-            return Ok(Built { snapshot: NewSnapshot::DryRun(pushed.at), pushed });
+            return Ok(Built { snapshot: NewSnapshot::DryRun(pushed.at), pushed, cache });
         }
         let at = SnapshotAt { snapshot, layout: self.namespace.ambient().layout_id() };
         let object = snapshot_object(at, &root, &layout)?;
         pushed.uploaded_bytes += object.len() as u64;
-        Ok(Built { snapshot: NewSnapshot::Made { at, object }, pushed })
+        Ok(Built { snapshot: NewSnapshot::Made { at, object }, pushed, cache })
     }
 
     fn index_segments(&self, index: &Index) -> Result<Vec<(floe_format::FrameRecord, Vec<u8>)>> {
@@ -295,7 +298,7 @@ impl Build {
 }
 
 /// Puts the new stat cache in the place of the old one. Without it the next push is slower.
-fn keep_cache(cache: Option<CacheWriter>) {
+pub(super) fn keep_cache(cache: Option<CacheWriter>) {
     if let Some(Err(error)) = cache.map(CacheWriter::finish) {
         tracing::warn!(%error, "the next push will be slower");
     }

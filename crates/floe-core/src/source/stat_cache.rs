@@ -12,7 +12,7 @@
 //! - Every byte is covered by a checksum that is checked after the byte was copied out of the file: a cache that is
 //!   torn, truncated, of another version or of another source is forgotten, by blocks or as a whole; never believed.
 //! - A cache is never changed in place. A new one is written beside it, under a lock that also makes a second writer
-//!   give up, and renamed over it without fsync. A crash leaves the old one, the new one, one that is forgotten,
+//!   give up, and the two change names, without fsync. A crash leaves the old one, the new one, one that is forgotten,
 //!   or a temporary file that the next writer takes over.
 //!
 //! What a walk did not visit is dropped: it cannot be told from what was deleted. Symbolic links are recorded by the

@@ -345,7 +345,24 @@ fn of_two_writers_the_second_gives_up_and_what_a_killed_one_left_is_used_again()
     std::fs::write(cache.path.with_extension("new"), vec![b'x'; 1 << 20]).unwrap();
     pass(&open(&directory), &wide(1999), LONG_AFTER);
     assert!(pass(&open(&directory), &wide(1999), LONG_AFTER).iter().all(Option::is_some));
-    assert_eq!(std::fs::read_dir(caches).unwrap().count(), 1);
+    assert_eq!(std::fs::read_dir(caches).unwrap().count(), 2, "the former one is kept to be written over");
+}
+
+#[test]
+fn a_reader_of_a_cache_that_is_written_over_believes_nothing_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let tree = wide(2000);
+    pass(&open(&directory), &tree, LONG_AFTER);
+    // Opened, and read only after two more were written: the second into the very file.
+    let former = open(&directory);
+    for count in [1999, 1998] {
+        pass(&open(&directory), &wide(count), LONG_AFTER);
+    }
+    let mut cursor = former.cursor();
+    for ((parent, name), stat) in &tree {
+        let hit = cursor.lookup(&parent.join(&b'/'), &Child { name, stat });
+        assert!(hit.is_none_or(|hit| hit.hash == hash_of(stat)), "{name:?}");
+    }
 }
 
 #[test]

@@ -4,12 +4,13 @@
 //! sum and all. As long as nothing else was pushed nothing is written; the first difference copies what came before.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Seek as _, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{CWD, FlockOperation, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use super::layout::{self, Block, CacheFile, HEADER_BYTES, MAX_NAME_BYTES, MAX_PATH_BYTES};
 use super::{CacheHit, CacheSection, ContentHash};
@@ -270,6 +271,9 @@ fn copy(old: &CacheFile, mut offset: u64, mut length: u64, output: &mut File) ->
 
 /// The file beside a cache that is to replace it. It has a fixed name and is locked by who writes it, so that what a
 /// killed writer leaves is used again, and of two writers the second gives up.
+///
+/// The two change places, and the former cache is written over the next time: its blocks on the disk need not be given
+/// back and asked for again. Whoever still reads it finds sums that are not right.
 #[derive(Debug)]
 struct Temporary {
     file: File,
@@ -293,7 +297,6 @@ impl Temporary {
             let own = file.metadata()?;
             match std::fs::symlink_metadata(&path) {
                 Ok(named) if (named.dev(), named.ino()) == (own.dev(), own.ino()) => {
-                    file.set_len(0)?;
                     return Ok(Some(Self { file, path }));
                 }
                 Ok(_) => {}
@@ -303,8 +306,16 @@ impl Temporary {
         }
     }
 
-    fn replace(self, cache: &Path) -> io::Result<()> {
-        std::fs::rename(&self.path, cache)
+    fn replace(mut self, cache: &Path) -> io::Result<()> {
+        let length = self.file.stream_position()?;
+        self.file.set_len(length)?;
+        match renameat_with(CWD, &self.path, CWD, cache, RenameFlags::EXCHANGE) {
+            // There is no former cache, or the file system cannot do that.
+            Err(Errno::NOENT | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                std::fs::rename(&self.path, cache)
+            }
+            exchanged => Ok(exchanged?),
+        }
     }
 }
 
