@@ -82,6 +82,10 @@ impl Store for CountingStore {
         Ok(bytes)
     }
 
+    fn read_ahead_bytes(&self) -> u64 {
+        self.inner.read_ahead_bytes()
+    }
+
     async fn head(&self, key: &Key) -> Result<Option<u64>> {
         self.traffic.request(0);
         self.inner.head(key).await

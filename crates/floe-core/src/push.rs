@@ -406,8 +406,8 @@ fn retired(snapshot: &Snapshot) -> HashSet<PackId> {
     }
     let mut by_length: Vec<_> = packs.iter().map(|pack| (pack.len, pack.id)).collect();
     by_length.sort_unstable();
-    // More than must be, so that not every push has to.
-    let count = packs.len() - most * 3 / 4;
+    // Many more than must be: few pushes have to, and what is stored again is so a few times only.
+    let count = packs.len() - most / 4;
     by_length.into_iter().take(count).map(|(_, id)| id).collect()
 }
 

@@ -82,6 +82,12 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// it starts.
     async fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Bytes>;
 
+    /// How many bytes a reader should have asked for beyond those it is working on: enough to keep the way to the store
+    /// busy.
+    fn read_ahead_bytes(&self) -> u64 {
+        64 << 20
+    }
+
     /// The size in bytes of an object, `None` where there is no such object.
     async fn head(&self, key: &Key) -> Result<Option<u64>>;
 

@@ -132,6 +132,10 @@ impl Store for FaultStore {
         self.run(|| self.inner.get_range(key, range.clone())).await
     }
 
+    fn read_ahead_bytes(&self) -> u64 {
+        self.inner.read_ahead_bytes()
+    }
+
     async fn head(&self, key: &Key) -> Result<Option<u64>> {
         self.run(|| self.inner.head(key)).await
     }

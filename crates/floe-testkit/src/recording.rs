@@ -178,6 +178,10 @@ impl Store for RecordingStore {
         self.record(Operation::GetRange, key.as_str(), 0, received, self.inner.get_range(key, range)).await
     }
 
+    fn read_ahead_bytes(&self) -> u64 {
+        self.inner.read_ahead_bytes()
+    }
+
     async fn head(&self, key: &Key) -> Result<Option<u64>> {
         self.record(Operation::Head, key.as_str(), 0, nothing, self.inner.head(key)).await
     }

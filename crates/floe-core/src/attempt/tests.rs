@@ -61,6 +61,10 @@ impl Store for Watched {
         self.inner.get_range(key, range).await
     }
 
+    fn read_ahead_bytes(&self) -> u64 {
+        self.inner.read_ahead_bytes()
+    }
+
     async fn head(&self, key: &Key) -> Result<Option<u64>> {
         self.inner.head(key).await
     }

@@ -20,7 +20,7 @@ use super::base::{BaseCursor, BaseEntry, BasePacks, BaseRun};
 use super::input::{InputFiles, KnownContents, Listings};
 use super::meta::Keeping;
 use super::unit::{Entries, MadeGroup, Note, NotedContent, Unit};
-use super::work::{Failure, FileJob, FilePiece, GroupJob, Job, PlannedEntry, Unread, pieces_ahead};
+use super::work::{Failure, FileJob, FilePiece, GroupJob, Job, PlannedEntry, Unread, changed, pieces_ahead};
 use crate::source::{CacheHit, Child, FileKind, Listing, Stat};
 use crate::{Error, ErrorKind, Result};
 
@@ -219,10 +219,12 @@ impl Planner<'_> {
             FileKind::Fifo => OwnedBody::Fifo,
             FileKind::CharDevice => OwnedBody::CharDevice { major, minor },
             FileKind::BlockDevice => OwnedBody::BlockDevice { major, minor },
-            FileKind::Symlink => match self.link(directory, child, hit.as_ref(), base.as_ref(), &mut note)? {
-                Some(target) => OwnedBody::Symlink { target },
-                None => return Ok(None),
-            },
+            FileKind::Symlink => {
+                match self.link(directory, child, path, hit.as_ref(), base.as_ref(), &mut note)? {
+                    Some(target) => OwnedBody::Symlink { target },
+                    None => return Ok(None),
+                }
+            }
             FileKind::Socket => return Ok(None),
         };
         let state = self.compared(directory, child, path, base, body)?;
@@ -246,6 +248,7 @@ impl Planner<'_> {
         &mut self,
         directory: &[u8],
         child: &Child<'_>,
+        path: &[u8],
         hit: Option<&CacheHit>,
         base: Option<&BaseEntry>,
         note: &mut Note,
@@ -256,9 +259,13 @@ impl Planner<'_> {
         {
             return Ok(Some(target.clone()));
         }
-        let read = self.files.read_link(directory, child.name).inspect_err(|e| {
+        let read = self.files.read_link(directory, child.name).map_err(|e| {
+            if e.kind() != ErrorKind::Invalid {
+                return e;
+            }
             // It is no link any more, or will not hold still.
-            self.has_changed = e.kind() == ErrorKind::Invalid;
+            self.has_changed = true;
+            changed(path).with_source(e)
         });
         let Some(link) = read? else { return Ok(None) };
         let hash = *blake3::hash(&link.target).as_bytes();

@@ -384,15 +384,13 @@ pub(super) fn make_frame(
 fn failure(path: &[u8], error: Error) -> Failure {
     match error.kind() {
         // It is no regular file any more, will not hold still, or has another size.
-        ErrorKind::Invalid | ErrorKind::Conflict => {
-            let message = format!("{} changed while it was read", String::from_utf8_lossy(path));
-            Failure::Changed(Error::new(ErrorKind::Invalid, message).with_source(error))
-        }
+        ErrorKind::Invalid | ErrorKind::Conflict => Failure::Changed(changed(path).with_source(error)),
         _ => Failure::Unreadable(vec![Unread { path: path.to_vec(), error }]),
     }
 }
 
-fn changed(path: &[u8]) -> Error {
+/// The error of what is not as it was planned.
+pub(super) fn changed(path: &[u8]) -> Error {
     let message = format!("{} changed while it was read", String::from_utf8_lossy(path));
     Error::new(ErrorKind::Invalid, message)
 }

@@ -137,6 +137,11 @@ impl Store for LocalStore {
         self.blocking(move |inner| inner.get_range(&key, &range)).await
     }
 
+    /// Little: what is read just before it is used is still in the processor's caches then.
+    fn read_ahead_bytes(&self) -> u64 {
+        12 << 20
+    }
+
     async fn head(&self, key: &Key) -> Result<Option<u64>> {
         let key = key.clone();
         self.blocking(move |inner| match inner.open(&key) {

@@ -110,6 +110,10 @@ impl Store for Retry {
         self.run(key.as_str(), length, || self.inner.get_range(key, range.clone())).await
     }
 
+    fn read_ahead_bytes(&self) -> u64 {
+        self.inner.read_ahead_bytes()
+    }
+
     async fn head(&self, key: &Key) -> Result<Option<u64>> {
         self.run(key.as_str(), 0, || self.inner.head(key)).await
     }

@@ -169,7 +169,8 @@ pub(crate) fn run<'t, O: Output<'t>, P>(
             })
             .collect();
         drop(receiver);
-        let mut planner = Planner::new(namespace, &stop, Wants::new(sender));
+        let mut planner =
+            Planner::new(namespace, &stop, Wants::new(sender, namespace.store().read_ahead_bytes()));
         let planned = plan(&mut planner).and_then(|planned| planner.finish().map(|()| planned));
         let planned = match planned {
             Ok(planned) => Some(planned),

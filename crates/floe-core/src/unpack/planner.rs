@@ -17,12 +17,8 @@ use super::big_file::BigFile;
 use super::engine::Stop;
 use super::unit::{FrameOfUnit, SegmentPart, Unit};
 
-/// Stored bytes that may be in flight: fetched, or waiting to be unpacked.
-const IN_FLIGHT_BYTES: u64 = 64 << 20;
-/// What a permit of the semaphore stands for.
+/// What a permit of the semaphore stands for: of stored bytes that are in flight, fetched or waiting to be unpacked.
 const PERMIT_BYTES: u64 = 1 << 10;
-const IN_FLIGHT_PERMITS: u32 = 64 << 10;
-const _: () = assert!(IN_FLIGHT_PERMITS as u64 * PERMIT_BYTES == IN_FLIGHT_BYTES);
 /// Stored bytes of a batch.
 const BATCH_BYTES: u64 = 4 << 20;
 /// Those of the first, so that workers begin early; each following has twice as many.
@@ -38,6 +34,7 @@ pub(crate) struct Wants<'t> {
     pending_bytes: u64,
     batch_bytes: u64,
     in_flight: Arc<Semaphore>,
+    most_in_flight: u32,
     /// Stored bytes asked for.
     fetched_bytes: u64,
 }
@@ -49,14 +46,17 @@ struct Pending<'t> {
 }
 
 impl<'t> Wants<'t> {
-    pub(crate) fn new(units: Sender<Unit<'t>>) -> Self {
+    /// At most so many stored bytes are in flight.
+    pub(crate) fn new(units: Sender<Unit<'t>>, in_flight_bytes: u64) -> Self {
+        let most_in_flight = u32::try_from(in_flight_bytes / PERMIT_BYTES).unwrap_or(u32::MAX >> 4);
         Self {
             units,
             number: 0,
             pending: Vec::new(),
             pending_bytes: 0,
             batch_bytes: FIRST_BATCH_BYTES,
-            in_flight: Arc::new(Semaphore::new(IN_FLIGHT_PERMITS as usize)),
+            in_flight: Arc::new(Semaphore::new(most_in_flight as usize)),
+            most_in_flight,
             fetched_bytes: 0,
         }
     }
@@ -283,7 +283,8 @@ impl<'a, 't> Planner<'a, 't> {
             .collect();
         let bytes: u64 = ranges.iter().map(|range| range.range.end - range.range.start).sum();
         self.wants.fetched_bytes += bytes;
-        let permits = u32::try_from(bytes / PERMIT_BYTES + 1).unwrap_or(u32::MAX).min(IN_FLIGHT_PERMITS);
+        let permits =
+            u32::try_from(bytes / PERMIT_BYTES + 1).unwrap_or(u32::MAX).min(self.wants.most_in_flight);
         let in_flight = Arc::clone(&self.wants.in_flight);
         let permit = self.stop.wait(async move {
             in_flight

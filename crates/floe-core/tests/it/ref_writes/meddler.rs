@@ -88,6 +88,10 @@ impl Store for Meddler {
         self.inner.get_range(key, range).await
     }
 
+    fn read_ahead_bytes(&self) -> u64 {
+        self.inner.read_ahead_bytes()
+    }
+
     async fn head(&self, key: &Key) -> Result<Option<u64>> {
         self.before("head", key.as_str(), None).await?;
         self.inner.head(key).await
