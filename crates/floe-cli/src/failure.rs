@@ -157,7 +157,7 @@ impl From<Error> for Failure {
                 (Code::Failed, "Check the permissions or credentials, then run the command again.")
             }
             ErrorKind::Cancelled => {
-                (Code::Signal(2), "Nothing visible was changed; run the command again to go on.")
+                (Code::Signal(2), "Nothing was left half done; run the command again to go on.")
             }
             ErrorKind::Internal if disk_full => (
                 Code::Failed,

@@ -271,6 +271,20 @@ impl Namespace {
         Ok(read)
     }
 
+    /// Reads a part of a pack that a layout lists.
+    ///
+    /// # Errors
+    /// `Corrupt` where the pack is gone or too short.
+    pub(crate) async fn read_pack(&self, key: &Key, range: std::ops::Range<u64>) -> Result<bytes::Bytes> {
+        self.store().get_range(key, range).await.map_err(|e| match e.kind() {
+            ErrorKind::NotFound => {
+                let message = "the pack is missing, unless the ref names another layout by now";
+                Error::new(ErrorKind::Corrupt, message).in_object(format_args!("`{key}`")).with_source(e)
+            }
+            _ => e,
+        })
+    }
+
     /// The names of all refs, removed ones too, in order.
     pub async fn ref_names(&self) -> Result<Vec<RefName>> {
         let prefix = self.keys().references();

@@ -100,13 +100,12 @@ impl PackTails {
     /// A pack's tail.
     ///
     /// # Errors
-    /// `NotFound` where the store has no such pack; `Corrupt` where its tail is damaged.
+    /// `Corrupt` where the store has no such pack, or its tail is damaged, also when it is read once more.
     pub(crate) async fn load(&self, shape: PackShape) -> Result<LoadedTail> {
         if let Some(loaded) = self.load_cached(shape) {
             return Ok(loaded);
         }
-        let bytes = self.read_end(shape, shape.tail_len).await?;
-        let loaded = parse(shape, bytes)?;
+        let loaded = self.read_end(shape, shape.tail_len, &|bytes| parse(shape, bytes)).await?;
         self.remember(shape, &loaded.bytes);
         Ok(loaded)
     }
@@ -117,12 +116,14 @@ impl PackTails {
     /// As [`PackTails::load`].
     pub(crate) async fn load_directory(&self, shape: PackShape) -> Result<LoadedDirectory> {
         let length = usize::try_from(shape.directory_len).unwrap_or(usize::MAX);
-        let bytes = match self.load_cached(shape) {
-            Some(loaded) => loaded.bytes.slice(loaded.bytes.len().saturating_sub(length)..),
-            None => self.read_end(shape, shape.directory_len).await?,
+        let parse = |bytes: Bytes| {
+            let directory = PackDirectory::parse(shape.id, shape.pack_len, &bytes)?;
+            Ok(LoadedDirectory { shape, directory, bytes })
         };
-        let directory = PackDirectory::parse(shape.id, shape.pack_len, &bytes)?;
-        Ok(LoadedDirectory { shape, directory, bytes })
+        match self.load_cached(shape) {
+            Some(loaded) => parse(loaded.bytes.slice(loaded.bytes.len().saturating_sub(length)..)),
+            None => self.read_end(shape, shape.directory_len, &parse).await,
+        }
     }
 
     /// Keeps the tail of a pack that was just written.
@@ -209,12 +210,24 @@ impl PackTails {
         }
     }
 
-    async fn read_end(&self, shape: PackShape, length: u64) -> Result<Bytes> {
+    /// The last bytes of a pack, parsed; where they are damaged they are read once more.
+    async fn read_end<T>(
+        &self,
+        shape: PackShape,
+        length: u64,
+        parse: &(dyn Fn(Bytes) -> Result<T> + Sync),
+    ) -> Result<T> {
         let key = self.namespace.keys().pack(&shape.id);
         let start = shape.pack_len.checked_sub(length).ok_or_else(|| {
             Error::new(ErrorKind::Corrupt, format!("a layout says that `{key}` is shorter than its own end"))
         })?;
-        self.namespace.store().get_range(&key, start..shape.pack_len).await
+        match parse(self.namespace.read_pack(&key, start..shape.pack_len).await?) {
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                tracing::debug!(%key, %error, "the end of a pack is damaged; it is read again");
+                parse(self.namespace.read_pack(&key, start..shape.pack_len).await?)
+            }
+            parsed => parsed,
+        }
     }
 }
 

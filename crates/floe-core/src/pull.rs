@@ -20,6 +20,7 @@ mod write;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use floe_format::EntryKind;
 
@@ -128,6 +129,11 @@ impl Pull {
     fn pull_staged(&mut self, destination: &Path) -> Result<Pulled> {
         if self.options.dry_run {
             return self.count();
+        }
+        if self.span == Span::All && self.selection.is_all() {
+            let root = self.snapshot.root();
+            self.progress.entries_total.store(root.entries, Ordering::Relaxed);
+            self.progress.file_bytes_total.store(root.file_bytes, Ordering::Relaxed);
         }
         let caches = self.options.cache_dir.clone();
         let staging = Staging::create(destination, self.settings(caches.is_some()))?;

@@ -88,7 +88,7 @@ pub struct PushOptions {
     pub annotation: Annotation,
     /// The snapshot to push against, instead of what the ref names.
     pub base: Option<SnapshotAt>,
-    /// Whether nothing is left in the store: no pack, no snapshot, no change of the ref. (A lease is taken and ended.)
+    /// Whether no pack, no snapshot and no change of the ref is left in the store. (A lease is taken and ended.)
     pub dry_run: bool,
     /// Whether what cannot be read is left out, and told in the ref, instead of failing the push.
     pub skip_unreadable: bool,

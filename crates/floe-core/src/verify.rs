@@ -162,6 +162,7 @@ async fn check_sizes(
     verified: &mut Verified,
 ) -> Result<HashSet<PackId>> {
     let prefix = namespace.keys().packs();
+    let all_known = verified.damages.is_empty();
     let mut sizes = BTreeMap::new();
     for entry in list_all(namespace.store().as_ref(), &prefix, MAX_PACKS).await? {
         match namespace.keys().rest(&entry.key, &prefix).and_then(|part| PackId::from_hex(part).ok()) {
@@ -184,7 +185,8 @@ async fn check_sizes(
         bad.insert(*id);
         verified.damages.push(Damage { object: namespace.keys().pack(id).to_string(), message });
     }
-    if options.refs.is_empty() {
+    // What a damaged ref or snapshot object refers to is not known.
+    if options.refs.is_empty() && all_known {
         verified.unreferenced = sizes.into_keys().filter(|id| !packs.contains_key(id)).collect();
     }
     Ok(bad)

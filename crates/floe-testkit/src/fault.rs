@@ -17,6 +17,8 @@ pub enum Fault {
     Fail,
     /// It is done and answered `Unavailable`.
     LoseAnswer,
+    /// It is done, and of the bytes of a range that are answered one is another.
+    Garble,
     /// It is done twice, and the second answer is given.
     Twice,
     /// It is not done and never answered.
@@ -64,6 +66,12 @@ impl FaultStore {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner).requests
     }
 
+    /// Whether the next request is answered with another byte.
+    fn is_garbled(&self) -> bool {
+        let plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
+        plan.script.get(&plan.requests) == Some(&Fault::Garble)
+    }
+
     fn next(&self) -> Option<Fault> {
         let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
         let number = plan.requests;
@@ -100,6 +108,7 @@ impl FaultStore {
                 let _ = request().await;
                 Err(lost())
             }
+            Some(Fault::Garble) => request().await,
             Some(Fault::Twice) => {
                 let _ = request().await;
                 request().await
@@ -129,7 +138,15 @@ impl Store for FaultStore {
     }
 
     async fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Bytes> {
-        self.run(|| self.inner.get_range(key, range.clone())).await
+        let is_garbled = self.is_garbled();
+        let answer = self.run(|| self.inner.get_range(key, range.clone())).await?;
+        if !is_garbled || answer.is_empty() {
+            return Ok(answer);
+        }
+        let mut garbled = answer.to_vec();
+        let middle = garbled.len() / 2;
+        garbled[middle] ^= 0x10;
+        Ok(garbled.into())
     }
 
     fn read_ahead_bytes(&self) -> u64 {

@@ -52,6 +52,11 @@ impl<'t> Worker<'t> {
         self.tree
     }
 
+    /// Whether a directory that a survey found there has another mode, time or owner.
+    pub fn differs(&self, directory: DirId) -> bool {
+        self.tree.directories().state(directory) & state::DIFFERS != 0
+    }
+
     /// Makes a directory that was added to the tree, and sets the extended attributes given (a default ACL waits for
     /// [`finish`](Self::finish), which also sets those of the root). In place, one that is there is used, and anything else of that name is replaced.
     pub fn make_directory(&mut self, directory: DirId, xattrs: Option<&[Xattr<'_>]>) -> Result<()> {

@@ -46,9 +46,9 @@ pub struct PullOptions {
 /// How far a pull is.
 #[derive(Debug, Default)]
 pub struct PullProgress {
-    /// Entries of what is pulled, once known.
+    /// Entries of what is pulled; 0 as long as that is not known.
     pub entries_total: AtomicU64,
-    /// Bytes of files of what is pulled, once known.
+    /// Bytes of files of what is pulled; 0 as long as that is not known.
     pub file_bytes_total: AtomicU64,
     /// Entries dealt with.
     pub entries: AtomicU64,

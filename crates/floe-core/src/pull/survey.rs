@@ -455,6 +455,9 @@ impl Surveyor<'_> {
             Ok(known.is_some())
         })?;
         for (member, verdict) in group.entries.iter().zip(&survey.verdicts) {
+            let is_directory = matches!(member.entry.body, OwnedBody::Directory);
+            found.changes +=
+                u64::from(is_directory && *verdict == Verdict::Keep && worker.differs(member.id));
             found.decide(member.ordinal, *verdict, &member.entry.body.as_body());
         }
         for (number, stat, how) in equal {

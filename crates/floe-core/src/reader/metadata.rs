@@ -147,7 +147,7 @@ impl Metadata {
         }
         let range = self.window_of(pack, wanted, following);
         let key = self.namespace.keys().pack(&held.shape.id);
-        let bytes = self.namespace.store().get_range(&key, range.clone()).await?;
+        let bytes = self.namespace.read_pack(&key, range.clone()).await?;
         self.window = Some(Window { pack, start: range.start, bytes: bytes.clone() });
         Ok((range.start, bytes))
     }

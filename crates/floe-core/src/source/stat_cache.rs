@@ -11,9 +11,9 @@
 //!   the time of hashing.
 //! - Every byte is covered by a checksum that is checked after the byte was copied out of the file: a cache that is
 //!   torn, truncated, of another version or of another source is forgotten, by blocks or as a whole; never believed.
-//! - A cache is never changed in place. A new one is written beside it, under a lock that also makes a second writer
-//!   give up, and the two change names, without fsync. A crash leaves the old one, the new one, one that is forgotten,
-//!   or a temporary file that the next writer takes over.
+//! - A cache is never changed under its name. A new one is written over the one before, which stands beside it, under a
+//!   lock that also makes a second writer give up, and the two change names, without fsync. Whoever still reads the
+//!   one before finds blocks with wrong sums. A crash leaves the old one, the new one or one that is forgotten.
 //!
 //! What a walk did not visit is dropped: it cannot be told from what was deleted. Symbolic links are recorded by the
 //! BLAKE3 of their targets. Records of unchanged neighbours stay together in blocks that are copied as they are; a

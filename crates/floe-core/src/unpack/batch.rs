@@ -77,10 +77,10 @@ impl Batch {
             answered: Condvar::new(),
             _permit: permit,
         });
-        let (fetched, store, token) = (Arc::clone(&batch), Arc::clone(namespace.store()), stop.token());
+        let (fetched, namespace, token) = (Arc::clone(&batch), namespace.clone(), stop.token());
         stop.runtime().spawn(async move {
             let requests =
-                fetched.ranges.iter().map(|range| store.get_range(&range.key, range.range.clone()));
+                fetched.ranges.iter().map(|range| namespace.read_pack(&range.key, range.range.clone()));
             let answer = tokio::select! {
                 biased;
                 () = token.cancelled() => Err(crate::offload::cancelled()),

@@ -68,7 +68,7 @@ impl FrameReader {
     fn read_again(&mut self, frame: &FrameOfUnit, error: &Error, stop: &Stop) -> Result<()> {
         let key = self.namespace.keys().pack(&frame.pack_id);
         tracing::debug!(pack = %key, %error, "a frame is damaged; it is read again");
-        let again = stop.wait(self.namespace.store().get_range(&key, frame.place()))?;
+        let again = stop.wait(self.namespace.read_pack(&key, frame.place()))?;
         self.is_checked = true;
         self.decompress(frame, &again).map_err(|e| e.in_object(self.pack(frame)))
     }

@@ -194,7 +194,7 @@ async fn i3_every_damaged_byte_of_a_pack_is_found() {
     let above = tempfile::tempdir().unwrap();
     let gone =
         pull_to(&namespace, at, &above.path().join("tree"), &PullOptions::default()).await.unwrap_err();
-    assert_eq!(gone.kind(), ErrorKind::NotFound);
+    assert_eq!(gone.kind(), ErrorKind::Corrupt);
     assert!(gone.to_string().contains("packs/"), "{gone}");
 }
 

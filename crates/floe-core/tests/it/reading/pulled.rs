@@ -3,13 +3,61 @@
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::sync::Arc;
 
-use floe_core::{ErrorKind, PullOptions, PullOutcome};
+use floe_core::{Ambient, ErrorKind, Namespace, NamespaceName, PullOptions, PullOutcome};
 use floe_format::OwnedBody;
-use floe_testkit::{MemoryStore, bytes_of};
+use floe_testkit::{Fault, FaultStore, MemoryStore, bytes_of};
 
 use super::fixture::{Making, dir, file, hard_link, node, symlink, write};
 use super::{namespace, pull_to};
+
+/// Whichever range of a pack comes back with another byte, it is asked for once more, and the tree is right.
+#[tokio::test]
+async fn i3_a_range_answered_wrongly_once_is_asked_for_again() {
+    let store = MemoryStore::new();
+    let mut nodes = vec![dir("d"), file("d/big", &bytes_of(1, 300_000)), file("d/empty", b"")];
+    for number in 0..60 {
+        nodes.push(file(format!("d/file-{number:03}"), &bytes_of(number, 100 + 70 * number as usize)));
+    }
+    let at = write(&namespace(&store).await, nodes.clone(), &Making::small()).await;
+    let mut answered = 0;
+    for garbled in 0.. {
+        let faulty = FaultStore::scripted(Arc::new(store.clone()), [(garbled, Fault::Garble)]);
+        let name = NamespaceName::default();
+        let namespace = Namespace::open(Arc::new(faulty.clone()), name, Ambient::default()).await.unwrap();
+        let above = tempfile::tempdir().unwrap();
+        let destination = above.path().join("tree");
+        let pulled = pull_to(&namespace, at, &destination, &PullOptions::default()).await;
+        pulled.unwrap_or_else(|error| panic!("request {garbled}: {error}"));
+        for node in &nodes {
+            if let OwnedBody::File { .. } = node.entry.body {
+                let path = destination.join(std::ffi::OsStr::from_bytes(&node.entry.path));
+                assert_eq!(fs::read(&path).unwrap(), node.content, "request {garbled}: {}", path.display());
+            }
+        }
+        answered = answered.max(faulty.requests());
+        if garbled > faulty.requests() {
+            break;
+        }
+    }
+    assert!(answered > 4, "{answered}");
+}
+
+#[tokio::test]
+async fn a_directory_of_another_mode_is_a_difference() {
+    let store = MemoryStore::new();
+    let namespace = namespace(&store).await;
+    let at = write(&namespace, vec![dir("d"), file("d/a", b"a")], &Making::small()).await;
+    let above = tempfile::tempdir().unwrap();
+    let destination = above.path().join("tree");
+    let pull = async || pull_to(&namespace, at, &destination, &PullOptions::default()).await.unwrap().outcome;
+    assert_eq!(pull().await, PullOutcome::Created);
+    assert_eq!(pull().await, PullOutcome::Unchanged);
+    fs::set_permissions(destination.join("d"), fs::Permissions::from_mode(0o711)).unwrap();
+    assert_eq!(pull().await, PullOutcome::Updated);
+    assert_eq!(pull().await, PullOutcome::Unchanged);
+}
 
 #[tokio::test]
 async fn a_tree_of_all_kinds_comes_back() {
