@@ -123,7 +123,7 @@ impl Archiver<'_> {
                 return Ok(bytes::Bytes::copy_from_slice(stored));
             }
             let key = self.namespace.keys().pack(&frame.pack_id);
-            let again = stop.wait(self.namespace.store().get_range(&key, frame.place()))?;
+            let again = stop.wait(self.namespace.read_pack(&key, frame.place()))?;
             record.check_stored(&again).map_err(|e| Error::from(e).in_object(format_args!("`{key}`")))?;
             Ok(again)
         };

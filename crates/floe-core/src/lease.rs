@@ -114,7 +114,7 @@ impl Lease {
         // Another token, so that whatever becomes of these two requests, the lease is never taken for the one written.
         let body = seal(&LeaseRecord { token: self.namespace.ambient().token(), ..self.record.clone() })?;
         let store = self.namespace.store().as_ref();
-        let stale = PutMode::Swap(self.namespace.settings().await?.version().clone());
+        let stale = PutMode::Swap(self.namespace.settings().await?.version.clone());
         let (created, swapped) = futures::join!(
             store.put(&self.key, body.clone(), PutMode::Create),
             store.put(&self.key, body, stale)

@@ -50,15 +50,8 @@ pub struct NamespaceSettings {
     pub writers: Writers,
     /// How its trees are cut.
     pub parameters: Parameters,
-    /// The version of `format.json`, which is never written again.
-    version: Version,
-}
-
-impl NamespaceSettings {
-    /// A version that only `format.json` has.
-    pub(crate) fn version(&self) -> &Version {
-        &self.version
-    }
+    /// The version of `format.json`, which is never written again and which nothing else has.
+    pub(crate) version: Version,
 }
 
 /// Who writes the objects of a namespace.
@@ -151,7 +144,7 @@ impl Namespace {
         if let Some((ref_name, number)) = named {
             let keys = Keys::new(name.clone());
             if let Some((record, _)) = read_ref(store.as_ref(), &keys, ref_name).await? {
-                know(&name, record.features())?;
+                check_features(&name, record.features())?;
                 let (id, settings) = (record.namespace(), OnceCell::new());
                 let namespace = Self::of(Inner { store, name, keys, id, settings, ambient });
                 let resolved = namespace.resolve_record(ref_name, number, record).await?;
@@ -315,7 +308,7 @@ async fn read_settings(
         other => other?,
     };
     let record: NamespaceRecord = unseal(key.as_str(), &bytes)?;
-    know(name, &record.features)?;
+    check_features(name, &record.features)?;
     let parameters = Parameters::from(record.tree);
     parameters.validate()?;
     Ok((record.namespace, NamespaceSettings { writers: record.writers, parameters, version }))
@@ -331,7 +324,7 @@ async fn read_ref(store: &dyn Store, keys: &Keys, name: &RefName) -> Result<Opti
 }
 
 /// Refuses features that this version does not know: all.
-fn know(name: &NamespaceName, features: &[String]) -> Result<()> {
+fn check_features(name: &NamespaceName, features: &[String]) -> Result<()> {
     let Some(feature) = features.first() else { return Ok(()) };
     let message =
         format!("namespace `{name}` needs the feature {feature:?}, which this version does not know");

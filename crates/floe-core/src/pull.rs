@@ -2,8 +2,8 @@
 //!
 //! A new destination is written aside and renamed into place when all of it was checked. An existing directory is first
 //! surveyed, so that whatever stands in the way is known before anything changes, and then only what differs is fetched and
-//! written, each file at once. Metadata is read again for each of these passes rather than kept; what is kept is a
-//! byte an entry for verdicts, and the stat of each file for the stat cache.
+//! written, each file at once. Metadata is read again for each of these passes, where it is needed, rather than
+//! kept; what is kept is a byte an entry for verdicts, and a record of each file for the stat cache.
 
 mod cache;
 mod hashing;
@@ -53,8 +53,8 @@ struct Pull {
 /// Writes a snapshot to `destination`: the whole tree, or what [`PullOptions::path`] names.
 ///
 /// # Errors
-/// `NotFound` where the path is not in the snapshot, or a pack is gone (resolve the reference again, once);
-/// `Corrupt` where the snapshot is not what its ids say, or no tree; `Invalid` where something at the destination is in
+/// `NotFound` where the path is not in the snapshot; `Corrupt` where the snapshot is not what its ids say, or no tree, or
+/// a pack is gone (resolve the reference again, once); `Invalid` where something at the destination is in
 /// the way; `Conflict` where another pull writes there.
 ///
 /// # Cancel safety
@@ -145,7 +145,7 @@ impl Pull {
         let before_commit = cache::clock_near(destination);
         staging.commit(self.options.sync)?;
         if let (Some(caches), Some(clock)) = (caches, before_commit) {
-            Self::remember_written(&caches, destination, written.sections, clock);
+            cache::record(&caches, destination, written.sections, clock);
         }
         Ok(pulled)
     }
@@ -163,7 +163,7 @@ impl Pull {
             place.tree().sync()?;
         }
         if let Some(caches) = caches {
-            Self::remember_kept(&caches, destination, surveyed);
+            cache::record_kept(&caches, destination, surveyed);
         }
         Ok(pulled)
     }

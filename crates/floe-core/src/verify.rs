@@ -216,7 +216,7 @@ fn check_pack(
         tail.read(frame, &mut decompressor)?;
     }
     let key = namespace.keys().pack(&shape.id);
-    let get = |range| work.wait(namespace.store().get_range(&key, range));
+    let get = |range| work.wait(namespace.read_pack(&key, range));
     PackHead::check(shape.id, &get(0..PACK_HEAD_LEN as u64)?)?;
     verified.read_bytes += shape.pack_len;
     let mut frames = tail.tail.data().iter().chain(tail.metadata()).peekable();

@@ -6,7 +6,7 @@ use floe_format::{EntryKind, FrameId, ItemHasher, LayoutItem, Segment};
 
 use crate::catalog::Catalog;
 use crate::offload::Offloaded;
-use crate::reader::{SegmentWalk, Sources, Span, TreeCheck};
+use crate::reader::{Links, SegmentWalk, Sources, Span, TreeCheck};
 use crate::snapshot::Snapshot;
 use crate::unpack::Planner;
 use crate::{Error, ErrorKind, Result};
@@ -52,7 +52,7 @@ pub(crate) fn check_metadata(work: &Offloaded, snapshot: &Snapshot, sources: &mu
         }
     }
     check.finish(&mut |_, ()| Ok(()))?;
-    check_links(work, snapshot, sources, &mut check)?;
+    check_links(work, snapshot, sources, check.into_links())?;
     let items: Vec<LayoutItem> = items.into_iter().map(ItemHasher::finish).collect();
     if items != snapshot.layout().items {
         return Err(corrupt("the layout's archive is not that of the snapshot's frames".to_owned()));
@@ -78,13 +78,8 @@ fn find(data: &Catalog, id: FrameId, plain_len: u32) -> Result<(u32, floe_format
     Ok((record.stored_len, record.stored_sum))
 }
 
-fn check_links(
-    work: &Offloaded,
-    snapshot: &Snapshot,
-    sources: &mut Sources,
-    check: &mut TreeCheck<()>,
-) -> Result<()> {
-    if check.links().is_empty() {
+fn check_links(work: &Offloaded, snapshot: &Snapshot, sources: &mut Sources, mut links: Links) -> Result<()> {
+    if links.is_empty() {
         return Ok(());
     }
     let mut walk = SegmentWalk::new(snapshot, Span::All);
@@ -93,10 +88,10 @@ fn check_links(
         let segment = Segment::parse(&listed.plain)?;
         let mut entries = segment.entries();
         while let Some(entry) = entries.next()? {
-            check.links().show(&entry)?;
+            links.show(&entry)?;
         }
     }
-    check.links().finish()
+    links.finish()
 }
 
 /// Has all frames of a snapshot whose metadata was checked unpacked, in order; segments that `seen` has and that stand for

@@ -11,7 +11,6 @@ use std::path::Path;
 use crate::destination::{FileStat, Kind};
 use crate::source::{CacheSection, FileKind, FileTime, HashClock, Stat, StatCache};
 
-use super::Pull;
 use super::survey::Surveyed;
 
 /// The stat cache of a directory that is there.
@@ -56,28 +55,21 @@ pub(super) fn stat_of(stat: &FileStat) -> Stat {
     }
 }
 
-impl Pull {
-    /// Records the files of a tree that was just made. That it fails is no failure of the pull.
-    pub(super) fn remember_written(
-        caches: &Path,
-        destination: &Path,
-        sections: Vec<CacheSection>,
-        before_commit: HashClock,
-    ) {
-        record(caches, destination, sections, before_commit);
-    }
-
-    /// Records the files of an existing directory that were equal, if that is news.
-    pub(super) fn remember_kept(caches: &Path, destination: &Path, surveyed: Surveyed) {
-        if surveyed.any_hashed {
-            record(caches, destination, surveyed.kept, HashClock::at(FileTime::default()));
-        }
+/// Records the files of an existing directory that were equal, if that is news.
+pub(super) fn record_kept(caches: &Path, destination: &Path, surveyed: Surveyed) {
+    if surveyed.any_hashed {
+        record(caches, destination, surveyed.kept, HashClock::at(FileTime::default()));
     }
 }
 
 /// Writes the cache of `destination` anew; the moment is one since which the files of sections that depend on it have had
-/// their content.
-fn record(caches: &Path, destination: &Path, mut sections: Vec<CacheSection>, hashing_began: HashClock) {
+/// their content. That it fails is no failure of the pull.
+pub(super) fn record(
+    caches: &Path,
+    destination: &Path,
+    mut sections: Vec<CacheSection>,
+    hashing_began: HashClock,
+) {
     let Some(cache) = open_cache(caches, destination) else { return };
     let mut writer = cache.writer();
     sections.sort_unstable_by_key(CacheSection::first);

@@ -438,7 +438,7 @@ impl Surveyor<'_> {
                 }
             })
             .collect();
-        let (mut equal, mut section) = (Vec::new(), None::<CacheSection>);
+        let (mut equal, mut section) = (Vec::new(), CacheSection::default());
         let survey = worker.survey(group.directory, &wanted, &mut |number, file| {
             let stat = stat_of(file.stat());
             let child = Child { name: wanted[number].name, stat: &stat };
@@ -450,7 +450,7 @@ impl Surveyor<'_> {
                 None => hashing.has_content(file, stat.device, hash, work)?.map(Known::Hashed),
             };
             if let Some(how) = known {
-                equal.push((number, stat, how));
+                equal.push((number, stat, hash, how));
             }
             Ok(known.is_some())
         })?;
@@ -460,9 +460,8 @@ impl Surveyor<'_> {
                 u64::from(is_directory && *verdict == Verdict::Keep && worker.differs(member.id));
             found.decide(member.ordinal, *verdict, &member.entry.body.as_body());
         }
-        for (number, stat, how) in equal {
+        for (number, stat, hash, how) in equal {
             found.any_hashed |= matches!(how, Known::Hashed(_));
-            let member = &group.entries[number];
             // What gets other attributes has another time of change then.
             if !self.keeps
                 || survey.verdicts[number] != Verdict::Keep
@@ -470,16 +469,15 @@ impl Surveyor<'_> {
             {
                 continue;
             }
-            let OwnedBody::File { hash: Some(hash), .. } = &member.entry.body else { continue };
-            if section.as_ref().is_none_or(CacheSection::is_full) {
-                found.kept.extend(section.replace(CacheSection::new(member.ordinal)));
+            if section.is_full() {
+                found.kept.push(std::mem::take(&mut section));
             }
-            if let Some(section) = &mut section {
-                let child = Child { name: wanted[number].name, stat: &stat };
-                section.push_trusted(&group.path, &child, hash.as_bytes());
-            }
+            let child = Child { name: wanted[number].name, stat: &stat };
+            section.push_trusted(group.entries[number].ordinal, &group.path, &child, hash.as_bytes());
         }
-        found.kept.extend(section);
+        if !section.is_empty() {
+            found.kept.push(section);
+        }
         for name in survey.extra {
             let path =
                 if group.path.is_empty() { name.clone() } else { [&group.path, &b"/"[..], &name].concat() };

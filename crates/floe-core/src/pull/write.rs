@@ -58,7 +58,7 @@ impl<'t> Writer<'t> {
             progress,
             parent: Vec::new(),
             directory: DirId::ROOT,
-            section: CacheSection::new(0),
+            section: CacheSection::default(),
             written: Written::default(),
         }
     }
@@ -99,19 +99,18 @@ impl<'t> Writer<'t> {
         self.progress.files.fetch_add(1, Ordering::Relaxed);
         self.progress.file_bytes.fetch_add(size, Ordering::Relaxed);
         let (Some(stat), Some(hash)) = (stat, hash) else { return };
-        if self.section.is_empty() || self.section.is_full() {
-            self.end_section(ordinal);
+        if self.section.is_full() {
+            self.end_section();
         }
         let stat = stat_of(&stat);
         let child = Child { name: parent_and_name(entry.path).1, stat: &stat };
-        self.section.push(&self.parent, &child, hash.as_bytes());
+        self.section.push(ordinal, &self.parent, &child, hash.as_bytes());
     }
 
     /// Begins another section of what is told to the stat cache.
-    fn end_section(&mut self, first: u64) {
-        let done = std::mem::replace(&mut self.section, CacheSection::new(first));
-        if !done.is_empty() {
-            self.written.sections.push(done);
+    fn end_section(&mut self) {
+        if !self.section.is_empty() {
+            self.written.sections.push(std::mem::take(&mut self.section));
         }
     }
 }
@@ -158,7 +157,7 @@ impl<'t> Output<'t> for Writer<'t> {
 
     fn part(&mut self, file: &Arc<BigFile<'t>>, offset: u64, bytes: &[u8]) -> Result<()> {
         // Whoever completes it tells the stat cache of it; what comes here is before it or after it.
-        self.end_section(file.ordinal);
+        self.end_section();
         loop {
             let writer = file.writer.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(writer) = &*writer {
@@ -187,16 +186,16 @@ impl<'t> Output<'t> for Writer<'t> {
         let worker = &mut self.worker;
         let stat = with_entry(&entry, self.restore, |meta| worker.finish_file(writer, meta))?;
         self.progress.entries.fetch_add(1, Ordering::Relaxed);
-        self.end_section(file.ordinal);
+        self.end_section();
         self.place(entry.path, &mut Vec::new())?;
         self.note(file.ordinal, &entry, stat);
-        self.end_section(file.ordinal);
+        self.end_section();
         Ok(())
     }
 
-    fn unit(&mut self, unit: &Unit<'t>, _plain: &[Vec<u8>], _stop: &Stop) -> Result<()> {
+    fn unit(&mut self, _unit: &Unit<'t>, _plain: &[Vec<u8>], _stop: &Stop) -> Result<()> {
         // Another thread may have what comes next.
-        self.end_section(unit.segment.first);
+        self.end_section();
         Ok(())
     }
 

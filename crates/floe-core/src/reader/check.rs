@@ -146,11 +146,6 @@ impl<T: Copy> TreeCheck<T> {
     pub(crate) fn into_links(self) -> Links {
         self.links
     }
-
-    /// The hard links that passed.
-    pub(crate) fn links(&mut self) -> &mut Links {
-        &mut self.links
-    }
 }
 
 /// The files that hard links name, to be found among the entries in a second pass.

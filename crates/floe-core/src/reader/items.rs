@@ -108,10 +108,12 @@ impl SegmentWalk {
         list.next += 1;
         let level = list.level;
         let root_item = u32::try_from(self.lists[0].next - 1).unwrap_or(u32::MAX);
-        let following = match () {
-            () if self.span == Span::All && level == 0 => Following::All,
-            () if goes_on => Following::More(&known),
-            () => Following::Only(&known),
+        let following = if self.span == Span::All && level == 0 {
+            Following::All
+        } else if goes_on {
+            Following::More(&known)
+        } else {
+            Following::Only(&known)
         };
         let plain = metadata.read(&item.id, following).await?;
         if level == 0 {

@@ -91,7 +91,7 @@ impl Metadata {
     /// them as it can.
     ///
     /// # Errors
-    /// `Corrupt` where no pack has it, or its stored bytes are not what its id says; `NotFound` where its pack is gone.
+    /// `Corrupt` where no pack has it, its pack is gone, or its stored bytes are not what its id says.
     pub(crate) async fn read(&mut self, id: &FrameId, following: Following<'_>) -> Result<Vec<u8>> {
         let Some(&(pack, frame)) = self.found.get(id) else {
             let message = format!("the metadata frame {id} is in none of the layout's packs");

@@ -21,6 +21,7 @@
 
 mod cursor;
 mod layout;
+mod records;
 mod section;
 #[cfg(test)]
 mod tests;

@@ -48,7 +48,7 @@ struct Pending<'t> {
 impl<'t> Wants<'t> {
     /// At most so many stored bytes are in flight.
     pub(crate) fn new(units: Sender<Unit<'t>>, in_flight_bytes: u64) -> Self {
-        let most_in_flight = u32::try_from(in_flight_bytes / PERMIT_BYTES).unwrap_or(u32::MAX >> 4);
+        let most_in_flight = u32::try_from(in_flight_bytes / PERMIT_BYTES).unwrap_or(u32::MAX);
         Self {
             units,
             number: 0,

@@ -15,8 +15,8 @@ use std::sync::Arc;
 
 use floe_core::store::Store;
 use floe_core::{
-    Ambient, Namespace, NamespaceName, PullOptions, Pulled, PushOptions, PushSource, Pushed, RefName, Result,
-    Snapshot, SnapshotAt, VerifyOptions, pull, push, verify,
+    Ambient, Namespace, NamespaceName, PushOptions, PushSource, Pushed, RefName, Result, SnapshotAt,
+    VerifyOptions, push, verify,
 };
 
 /// Opens the namespace, which is made where it is not there.
@@ -41,16 +41,6 @@ async fn push_to(
 ) -> Result<Pushed> {
     let source = PushSource::Directory(source.to_owned());
     push(namespace, source, &name(reference), options, &Arc::default()).await
-}
-
-async fn pull_to(
-    namespace: &Namespace,
-    at: SnapshotAt,
-    destination: &Path,
-    options: &PullOptions,
-) -> Result<Pulled> {
-    let snapshot = Snapshot::open(namespace, at).await?;
-    pull(namespace, &snapshot, destination, options, &Arc::default()).await
 }
 
 /// What a ref names.

@@ -21,7 +21,7 @@ async fn namespace(store: &MemoryStore) -> Namespace {
 }
 
 /// Pulls a snapshot.
-async fn pull_to(
+pub(crate) async fn pull_to(
     namespace: &Namespace,
     at: SnapshotAt,
     destination: &Path,

@@ -12,8 +12,9 @@ use std::sync::Arc;
 use rustix::fs::{CWD, FlockOperation, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use super::layout::{self, Block, CacheFile, HEADER_BYTES, MAX_NAME_BYTES, MAX_PATH_BYTES};
-use super::{CacheHit, CacheSection, ContentHash};
+use super::layout::{self, Block, CacheFile, HEADER_BYTES};
+use super::records::Records;
+use super::{CacheHit, ContentHash};
 use crate::error::{Error, Result};
 use crate::source::trust::{HashClock, is_trusted};
 use crate::source::walk::Child;
@@ -40,10 +41,7 @@ pub struct CacheWriter {
     /// The blocks of the new cache so far; while there is no output, the first ones of the old.
     table: Vec<Block>,
     table_bytes: u64,
-    block: Vec<u8>,
-    entries: u32,
-    directory: Vec<u8>,
-    device: u64,
+    block: Records,
     output: Output,
 }
 
@@ -73,10 +71,7 @@ impl CacheWriter {
             following: None,
             table: Vec::new(),
             table_bytes: 0,
-            block: Vec::new(),
-            entries: 0,
-            directory: Vec::new(),
-            device: 0,
+            block: Records::default(),
             output: Output::None,
         }
     }
@@ -92,7 +87,7 @@ impl CacheWriter {
             self.end_block();
             self.following = Some((self.next_old, hit.ordinal));
         }
-        if !self.encode(path, child, &hit.hash) {
+        if !self.block.push(path, child, &hit.hash) {
             self.following = None;
             return;
         }
@@ -121,7 +116,7 @@ impl CacheWriter {
             return;
         }
         self.following = None;
-        if self.encode(path, child, hash) && self.block.len() >= BLOCK_BYTES {
+        if self.block.push(path, child, hash) && self.block.len() >= BLOCK_BYTES {
             self.end_block();
         }
     }
@@ -149,16 +144,13 @@ impl CacheWriter {
         }
     }
 
-    /// Adds the records of a section.
-    pub(super) fn append(&mut self, section: &CacheSection) {
+    /// Adds records that were made apart.
+    pub(super) fn append(&mut self, records: &Records) {
         self.following = None;
-        if self.block.len() + section.block.len() > FULL_BLOCK_BYTES {
+        if self.block.len() + records.len() > FULL_BLOCK_BYTES {
             self.end_block();
         }
-        self.block.extend_from_slice(&section.block);
-        self.entries += section.entries;
-        self.directory.clone_from(&section.directory);
-        self.device = section.device;
+        self.block.append(records);
         if self.block.len() >= BLOCK_BYTES {
             self.end_block();
         }
@@ -184,26 +176,10 @@ impl CacheWriter {
         }
     }
 
-    fn encode(&mut self, path: &[u8], child: &Child<'_>, hash: &ContentHash) -> bool {
-        if path.len() > MAX_PATH_BYTES || child.name.len() > MAX_NAME_BYTES {
-            return false;
-        }
-        if self.block.is_empty() || self.directory != path || self.device != child.stat.device {
-            layout::write_directory(&mut self.block, path, child.stat.device);
-            self.directory.clear();
-            self.directory.extend_from_slice(path);
-            self.device = child.stat.device;
-        }
-        layout::write_entry(&mut self.block, child.name, child.stat, hash);
-        self.entries += 1;
-        true
-    }
-
     /// Takes over the old block that `block` holds all entries of.
     fn take_over(&mut self, old: OldBlock) {
         self.following = None;
         self.block.clear();
-        self.entries = 0;
         let Some(file) = self.old.clone() else { return };
         let block = file.blocks[old.number];
         let is_prefix = matches!(self.output, Output::None) && self.table.len() == old.number;
@@ -219,14 +195,14 @@ impl CacheWriter {
         if self.block.is_empty() {
             return;
         }
-        let bytes = std::mem::take(&mut self.block);
-        self.write(|output| output.write_all(&bytes));
+        let mut block = std::mem::take(&mut self.block);
+        let bytes = block.bytes();
+        self.write(|output| output.write_all(bytes));
         let length = u32::try_from(bytes.len()).expect("a block is far below 4 GiB");
-        self.table.push(Block { length, entries: self.entries, sum: layout::sum(&bytes) });
+        self.table.push(Block { length, entries: block.entries(), sum: layout::sum(bytes) });
         self.table_bytes += u64::from(length);
-        self.entries = 0;
-        self.block = bytes;
-        self.block.clear();
+        block.clear();
+        self.block = block;
     }
 
     /// Writes to the temporary file, which with the first difference is made and gets what did not differ.

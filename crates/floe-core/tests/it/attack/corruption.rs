@@ -19,7 +19,8 @@ use floe_core::{
 use floe_testkit::MemoryStore;
 
 use self::specimen::specimen;
-use super::{Tree, pull_to, tree};
+use super::{Tree, tree};
+use crate::reading::pull_to;
 
 /// What one generation of a ref has: its entries and its tar.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,7 +11,8 @@ use floe_core::store::local::{DiskOp, DiskWatch};
 use floe_core::{Ambient, ErrorKind, Namespace, NamespaceName, PullOptions};
 use floe_testkit::bytes_of;
 
-use super::{assert_clean, named, namespace, plain_push, pull_to, push_to, tree};
+use super::{assert_clean, named, namespace, plain_push, push_to, tree};
+use crate::reading::pull_to;
 
 /// Lets so many changes happen and none after them, cleaning up included: as when the process is gone, or the disk full.
 #[derive(Debug)]

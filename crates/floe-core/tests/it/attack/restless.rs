@@ -12,7 +12,8 @@ use floe_core::store::LocalStore;
 use floe_core::store::local::{DiskOp, DiskWatch};
 use floe_core::{ErrorKind, PullOptions};
 
-use super::{Tree, assert_clean, named, namespace, plain_push, pull_to, push_to, tree};
+use super::{Tree, assert_clean, named, namespace, plain_push, push_to, tree};
+use crate::reading::pull_to;
 
 /// What is done to a source.
 type Deed = Box<dyn FnOnce() + Send>;

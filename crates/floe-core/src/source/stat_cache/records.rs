@@ -1,0 +1,60 @@
+//! Records being put together.
+
+use super::ContentHash;
+use super::layout::{self, MAX_NAME_BYTES, MAX_PATH_BYTES};
+use crate::source::walk::Child;
+
+/// Records one after the other, the first of which follows its directory.
+#[derive(Debug, Default)]
+pub(super) struct Records {
+    bytes: Vec<u8>,
+    entries: u32,
+    directory: Vec<u8>,
+    device: u64,
+}
+
+impl Records {
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(super) fn entries(&self) -> u32 {
+        self.entries
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Adds a child of the directory at `path`; says whether it can be recorded.
+    pub(super) fn push(&mut self, path: &[u8], child: &Child<'_>, hash: &ContentHash) -> bool {
+        if path.len() > MAX_PATH_BYTES || child.name.len() > MAX_NAME_BYTES {
+            return false;
+        }
+        if self.is_empty() || self.directory != path || self.device != child.stat.device {
+            layout::write_directory(&mut self.bytes, path, child.stat.device);
+            self.directory.clear();
+            self.directory.extend_from_slice(path);
+            self.device = child.stat.device;
+        }
+        layout::write_entry(&mut self.bytes, child.name, child.stat, hash);
+        self.entries += 1;
+        true
+    }
+
+    pub(super) fn append(&mut self, other: &Self) {
+        self.bytes.extend_from_slice(&other.bytes);
+        self.entries += other.entries;
+        self.directory.clone_from(&other.directory);
+        self.device = other.device;
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.entries = 0;
+    }
+}
