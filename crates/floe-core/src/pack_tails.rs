@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use floe_format::{
-    Decompressor, FrameId, PACK_FOOTER_LEN, PackDirectory, PackFooter, PackFrame, PackId, PackTail,
-    StoredOffset,
+    Decompressor, FrameId, FrameRecord, PACK_FOOTER_LEN, PackDirectory, PackFooter, PackFrame, PackId,
+    PackTail, StoredOffset,
 };
 
 use crate::aside::write_aside;
@@ -45,8 +45,12 @@ impl LoadedTail {
     /// # Errors
     /// `Corrupt` where its stored bytes are not what its id says.
     pub(crate) fn read(&self, frame: &PackFrame, decompressor: &mut Decompressor) -> Result<Vec<u8>> {
-        let start = StoredOffset::new(self.shape.pack_len - self.shape.tail_len);
-        read_frame(self.shape, frame, start, &self.bytes, decompressor)
+        read_frame(self.shape, frame, self.start(), &self.bytes, decompressor)
+    }
+
+    /// Where its bytes begin.
+    fn start(&self) -> StoredOffset {
+        StoredOffset::new(self.shape.pack_len - self.shape.tail_len)
     }
 }
 
@@ -266,10 +270,31 @@ impl MetadataFrames {
     /// # Errors
     /// `Corrupt` where no pack has it, or its stored bytes are not what its id says.
     pub(crate) fn read(&self, id: &FrameId, decompressor: &mut Decompressor) -> Result<Vec<u8>> {
-        let Some((position, frame)) = self.found.get(id) else {
+        let (tail, frame) = self.find(id)?;
+        tail.read(frame, decompressor)
+    }
+
+    /// A frame as it is stored, which is checked.
+    ///
+    /// # Errors
+    /// As [`MetadataFrames::read`].
+    pub(crate) fn read_stored(
+        &self,
+        id: &FrameId,
+        decompressor: &mut Decompressor,
+    ) -> Result<(FrameRecord, Vec<u8>)> {
+        let (tail, frame) = self.find(id)?;
+        tail.read(frame, decompressor)?;
+        let stored = frame.stored(tail.start(), &tail.bytes)?;
+        frame.record.check_stored(stored)?;
+        Ok((frame.record, stored.to_vec()))
+    }
+
+    fn find(&self, id: &FrameId) -> Result<(&LoadedTail, &PackFrame)> {
+        let (position, frame) = self.found.get(id).ok_or_else(|| {
             let message = format!("the metadata frame {id} is in none of the layout's packs");
-            return Err(Error::new(ErrorKind::Corrupt, message));
-        };
-        self.tails[*position].read(frame, decompressor)
+            Error::new(ErrorKind::Corrupt, message)
+        })?;
+        Ok((&self.tails[*position], frame))
     }
 }

@@ -21,6 +21,7 @@ mod memory;
 mod meta;
 mod packs;
 mod plan;
+mod repack;
 mod unit;
 mod work;
 
@@ -53,12 +54,6 @@ use crate::source::Exclusions;
 use crate::store::PutMode;
 use crate::write_error::WriteError;
 use crate::{Error, ErrorKind, Result};
-
-/// How many packs a layout may have, however small they are.
-const PACKS_AT_LEAST: usize = 32;
-
-/// For each so many bytes, a layout may have one pack more.
-const BYTES_PER_PACK: u64 = 16 << 20;
 
 /// How many packs are asked for at once whether they exist.
 const HEADS_IN_FLIGHT: usize = 16;
@@ -316,8 +311,8 @@ impl Push {
     ) -> Result<(Snapshot, BasePacks)> {
         let snapshot = memory.snapshot(&self.namespace, at).await?;
         let packs = &snapshot.layout().packs;
-        let mut unusable: HashSet<PackId> = retired(&snapshot);
-        unusable.extend(packs.iter().map(|pack| pack.id).filter(|id| attempt.is_condemned_pack(id)));
+        let ids = packs.iter().map(|pack| pack.id);
+        let mut unusable: HashSet<PackId> = ids.filter(|id| attempt.is_condemned_pack(id)).collect();
         let is_named = attempt.former().is_some_and(|former| former.names(&at));
         if !is_named {
             unusable.extend(self.missing(packs.iter().map(PackShape::from)).await?);
@@ -393,22 +388,6 @@ impl Push {
         };
         Ok(Pushed { outcome, at, ..built.pushed })
     }
-}
-
-/// The packs that a push stores again what it needs of, where a layout has too many: the smallest.
-fn retired(snapshot: &Snapshot) -> HashSet<PackId> {
-    let packs = &snapshot.layout().packs;
-    let total_bytes: u64 = packs.iter().map(|pack| pack.len).sum();
-    let most = PACKS_AT_LEAST + usize::try_from(total_bytes / BYTES_PER_PACK).unwrap_or(usize::MAX);
-    // The push adds one.
-    if packs.len() < most {
-        return HashSet::new();
-    }
-    let mut by_length: Vec<_> = packs.iter().map(|pack| (pack.len, pack.id)).collect();
-    by_length.sort_unstable();
-    // Many more than must be: few pushes have to, and what is stored again is so a few times only.
-    let count = packs.len() - most / 4;
-    by_length.into_iter().take(count).map(|(_, id)| id).collect()
 }
 
 /// The first bytes of a content hash, which tell contents apart well enough to count them.

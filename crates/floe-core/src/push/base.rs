@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use floe_format::{
-    Body, Decompressor, Entry, FrameId, IndexSegment, Item, Parameters, Root, Run, Segment, compare_paths,
-    tar_header_len, tar_len, tar_padding,
+    Body, Decompressor, Entry, FrameId, FrameRecord, IndexSegment, Item, Parameters, Root, Run, Segment,
+    compare_paths, tar_header_len, tar_len, tar_padding,
 };
 use futures::{StreamExt, TryStreamExt};
 
@@ -21,7 +21,7 @@ const TAILS_IN_FLIGHT: usize = 8;
 /// The packs of a base and the frames in them.
 #[derive(Debug, Default)]
 pub(super) struct BasePacks {
-    /// The data frames, those of retired packs left out.
+    /// The data frames, those of packs that must not be used left out.
     pub(super) data: Catalog,
     /// The segments and index segments, likewise; its packs are those of `data`.
     pub(super) metadata: Catalog,
@@ -30,11 +30,11 @@ pub(super) struct BasePacks {
 }
 
 impl BasePacks {
-    /// Reads the tails of a snapshot's packs. Nothing in a retired pack counts as known.
+    /// Reads the tails of a snapshot's packs. Nothing in a pack that must not be used counts as known.
     pub(super) async fn load(
         tails: &PackTails,
         snapshot: &Snapshot,
-        retired: impl Fn(&PackShape) -> bool,
+        is_unusable: impl Fn(&PackShape) -> bool,
     ) -> Result<Self> {
         let packs = &snapshot.layout().packs;
         let mut loads = Vec::new();
@@ -44,7 +44,7 @@ impl BasePacks {
         let loaded: Vec<_> = futures::stream::iter(loads).buffered(TAILS_IN_FLIGHT).try_collect().await?;
         let mut base = Self::default();
         for (pack, tail) in packs.iter().zip(loaded) {
-            if !retired(&tail.shape) {
+            if !is_unusable(&tail.shape) {
                 base.data.add_pack(tail.shape, tail.tail.data().iter().copied());
                 base.metadata.add_pack(tail.shape, tail.metadata().copied());
             }
@@ -53,6 +53,15 @@ impl BasePacks {
             }
         }
         Ok(base)
+    }
+
+    /// A segment or index segment as it is stored, which is checked.
+    pub(super) fn stored_metadata(
+        &self,
+        id: &FrameId,
+        decompressor: &mut Decompressor,
+    ) -> Result<(FrameRecord, Vec<u8>)> {
+        self.frames.read_stored(id, decompressor)
     }
 
     /// The segments of the snapshot, in order.

@@ -18,6 +18,7 @@ use super::layout::layout_of;
 use super::meta::Keeping;
 use super::packs::PackOutput;
 use super::plan::{Planned, Planner};
+use super::repack::Repacking;
 use super::work::{Unread, WorkSettings, workers};
 use super::{PushOptions, PushOutcome, PushProgress, Pushed};
 use crate::namespace::Namespace;
@@ -213,7 +214,7 @@ impl Build {
         planned: Planned,
         assembled: Assembled,
         skipped: Vec<Unread>,
-        packs: PackOutput,
+        mut packs: PackOutput,
         cache: Option<CacheWriter>,
     ) -> Result<Built> {
         let Assembled { segments, entries, files, file_bytes, .. } = assembled;
@@ -254,7 +255,10 @@ impl Build {
         if let Some(former) = self.former.filter(|former| former.snapshot == snapshot) {
             return Ok(Built { snapshot: NewSnapshot::Unchanged(former), pushed, cache });
         }
-        let index_segments = self.index_segments(&index)?;
+        let elsewhere = self.elsewhere.as_ref().and_then(|found| found.catalog());
+        let mut index_segments = self.index_segments(&index)?;
+        let repacking = Repacking { namespace: &self.namespace, base: &self.packs, elsewhere };
+        index_segments.extend(repacking.run(&segments, &index, &mut packs)?);
         let written = match packs.finish(index_segments) {
             Ok(written) => written,
             Err(error) => {
@@ -266,13 +270,7 @@ impl Build {
         pushed.packs = written.data.packs().len() as u64;
         pushed.uploaded_bytes = written.data.packs().iter().map(|pack| pack.pack_len).sum();
         pushed.reused_bytes = content_bytes.saturating_sub(written.plain_bytes);
-        let layout = layout_of(
-            &index,
-            &segments,
-            &written,
-            &self.packs,
-            self.elsewhere.as_ref().and_then(|found| found.catalog()),
-        )?;
+        let layout = layout_of(&index, &segments, &written, &self.packs, elsewhere)?;
         if self.options.dry_run {
             return Ok(Built { snapshot: NewSnapshot::DryRun(pushed.at), pushed, cache });
         }

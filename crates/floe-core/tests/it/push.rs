@@ -2,6 +2,7 @@
 
 mod edits;
 mod failures;
+mod repacking;
 mod requests;
 mod tars;
 
@@ -13,8 +14,8 @@ use std::time::{Duration, SystemTime};
 
 use floe_core::store::Store;
 use floe_core::{
-    Ambient, Namespace, NamespaceName, PullOptions, PushOptions, PushOutcome, PushSource, Pushed, RefName,
-    Result, Snapshot, pull, push,
+    Ambient, Namespace, NamespaceName, PullOptions, PushOptions, PushOutcome, PushProgress, PushSource,
+    Pushed, RefName, Result, Snapshot, pull, push,
 };
 use floe_testkit::{MemoryStore, RecordingStore};
 
@@ -51,8 +52,11 @@ impl Bench {
     }
 
     async fn push_with(&self, options: &PushOptions) -> Result<Pushed> {
-        push(&self.namespace, PushSource::Directory(self.source()), &main_ref(), options, &Arc::default())
-            .await
+        self.push_telling(options, &Arc::default()).await
+    }
+
+    async fn push_telling(&self, options: &PushOptions, progress: &Arc<PushProgress>) -> Result<Pushed> {
+        push(&self.namespace, PushSource::Directory(self.source()), &main_ref(), options, progress).await
     }
 
     /// Pulls what the ref names and compares it with the source.
@@ -128,7 +132,7 @@ pub(crate) fn write(path: &Path, content: &[u8]) {
     settle(path);
 }
 
-/// Waits until the file system's clock has moved on, so that what was hashed is trusted.
+/// Makes a file look long unchanged.
 fn settle(path: &Path) {
     let file = fs::File::open(path).unwrap();
     file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_600_000_000)).unwrap();

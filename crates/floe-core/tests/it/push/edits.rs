@@ -152,20 +152,3 @@ async fn a_moved_file_counts_as_reused() {
     assert!(pushed.uploaded_bytes < 200_000, "the chunks of a big file are found wherever it moves");
     bench.assert_pulls_back(&pushed).await;
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn many_small_pushes_keep_to_few_packs() {
-    let bench = Bench::new().await;
-    super::fill(&bench.source());
-    let mut most = 0;
-    for round in 0..60 {
-        write(&bench.source().join(format!("d{}/inner/f{:02}", round % 4, round % 30)), &text(round, 700));
-        let pushed = bench.push().await.unwrap();
-        let snapshot = floe_core::Snapshot::open(&bench.namespace, pushed.at).await.unwrap();
-        most = most.max(snapshot.layout().packs.len());
-        if round % 20 == 19 {
-            bench.assert_pulls_back(&pushed).await;
-        }
-    }
-    assert!((20..=32).contains(&most), "{most} packs");
-}

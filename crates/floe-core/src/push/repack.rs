@@ -1,0 +1,204 @@
+//! Keeps the packs of a snapshot few, however many small pushes made it.
+//!
+//! Each push adds a pack, and whoever reads the snapshot asks for all that serve it. Where they have become too many,
+//! what is still used of the smallest is copied, as it is stored, into the pack that the push writes anyway. Nothing of
+//! the source is read again for it, and a push that changes nothing never comes here.
+
+use bytes::Bytes;
+use floe_format::{Decompressor, FrameId, FrameRecord, Index, PackFrame, StoredOffset};
+use futures::StreamExt;
+use tokio::runtime::Handle;
+
+use super::base::BasePacks;
+use super::draft::MadeSegment;
+use super::packs::PackOutput;
+use crate::catalog::{Catalog, FrameMap, Located, PackShape};
+use crate::namespace::Namespace;
+use crate::{ErrorKind, Result};
+
+/// How many packs a snapshot may have, however small they are.
+const PACKS_AT_LEAST: usize = 32;
+
+/// For each so many bytes of packs, a snapshot may have one pack more.
+const BYTES_PER_PACK: u64 = 16 << 20;
+
+/// Packs of which more is used are left as they are.
+const MAX_COPIED_BYTES: u64 = 4 << 20;
+
+/// How many packs are read at once.
+const READS_IN_FLIGHT: usize = 8;
+
+/// Copies out of packs that the new snapshot would use.
+pub(super) struct Repacking<'a> {
+    pub(super) namespace: &'a Namespace,
+    pub(super) base: &'a BasePacks,
+    pub(super) elsewhere: Option<&'a Catalog>,
+}
+
+/// What the snapshot uses of a pack.
+#[derive(Default)]
+struct Used {
+    data: Vec<PackFrame>,
+    segments: Vec<FrameId>,
+    index_segments: Vec<FrameId>,
+    bytes: u64,
+}
+
+/// A frame's record and stored bytes.
+type StoredFrame = (FrameRecord, Vec<u8>);
+
+/// What was read of a pack and found sound.
+struct Copied {
+    /// The data frames are in these bytes, which lie here in the pack.
+    from: StoredOffset,
+    bytes: Bytes,
+    segments: Vec<StoredFrame>,
+    index_segments: Vec<StoredFrame>,
+}
+
+/// A pack to be copied out of.
+struct Source {
+    shape: PackShape,
+    used: Used,
+}
+
+impl Repacking<'_> {
+    /// Copies into `packs` what makes the packs of the snapshot few again; returns the index segments to be stored with
+    /// those that are new.
+    ///
+    /// # Errors
+    /// Those of the store. A pack that is damaged is left in its place: what it holds is for `verify` to name.
+    pub(super) fn run(
+        &self,
+        segments: &[MadeSegment],
+        index: &Index,
+        packs: &mut PackOutput,
+    ) -> Result<Vec<StoredFrame>> {
+        let mut index_segments = Vec::new();
+        // The push adds one.
+        if self.shapes().count() < PACKS_AT_LEAST {
+            return Ok(index_segments);
+        }
+        let sources = chosen(self.used(segments, index, packs));
+        let reads: Vec<_> = sources.iter().map(|source| read(self.namespace.clone(), source)).collect();
+        let mut reads = futures::stream::iter(reads).buffered(READS_IN_FLIGHT);
+        let mut decompressor = Decompressor::new();
+        for Source { shape, used } in &sources {
+            let Some(read) = Handle::current().block_on(reads.next()) else { break };
+            let copied = read.and_then(|read| self.checked(used, read, &mut decompressor));
+            let copied = match copied {
+                Ok(copied) => copied,
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    tracing::warn!(pack = %shape.id, %error, "a pack of the base is damaged; it is left in its place");
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            for frame in &used.data {
+                packs.add_data(frame.record, frame.stored(copied.from, &copied.bytes)?)?;
+            }
+            for (record, stored) in copied.segments {
+                packs.add_segment(record, stored)?;
+            }
+            index_segments.extend(copied.index_segments);
+        }
+        Ok(index_segments)
+    }
+
+    /// The packs of the base, then those found elsewhere.
+    fn shapes(&self) -> impl Iterator<Item = &PackShape> {
+        let elsewhere = self.elsewhere.into_iter().flat_map(Catalog::packs);
+        self.base.data.packs().iter().chain(elsewhere)
+    }
+
+    fn find_data(&self, id: &FrameId) -> Option<Located> {
+        let elsewhere = || {
+            let found = self.elsewhere?.find(id)?;
+            Some(Located { pack: self.base.data.packs().len() + found.pack, frame: found.frame })
+        };
+        self.base.data.find(id).copied().or_else(elsewhere)
+    }
+
+    /// What the snapshot uses of each pack that is there already.
+    fn used(&self, segments: &[MadeSegment], index: &Index, packs: &PackOutput) -> Vec<Source> {
+        let mut sources: Vec<_> =
+            self.shapes().map(|shape| Source { shape: *shape, used: Used::default() }).collect();
+        let mut seen: FrameMap<()> = packs.stored_ids().map(|id| (id, ())).collect();
+        for run in segments.iter().flat_map(|segment| &segment.runs) {
+            if seen.insert(run.id, ()).is_none()
+                && let Some(Located { pack, frame }) = self.find_data(&run.id)
+            {
+                let used = &mut sources[pack].used;
+                used.bytes += u64::from(frame.record.stored_len);
+                used.data.push(frame);
+            }
+        }
+        let mut seen = FrameMap::default();
+        let segments = segments.iter().map(|segment| (segment.item.id, false));
+        for (id, is_index) in segments.chain(index.segments.iter().map(|segment| (segment.id, true))) {
+            if !packs.has_metadata(&id)
+                && seen.insert(id, ()).is_none()
+                && let Some(Located { pack, frame }) = self.base.metadata.find(&id)
+            {
+                let used = &mut sources[*pack].used;
+                used.bytes += u64::from(frame.record.stored_len);
+                if is_index { &mut used.index_segments } else { &mut used.segments }.push(id);
+            }
+        }
+        sources.retain(|source| source.used.bytes > 0);
+        sources
+    }
+
+    /// Checks each frame that is used of a pack.
+    fn checked(
+        &self,
+        used: &Used,
+        (from, bytes): (StoredOffset, Bytes),
+        decompressor: &mut Decompressor,
+    ) -> Result<Copied> {
+        let mut plain = Vec::new();
+        for frame in &used.data {
+            plain.clear();
+            let (record, stored) = (&frame.record, frame.stored(from, &bytes)?);
+            record.check_stored(stored)?;
+            decompressor.decompress(&record.id, record.codec, stored, record.plain_len, &mut plain)?;
+        }
+        let mut metadata = |ids: &[FrameId]| -> Result<Vec<StoredFrame>> {
+            ids.iter().map(|id| self.base.stored_metadata(id, decompressor)).collect()
+        };
+        let segments = metadata(&used.segments)?;
+        let index_segments = metadata(&used.index_segments)?;
+        Ok(Copied { from, bytes, segments, index_segments })
+    }
+}
+
+/// The packs to copy out of, none where they are few enough: those of which the least is used.
+fn chosen(mut sources: Vec<Source>) -> Vec<Source> {
+    let total_bytes: u64 = sources.iter().map(|source| source.shape.pack_len).sum();
+    let most = PACKS_AT_LEAST + usize::try_from(total_bytes / BYTES_PER_PACK).unwrap_or(usize::MAX);
+    if sources.len() < most {
+        return Vec::new();
+    }
+    sources.sort_unstable_by_key(|source| (source.used.bytes, source.shape.id));
+    // Many more than must be: few pushes have to, and what is copied is copied few times.
+    sources.truncate(sources.len() - most / 4);
+    sources.retain(|source| source.used.bytes <= MAX_COPIED_BYTES);
+    sources
+}
+
+/// The part of a pack that its used data frames lie in, and where it begins.
+fn read(
+    namespace: Namespace,
+    source: &Source,
+) -> impl Future<Output = Result<(StoredOffset, Bytes)>> + Send + use<> {
+    let (id, data) = (source.shape.id, &source.used.data);
+    let start = data.iter().map(|frame| frame.range().start).min();
+    let end = data.iter().map(|frame| frame.range().end).max();
+    async move {
+        let (Some(start), Some(end)) = (start, end) else {
+            return Ok((StoredOffset::new(0), Bytes::new()));
+        };
+        let key = namespace.keys().pack(&id);
+        Ok((start, namespace.read_pack(&key, start.get()..end.get()).await?))
+    }
+}

@@ -1,0 +1,88 @@
+//! Many small pushes, of which each adds a pack: packs stay few, and nobody pays for it but the push that copies.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use floe_core::store::{Key, Store};
+use floe_core::{PushOutcome, PushProgress, Pushed, Snapshot, VerifyOptions, verify};
+use floe_testkit::{MemoryStore, Operation};
+
+use super::{Bench, fill, text, write};
+
+impl Bench {
+    async fn change_and_push(&self, round: u64, progress: &Arc<PushProgress>) -> Pushed {
+        // Another file each time, so that something of each pack stays in use.
+        write(&self.source().join(format!("d{}/new{round:02}", round % 4)), &text(round, 90_000));
+        self.push_telling(&self.options(), progress).await.unwrap()
+    }
+
+    async fn packs_of(&self, pushed: &Pushed) -> Vec<Key> {
+        let snapshot = Snapshot::open(&self.namespace, pushed.at).await.unwrap();
+        let keys = snapshot.layout().packs.iter().map(|pack| format!("default/packs/{}", pack.id));
+        keys.map(|key| Key::new(key).unwrap()).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_small_pushes_keep_to_few_packs() {
+    let bench = Bench::new().await;
+    fill(&bench.source());
+    // The file system's clock has to move on, or hashes are not remembered.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    bench.push().await.unwrap();
+    let (mut most, mut before, mut repacked) = (0, 0, 0);
+    for round in 0..60 {
+        let progress = Arc::default();
+        let pushed = bench.change_and_push(round, &progress).await;
+        let read = progress.read_bytes.load(Ordering::Relaxed);
+        assert!(read < 1_000_000, "only the changed file and its group are read, not {read} bytes");
+        let count = bench.packs_of(&pushed).await.len();
+        most = most.max(count);
+        if count < before {
+            repacked += 1;
+            bench.assert_pulls_back(&pushed).await;
+        }
+        before = count;
+        // However many packs there are, who changes nothing pays nothing.
+        bench.store.clear();
+        let again = bench.push().await.unwrap();
+        assert!(matches!(again.outcome, PushOutcome::Unchanged(_)));
+        assert_eq!(again.uploaded_bytes, 0);
+        assert_eq!(bench.store.counts().values().sum::<usize>(), 4, "round {round}");
+    }
+    assert!((20..=32).contains(&most), "{most} packs");
+    assert!((1..=3).contains(&repacked), "repacked {repacked} times");
+    let verified = verify(&bench.namespace, &VerifyOptions::default()).await.unwrap();
+    assert_eq!(verified.damages, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_pack_is_not_copied_and_stays_to_be_found() {
+    let memory = MemoryStore::new();
+    let bench = Bench::on(Arc::new(memory.clone())).await;
+    fill(&bench.source());
+    bench.push().await.unwrap();
+    // Smaller than what is pushed after it, so that it would be copied.
+    write(&bench.source().join("d0/damaged"), &text(0, 66_000));
+    let pushed = bench.push().await.unwrap();
+    // The pack that this push wrote comes first.
+    let damaged = bench.packs_of(&pushed).await.remove(0);
+    let mut bytes = memory.get(&damaged, u64::MAX).await.unwrap().0.to_vec();
+    bytes[100] ^= 1;
+    memory.set(&damaged, Some(bytes.into()));
+    let mut reads = 0;
+    for round in 1..40 {
+        bench.store.clear();
+        let pushed = bench.change_and_push(round, &Arc::default()).await;
+        reads += bench.store.counts().get(&Operation::GetRange).copied().unwrap_or(0);
+        assert!(bench.packs_of(&pushed).await.contains(&damaged), "round {round}");
+    }
+    assert!(reads > 10, "there was a push that copied: {reads}");
+    let verified = verify(&bench.namespace, &VerifyOptions::default()).await.unwrap();
+    assert!(
+        verified.damages.iter().any(|damage| damage.object == damaged.to_string()),
+        "{:?}",
+        verified.damages
+    );
+}
