@@ -85,6 +85,13 @@ impl Session {
         Ok(opened.with_conditions(self.conditions()?))
     }
 
+    /// The namespace, to look what a push would do: nothing is made.
+    pub(crate) async fn namespace_for_looking(&self, limits: Limits) -> Result<Namespace, Failure> {
+        let store = self.open_store(limits)?;
+        let name = self.settings.namespace().clone();
+        Ok(Namespace::open_or_imagine(store, name, self.ambient.clone()).await?)
+    }
+
     /// What a reference stands for, opened to be read.
     pub(crate) async fn snapshot(
         &self,

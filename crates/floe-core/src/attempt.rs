@@ -11,17 +11,15 @@
 //! a future of one, is such a crash: the lease is left, since the ref's compare-and-swap may still be on its way.
 
 mod commit;
+mod view;
 
 use std::future::Future;
 
-use floe_format::PackId;
-
+pub(crate) use self::view::RefView;
 use crate::collector_state::CollectorState;
 use crate::lease::Lease;
 use crate::names::RefName;
 use crate::namespace::{Namespace, Writers};
-use crate::reference::{RefRecord, SnapshotAt};
-use crate::store::Version;
 use crate::write_error::WriteError;
 use crate::{Error, ErrorKind, Result};
 
@@ -33,7 +31,7 @@ const MAX_ATTEMPTS: u32 = 4;
 
 /// A lease, and the ref to be moved under it.
 ///
-/// What is named by the target ref as [`WriteAttempt::former`] shows it, history included, exists until the attempt
+/// What is named by the target ref as [`RefView::former`] shows it, history included, exists until the attempt
 /// ends, but for what is condemned. Everything else has to be uploaded after [`WriteAttempt::begin`] returned, or shown to
 /// exist by a request made after that; another ref, read after that, names what exists, too (W3, W5).
 #[derive(Debug)]
@@ -41,8 +39,7 @@ pub(crate) struct WriteAttempt {
     namespace: Namespace,
     target: RefName,
     lease: Lease,
-    collector: CollectorState,
-    former: Option<(RefRecord, Version)>,
+    view: RefView,
 }
 
 impl WriteAttempt {
@@ -66,9 +63,9 @@ impl WriteAttempt {
         rearming(|| async {
             let mut lease = Lease::create(namespace, holder, stamp_guess.unwrap_or(0)).await?;
             match handshake(namespace, target, &mut lease).await {
-                Ok((collector, former)) => {
+                Ok(view) => {
                     let (namespace, target) = (namespace.clone(), target.clone());
-                    Ok(Self { namespace, target, lease, collector, former })
+                    Ok(Self { namespace, target, lease, view })
                 }
                 Err(e) => {
                     lease.end().await;
@@ -79,34 +76,9 @@ impl WriteAttempt {
         .await
     }
 
-    /// The ref as it was when the attempt began; `None` for one that never was.
-    pub(crate) fn former(&self) -> Option<&RefRecord> {
-        self.former.as_ref().map(|(record, _)| record)
-    }
-
-    /// The generation that the lease is stamped with, to be guessed next time.
-    pub(crate) fn collector_generation(&self) -> u64 {
-        self.collector.generation
-    }
-
-    /// Whether a pack may not be used, wherever it is known from (W4).
-    pub(crate) fn is_condemned_pack(&self, id: &PackId) -> bool {
-        self.collector.is_condemned_pack(id)
-    }
-
-    /// Whether a snapshot object may not be used, wherever it is known from (W4).
-    pub(crate) fn is_condemned_snapshot(&self, at: &SnapshotAt) -> bool {
-        self.collector.is_condemned_snapshot(at)
-    }
-
-    /// Whether there is any pack that may not be used.
-    pub(crate) fn condemns_packs(&self) -> bool {
-        self.collector.condemns_packs()
-    }
-
-    /// What collectors have decided, as the lease relies on it.
-    pub(crate) fn collector(&self) -> &CollectorState {
-        &self.collector
+    /// The ref and the collectors' decisions as the attempt relies on them.
+    pub(crate) fn view(&self) -> &RefView {
+        &self.view
     }
 
     /// Ends the attempt without moving the ref.
@@ -137,7 +109,7 @@ async fn handshake(
     namespace: &Namespace,
     target: &RefName,
     lease: &mut Lease,
-) -> Result<(CollectorState, Option<(RefRecord, Version)>), WriteError> {
+) -> Result<RefView, WriteError> {
     // All are awaited, whatever the others' fate: a put must not be under way when the lease ends.
     let (collector, former, conditions) = futures::join!(
         CollectorState::read(namespace),
@@ -148,7 +120,7 @@ async fn handshake(
     let (mut collector, former) = (collector?, former?);
     for _ in 0..MAX_STAMPS {
         if collector.generation == lease.stamp() {
-            return Ok((collector, former));
+            return Ok(RefView { collector, former });
         }
         lease.restamp(collector.generation).await?;
         collector = CollectorState::read(namespace).await?;

@@ -77,6 +77,24 @@ struct NamespaceRecord {
     extra: serde_json::Map<String, serde_json::Value>,
 }
 
+impl NamespaceRecord {
+    fn new(ambient: &Ambient) -> Self {
+        Self {
+            format: 1,
+            namespace: ambient.namespace_id(),
+            created: ambient.timestamp(),
+            features: Vec::new(),
+            writers: Writers::Direct,
+            tree: Parameters::default().into(),
+            extra: serde_json::Map::new(),
+        }
+    }
+
+    fn settings(&self, version: Version) -> NamespaceSettings {
+        NamespaceSettings { writers: self.writers, parameters: self.tree.into(), version }
+    }
+}
+
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct TreeParameters {
     group_min_bytes: u32,
@@ -178,19 +196,29 @@ impl Namespace {
         probe_conditions(store.as_ref(), &keys.leases(), &ambient.token().to_string()).await?;
         let state = CollectorState::new(ambient.token()).to_bytes()?;
         create(store.as_ref(), &keys.collector_state(), state).await?;
-        let record = NamespaceRecord {
-            format: 1,
-            namespace: ambient.namespace_id(),
-            created: ambient.timestamp(),
-            features: Vec::new(),
-            writers: Writers::Direct,
-            tree: Parameters::default().into(),
-            extra: serde_json::Map::new(),
-        };
-        create(store.as_ref(), &keys.format(), seal(&record)?).await?;
+        create(store.as_ref(), &keys.format(), seal(&NamespaceRecord::new(&ambient))?).await?;
         let namespace = Self::open(store, name, ambient).await?;
         namespace.conditions.found_kept(namespace.ambient().timestamp());
         Ok(namespace)
+    }
+
+    /// Opens a namespace to look what a push would do; one that does not exist is taken for made, and is not.
+    ///
+    /// # Errors
+    /// `Unsupported` where it needs what this version does not know.
+    pub async fn open_or_imagine(
+        store: Arc<dyn Store>,
+        name: NamespaceName,
+        ambient: Ambient,
+    ) -> Result<Self> {
+        match Self::open(Arc::clone(&store), name.clone(), ambient.clone()).await {
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
+            other => return other,
+        }
+        let record = NamespaceRecord::new(&ambient);
+        let (keys, id) = (Keys::new(name.clone()), record.namespace);
+        let settings = OnceCell::new_with(Some(record.settings(Version::new("imagined"))));
+        Ok(Self::of(Inner { store, name, keys, id, settings, ambient }))
     }
 
     /// The same namespace, with what is known of the conditions of its store.
@@ -309,9 +337,9 @@ async fn read_settings(
     };
     let record: NamespaceRecord = unseal(key.as_str(), &bytes)?;
     check_features(name, &record.features)?;
-    let parameters = Parameters::from(record.tree);
-    parameters.validate()?;
-    Ok((record.namespace, NamespaceSettings { writers: record.writers, parameters, version }))
+    let settings = record.settings(version);
+    settings.parameters.validate()?;
+    Ok((record.namespace, settings))
 }
 
 async fn read_ref(store: &dyn Store, keys: &Keys, name: &RefName) -> Result<Option<(RefRecord, Version)>> {

@@ -43,14 +43,14 @@ use self::input::{Input, Listings};
 use self::journal::Journal;
 use self::memory::Memory;
 pub use self::work::Unread;
-use crate::attempt::{WriteAttempt, rearming};
+use crate::attempt::{RefView, WriteAttempt, rearming};
 use crate::catalog::PackShape;
 use crate::names::RefName;
 use crate::namespace::Namespace;
 use crate::pack_tails::PackTails;
 use crate::reference::{Annotation, RefRecord, SnapshotAt};
 use crate::snapshot::Snapshot;
-use crate::source::Exclusions;
+use crate::source::{CacheWriter, Exclusions};
 use crate::store::PutMode;
 use crate::write_error::WriteError;
 use crate::{Error, ErrorKind, Result};
@@ -83,7 +83,7 @@ pub struct PushOptions {
     pub annotation: Annotation,
     /// The snapshot to push against, instead of what the ref names.
     pub base: Option<SnapshotAt>,
-    /// Whether no pack, no snapshot and no change of the ref is left in the store. (A lease is taken and ended.)
+    /// Whether nothing is written to the store, not even a lease.
     pub dry_run: bool,
     /// Whether what cannot be read is left out, and told in the ref, instead of failing the push.
     pub skip_unreadable: bool,
@@ -230,6 +230,12 @@ impl Push {
         // The walk's other thread is at work while the handshake waits for the store.
         let listings = self.input.listings(&self.options.exclusions)?;
         let memory = Memory::new(&self.namespace, self.options.cache_dir.as_deref());
+        if self.options.dry_run {
+            let view = RefView::read(&self.namespace, &self.target).await?;
+            let mut built = self.build(&view, listings, &memory).await?;
+            keep(built.cache.take()).await;
+            return Ok(told(&view, built));
+        }
         let attempt = WriteAttempt::begin(
             &self.namespace,
             &self.target,
@@ -237,13 +243,12 @@ impl Push {
             &self.options.holder,
         )
         .await?;
-        memory.set_collector_generation(attempt.collector_generation());
-        match self.build(&attempt, listings, &memory).await {
+        memory.set_collector_generation(attempt.view().collector_generation());
+        match self.build(attempt.view(), listings, &memory).await {
             Ok(mut built) => {
                 let cache = built.cache.take();
                 let committed = self.commit(attempt, built, &memory).await;
-                // A panic there costs the cache, nothing else.
-                let _ = tokio::task::spawn_blocking(move || keep_cache(cache)).await;
+                keep(cache).await;
                 committed
             }
             Err(e) => {
@@ -253,8 +258,8 @@ impl Push {
         }
     }
 
-    async fn build(&self, attempt: &WriteAttempt, listings: Listings, memory: &Memory) -> Result<Built> {
-        let base = self.base(attempt, memory).await?;
+    async fn build(&self, view: &RefView, listings: Listings, memory: &Memory) -> Result<Built> {
+        let base = self.base(view, memory).await?;
         let journal = Journal::new(memory.directory(), &self.source_name, &self.target);
         let base_packs =
             base.as_ref().map(|(snapshot, _)| snapshot.layout().packs.iter().map(|pack| pack.id));
@@ -271,9 +276,9 @@ impl Push {
             tails: self.tails.clone(),
             base: base.as_ref().map(|(snapshot, _)| snapshot.root().clone()),
             packs: Arc::new(base.map(|(_, packs)| packs).unwrap_or_default()),
-            elsewhere: self.elsewhere(attempt, base_packs, &journal),
+            elsewhere: self.elsewhere(view, base_packs, &journal),
             journal,
-            former: attempt.former().and_then(|former| former.current.at()),
+            former: view.former().and_then(|former| former.current.at()),
         };
         let built = tokio::task::spawn_blocking(move || build.run(listings)).await.map_err(|e| {
             Error::new(ErrorKind::Internal, "the push was broken off by a fault of its own").with_source(e)
@@ -287,12 +292,12 @@ impl Push {
     }
 
     /// The snapshot to push against, and where its frames are.
-    async fn base(&self, attempt: &WriteAttempt, memory: &Memory) -> Result<Option<(Snapshot, BasePacks)>> {
-        let named = attempt.former().and_then(|former| former.current.at());
+    async fn base(&self, view: &RefView, memory: &Memory) -> Result<Option<(Snapshot, BasePacks)>> {
+        let named = view.former().and_then(|former| former.current.at());
         let Some(at) = self.options.base.or(named).or_else(|| memory.last_pushed(&self.source_name)) else {
             return Ok(None);
         };
-        match self.load_base(attempt, at, memory).await {
+        match self.load_base(view, at, memory).await {
             Ok(base) => Ok(Some(base)),
             // What is damaged or gone cannot be built on, and need not be.
             Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::Corrupt) => {
@@ -305,15 +310,15 @@ impl Push {
 
     async fn load_base(
         &self,
-        attempt: &WriteAttempt,
+        view: &RefView,
         at: SnapshotAt,
         memory: &Memory,
     ) -> Result<(Snapshot, BasePacks)> {
         let snapshot = memory.snapshot(&self.namespace, at).await?;
         let packs = &snapshot.layout().packs;
         let ids = packs.iter().map(|pack| pack.id);
-        let mut unusable: HashSet<PackId> = ids.filter(|id| attempt.is_condemned_pack(id)).collect();
-        let is_named = attempt.former().is_some_and(|former| former.names(&at));
+        let mut unusable: HashSet<PackId> = ids.filter(|id| view.is_condemned_pack(id)).collect();
+        let is_named = view.former().is_some_and(|former| former.names(&at));
         if !is_named {
             unusable.extend(self.missing(packs.iter().map(PackShape::from)).await?);
         }
@@ -322,18 +327,13 @@ impl Push {
     }
 
     /// Where frames may be that the base has not; only caches and the journal tell.
-    fn elsewhere(
-        &self,
-        attempt: &WriteAttempt,
-        base: HashSet<PackId>,
-        journal: &Journal,
-    ) -> Option<Arc<Elsewhere>> {
+    fn elsewhere(&self, view: &RefView, base: HashSet<PackId>, journal: &Journal) -> Option<Arc<Elsewhere>> {
         self.options.cache_dir.as_ref()?;
         Some(Arc::new(Elsewhere::new(Places {
             namespace: self.namespace.clone(),
             tails: self.tails.clone(),
             handle: tokio::runtime::Handle::current(),
-            collector: attempt.collector().clone(),
+            collector: view.collector().clone(),
             base,
             journal: journal.packs(),
         })))
@@ -362,32 +362,40 @@ impl Push {
         built: Built,
         memory: &Memory,
     ) -> Result<Pushed, WriteError> {
-        let (outcome, at) = match built.snapshot {
-            NewSnapshot::Unchanged(at) => {
-                let former = attempt.former().cloned();
-                attempt.abandon().await;
-                (former.map_or(PushOutcome::DryRun, PushOutcome::Unchanged), at)
-            }
-            NewSnapshot::DryRun(at) => {
-                attempt.abandon().await;
-                (PushOutcome::DryRun, at)
-            }
-            NewSnapshot::Made { at, object } => {
-                let mut annotation = self.options.annotation.clone();
-                annotation.skipped = built.pushed.skipped.len() as u64;
-                let object = Bytes::from(object);
-                let key = self.namespace.keys().snapshot(&at);
-                let (store, body) = (Arc::clone(self.namespace.store()), object.clone());
-                let publish = async move { store.put(&key, body, PutMode::Overwrite).await.map(drop) };
-                let record = attempt.commit(Some(at), annotation, publish).await?;
-                memory.remember(&self.source_name, at, &object);
-                Journal::new(memory.directory(), &self.source_name, &self.target).remove();
-                self.tails.evict();
-                (PushOutcome::Committed(record), at)
-            }
+        let NewSnapshot::Made { at, object } = built.snapshot else {
+            let told = told(attempt.view(), built);
+            attempt.abandon().await;
+            return Ok(told);
         };
-        Ok(Pushed { outcome, at, ..built.pushed })
+        let mut annotation = self.options.annotation.clone();
+        annotation.skipped = built.pushed.skipped.len() as u64;
+        let object = Bytes::from(object);
+        let key = self.namespace.keys().snapshot(&at);
+        let (store, body) = (Arc::clone(self.namespace.store()), object.clone());
+        let publish = async move { store.put(&key, body, PutMode::Overwrite).await.map(drop) };
+        let record = attempt.commit(Some(at), annotation, publish).await?;
+        memory.remember(&self.source_name, at, &object);
+        Journal::new(memory.directory(), &self.source_name, &self.target).remove();
+        self.tails.evict();
+        Ok(Pushed { outcome: PushOutcome::Committed(record), at, ..built.pushed })
     }
+}
+
+/// Keeps the source's next stat cache. A panic there costs the cache, nothing else.
+async fn keep(cache: Option<CacheWriter>) {
+    let _ = tokio::task::spawn_blocking(move || keep_cache(cache)).await;
+}
+
+/// What came of a push that has nothing to commit.
+fn told(view: &RefView, built: Built) -> Pushed {
+    let outcome = match (&built.snapshot, view.former()) {
+        (NewSnapshot::Unchanged(_), Some(former)) => PushOutcome::Unchanged(former.clone()),
+        _ => PushOutcome::DryRun,
+    };
+    let at = match built.snapshot {
+        NewSnapshot::Unchanged(at) | NewSnapshot::DryRun(at) | NewSnapshot::Made { at, .. } => at,
+    };
+    Pushed { outcome, at, ..built.pushed }
 }
 
 /// The first bytes of a content hash, which tell contents apart well enough to count them.

@@ -32,7 +32,7 @@ impl Namespace {
         annotation: Annotation,
     ) -> Result<RefRecord, WriteError> {
         let attempt = WriteAttempt::begin(self, name, None, holder).await?;
-        if let Some(error) = match attempt.former() {
+        if let Some(error) = match attempt.view().former() {
             Some(record) => self.resolve_record(name, None, record.clone()).await.err(),
             None => Some(self.no_ref(name).await),
         } {

@@ -50,7 +50,7 @@ impl Namespace {
         annotation: Annotation,
     ) -> Result<Tagged, WriteError> {
         let attempt = WriteAttempt::begin(self, name, None, holder).await?;
-        let named = attempt.former().filter(|former| {
+        let named = attempt.view().former().filter(|former| {
             // Another layout of the same snapshot is another place, not another content.
             former.current.at().is_some_and(|now| now.snapshot == at.snapshot)
         });
@@ -68,16 +68,16 @@ impl Namespace {
     /// Shows that nothing of a snapshot is condemned (W4), and that all of it exists (W5): what the target ref names does,
     /// everything else is asked for.
     async fn check_usable(&self, attempt: &WriteAttempt, at: SnapshotAt) -> Result<()> {
-        if attempt.is_condemned_snapshot(&at) {
+        if attempt.view().is_condemned_snapshot(&at) {
             return Err(condemned(&at));
         }
-        let is_named = attempt.former().is_some_and(|former| former.names(&at));
-        if is_named && !attempt.condemns_packs() {
+        let is_named = attempt.view().former().is_some_and(|former| former.names(&at));
+        if is_named && !attempt.view().condemns_packs() {
             return Ok(());
         }
         let snapshot = Snapshot::open(self, at).await?;
         let packs = &snapshot.layout().packs;
-        if packs.iter().any(|pack| attempt.is_condemned_pack(&pack.id)) {
+        if packs.iter().any(|pack| attempt.view().is_condemned_pack(&pack.id)) {
             return Err(condemned(&at));
         }
         if is_named {

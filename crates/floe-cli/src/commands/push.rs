@@ -41,7 +41,7 @@ pub(crate) struct PushArguments {
     /// Push against this snapshot instead of what the ref names
     #[arg(long, value_name = "REF")]
     base: Option<Reference>,
-    /// Tell what would be sent, and write nothing to the ref
+    /// Tell what would be sent, and write nothing to the store
     #[arg(short = 'n', long)]
     dry_run: bool,
     /// Send at most so much a second, as 10MiB
@@ -60,7 +60,10 @@ pub(crate) async fn run(session: &Session, arguments: PushArguments) -> Result<C
     let started = Instant::now();
     let source = source(arguments.path)?;
     let limits = Limits { upload: arguments.limit_upload, ..Limits::default() };
-    let namespace = session.namespace_for_writing(limits).await?;
+    let namespace = match arguments.dry_run {
+        true => session.namespace_for_looking(limits).await?,
+        false => session.namespace_for_writing(limits).await?,
+    };
     let mut options = arguments.what.options()?;
     options.level = arguments.level.unwrap_or_else(|| session.settings().level());
     options.annotation = arguments.annotation.into();

@@ -46,12 +46,15 @@ fn a_changed_file_makes_a_generation() {
 }
 
 #[test]
-fn a_dry_run_moves_no_ref() {
+fn a_dry_run_leaves_nothing_in_the_store() {
     let user = User::new();
     let tree = user.tree("tree");
     let told = user.json(&["push", &tree, "main", "--dry-run", "--json"]);
     assert_eq!((&told["outcome"], &told["generation"]), (&"dry_run".into(), &serde_json::Value::Null));
+    assert!(!user.path(".local/share/floe").exists());
     user.floe(&["log", "main"], 1);
+    user.floe(&["push", &tree, "main"], 0);
+    assert!(user.path(".local/share/floe").exists());
 }
 
 #[test]

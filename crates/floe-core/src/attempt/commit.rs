@@ -29,7 +29,7 @@ impl WriteAttempt {
         annotation: Annotation,
         publish: impl Future<Output = Result<()>> + Send,
     ) -> Result<RefRecord, WriteError> {
-        let version = self.former.as_ref().map(|(_, version)| version.clone());
+        let version = self.view.former.as_ref().map(|(_, version)| version.clone());
         let announce = self.lease.announce_commit(&self.target, version.as_ref());
         // Both are awaited, whatever the other's fate, so that nothing of this attempt is under way after it.
         let (published, announced) = futures::join!(publish, announce);
@@ -40,7 +40,7 @@ impl WriteAttempt {
         let ambient = self.namespace.ambient();
         let push = Push { token: ambient.token(), generation: self.former_generation() + 1 };
         let (namespace, now) = (self.namespace.id(), ambient.timestamp());
-        let mut next = RefRecord::following(namespace, self.former(), at, now, annotation, push.token);
+        let mut next = RefRecord::following(namespace, self.view.former(), at, now, annotation, push.token);
         let body = match next.seal_within_limit() {
             Ok(body) => body,
             Err(e) => {
@@ -71,7 +71,7 @@ impl WriteAttempt {
     }
 
     fn former_generation(&self) -> u64 {
-        self.former().map_or(0, |record| record.current.generation)
+        self.view.former().map_or(0, |record| record.current.generation)
     }
 
     /// W9: swaps the ref, and settles it.

@@ -7,16 +7,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use floe_format::{LayoutId, SnapshotId, Token};
+use floe_format::{LayoutId, PackId, SnapshotId, Token};
 use tokio::sync::Barrier;
 
 use super::*;
 use crate::ambient::Ambient;
 use crate::names::NamespaceName;
-use crate::reference::Annotation;
+use crate::reference::{Annotation, SnapshotAt};
 use crate::sealed::seal;
 use crate::store::{
-    Conditions, Cursor, Key, KeyPrefix, LocalStore, Page, Part, PartTag, PartsId, PutMode, Store, list_all,
+    Conditions, Cursor, Key, KeyPrefix, LocalStore, Page, Part, PartTag, PartsId, PutMode, Store, Version,
+    list_all,
 };
 
 /// A local store that writes down what is asked of it, and lets whoever comes to the barrier wait for others.
@@ -151,8 +152,8 @@ async fn a_commit_publishes_beside_its_announcement() {
     let world = World::new(Some(Barrier::new(2))).await;
     for (generation, put) in [(1, "create refs"), (2, "swap refs")] {
         let attempt = world.begin(0).await;
-        assert_eq!(attempt.collector_generation(), 0);
-        assert_eq!(attempt.former().map_or(0, |record| record.current.generation), generation - 1);
+        assert_eq!(attempt.view().collector_generation(), 0);
+        assert_eq!(attempt.view().former().map_or(0, |record| record.current.generation), generation - 1);
         let n = u8::try_from(generation).unwrap();
         let publish = async {
             let key = world.namespace.keys().snapshot(&at(n));
@@ -227,9 +228,11 @@ async fn an_attempt_knows_what_is_condemned() {
         .await;
     for (guess, requests) in [(7, 4), (0, 6), (9, 6)] {
         let attempt = world.begin(guess).await;
-        assert_eq!(attempt.collector_generation(), 7);
-        assert!(attempt.is_condemned_pack(&pack) && !attempt.is_condemned_pack(&other));
-        assert!(attempt.is_condemned_snapshot(&at(1)) && !attempt.is_condemned_snapshot(&at(2)));
+        assert_eq!(attempt.view().collector_generation(), 7);
+        assert!(attempt.view().is_condemned_pack(&pack) && !attempt.view().is_condemned_pack(&other));
+        assert!(
+            attempt.view().is_condemned_snapshot(&at(1)) && !attempt.view().is_condemned_snapshot(&at(2))
+        );
         attempt.abandon().await;
         assert_eq!(world.store.take_log().len(), requests, "guess {guess}");
         assert_eq!(world.leases().await, 0);

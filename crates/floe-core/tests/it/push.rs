@@ -6,6 +6,7 @@ mod repacking;
 mod requests;
 mod tars;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use floe_core::{
     Ambient, Namespace, NamespaceName, PullOptions, PushOptions, PushOutcome, PushProgress, PushSource,
     Pushed, RefName, Result, Snapshot, pull, push,
 };
-use floe_testkit::{MemoryStore, RecordingStore};
+use floe_testkit::{MemoryStore, Operation, RecordingStore};
 
 /// A store in memory, a source and a cache.
 struct Bench {
@@ -196,10 +197,29 @@ async fn what_another_ref_has_is_not_sent_again() {
 async fn a_dry_run_writes_nothing() {
     let bench = Bench::new().await;
     fill(&bench.source());
+    bench.store.clear();
     let dry = bench.push_with(&PushOptions { dry_run: true, ..bench.options() }).await.unwrap();
     assert!(matches!(dry.outcome, PushOutcome::DryRun));
     assert!(dry.uploaded_bytes > 100_000);
+    let asked = bench.store.counts();
+    assert_eq!(asked.keys().collect::<Vec<_>>(), [&Operation::Get], "not even a lease");
     assert!(bench.namespace.read_ref(&main_ref()).await.unwrap().is_none());
     let wet = bench.push().await.unwrap();
     assert_eq!(wet.at.snapshot, dry.at.snapshot);
+    let again = bench.push_with(&PushOptions { dry_run: true, ..bench.options() }).await.unwrap();
+    assert!(matches!(again.outcome, PushOutcome::Unchanged(_)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_needs_no_namespace() {
+    let bench = Bench::new().await;
+    fill(&bench.source());
+    let empty = MemoryStore::new();
+    let (name, ambient) = (NamespaceName::default(), Ambient::default());
+    let imagined = Namespace::open_or_imagine(Arc::new(empty.clone()), name, ambient).await.unwrap();
+    let options = PushOptions { dry_run: true, ..bench.options() };
+    let source = PushSource::Directory(bench.source());
+    let dry = push(&imagined, source, &main_ref(), &options, &Arc::default()).await.unwrap();
+    assert_eq!(empty.objects(), BTreeMap::new());
+    assert_eq!(bench.push().await.unwrap().at.snapshot, dry.at.snapshot);
 }
