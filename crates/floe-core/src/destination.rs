@@ -53,7 +53,7 @@ pub use entry::{Device, FileStat, Kind, Meta, Mtime, Owner, Settings, Xattr};
 pub use existing::ExistingFile;
 pub use file::FileWriter;
 pub use in_place::InPlace;
-pub use reconcile::{SameContent, Survey, Verdict, Wanted, WantedKind};
+pub use reconcile::{FileId, SameContent, Survey, Verdict, Wanted, WantedKind};
 pub use staging::{Occupant, Staging, look};
 pub use tree::{Complaints, Tree};
 pub use worker::Worker;

@@ -54,7 +54,7 @@ pub enum Verdict {
     Create,
     /// To be written over something else, which the same calls do.
     Replace,
-    /// [`Worker::hard_link`], after all files are written; it finds out for itself.
+    /// [`Worker::hard_link`], after all files are written, unless [`Survey::linked`] shows that it is one.
     Link,
     /// Nothing: a device node, which was not asked for.
     Skip,
@@ -65,11 +65,16 @@ pub enum Verdict {
 pub struct Survey {
     /// For each wanted entry, in their order.
     pub verdicts: Vec<Verdict>,
+    /// What is there of hard links, and of kept files that have other names: which file it is.
+    pub linked: Vec<(usize, FileId)>,
     /// Names that the snapshot does not have; to be removed only when deleting is asked for.
     pub extra: Vec<Vec<u8>>,
     /// Temporary names that a killed pull left behind; to be removed in any case.
     pub stale: Vec<Vec<u8>>,
 }
+
+/// A file's device and inode.
+pub type FileId = (u64, u64);
 
 /// Decides whether a file of the right size has the content that the snapshot has; the number is the wanted entry's.
 pub type SameContent<'a> = dyn FnMut(usize, &ExistingFile<'_>) -> Result<bool> + 'a;
@@ -123,12 +128,34 @@ impl Worker<'_> {
                 Some(stat) => self.judge(directory, at, entry, stat, &mut |file| same(number, file))?,
                 None => self.missing(entry),
             };
+            if let Some(stat) = stat.filter(|stat| stat.kind == Kind::File && stat.links > 1)
+                && matches!(
+                    (entry.kind, verdict),
+                    (WantedKind::HardLink, _) | (WantedKind::File(_), Verdict::Keep)
+                )
+            {
+                survey.linked.push((number, (stat.device, stat.inode)));
+            }
             survey.verdicts.push(verdict);
         }
         for name in found {
             self.surplus(&mut survey, name);
         }
         Ok(survey)
+    }
+
+    /// Whether the root has another mode, time, owner or other extended attributes than these.
+    pub fn root_differs(&self, meta: &Meta<'_>) -> Result<bool> {
+        let root = self.tree.root.as_fd();
+        let wrong = |errno| failed("look at", &self.tree.shown(DirId::ROOT, b""), errno);
+        let stat = FileStat::of_descriptor(root).map_err(wrong)?;
+        let differs = stat.mode != meta.mode & ALL_MODE_BITS
+            || meta.mtime.is_some_and(|t| t != stat.mtime)
+            || meta.owner.is_some_and(|o| o != stat.owner);
+        match meta.xattrs {
+            Some(wanted) if !differs => Ok(!xattrs::compare(root, wanted).map_err(wrong)?.is_empty()),
+            _ => Ok(differs),
+        }
     }
 
     fn surplus(&self, survey: &mut Survey, name: &[u8]) {

@@ -17,10 +17,10 @@ use super::restore::{wanted_kind, with_entry};
 use super::survey::{Decision, Surveyed};
 
 impl Pull {
-    /// Whether what a survey found can be written without going through all segments again: where there are hard links, or
-    /// extended attributes of directories to be brought, it cannot.
+    /// Whether what a survey found can be written without going through all segments again: where there are hard links
+    /// to be made, or extended attributes of directories to be brought, it cannot.
     pub(super) fn is_sparse(&self, surveyed: &Surveyed) -> bool {
-        !surveyed.has_links && !self.restore().xattrs
+        surveyed.links == 0 && !self.restore().xattrs
     }
 
     /// Goes through the segments that have something to be done: makes directories, sets attributes, has the rest unpacked.

@@ -3,13 +3,13 @@
 //! One thread goes through the segments and collects the entries of each directory; others compare. A directory waits until
 //! the one it is in was compared; since they are taken in order, there is always one that need not wait.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use floe_format::{Body, Entry, EntryKind, EntryRef, OwnedBody, Segment, parent_and_name};
 
-use crate::destination::{DirId, Tree, Verdict, Wanted, Worker};
+use crate::destination::{DirId, FileId, Tree, Verdict, Wanted, Worker};
 use crate::offload::{Offloaded, cancelled};
 use crate::reader::{SegmentWalk, TreeCheck};
 use crate::source::{CacheCursor, CacheSection, Child, HashClock, StatCache, is_trusted};
@@ -19,7 +19,7 @@ use super::Pull;
 use super::cache::{open_cache, stat_of};
 use super::hashing::Hashing;
 use super::options::{PullOptions, PullOutcome, Pulled};
-use super::restore::{Restore, wanted_kind, with_entry};
+use super::restore::{Restore, below, wanted_kind, with_entry};
 use super::selection::{Picked, Selection};
 use super::tree::Dir;
 
@@ -47,8 +47,11 @@ pub(super) struct Surveyed {
     pub(super) needed: Option<Vec<bool>>,
     /// By the entries' numbers in the walk.
     pub(super) decisions: Vec<Decision>,
-    /// Whether the snapshot has hard links there.
-    pub(super) has_links: bool,
+    /// Hard links to be made.
+    pub(super) links: u64,
+    /// Hard links, as they are there, and files that are as they should be and have other names.
+    present_links: Vec<PresentLink>,
+    linked_files: HashMap<Vec<u8>, LinkedFile>,
     /// Names that the snapshot does not have, and that are not excluded.
     pub(super) extra: Vec<(DirId, Vec<u8>)>,
     /// What killed pulls left behind.
@@ -64,6 +67,24 @@ pub(super) struct Surveyed {
     written_files: u64,
     written_bytes: u64,
     pub(super) skipped_devices: u64,
+}
+
+/// A hard link that is there.
+#[derive(Debug)]
+struct PresentLink {
+    ordinal: u64,
+    mode: u16,
+    /// Its file's path in the snapshot.
+    target: Vec<u8>,
+    is: FileId,
+}
+
+/// A file with other names.
+#[derive(Debug)]
+struct LinkedFile {
+    ordinal: u64,
+    mode: u16,
+    is: FileId,
 }
 
 /// How it is known that a file is as the snapshot has it.
@@ -121,7 +142,7 @@ impl Surveyed {
         };
         self.changes += u64::from(!matches!(decision, Decision::Keep | Decision::Skip));
         self.entries += 1;
-        self.has_links |= matches!(body, Body::HardLink { .. });
+        self.links += u64::from(verdict == Verdict::Link);
         if let Body::File { size, .. } = body {
             self.files += 1;
             self.file_bytes += size;
@@ -140,6 +161,22 @@ impl Surveyed {
         }
     }
 
+    /// Finds the hard links that are what they should be; `relative` is what a path of the snapshot is here.
+    fn keep_links(&mut self, relative: impl Fn(&[u8]) -> Option<Vec<u8>>) {
+        for link in std::mem::take(&mut self.present_links) {
+            let file = relative(&link.target).and_then(|path| self.linked_files.get(&path));
+            if file.is_some_and(|file| {
+                file.is == link.is && file.mode == link.mode && file.ordinal < link.ordinal
+            }) {
+                let index = usize::try_from(link.ordinal).unwrap_or(usize::MAX);
+                self.decisions[index] = Decision::Keep;
+                self.links -= 1;
+                self.changes -= 1;
+            }
+        }
+        self.linked_files.clear();
+    }
+
     fn add(&mut self, other: Self) {
         if self.decisions.len() < other.decisions.len() {
             self.decisions.resize(other.decisions.len(), Decision::Keep);
@@ -153,7 +190,9 @@ impl Surveyed {
         self.stale.extend(other.stale);
         self.kept.extend(other.kept);
         self.any_hashed |= other.any_hashed;
-        self.has_links |= other.has_links;
+        self.links += other.links;
+        self.present_links.extend(other.present_links);
+        self.linked_files.extend(other.linked_files);
         self.changes += other.changes;
         self.entries += other.entries;
         self.files += other.files;
@@ -298,6 +337,10 @@ impl Pull {
         if let Some(error) = stopped {
             return Err(error);
         }
+        surveyed.keep_links(|target| below(&self.top.path, target).map(<[u8]>::to_vec));
+        let worker = tree.worker();
+        let root_differs = self.top.with_meta(self.restore(), |meta| worker.root_differs(meta))?;
+        surveyed.changes += u64::from(root_differs);
         surveyed.directories = directories;
         surveyed.needed = needed;
         Ok(surveyed)
@@ -460,6 +503,16 @@ impl Surveyor<'_> {
                 u64::from(is_directory && *verdict == Verdict::Keep && worker.differs(member.id));
             found.decide(member.ordinal, *verdict, &member.entry.body.as_body());
         }
+        for (number, is) in survey.linked {
+            let Member { ordinal, entry, .. } = &group.entries[number];
+            let (ordinal, mode) = (*ordinal, entry.mode);
+            if let OwnedBody::HardLink { target } = &entry.body {
+                found.present_links.push(PresentLink { ordinal, mode, target: target.clone(), is });
+            } else {
+                let path = joined(&group.path, wanted[number].name);
+                found.linked_files.insert(path, LinkedFile { ordinal, mode, is });
+            }
+        }
         for (number, stat, hash, how) in equal {
             found.any_hashed |= matches!(how, Known::Hashed(_));
             // What gets other attributes has another time of change then.
@@ -479,8 +532,7 @@ impl Surveyor<'_> {
             found.kept.push(section);
         }
         for name in survey.extra {
-            let path =
-                if group.path.is_empty() { name.clone() } else { [&group.path, &b"/"[..], &name].concat() };
+            let path = joined(&group.path, &name);
             if self.selection.pick(group.picked, &path).is_selected() {
                 found.extra.push((group.directory, name));
             }
@@ -488,4 +540,8 @@ impl Surveyor<'_> {
         found.stale.extend(survey.stale.into_iter().map(|name| (group.directory, name)));
         Ok(())
     }
+}
+
+fn joined(directory: &[u8], name: &[u8]) -> Vec<u8> {
+    if directory.is_empty() { name.to_vec() } else { [directory, b"/", name].concat() }
 }

@@ -57,6 +57,50 @@ async fn a_directory_of_another_mode_is_a_difference() {
     fs::set_permissions(destination.join("d"), fs::Permissions::from_mode(0o711)).unwrap();
     assert_eq!(pull().await, PullOutcome::Updated);
     assert_eq!(pull().await, PullOutcome::Unchanged);
+    fs::set_permissions(&destination, fs::Permissions::from_mode(0o711)).unwrap();
+    assert_eq!(pull().await, PullOutcome::Updated);
+    assert_eq!(pull().await, PullOutcome::Unchanged);
+}
+
+#[tokio::test]
+async fn hard_links_that_are_there_are_no_difference() {
+    let store = MemoryStore::new();
+    let namespace = namespace(&store).await;
+    let link = |path: &str| hard_link(path.as_bytes(), b"a");
+    let nodes = vec![file("a", b"linked"), dir("d"), file("other", b"linked"), link("z"), link("d/one")];
+    let at = write(&namespace, nodes, &Making::small()).await;
+    let above = tempfile::tempdir().unwrap();
+    let destination = above.path().join("tree");
+    let pull = async || pull_to(&namespace, at, &destination, &PullOptions::default()).await.unwrap().outcome;
+    let is_whole = || {
+        let inode = |path: &str| fs::symlink_metadata(destination.join(path)).unwrap().ino();
+        inode("a") == inode("d/one") && inode("a") == inode("z") && inode("other") != inode("z")
+    };
+    assert_eq!(pull().await, PullOutcome::Created);
+    assert!(is_whole());
+    assert_eq!(pull().await, PullOutcome::Unchanged);
+    let breaks: [&dyn Fn(); 4] = [
+        // A link of another file, equal in all but that.
+        &|| {
+            fs::remove_file(destination.join("z")).unwrap();
+            fs::hard_link(destination.join("other"), destination.join("z")).unwrap();
+        },
+        &|| fs::remove_file(destination.join("d/one")).unwrap(),
+        // The file is another; its links stay what they were.
+        &|| {
+            let content = fs::read(destination.join("a")).unwrap();
+            fs::remove_file(destination.join("a")).unwrap();
+            fs::write(destination.join("a"), content).unwrap();
+        },
+        &|| fs::write(destination.join("z"), b"LINKED").unwrap(),
+    ];
+    for (number, breaks) in breaks.iter().enumerate() {
+        breaks();
+        assert_eq!(pull().await, PullOutcome::Updated, "{number}");
+        assert!(is_whole(), "{number}");
+        assert_eq!(fs::read(destination.join("z")).unwrap(), b"linked");
+        assert_eq!(pull().await, PullOutcome::Unchanged, "{number}");
+    }
 }
 
 #[tokio::test]
