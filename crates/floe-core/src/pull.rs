@@ -162,7 +162,8 @@ impl Pull {
         if self.options.sync {
             place.tree().sync()?;
         }
-        if let Some(caches) = caches {
+        // Of what was not selected nothing is known now, and perhaps something before.
+        if let Some(caches) = caches.filter(|_| self.selection.is_all()) {
             cache::record_kept(&caches, destination, surveyed);
         }
         Ok(pulled)

@@ -83,18 +83,19 @@ impl PackHead {
         Ok(Self { pack_id })
     }
 
-    /// Checks that a pack's first [`PACK_HEAD_LEN`] bytes are the head of pack `pack_id`.
+    /// Checks that a pack's first [`PACK_HEAD_LEN`] bytes are the head of pack `pack_id`, whose footer is of this version.
     pub fn check(pack_id: PackId, bytes: &[u8]) -> Result<()> {
-        let head = Self::decode(bytes)?;
-        if head.pack_id == pack_id {
-            Ok(())
-        } else {
-            Err(crate::Error::corrupt(format!("pack {pack_id}: its head is that of pack {}", head.pack_id)))
+        if bytes == (Self { pack_id }).encode() {
+            return Ok(());
         }
+        let what = match Self::decode(bytes) {
+            Ok(head) => format!("its head is that of pack {}", head.pack_id),
+            Err(e) => format!("its head is damaged: {e}"),
+        };
+        Err(crate::Error::corrupt(format!("pack {pack_id}: {what}")))
     }
 }
 
-/// Reads the header of a skippable frame that has `frame_len` bytes with it.
 fn skippable_header(reader: &mut WireReader<'_>, frame_len: usize) -> Result<()> {
     reader.magic(&SKIPPABLE_MAGIC)?;
     let length = reader.u32()?;

@@ -22,8 +22,14 @@ const PACKS_AT_LEAST: usize = 32;
 /// For each so many bytes of packs, a snapshot may have one pack more.
 const BYTES_PER_PACK: u64 = 16 << 20;
 
+/// How many packs a snapshot may have, however long they are: half of what a layout holds.
+const PACKS_AT_MOST: usize = 2048;
+
 /// Packs of which more is used are left as they are.
 const MAX_COPIED_BYTES: u64 = 4 << 20;
+
+/// But of a large snapshot those are copied, too, of which less than such a part of it is used.
+const MAX_COPIED_SHARE: u64 = 1024;
 
 /// How many packs are read at once.
 const READS_IN_FLIGHT: usize = 8;
@@ -175,14 +181,16 @@ impl Repacking<'_> {
 /// The packs to copy out of, none where they are few enough: those of which the least is used.
 fn chosen(mut sources: Vec<Source>) -> Vec<Source> {
     let total_bytes: u64 = sources.iter().map(|source| source.shape.pack_len).sum();
-    let most = PACKS_AT_LEAST + usize::try_from(total_bytes / BYTES_PER_PACK).unwrap_or(usize::MAX);
+    let by_length = usize::try_from(total_bytes / BYTES_PER_PACK).unwrap_or(usize::MAX);
+    let most = PACKS_AT_LEAST.saturating_add(by_length).min(PACKS_AT_MOST);
     if sources.len() < most {
         return Vec::new();
     }
     sources.sort_unstable_by_key(|source| (source.used.bytes, source.shape.id));
     // Many more than must be: few pushes have to, and what is copied is copied few times.
     sources.truncate(sources.len() - most / 4);
-    sources.retain(|source| source.used.bytes <= MAX_COPIED_BYTES);
+    let max_copied = MAX_COPIED_BYTES.max(total_bytes / MAX_COPIED_SHARE);
+    sources.retain(|source| source.used.bytes <= max_copied);
     sources
 }
 

@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use floe_core::store::Key;
 use floe_core::{
-    Ambient, ArchiveFormat, ArchiveOptions, Depth, ErrorKind, Namespace, NamespaceName, PullOptions, Result,
-    Snapshot, SnapshotAt, VerifyOptions, archive, list, verify,
+    Ambient, ArchiveFormat, ArchiveOptions, Depth, ErrorKind, Namespace, NamespaceName, PullOptions,
+    Reference, Result, Snapshot, SnapshotAt, VerifyOptions, archive, list, verify,
 };
 use floe_testkit::MemoryStore;
 
@@ -33,7 +33,7 @@ struct Content {
 type Generations = BTreeMap<(String, u64), Option<Content>>;
 
 /// What one byte of an object, or its end, is made to be.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Change {
     FlipLow(usize),
     FlipHigh(usize),
@@ -66,6 +66,9 @@ impl Change {
         bytes.chain([Self::Shortened, Self::Lengthened, Self::Removed])
     }
 }
+
+/// The refs of the specimen; the last was removed.
+const REFS: [&str; 3] = ["main", "deep", "gone"];
 
 /// A sink that hashes.
 #[derive(Clone, Default)]
@@ -104,7 +107,7 @@ async fn content(namespace: &Namespace, at: SnapshotAt) -> Result<Content> {
 /// The snapshots that the refs and their histories name.
 async fn generations(namespace: &Namespace) -> BTreeMap<(String, u64), Option<SnapshotAt>> {
     let mut found = BTreeMap::new();
-    for name in ["main", "deep", "gone"] {
+    for name in REFS {
         let Ok(Some((record, _))) = namespace.read_ref(&super::name(name)).await else { continue };
         for past in std::iter::once(&record.current).chain(&record.history) {
             found.insert((name.to_owned(), past.generation), past.at());
@@ -113,8 +116,21 @@ async fn generations(namespace: &Namespace) -> BTreeMap<(String, u64), Option<Sn
     found
 }
 
+/// What each ref names, as it is read by name.
+async fn by_name(store: &MemoryStore) -> BTreeMap<&'static str, Result<SnapshotAt>> {
+    let mut found = BTreeMap::new();
+    for name in REFS {
+        let reference = Reference::Ref(super::name(name));
+        let (namespace, ambient) = (NamespaceName::default(), Ambient::default());
+        let opened = Namespace::open_at(Arc::new(store.clone()), namespace, ambient, &reference).await;
+        found.insert(name, opened.map(|(_, resolved)| resolved.at));
+    }
+    found
+}
+
 struct Truth {
     store: MemoryStore,
+    named: BTreeMap<&'static str, Result<SnapshotAt>>,
     contents: Generations,
     trees: BTreeMap<(String, u64), Tree>,
 }
@@ -134,7 +150,9 @@ impl Truth {
             pull_to(&namespace, at, &destination, &keeping()).await.unwrap();
             trees.insert(generation, tree(&destination));
         }
-        Self { store, contents, trees }
+        let named = by_name(&store).await;
+        assert!(named["main"].is_ok() && named["deep"].is_ok());
+        Self { store, named, contents, trees }
     }
 
     /// Changes an object, and looks at everything.
@@ -142,10 +160,18 @@ impl Truth {
         let told = format!("{key} {change:?}");
         let store = self.store.fork();
         store.set(key, body);
+        for (name, found) in by_name(&store).await {
+            match (found, &self.named[name]) {
+                (Ok(found), Ok(truth)) => assert_eq!(found, *truth, "{told}: {name}"),
+                (Ok(_), Err(_)) => panic!("{told}: {name} was removed"),
+                (Err(error), Err(truth)) if error.kind() == truth.kind() => {}
+                (Err(error), _) => assert!(is_clear(&error, key, change), "{told}: {name}: {error}"),
+            }
+        }
         let namespace = match open(&store).await {
             Ok(namespace) => namespace,
             Err(error) => {
-                assert!(is_clear(&error, key), "{told}: {error}");
+                assert!(is_clear(&error, key, change), "{told}: {error}");
                 return Met::Refused;
             }
         };
@@ -158,7 +184,7 @@ impl Truth {
                 verified.damages.is_empty()
             }
             Err(error) => {
-                assert!(is_clear(error, key), "{told}: {error}");
+                assert!(is_clear(error, key, change), "{told}: {error}");
                 false
             }
         };
@@ -172,7 +198,7 @@ impl Truth {
                     Ok(found) => assert_eq!(truth.as_ref(), Some(&found), "{told}: {generation:?}"),
                     Err(error) => {
                         assert!(!is_clean, "{told}: verify finds nothing, and {generation:?} is {error}");
-                        assert!(is_kind(&error), "{told}: {:?} {error}", error.kind());
+                        assert!(is_kind(&error, change), "{told}: {:?} {error}", error.kind());
                     }
                 },
             }
@@ -186,7 +212,7 @@ impl Truth {
                         assert_eq!(tree(&destination), self.trees[&generation], "{told}: {generation:?}");
                     }
                     Err(error) => {
-                        assert!(!is_clean && is_kind(&error), "{told}: {generation:?} is {error}");
+                        assert!(!is_clean && is_kind(&error, change), "{told}: {generation:?} is {error}");
                         let left = std::fs::read_dir(directory.path()).unwrap().count();
                         assert_eq!(left, 0, "{told}: a failed pull leaves something");
                     }
@@ -221,15 +247,16 @@ fn keeping() -> PullOptions {
     PullOptions { xattrs: true, threads: Some(1), ..PullOptions::default() }
 }
 
-fn is_kind(error: &floe_core::Error) -> bool {
-    matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound | ErrorKind::Unsupported)
+/// Whether an error is one of damage; what is gone may also be called so.
+fn is_kind(error: &floe_core::Error, change: Change) -> bool {
+    error.kind() == ErrorKind::Corrupt || change == Change::Removed && error.kind() == ErrorKind::NotFound
 }
 
 /// Whether an error says what is wrong, and with which object.
-fn is_clear(error: &floe_core::Error, key: &Key) -> bool {
+fn is_clear(error: &floe_core::Error, key: &Key, change: Change) -> bool {
     let object = key.as_str();
     let is_namespace = object.ends_with("format.json") && error.to_string().contains("namespace");
-    is_kind(error) && (error.to_string().contains(object) || is_namespace)
+    is_kind(error, change) && (error.to_string().contains(object) || is_namespace)
 }
 
 /// The most address space that this process ever had, in bytes.
@@ -291,6 +318,7 @@ async fn i7_every_single_byte_corruption_is_found_or_harmless() {
     for kind in ["snapshots", "format.json"] {
         assert!(!met.contains_key(&(kind.to_owned(), Met::Harmless)), "{met:?}");
     }
+    eprintln!("{total} bytes, {} changes: {met:?}", attacks.len());
     let found: u64 = met.iter().filter(|((_, met), _)| *met != Met::Harmless).map(|(_, count)| count).sum();
     assert!(found > 10_000 / stride as u64, "{met:?}");
 }
