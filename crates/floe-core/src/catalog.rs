@@ -66,6 +66,8 @@ impl Catalog {
     ) -> usize {
         let pack = self.packs.len();
         self.packs.push(shape);
+        let frames = frames.into_iter();
+        self.frames.reserve(frames.size_hint().0);
         for frame in frames {
             self.frames.entry(frame.record.id).or_insert(Located { pack, frame });
         }

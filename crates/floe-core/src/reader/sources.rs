@@ -73,8 +73,11 @@ impl Sources {
                         };
                         Ok((Loaded::Directory(directory), tail))
                     };
-                    let (loaded, tail) = load.await.map_err(|e: Error| {
-                        explain(e, format_args!("`{}`", namespace.keys().pack(&pack.id)))
+                    let (loaded, tail) = load.await.map_err(|e: Error| match e.kind() {
+                        ErrorKind::Corrupt => {
+                            e.in_object(format_args!("`{}`", namespace.keys().pack(&pack.id)))
+                        }
+                        _ => e,
                     })?;
                     Ok::<_, Error>((pack.has_metadata, loaded, tail))
                 }
@@ -101,19 +104,5 @@ impl Sources {
         }
         tails.evict();
         Ok(sources)
-    }
-}
-
-/// Says of a missing pack what it means, and names the object of a damaged one.
-fn explain(error: Error, object: std::fmt::Arguments<'_>) -> Error {
-    match error.kind() {
-        ErrorKind::NotFound => {
-            let message = format!(
-                "{object}, which the snapshot's layout names, is gone; the ref may name another layout by now"
-            );
-            Error::new(ErrorKind::NotFound, message).with_source(error)
-        }
-        ErrorKind::Corrupt => error.in_object(object),
-        _ => error,
     }
 }

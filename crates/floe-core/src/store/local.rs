@@ -139,7 +139,7 @@ impl Store for LocalStore {
 
     /// Little: what is read just before it is used is still in the processor's caches then.
     fn read_ahead_bytes(&self) -> u64 {
-        12 << 20
+        4 << 20
     }
 
     async fn head(&self, key: &Key) -> Result<Option<u64>> {

@@ -19,8 +19,9 @@ use super::unit::{FrameOfUnit, SegmentPart, Unit};
 
 /// What a permit of the semaphore stands for: of stored bytes that are in flight, fetched or waiting to be unpacked.
 const PERMIT_BYTES: u64 = 1 << 10;
-/// Stored bytes of a batch.
+/// Stored bytes of a batch: at most these, and at most such a part of what may be in flight.
 const BATCH_BYTES: u64 = 4 << 20;
+const BATCHES_IN_FLIGHT: u64 = 8;
 /// Those of the first, so that workers begin early; each following has twice as many.
 const FIRST_BATCH_BYTES: u64 = 256 << 10;
 /// Plain bytes of a unit, counting repeated frames once.
@@ -262,7 +263,8 @@ impl<'a, 't> Planner<'a, 't> {
         if self.wants.pending_bytes < self.wants.batch_bytes {
             return Ok(());
         }
-        self.wants.batch_bytes = (self.wants.batch_bytes * 2).min(BATCH_BYTES);
+        let most = u64::from(self.wants.most_in_flight) * PERMIT_BYTES / BATCHES_IN_FLIGHT;
+        self.wants.batch_bytes = (self.wants.batch_bytes * 2).min(BATCH_BYTES).min(most);
         self.flush()
     }
 

@@ -2,6 +2,7 @@
 
 use super::ContentHash;
 use super::layout::{self, MAX_NAME_BYTES, MAX_PATH_BYTES};
+use super::writer::BLOCK_BYTES;
 use crate::source::walk::Child;
 
 /// Records one after the other, the first of which follows its directory.
@@ -34,6 +35,9 @@ impl Records {
     pub(super) fn push(&mut self, path: &[u8], child: &Child<'_>, hash: &ContentHash) -> bool {
         if path.len() > MAX_PATH_BYTES || child.name.len() > MAX_NAME_BYTES {
             return false;
+        }
+        if self.bytes.capacity() == 0 {
+            self.bytes.reserve_exact(BLOCK_BYTES + MAX_NAME_BYTES + 128);
         }
         if self.is_empty() || self.directory != path || self.device != child.stat.device {
             layout::write_directory(&mut self.bytes, path, child.stat.device);

@@ -7,7 +7,7 @@ use bytes::Bytes;
 /// Shorter ones are not worth it.
 const MIN_BYTES: usize = 256 << 10;
 /// How many are kept.
-const MAX_KEPT: usize = 4;
+const MAX_KEPT: usize = 16;
 /// Longer ones are not kept.
 const MAX_BYTES: usize = 8 << 20;
 
@@ -32,7 +32,11 @@ impl Buffers {
         let at = free.iter().position(|bytes| bytes.len() >= length).filter(|_| length >= MIN_BYTES);
         let bytes = at.map(|at| free.swap_remove(at));
         drop(free);
-        Buffer { bytes: bytes.unwrap_or_else(|| vec![0; length]), length, buffers: self.clone() }
+        Buffer {
+            bytes: bytes.unwrap_or_else(|| vec![0; length.next_multiple_of(MIN_BYTES)]),
+            length,
+            buffers: self.clone(),
+        }
     }
 }
 
