@@ -9,6 +9,7 @@
 )]
 
 pub mod conformance;
+pub mod copy_tree;
 pub mod fault;
 pub mod heedless;
 pub mod manual_timer;
@@ -16,6 +17,7 @@ pub mod memory;
 pub mod recording;
 pub mod s3;
 
+pub use copy_tree::copy_tree;
 pub use fault::{Fault, FaultStore};
 pub use heedless::{HeedlessStore, Ignored};
 pub use manual_timer::ManualTimer;

@@ -1,7 +1,6 @@
 //! The golden store of the formats' first version is read, and written to without losing what it holds.
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 
 use floe_core::store::LocalStore;
@@ -9,14 +8,13 @@ use floe_core::{
     Ambient, Annotation, ErrorKind, Namespace, NamespaceName, RefName, Reference, Snapshot, Tagged,
 };
 use floe_format::Parameters;
+use floe_testkit::copy_tree;
 
 /// A copy of the golden store's namespace.
 async fn golden() -> (tempfile::TempDir, Namespace) {
     let directory = tempfile::tempdir().unwrap();
     let store = Path::new(env!("CARGO_MANIFEST_DIR")).join("../floe-format/tests/golden/v1/store");
-    let copied =
-        Command::new("cp").arg("-r").arg(store).arg(directory.path().join("store")).status().unwrap();
-    assert!(copied.success());
+    copy_tree(store, directory.path().join("store"));
     let store = Arc::new(LocalStore::new(directory.path().join("store")).unwrap());
     let namespace = Namespace::open(store, NamespaceName::default(), Ambient::default()).await.unwrap();
     (directory, namespace)

@@ -5,6 +5,8 @@ use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 
+use floe_testkit::copy_tree;
+
 use super::{can, told, tree};
 use crate::environment::User;
 
@@ -197,16 +199,15 @@ fn i1_a_killed_push_leaves_a_clean_store_and_can_be_repeated() {
     let source = user.path("source");
     fill(&source);
     user.floe(&["push", "source", "main"], 0);
-    let before = user.path("before");
-    copy(&user.path(".local"), &before);
-    copy(&user.path(".cache"), &user.path("cache-before"));
+    copy_tree(user.path(".local"), user.path("before"));
+    copy_tree(user.path(".cache"), user.path("cache-before"));
     edit(&source);
     let expected = tree(&source);
     let mut kills = 0;
     for &at in PUSH {
         for (from, to) in [("before", ".local"), ("cache-before", ".cache")] {
             let _ = fs::remove_dir_all(user.path(to));
-            copy(&user.path(from), &user.path(to));
+            copy_tree(user.path(from), user.path(to));
         }
         kills += u32::from(user.killed(at, &["push", "source", "main"]));
         user.floe(&["verify"], 0);
@@ -218,11 +219,4 @@ fn i1_a_killed_push_leaves_a_clean_store_and_can_be_repeated() {
         assert_eq!(tree(&user.path("out")), expected, "{at:?}");
     }
     assert!(kills >= 15, "only {kills} kills");
-}
-
-fn copy(from: &Path, to: &Path) {
-    if from.exists() {
-        let copied = std::process::Command::new("cp").arg("-a").args([from, to]).status().unwrap();
-        assert!(copied.success());
-    }
 }

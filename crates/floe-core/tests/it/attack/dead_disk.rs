@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use floe_core::store::LocalStore;
 use floe_core::store::local::{DiskOp, DiskWatch};
 use floe_core::{Ambient, ErrorKind, Namespace, NamespaceName, PullOptions};
-use floe_testkit::bytes_of;
+use floe_testkit::{bytes_of, copy_tree};
 
 use super::{assert_clean, named, namespace, plain_push, push_to, tree};
 use crate::reading::pull_to;
@@ -34,22 +34,6 @@ impl DiskWatch for Ending {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
-    if !from.exists() {
-        return;
-    }
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
 /// Pushes, stopped after each number of changes in turn; what is there before is `before`.
 async fn stopped_everywhere(before: &Path, source: &Path, how: io::ErrorKind) -> i64 {
     let old = match before.exists() {
@@ -60,7 +44,7 @@ async fn stopped_everywhere(before: &Path, source: &Path, how: io::ErrorKind) ->
         let told = format!("{how:?} after {changes} changes");
         let dir = tempfile::tempdir().unwrap();
         let place = dir.path().join("store");
-        copy(before, &place);
+        copy_tree(before, &place);
         let ending = Arc::new(Ending { left: AtomicI64::new(changes), how });
         let outcome = {
             let store = LocalStore::watched(&place, ending.clone()).unwrap();

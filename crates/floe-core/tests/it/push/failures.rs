@@ -1,11 +1,10 @@
 //! Pushes that fail, are killed, or race.
 
-use std::fs;
 use std::sync::Arc;
 
 use floe_core::store::{KeyPrefix, list_all};
 use floe_core::{ErrorKind, PushOutcome, PushSource, push};
-use floe_testkit::{Fault, FaultStore, MemoryStore};
+use floe_testkit::{Fault, FaultStore, MemoryStore, copy_tree};
 
 use super::{Bench, fill, main_ref, namespace, text, write};
 
@@ -23,7 +22,7 @@ async fn i5_a_push_killed_at_any_request_changes_nothing_and_can_be_repeated() {
             let faulty = FaultStore::scripted(Arc::new(store.clone()), [(request, fault)]);
             // Not through `Bench`: each try has the cache as the first push left it.
             let cache = bench.dir.path().join(format!("cache-{fault:?}-{request}"));
-            copy(&bench.dir.path().join("cache"), &cache);
+            copy_tree(bench.dir.path().join("cache"), &cache);
             let mut options = bench.options();
             options.cache_dir = Some(cache);
             let Ok(opened) = floe_core::Namespace::open(
@@ -149,17 +148,4 @@ async fn i2_of_two_pushes_that_race_one_wins() {
     assert!(lost > 0, "no race was ever lost");
     let leases = list_all(&bench.store, &KeyPrefix::new("default/leases/").unwrap(), 10).await.unwrap();
     assert_eq!(leases, [], "every lease is ended");
-}
-
-fn copy(from: &std::path::Path, to: &std::path::Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
