@@ -16,6 +16,7 @@ pub mod manual_timer;
 pub mod memory;
 pub mod recording;
 pub mod s3;
+pub mod skip;
 
 pub use copy_tree::copy_tree;
 pub use fault::{Fault, FaultStore};
@@ -24,6 +25,7 @@ pub use manual_timer::ManualTimer;
 pub use memory::MemoryStore;
 pub use recording::{Operation, RecordingStore, Request};
 pub use s3::{Asked, CannedServer, Gate, S3Server};
+pub use skip::skip;
 
 /// Lengths at which code that cuts at `boundary` goes wrong first: nothing, one, around the boundary, and many.
 pub fn interesting_sizes(boundary: usize) -> Vec<usize> {

@@ -6,7 +6,7 @@
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     clippy::cast_possible_wrap,
-    reason = "a test may panic, and says why it skips something"
+    reason = "a test may panic, and tells what it met"
 )]
 
 mod attack;

@@ -47,8 +47,7 @@ fn extended_attributes_are_set_and_refusals_are_noted() {
     let probe = dir.path().join("probe");
     fs::write(&probe, b"").unwrap();
     if rustix::fs::setxattr(&probe, "user.a", b"", rustix::fs::XattrFlags::empty()).is_err() {
-        assert!(std::env::var_os("CI").is_none(), "CI needs user xattrs in the temporary directory");
-        println!("skipped: no user xattrs here");
+        skip("no user xattrs in the temporary directory");
         return;
     }
     let staging = Staging::create(&dest, settings()).unwrap();
@@ -116,8 +115,7 @@ fn a_default_acl_above_changes_no_mode() {
     if rustix::fs::setxattr(dir.path(), "system.posix_acl_default", &acl, rustix::fs::XattrFlags::empty())
         .is_err()
     {
-        assert!(std::env::var_os("CI").is_none(), "CI needs ACLs in the temporary directory");
-        println!("skipped: no ACLs here");
+        skip("no ACLs in the temporary directory");
         return;
     }
     let dest = dir.path().join("dest");

@@ -1,7 +1,5 @@
 //! Pushing tars: the same snapshot as the directory they were made from.
 
-#![allow(clippy::print_stderr, reason = "what is skipped is told")]
-
 use std::ffi::OsStr;
 use std::io::Cursor;
 use std::os::unix::ffi::OsStrExt;
@@ -10,6 +8,7 @@ use std::process::Command;
 use floe_core::ErrorKind;
 use floe_core::source::Exclusions;
 use floe_format::Kept;
+use floe_testkit::skip;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, XattrFlags};
 
 use super::*;
@@ -50,7 +49,7 @@ fn fill_every_kind(root: &Path, holds: Holds) {
     if let Err(e) =
         rustix::fs::mknodat(CWD, root.join("kinds/null"), FileType::CharacterDevice, Mode::RUSR, device)
     {
-        eprintln!("no device in the tree: {e}");
+        skip(format_args!("no device in the tree: {e}"));
     }
     let sparse = fs::File::create(root.join("kinds/sparse")).unwrap();
     std::os::unix::fs::FileExt::write_all_at(&sparse, &[b'x'; 4096], 1 << 20).unwrap();
@@ -94,7 +93,7 @@ fn tar_by(program: &str, arguments: &[&str]) -> Option<Vec<u8>> {
     let output = match Command::new(program).args(arguments).env("LC_ALL", "C.UTF-8").output() {
         Ok(output) => output,
         Err(e) => {
-            eprintln!("skipped: {program}: {e}");
+            skip(format_args!("{program}: {e}"));
             return None;
         }
     };
@@ -168,7 +167,7 @@ async fn xattrs_are_taken_from_a_tar() {
     write(&bench.source().join("file"), b"1");
     let set = |path: PathBuf| rustix::fs::setxattr(path, "user.floe", b"\0binary\n=", XattrFlags::empty());
     if let Err(e) = set(bench.source()).and_then(|()| set(bench.source().join("file"))) {
-        eprintln!("skipped: no extended attributes here: {e}");
+        skip(format_args!("no extended attributes here: {e}"));
         return;
     }
     let options = PushOptions { kept: Kept::MTIME | Kept::XATTRS, ..bench.options() };

@@ -9,7 +9,7 @@ use floe_core::{
     Ambient, ArchiveFormat, CatOptions, Change, Depth, ErrorKind, Namespace, NamespaceName, Snapshot, cat,
     diff, diff_directory, list,
 };
-use floe_testkit::{MemoryStore, RecordingStore, bytes_of};
+use floe_testkit::{MemoryStore, RecordingStore, bytes_of, skip};
 use tokio_util::sync::CancellationToken;
 
 use super::fixture::{Making, Node, dir, file, hard_link, write};
@@ -95,7 +95,7 @@ async fn i4_archives_are_read_by_stock_tools_and_say_the_same() {
     let path = above.path().join("a.tar.zst");
     std::fs::write(&path, &compressed).unwrap();
     let Ok(output) = Command::new("zstd").arg("-dc").arg(&path).stderr(Stdio::null()).output() else {
-        println!("skipped: no zstd on this machine");
+        skip("no zstd on this machine");
         return;
     };
     assert!(output.status.success() && output.stdout == tar);
