@@ -26,7 +26,7 @@ impl User {
 }
 
 /// Whether a program is there and does this.
-fn can(program: &[&str]) -> bool {
+pub(crate) fn can(program: &[&str]) -> bool {
     let can =
         Command::new(program[0]).args(&program[1..]).output().is_ok_and(|output| output.status.success());
     if !can {
@@ -35,7 +35,7 @@ fn can(program: &[&str]) -> bool {
     can
 }
 
-fn told(output: &Output) -> String {
+pub(crate) fn told(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 

@@ -6,6 +6,7 @@ mod attack;
 mod configuration;
 mod environment;
 mod errors;
+mod memory;
 mod process;
 mod pull;
 mod push;

@@ -1,0 +1,80 @@
+//! How much memory moving data takes: as much as is configured, however much it is.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::attack::{can, told};
+use crate::environment::User;
+
+/// What every command keeps to, in KiB.
+const MOST: u64 = 300 << 10;
+/// What its buffers may be of that, in KiB.
+const BUFFERS: u64 = 128 << 10;
+
+/// Runs a command, of which it tells the home directory first, and prints the most memory it had at once, in KiB.
+const PEAK: &str = "import resource, subprocess, sys
+code = subprocess.call(sys.argv[2:], env={'HOME': sys.argv[1]}, stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(code)";
+
+impl User {
+    /// The most memory that `floe` has at once, in KiB.
+    fn peak(&self, input: Stdio, arguments: &[&str]) -> u64 {
+        let mut command = Command::new("python3");
+        command.args(["-c", PEAK]).arg(self.home()).arg(env!("CARGO_BIN_EXE_floe")).args(arguments);
+        let output = command.current_dir(self.home()).stdin(input).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", told(&output));
+        let peak = String::from_utf8(output.stdout).unwrap().trim().parse().unwrap();
+        assert!(peak <= MOST, "{arguments:?} takes {peak} KiB");
+        peak
+    }
+}
+
+/// One file of so many MiB that no compressor makes shorter, and many small ones.
+fn fill(root: &Path, mebibytes: usize) {
+    for directory in 0..30 {
+        let directory = root.join(format!("d{directory}"));
+        fs::create_dir_all(&directory).unwrap();
+        for file in 0..100 {
+            let line = format!("{file} in {}\n", directory.display());
+            fs::write(directory.join(format!("f{file}")), line.repeat(file)).unwrap();
+        }
+    }
+    let mut large = File::create(root.join("large")).unwrap();
+    let (mut block, mut state) = (vec![0; 1 << 20], 0x9e37_79b9_7f4a_7c15 ^ mebibytes as u64);
+    for _ in 0..mebibytes {
+        for word in block.chunks_exact_mut(8) {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            word.copy_from_slice(&state.to_le_bytes());
+        }
+        large.write_all(&block).unwrap();
+    }
+}
+
+#[test]
+fn i8_memory_is_bounded_whatever_is_moved() {
+    if !can(&["python3", "-c", "import resource"]) {
+        return;
+    }
+    let user = User::new();
+    fill(&user.path("large"), 400);
+    fill(&user.path("small"), 100);
+    let nothing = Stdio::null;
+    let large = user.peak(nothing(), &["push", "large", "main"]);
+    let small = user.peak(nothing(), &["push", "small", "small"]);
+    // Little data does not fill all buffers.
+    let filled = small.max(BUFFERS);
+    assert!(2 * large <= 3 * filled, "{large} KiB for 400 MiB, {small} KiB for 100 MiB");
+    user.peak(nothing(), &["verify", "main"]);
+    user.peak(nothing(), &["pull", "main", "out"]);
+    assert_eq!(fs::metadata(user.path("out/large")).unwrap().len(), 400 << 20);
+    fs::remove_dir_all(user.path("out")).unwrap();
+    user.peak(nothing(), &["archive", "main", "-o", "main.tar"]);
+    let tar = File::open(user.path("main.tar")).unwrap();
+    // Nothing of it is there yet.
+    user.peak(tar.into(), &["push", "-", "main", "--namespace", "tars"]);
+}
