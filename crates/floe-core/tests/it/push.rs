@@ -2,6 +2,7 @@
 
 mod edits;
 mod failures;
+mod namespaces;
 mod repacking;
 mod requests;
 mod tars;
