@@ -31,9 +31,14 @@ impl Traffic {
     pub(crate) fn report(&self) -> TrafficReport {
         TrafficReport {
             requests: self.requests.load(Ordering::Relaxed),
-            bytes_read: self.bytes_read.load(Ordering::Relaxed),
+            bytes_read: self.bytes_read(),
             bytes_written: self.bytes_written.load(Ordering::Relaxed),
         }
+    }
+
+    /// Bytes read so far.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.bytes_read.load(Ordering::Relaxed)
     }
 
     fn request(&self, written_bytes: u64) {

@@ -26,8 +26,8 @@ pub(crate) struct Moment {
     pub(crate) total_bytes: Option<u64>,
     /// Of those dealt with, how many needed no moving.
     pub(crate) reused_bytes: Option<u64>,
-    /// Files dealt with.
-    pub(crate) files: u64,
+    /// Files dealt with, where they are counted.
+    pub(crate) files: Option<u64>,
     /// Bytes sent to the store.
     pub(crate) uploaded_bytes: Option<u64>,
 }
@@ -85,7 +85,10 @@ impl Drop for Progress {
 }
 
 fn message(moment: &Moment) -> String {
-    let mut message = format!(", {} files", thousands(moment.files));
+    let mut message = String::new();
+    if let Some(files) = moment.files {
+        message.push_str(&format!(", {} files", thousands(files)));
+    }
     if let Some(reused) = moment.reused_bytes {
         message.push_str(&format!(", {:.0} % reused", percent(reused, moment.bytes)));
     }
@@ -111,7 +114,9 @@ mod tests {
 
     #[test]
     fn the_message_tells_files_and_reused_share() {
-        let mut moment = Moment { bytes: 200, files: 1_234, ..Moment::default() };
+        let mut moment = Moment { bytes: 200, ..Moment::default() };
+        assert_eq!(message(&moment), "");
+        moment.files = Some(1_234);
         assert_eq!(message(&moment), ", 1,234 files");
         moment.reused_bytes = Some(50);
         assert_eq!(message(&moment), ", 1,234 files, 25 % reused");

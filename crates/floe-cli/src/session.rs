@@ -12,6 +12,7 @@ use crate::counting::{CountingStore, Traffic, TrafficReport};
 use crate::failure::Failure;
 use crate::interrupt::Interrupts;
 use crate::output::Output;
+use crate::progress::{Moment, Progress};
 use crate::quantities::ByteCount;
 use crate::settings::{self, Settings};
 
@@ -63,6 +64,15 @@ impl Session {
     /// What was asked of the store so far.
     pub(crate) fn traffic(&self) -> TrafficReport {
         self.traffic.report()
+    }
+
+    /// Shows what is read of the store from now on, of so many bytes where that is known.
+    pub(crate) fn show_reading(&self, what: &'static str, total_bytes: Option<u64>) -> Progress {
+        let (traffic, before) = (Arc::clone(&self.traffic), self.traffic.bytes_read());
+        Progress::start(&self.output, what, move || {
+            let bytes = traffic.bytes_read() - before;
+            Moment { bytes, total_bytes, ..Moment::default() }
+        })
     }
 
     /// The namespace, which must exist.

@@ -143,7 +143,11 @@ async fn write(
         Format::Tar => ArchiveFormat::Tar,
         Format::TarZst => ArchiveFormat::TarZst,
     };
-    Ok((resolved.at, floe_core::archive(&namespace, &snapshot, format, out, &options).await))
+    let stored_bytes = snapshot.layout().items.iter().map(|item| item.stored_len).sum();
+    let shown = session.show_reading("Archiving", Some(stored_bytes));
+    let archived = floe_core::archive(&namespace, &snapshot, format, out, &options).await;
+    drop(shown);
+    Ok((resolved.at, archived))
 }
 
 /// A file that takes its name when it is whole, and is removed otherwise.

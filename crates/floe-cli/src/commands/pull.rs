@@ -104,7 +104,7 @@ fn show_progress(session: &Session, progress: &Arc<PullProgress>) -> Progress {
         Moment {
             bytes: progress.file_bytes.load(Ordering::Relaxed),
             total_bytes: Some(total_bytes).filter(|bytes| *bytes > 0),
-            files: progress.files.load(Ordering::Relaxed),
+            files: Some(progress.files.load(Ordering::Relaxed)),
             ..Moment::default()
         }
     })

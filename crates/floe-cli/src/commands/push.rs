@@ -120,7 +120,7 @@ fn show_progress(
             bytes: progress.file_bytes.load(Ordering::Relaxed),
             total_bytes: Some(expected).filter(|bytes| *bytes > 0),
             reused_bytes: Some(progress.reused_file_bytes.load(Ordering::Relaxed)),
-            files: progress.files.load(Ordering::Relaxed),
+            files: Some(progress.files.load(Ordering::Relaxed)),
             uploaded_bytes: Some(progress.uploaded_bytes.load(Ordering::Relaxed)),
         }
     })

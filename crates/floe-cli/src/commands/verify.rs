@@ -53,7 +53,10 @@ pub(crate) async fn run(session: &Session, arguments: VerifyArguments) -> Result
     let namespace = session.namespace(Limits::default()).await?;
     let options =
         VerifyOptions { refs: arguments.refs, quick: arguments.quick, cancel: session.cancellation() };
-    let verified = floe_core::verify(&namespace, &options).await?;
+    let shown = session.show_reading("Verifying", None);
+    let verified = floe_core::verify(&namespace, &options).await;
+    drop(shown);
+    let verified = verified?;
     if arguments.report.json {
         let damages = verified.damages.iter();
         session.output().json(&VerifyReport {
