@@ -10,7 +10,8 @@ use floe_testkit::copy_tree;
 use super::{can, told, tree};
 use crate::environment::User;
 
-/// Where a process is killed: the call, and the how manieth of a thread.
+/// Where a process is killed: the call, and the how manieth of a thread. After a blank may stand a path below the home
+/// directory; then only calls for that path count, whichever thread makes them.
 type Point = (&'static str, u32);
 
 /// Where every pull is killed.
@@ -95,6 +96,10 @@ const PUSH: &[Point] = &[
     ("renameat2", 1),
     ("statx", 30),
     ("statx", 100),
+    ("rename .local/share/floe/default/refs/main", 1),
+    ("fsync .local/share/floe/default/leases", 1),
+    ("fsync .local/share/floe/default/packs", 1),
+    ("fsync .local/share/floe/default/refs", 1),
     ("unlink", 1),
     ("unlink", 2),
     ("unlink", 3),
@@ -122,9 +127,14 @@ impl User {
     /// Runs `floe`, killed there; whether it was.
     fn killed(&self, at: Point, arguments: &[&str]) -> bool {
         let (call, number) = at;
+        let (call, path) = call.split_once(' ').unwrap_or((call, ""));
         let trace = format!("trace={call}");
         let inject = format!("inject={call}:signal=KILL:when={number}");
-        let strace = ["strace", "-f", "-qqq", "-o", "/dev/null", "-e", &trace, "-e", &inject];
+        let mut strace = vec!["strace", "-f", "-qqq", "-o", "/dev/null", "-e", &trace, "-e", &inject];
+        let path = self.path(path);
+        if path != self.path("") {
+            strace.extend(["-P", path.to_str().unwrap()]);
+        }
         let output = self.under(&strace, arguments);
         let killed = output.status.signal() == Some(9) || output.status.code() == Some(137);
         assert!(killed || output.status.success(), "{at:?}: {:?} {}", output.status, told(&output));
