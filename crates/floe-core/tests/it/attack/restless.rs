@@ -39,19 +39,21 @@ impl DiskWatch for Meddler {
     }
 }
 
-fn fill(root: &Path) {
+/// Small files and large ones; the same names and lengths for every letter, with other contents.
+fn fill(root: &Path, letter: u8) {
     for directory in ["a", "b", "c/inner"] {
         fs::create_dir_all(root.join(directory)).unwrap();
         for file in 0..20 {
-            fs::write(root.join(directory).join(format!("{file:02}")), vec![b'0' + file; 700]).unwrap();
+            fs::write(root.join(directory).join(format!("{file:02}")), vec![letter + file; 700]).unwrap();
         }
-        fs::write(root.join(directory).join("large"), vec![b'x'; 400_000]).unwrap();
+        fs::write(root.join(directory).join("large"), vec![letter; 400_000]).unwrap();
     }
 }
 
-fn rename_over(path: PathBuf, make: impl FnOnce(&Path) + Send + 'static) -> Deed {
+/// Puts something in the place of a path; what was there goes to where no walk can see it, and then away.
+fn rename_over(root: &Path, path: PathBuf, make: impl FnOnce(&Path) + Send + 'static) -> Deed {
+    let aside = dir_above(root).join("aside");
     Box::new(move || {
-        let aside = path.with_extension("aside");
         fs::rename(&path, &aside).unwrap();
         make(&path);
         if aside.is_dir() { fs::remove_dir_all(aside).unwrap() } else { fs::remove_file(aside).unwrap() }
@@ -63,6 +65,7 @@ fn deeds(root: &Path) -> Vec<(String, Deed)> {
     let mut deeds: Vec<(String, Deed)> = Vec::new();
     for below in ["b/07", "b/large", "a", "c/inner"] {
         let path = root.join(below);
+        let outside = dir_above(root).join("outside").join(below);
         let is_dir = path.is_dir();
         let mut add = |what: &str, deed: Deed| deeds.push((format!("{below} {what}"), deed));
         let of = path.clone();
@@ -74,17 +77,17 @@ fn deeds(root: &Path) -> Vec<(String, Deed)> {
         );
         add(
             "becomes a fifo",
-            rename_over(path.clone(), |path| {
+            rename_over(root, path.clone(), |path| {
                 rustix::fs::mkfifoat(rustix::fs::CWD, path, rustix::fs::Mode::RWXU).unwrap();
             }),
         );
-        add("becomes a link", rename_over(path.clone(), |path| symlink("/etc/passwd", path).unwrap()));
+        add("becomes a link", rename_over(root, path.clone(), move |path| symlink(outside, path).unwrap()));
         add(
             "becomes a link to a directory",
-            rename_over(path.clone(), |path| symlink("/etc", path).unwrap()),
+            rename_over(root, path.clone(), |path| symlink("/etc", path).unwrap()),
         );
         if is_dir {
-            add("becomes a file", rename_over(path.clone(), |path| fs::write(path, "a file").unwrap()));
+            add("becomes a file", rename_over(root, path.clone(), |path| fs::write(path, "a file").unwrap()));
             let of = path.clone();
             add(
                 "loses a file and gets one",
@@ -97,7 +100,7 @@ fn deeds(root: &Path) -> Vec<(String, Deed)> {
         }
         add(
             "becomes a directory",
-            rename_over(path.clone(), |path| {
+            rename_over(root, path.clone(), |path| {
                 fs::create_dir(path).unwrap();
                 fs::write(path.join("in it"), "new").unwrap();
             }),
@@ -152,13 +155,15 @@ fn untimed(line: &str) -> String {
 async fn a_source_that_changes_between_walk_and_read_is_pushed_as_it_is_then() {
     let count = {
         let dir = tempfile::tempdir().unwrap();
-        fill(dir.path());
+        fill(dir.path(), b'0');
         deeds(dir.path()).len()
     };
     for number in 0..count {
         let dir = tempfile::tempdir().unwrap();
         let source = dir.path().join("source");
-        fill(&source);
+        fill(&source, b'0');
+        // What links lead to: were they followed, nothing else would tell.
+        fill(&dir.path().join("outside"), b'A');
         let before = by_path(tree(&source));
         let (what, deed) = deeds(&source).swap_remove(number);
         let meddler = Arc::new(Meddler(Mutex::new(None)));
@@ -190,7 +195,7 @@ async fn a_source_that_changes_between_walk_and_read_is_pushed_as_it_is_then() {
 async fn a_source_that_never_rests_is_pushed_consistently_or_named() {
     let dir = tempfile::tempdir().unwrap();
     let source = dir.path().join("source");
-    fill(&source);
+    fill(&source, b'0');
     let store = LocalStore::new(dir.path().join("store")).unwrap();
     let namespace = namespace(store).await;
     let (stop, rounds) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
