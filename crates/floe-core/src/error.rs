@@ -53,7 +53,11 @@ impl Error {
     /// The same error, its message beginning with the object it is about.
     #[must_use]
     pub fn in_object(mut self, object: impl fmt::Display) -> Self {
-        self.message = format!("{object}: {}", self.message);
+        let object = object.to_string();
+        // Several layers may know the name.
+        if !self.message.starts_with(&object) {
+            self.message = format!("{object}: {}", self.message);
+        }
         self
     }
 
