@@ -175,6 +175,17 @@ impl Namespace {
         Ok((namespace, resolved))
     }
 
+    async fn open_if_any(
+        store: &Arc<dyn Store>,
+        name: &NamespaceName,
+        ambient: &Ambient,
+    ) -> Result<Option<Self>> {
+        match Self::open(Arc::clone(store), name.clone(), ambient.clone()).await {
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
     fn of(inner: Inner) -> Self {
         Self { inner: Arc::new(inner), conditions: Conditions::unknown() }
     }
@@ -188,9 +199,8 @@ impl Namespace {
         name: NamespaceName,
         ambient: Ambient,
     ) -> Result<Self> {
-        match Self::open(Arc::clone(&store), name.clone(), ambient.clone()).await {
-            Err(e) if e.kind() == ErrorKind::NotFound => {}
-            other => return other,
+        if let Some(opened) = Self::open_if_any(&store, &name, &ambient).await? {
+            return Ok(opened);
         }
         let keys = Keys::new(name.clone());
         probe_conditions(store.as_ref(), &keys.leases(), &ambient.token().to_string()).await?;
@@ -211,9 +221,8 @@ impl Namespace {
         name: NamespaceName,
         ambient: Ambient,
     ) -> Result<Self> {
-        match Self::open(Arc::clone(&store), name.clone(), ambient.clone()).await {
-            Err(e) if e.kind() == ErrorKind::NotFound => {}
-            other => return other,
+        if let Some(opened) = Self::open_if_any(&store, &name, &ambient).await? {
+            return Ok(opened);
         }
         let record = NamespaceRecord::new(&ambient);
         let (keys, id) = (Keys::new(name.clone()), record.namespace);
