@@ -58,6 +58,14 @@ pub(crate) struct Catalog {
 }
 
 impl Catalog {
+    /// Room for so many frames.
+    pub(crate) fn with_capacity(frames: usize) -> Self {
+        Self {
+            packs: Vec::new(),
+            frames: FrameMap::with_capacity_and_hasher(frames, BuildHasherDefault::new()),
+        }
+    }
+
     /// Adds a pack behind the others; returns its position.
     pub(crate) fn add_pack(
         &mut self,

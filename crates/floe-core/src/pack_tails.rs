@@ -5,7 +5,9 @@
 //! crash leaves whole ones or nothing. Pack ids are never used again, so a tail never goes stale.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use floe_format::{
@@ -20,6 +22,12 @@ use crate::{Error, ErrorKind, Result};
 
 /// The most bytes that the cached tails of one namespace take.
 const MAX_CACHED_BYTES: u64 = 1 << 30;
+
+/// How many tails of one namespace are cached: those of a hundred refs that small pushes move.
+const MAX_CACHED_TAILS: usize = 4096;
+
+/// One call in so many evicts.
+const EVICT_ONE_IN: u32 = 16;
 
 /// A pack's tail, parsed and checked, and its bytes.
 #[derive(Clone, Debug)]
@@ -138,27 +146,15 @@ impl PackTails {
         }
     }
 
-    /// Removes the least recently used tails beyond what the cache may hold.
+    /// Removes the least recently used tails beyond what the cache may hold. It looks at all of them, and so does its work
+    /// only now and then.
     pub(crate) fn evict(&self) {
         let Some(cache) = &self.cache else { return };
-        let Ok(entries) = fs::read_dir(cache) else { return };
-        let mut files: Vec<_> = entries
-            .flatten()
-            .filter_map(|entry| {
-                let metadata = entry.metadata().ok()?;
-                Some((metadata.modified().ok()?, metadata.len(), entry.path()))
-            })
-            .collect();
-        let mut total: u64 = files.iter().map(|(_, length, _)| length).sum();
-        files.sort();
-        for (_, length, path) in files {
-            if total <= MAX_CACHED_BYTES {
-                break;
-            }
-            if fs::remove_file(path).is_ok() {
-                total -= length;
-            }
+        let now = self.namespace.ambient().now().duration_since(SystemTime::UNIX_EPOCH);
+        if now.is_ok_and(|now| !now.subsec_micros().is_multiple_of(EVICT_ONE_IN)) {
+            return;
         }
+        evict(cache);
     }
 
     /// The packs whose tails are cached, the newest first.
@@ -196,14 +192,16 @@ impl PackTails {
         }
     }
 
-    fn load_cached(&self, shape: PackShape) -> Option<LoadedTail> {
+    /// A pack's tail, if it is cached.
+    pub(crate) fn load_cached(&self, shape: PackShape) -> Option<LoadedTail> {
         let path = self.cache.as_ref()?.join(shape.id.to_string());
-        let bytes = fs::read(&path).ok()?;
+        let mut file = fs::File::open(&path).ok()?;
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(usize::try_from(file.metadata().ok()?.len()).ok()?).ok()?;
+        file.read_to_end(&mut bytes).ok()?;
         match parse(shape, Bytes::from(bytes)) {
             Ok(loaded) => {
-                if let Ok(file) = fs::File::open(&path) {
-                    let _ = file.set_modified(self.namespace.ambient().now());
-                }
+                let _ = file.set_modified(self.namespace.ambient().now());
                 Some(loaded)
             }
             Err(error) => {
@@ -231,6 +229,30 @@ impl PackTails {
                 parse(self.namespace.read_pack(&key, start..shape.pack_len).await?)
             }
             parsed => parsed,
+        }
+    }
+}
+
+/// Removes what was used least recently of a cache that has too much.
+fn evict(cache: &Path) {
+    let Ok(entries) = fs::read_dir(cache) else { return };
+    let mut files: Vec<_> = entries
+        .flatten()
+        .filter_map(|entry| {
+            let metadata = entry.metadata().ok()?;
+            Some((metadata.modified().ok()?, metadata.len(), entry.path()))
+        })
+        .collect();
+    let mut total: u64 = files.iter().map(|(_, length, _)| length).sum();
+    let mut count = files.len();
+    files.sort();
+    for (_, length, path) in files {
+        if total <= MAX_CACHED_BYTES && count <= MAX_CACHED_TAILS {
+            break;
+        }
+        if fs::remove_file(path).is_ok() {
+            total -= length;
+            count -= 1;
         }
     }
 }
@@ -296,5 +318,31 @@ impl MetadataFrames {
             Error::new(ErrorKind::Corrupt, message)
         })?;
         Ok((&self.tails[*position], frame))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_was_used_least_recently_is_evicted() {
+        let cache = tempfile::tempdir().unwrap();
+        let path = |number: usize| cache.path().join(format!("{number:032x}"));
+        let used = |number: usize| SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 - number as u64);
+        for number in 0..MAX_CACHED_TAILS + 3 {
+            fs::File::create(path(number)).unwrap().set_modified(used(number)).unwrap();
+        }
+        evict(cache.path());
+        let left = (0..MAX_CACHED_TAILS + 3).filter(|number| path(*number).exists());
+        assert!(left.eq(0..MAX_CACHED_TAILS));
+        // One that is too large alone; it takes no room on the disk.
+        let large = fs::File::create(path(MAX_CACHED_TAILS)).unwrap();
+        large.set_len(MAX_CACHED_BYTES + 1).unwrap();
+        large.set_modified(used(0) + Duration::from_secs(1)).unwrap();
+        evict(cache.path());
+        assert_eq!(fs::read_dir(cache.path()).unwrap().count(), 0);
     }
 }

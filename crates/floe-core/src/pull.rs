@@ -18,7 +18,7 @@ mod survey;
 mod tree;
 mod write;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -144,14 +144,14 @@ impl Pull {
         // Until here nobody else could know the tree: what changes it has a time of change after this moment.
         let before_commit = cache::clock_near(destination);
         staging.commit(self.options.sync)?;
-        if let (Some(caches), Some(clock)) = (caches, before_commit) {
-            cache::record(&caches, destination, written.sections, clock);
+        let cache = caches.and_then(|caches| cache::open_cache(&caches, destination));
+        if let (Some(cache), Some(clock)) = (cache, before_commit) {
+            cache::record(&cache, written.sections, clock);
         }
         Ok(pulled)
     }
 
     fn pull_in_place(&mut self, destination: &Path) -> Result<Pulled> {
-        let caches: Option<PathBuf> = self.options.cache_dir.clone();
         let place = InPlace::open(destination, self.settings(false))?;
         let surveyed = self.survey(place.tree(), destination)?;
         if self.options.dry_run {
@@ -163,8 +163,8 @@ impl Pull {
             place.tree().sync()?;
         }
         // Of what was not selected nothing is known now, and perhaps something before.
-        if let Some(caches) = caches.filter(|_| self.selection.is_all()) {
-            cache::record_kept(&caches, destination, surveyed);
+        if self.selection.is_all() {
+            cache::record_kept(surveyed);
         }
         Ok(pulled)
     }

@@ -13,6 +13,7 @@ mod base;
 mod build;
 mod draft;
 mod elsewhere;
+mod entry_table;
 mod input;
 mod journal;
 mod known;
@@ -34,6 +35,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use floe_format::{ContentHash, Kept, PackId};
 use futures::{StreamExt, TryStreamExt};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::base::BasePacks;
@@ -230,9 +232,10 @@ impl Push {
         // The walk's other thread is at work while the handshake waits for the store.
         let listings = self.input.listings(&self.options.exclusions)?;
         let memory = Memory::new(&self.namespace, self.options.cache_dir.as_deref());
+        let guess = self.guess(&memory);
         if self.options.dry_run {
             let view = RefView::read(&self.namespace, &self.target).await?;
-            let mut built = self.build(&view, listings, &memory).await?;
+            let mut built = self.build(&view, listings, &memory, guess).await?;
             keep(built.cache.take()).await;
             return Ok(told(&view, built));
         }
@@ -244,13 +247,8 @@ impl Push {
         )
         .await?;
         memory.set_collector_generation(attempt.view().collector_generation());
-        match self.build(attempt.view(), listings, &memory).await {
-            Ok(mut built) => {
-                let cache = built.cache.take();
-                let committed = self.commit(attempt, built, &memory).await;
-                keep(cache).await;
-                committed
-            }
+        match self.build(attempt.view(), listings, &memory, guess).await {
+            Ok(built) => self.commit(attempt, built, memory).await,
             Err(e) => {
                 attempt.abandon().await;
                 Err(e.into())
@@ -258,11 +256,16 @@ impl Push {
         }
     }
 
-    async fn build(&self, view: &RefView, listings: Listings, memory: &Memory) -> Result<Built> {
-        let base = self.base(view, memory).await?;
+    async fn build(
+        &self,
+        view: &RefView,
+        listings: Listings,
+        memory: &Memory,
+        guess: JoinHandle<Option<Base>>,
+    ) -> Result<Built> {
+        let base = self.base(view, memory, guess).await?;
         let journal = Journal::new(memory.directory(), &self.source_name, &self.target);
-        let base_packs =
-            base.as_ref().map(|(snapshot, _)| snapshot.layout().packs.iter().map(|pack| pack.id));
+        let base_packs = base.as_ref().map(|base| base.snapshot.layout().packs.iter().map(|pack| pack.id));
         let base_packs = base_packs.into_iter().flatten().collect();
         // Where this future is dropped, the threads stop at the next piece.
         let cancel = self.options.cancel.child_token();
@@ -274,8 +277,8 @@ impl Push {
             options: PushOptions { cancel: cancel.clone(), ..self.options.clone() },
             progress: Arc::clone(&self.progress),
             tails: self.tails.clone(),
-            base: base.as_ref().map(|(snapshot, _)| snapshot.root().clone()),
-            packs: Arc::new(base.map(|(_, packs)| packs).unwrap_or_default()),
+            base: base.as_ref().map(|base| base.snapshot.root().clone()),
+            packs: Arc::new(base.map(|base| base.packs).unwrap_or_default()),
             elsewhere: self.elsewhere(view, base_packs, &journal),
             journal,
             former: view.former().and_then(|former| former.current.at()),
@@ -291,13 +294,30 @@ impl Push {
         built
     }
 
+    /// Looks up what is most likely the base, as far as it is cached: the store answers meanwhile.
+    fn guess(&self, memory: &Memory) -> JoinHandle<Option<Base>> {
+        let (memory, tails, source) = (memory.clone(), self.tails.clone(), self.source_name.clone());
+        tokio::task::spawn_blocking(move || {
+            let at = memory.last_pushed(&source)?;
+            let snapshot = memory.kept_snapshot(at)?;
+            let packs = BasePacks::load_cached(&tails, &snapshot)?;
+            Some(Base { at, snapshot, packs })
+        })
+    }
+
     /// The snapshot to push against, and where its frames are.
-    async fn base(&self, view: &RefView, memory: &Memory) -> Result<Option<(Snapshot, BasePacks)>> {
+    async fn base(
+        &self,
+        view: &RefView,
+        memory: &Memory,
+        guess: JoinHandle<Option<Base>>,
+    ) -> Result<Option<Base>> {
         let named = view.former().and_then(|former| former.current.at());
         let Some(at) = self.options.base.or(named).or_else(|| memory.last_pushed(&self.source_name)) else {
             return Ok(None);
         };
-        match self.load_base(view, at, memory).await {
+        let guess = guess.await.ok().flatten().filter(|guess| guess.at == at);
+        match self.load_base(view, at, memory, guess).await {
             Ok(base) => Ok(Some(base)),
             // What is damaged or gone cannot be built on, and need not be.
             Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::Corrupt) => {
@@ -313,8 +333,12 @@ impl Push {
         view: &RefView,
         at: SnapshotAt,
         memory: &Memory,
-    ) -> Result<(Snapshot, BasePacks)> {
-        let snapshot = memory.snapshot(&self.namespace, at).await?;
+        guess: Option<Base>,
+    ) -> Result<Base> {
+        let (snapshot, known) = match guess {
+            Some(Base { snapshot, packs, .. }) => (snapshot, Some(packs)),
+            None => (memory.snapshot(&self.namespace, at).await?, None),
+        };
         let packs = &snapshot.layout().packs;
         let ids = packs.iter().map(|pack| pack.id);
         let mut unusable: HashSet<PackId> = ids.filter(|id| view.is_condemned_pack(id)).collect();
@@ -322,8 +346,11 @@ impl Push {
         if !is_named {
             unusable.extend(self.missing(packs.iter().map(PackShape::from)).await?);
         }
-        let base = BasePacks::load(&self.tails, &snapshot, |shape| unusable.contains(&shape.id)).await?;
-        Ok((snapshot, base))
+        let packs = match known.filter(|_| unusable.is_empty()) {
+            Some(packs) => packs,
+            None => BasePacks::load(&self.tails, &snapshot, |shape| unusable.contains(&shape.id)).await?,
+        };
+        Ok(Base { at, snapshot, packs })
     }
 
     /// Where frames may be that the base has not; only caches and the journal tell.
@@ -359,12 +386,13 @@ impl Push {
     async fn commit(
         &self,
         attempt: WriteAttempt,
-        built: Built,
-        memory: &Memory,
+        mut built: Built,
+        memory: Memory,
     ) -> Result<Pushed, WriteError> {
+        let cache = built.cache.take();
         let NewSnapshot::Made { at, object } = built.snapshot else {
             let told = told(attempt.view(), built);
-            attempt.abandon().await;
+            futures::join!(attempt.abandon(), keep(cache));
             return Ok(told);
         };
         let mut annotation = self.options.annotation.clone();
@@ -373,12 +401,32 @@ impl Push {
         let key = self.namespace.keys().snapshot(&at);
         let (store, body) = (Arc::clone(self.namespace.store()), object.clone());
         let publish = async move { store.put(&key, body, PutMode::Overwrite).await.map(drop) };
-        let record = attempt.commit(Some(at), annotation, publish).await?;
-        memory.remember(&self.source_name, at, &object);
-        Journal::new(memory.directory(), &self.source_name, &self.target).remove();
-        self.tails.evict();
+        let committed = match attempt.commit(Some(at), annotation, publish).await {
+            Ok(committed) => committed,
+            Err(error) => {
+                keep(cache).await;
+                return Err(error);
+            }
+        };
+        let journal = Journal::new(memory.directory(), &self.source_name, &self.target);
+        let (tails, source) = (self.tails.clone(), self.source_name.clone());
+        // A panic there costs what is remembered, nothing else.
+        let remembering = tokio::task::spawn_blocking(move || {
+            memory.remember(&source, at, &object);
+            journal.remove();
+            tails.evict();
+            keep_cache(cache);
+        });
+        let (record, _) = futures::join!(committed.end(), remembering);
         Ok(Pushed { outcome: PushOutcome::Committed(record), at, ..built.pushed })
     }
+}
+
+/// A snapshot to push against.
+struct Base {
+    at: SnapshotAt,
+    snapshot: Snapshot,
+    packs: BasePacks,
 }
 
 /// Keeps the source's next stat cache. A panic there costs the cache, nothing else.

@@ -39,6 +39,6 @@ impl Namespace {
             attempt.abandon().await;
             return Err(error.into());
         }
-        attempt.commit(None, annotation, std::future::ready(Ok(()))).await
+        Ok(attempt.commit(None, annotation, std::future::ready(Ok(()))).await?.end().await)
     }
 }

@@ -62,7 +62,8 @@ impl Namespace {
             attempt.abandon().await;
             return Err(e.into());
         }
-        Ok(Tagged::Committed(attempt.commit(Some(at), annotation, std::future::ready(Ok(()))).await?))
+        let committed = attempt.commit(Some(at), annotation, std::future::ready(Ok(()))).await?;
+        Ok(Tagged::Committed(committed.end().await))
     }
 
     /// Shows that nothing of a snapshot is condemned (W4), and that all of it exists (W5): what the target ref names does,

@@ -95,21 +95,21 @@ impl<'a> WireReader<'a> {
 
     fn long_uv(&mut self) -> Result<u64> {
         let mut value = 0u64;
-        for shift in (0..70).step_by(7) {
-            let byte = self.u8()?;
-            let bits = u64::from(byte & 0x7f);
-            if shift == 63 && bits > 1 {
+        let rest = &self.bytes[self.offset..];
+        for (shift, &byte) in (0..70).step_by(7).zip(rest) {
+            if shift == 63 && byte > 1 {
                 return Err(self.corrupt("an integer over 64 bits"));
             }
-            value |= bits << shift;
+            value |= u64::from(byte & 0x7f) << shift;
             if byte & 0x80 == 0 {
                 if byte == 0 && shift > 0 {
                     return Err(self.corrupt("an integer not in its shortest form"));
                 }
+                self.offset += shift / 7 + 1;
                 return Ok(value);
             }
         }
-        Err(self.corrupt("an integer over 64 bits"))
+        Err(self.corrupt("ends inside of an integer"))
     }
 
     /// A `uv` that is at most `limit`.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use floe_format::Token;
 
 use super::WriteAttempt;
+use crate::lease::Lease;
 use crate::reference::{Annotation, RefRecord, SnapshotAt};
 use crate::sealed::MAX_SEALED_BYTES;
 use crate::store::{Key, PutMode, Settled, put_settled};
@@ -13,7 +14,7 @@ use crate::write_error::WriteError;
 use crate::{Error, ErrorKind, Result};
 
 impl WriteAttempt {
-    /// Moves the ref from what it was to `at`, or to a tombstone; returns what it is now.
+    /// Moves the ref from what it was to `at`, or to a tombstone. The lease is still to be ended then.
     ///
     /// `publish` (of the snapshot object, say) runs beside the announcement in the lease, and has succeeded before the
     /// ref is moved. If it fails, nothing is committed.
@@ -28,7 +29,7 @@ impl WriteAttempt {
         at: Option<SnapshotAt>,
         annotation: Annotation,
         publish: impl Future<Output = Result<()>> + Send,
-    ) -> Result<RefRecord, WriteError> {
+    ) -> Result<Committed, WriteError> {
         let version = self.view.former.as_ref().map(|(_, version)| version.clone());
         let announce = self.lease.announce_commit(&self.target, version.as_ref());
         // Both are awaited, whatever the other's fate, so that nothing of this attempt is under way after it.
@@ -50,10 +51,7 @@ impl WriteAttempt {
         };
         let mode = version.map_or(PutMode::Create, PutMode::Swap);
         match self.move_ref(&push, body, mode).await {
-            Ok(Moved::Won) => {
-                self.lease.end().await;
-                Ok(next)
-            }
+            Ok(Moved::Won) => Ok(Committed { record: next, lease: self.lease }),
             Ok(Moved::Not(e)) => {
                 self.lease.end().await;
                 Err(e)
@@ -106,6 +104,22 @@ impl WriteAttempt {
             );
             WriteError::Failed(Error::new(ErrorKind::Unavailable, message))
         }))
+    }
+}
+
+/// A ref that was moved.
+#[derive(Debug)]
+#[must_use = "its lease is to be ended"]
+pub(crate) struct Committed {
+    record: RefRecord,
+    lease: Lease,
+}
+
+impl Committed {
+    /// Ends the lease; returns what the ref is now.
+    pub(crate) async fn end(self) -> RefRecord {
+        self.lease.end().await;
+        self.record
     }
 }
 

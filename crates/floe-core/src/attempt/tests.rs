@@ -162,7 +162,8 @@ async fn a_commit_publishes_beside_its_announcement() {
             Ok(())
         };
         let commit = attempt.commit(Some(at(n)), Annotation::default(), publish);
-        let record = tokio::time::timeout(Duration::from_secs(60), commit).await.unwrap().unwrap();
+        let committed = tokio::time::timeout(Duration::from_secs(60), commit).await.unwrap();
+        let record = committed.unwrap().end().await;
         assert_eq!((record.current.generation, record.current.at()), (generation, Some(at(n))));
         let log = world.store.take_log();
         let expected =
@@ -200,7 +201,7 @@ async fn i2_a_lost_race_is_told_from_an_ended_lease() {
     let world = World::new(None).await;
     let (first, second, third) = (world.begin(0).await, world.begin(0).await, world.begin(0).await);
     let none = Annotation::default;
-    first.commit(Some(at(1)), none(), ready(Ok(()))).await.unwrap();
+    first.commit(Some(at(1)), none(), ready(Ok(()))).await.unwrap().end().await;
     let error = failed(second.commit(Some(at(2)), none(), ready(Ok(()))).await);
     assert_eq!(error.kind(), ErrorKind::Conflict);
     assert_eq!(world.namespace.read_ref(&world.name).await.unwrap().unwrap().0.current.at(), Some(at(1)));

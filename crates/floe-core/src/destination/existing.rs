@@ -1,7 +1,6 @@
 //! What is in a directory before a pull writes there.
 
 use std::fs::File;
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::{Mode, OFlags, RawDir, openat};
@@ -59,9 +58,15 @@ pub(super) struct Listing {
 impl Listing {
     /// Reads the directory that a descriptor, perhaps an `O_PATH` one, stands for.
     pub(super) fn read(directory: BorrowedFd<'_>) -> io::Result<Self> {
+        Self::read_through(directory, &mut Vec::new())
+    }
+
+    /// Reads a directory through a buffer, of which nothing else is used than its room.
+    pub(super) fn read_through(directory: BorrowedFd<'_>, buffer: &mut Vec<u8>) -> io::Result<Self> {
         let readable = open::readable(directory, b".")?;
-        let mut buffer: Vec<MaybeUninit<u8>> = vec![MaybeUninit::uninit(); BUFFER_BYTES];
-        let mut entries = RawDir::new(readable, &mut buffer);
+        buffer.clear();
+        buffer.reserve(BUFFER_BYTES);
+        let mut entries = RawDir::new(readable, buffer.spare_capacity_mut());
         let mut names = Vec::new();
         let mut spans = Vec::new();
         while let Some(entry) = entries.next() {

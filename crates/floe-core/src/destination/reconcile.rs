@@ -105,7 +105,7 @@ impl Worker<'_> {
         }
         let at = self.directory(directory)?;
         let at = at.as_fd();
-        let listing = Listing::read(at)
+        let listing = Listing::read_through(at, &mut self.dirents)
             .map_err(|e| failed("read the directory", &self.tree.shown(directory, b""), e))?;
         let mut found = listing.iter().peekable();
         for (number, entry) in wanted.iter().enumerate() {

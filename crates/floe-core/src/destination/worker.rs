@@ -34,6 +34,8 @@ pub struct Worker<'t> {
     pub(super) umask: PrivateUmask,
     /// Most recently used first.
     open: Vec<(DirId, Arc<OwnedFd>)>,
+    /// What directories are read through.
+    pub(super) dirents: Vec<u8>,
     on_this_thread: PhantomData<*const ()>,
 }
 
@@ -43,6 +45,7 @@ impl<'t> Worker<'t> {
             tree,
             umask: PrivateUmask::enter(),
             open: Vec::with_capacity(OPEN_DIRECTORIES),
+            dirents: Vec::new(),
             on_this_thread: PhantomData,
         }
     }

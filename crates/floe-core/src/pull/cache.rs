@@ -56,21 +56,15 @@ pub(super) fn stat_of(stat: &FileStat) -> Stat {
 }
 
 /// Records the files of an existing directory that were equal, if that is news.
-pub(super) fn record_kept(caches: &Path, destination: &Path, surveyed: Surveyed) {
-    if surveyed.any_hashed {
-        record(caches, destination, surveyed.kept, HashClock::at(FileTime::default()));
+pub(super) fn record_kept(surveyed: Surveyed) {
+    if let Some(cache) = surveyed.cache.filter(|_| surveyed.any_hashed) {
+        record(&cache, surveyed.kept, HashClock::at(FileTime::default()));
     }
 }
 
-/// Writes the cache of `destination` anew; the moment is one since which the files of sections that depend on it have had
-/// their content. That it fails is no failure of the pull.
-pub(super) fn record(
-    caches: &Path,
-    destination: &Path,
-    mut sections: Vec<CacheSection>,
-    hashing_began: HashClock,
-) {
-    let Some(cache) = open_cache(caches, destination) else { return };
+/// Writes a cache anew; the moment is one since which the files of sections that depend on it have had their content.
+/// That it fails is no failure of the pull.
+pub(super) fn record(cache: &StatCache, mut sections: Vec<CacheSection>, hashing_began: HashClock) {
     let mut writer = cache.writer();
     sections.sort_unstable_by_key(CacheSection::first);
     for section in &sections {

@@ -12,7 +12,7 @@ use floe_format::{Body, Entry, EntryKind, EntryRef, OwnedBody, Segment, parent_a
 use crate::destination::{DirId, FileId, Tree, Verdict, Wanted, Worker};
 use crate::offload::{Offloaded, cancelled};
 use crate::reader::{SegmentWalk, TreeCheck};
-use crate::source::{CacheCursor, CacheSection, Child, HashClock, StatCache, is_trusted};
+use crate::source::{CacheCursor, CacheHit, CacheSection, Child, HashClock, StatCache, is_trusted};
 use crate::{Error, ErrorKind, Result};
 
 use super::Pull;
@@ -56,7 +56,9 @@ pub(super) struct Surveyed {
     pub(super) extra: Vec<(DirId, Vec<u8>)>,
     /// What killed pulls left behind.
     pub(super) stale: Vec<(DirId, Vec<u8>)>,
-    /// The files that are equal, for the stat cache; in any order.
+    /// The stat cache that was asked.
+    pub(super) cache: Option<StatCache>,
+    /// The files that are equal, for the next one; in any order.
     pub(super) kept: Vec<CacheSection>,
     /// Whether any of them had to be read.
     pub(super) any_hashed: bool,
@@ -91,7 +93,7 @@ struct LinkedFile {
 #[derive(Clone, Copy, Debug)]
 enum Known {
     /// The stat cache says so.
-    Hit,
+    Hit(CacheHit),
     /// It was read, beginning at this moment.
     Hashed(HashClock),
 }
@@ -343,6 +345,7 @@ impl Pull {
         surveyed.changes += u64::from(root_differs);
         surveyed.directories = directories;
         surveyed.needed = needed;
+        surveyed.cache = cache;
         Ok(surveyed)
     }
 
@@ -489,7 +492,7 @@ impl Surveyor<'_> {
                 return Ok(false);
             };
             let known = match cursor.as_mut().and_then(|cursor| cursor.lookup(&group.path, &child)) {
-                Some(hit) => (hit.hash == *hash.as_bytes()).then_some(Known::Hit),
+                Some(hit) => (hit.hash == *hash.as_bytes()).then_some(Known::Hit(hit)),
                 None => hashing.has_content(file, stat.device, hash, work)?.map(Known::Hashed),
             };
             if let Some(how) = known {
@@ -522,11 +525,23 @@ impl Surveyor<'_> {
             {
                 continue;
             }
-            if section.is_full() {
-                found.kept.push(std::mem::take(&mut section));
+            let ordinal = group.entries[number].ordinal;
+            match how {
+                Known::Hit(hit) => {
+                    if !section.push_known(ordinal, &hit) {
+                        found
+                            .kept
+                            .push(std::mem::replace(&mut section, CacheSection::of_known(ordinal, &hit)));
+                    }
+                }
+                Known::Hashed(_) => {
+                    if section.is_full() {
+                        found.kept.push(std::mem::take(&mut section));
+                    }
+                    let child = Child { name: wanted[number].name, stat: &stat };
+                    section.push_trusted(ordinal, &group.path, &child, hash.as_bytes());
+                }
             }
-            let child = Child { name: wanted[number].name, stat: &stat };
-            section.push_trusted(group.entries[number].ordinal, &group.path, &child, hash.as_bytes());
         }
         if !section.is_empty() {
             found.kept.push(section);

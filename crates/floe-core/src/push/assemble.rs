@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use crossbeam_channel::Receiver;
 use floe_format::{
-    Codec, Compressor, FrameId, FrameRecord, Kept, OwnedBody, Run, SegmentCutter, TAR_END, parent_and_name,
+    Body, Codec, Compressor, FrameId, FrameRecord, Kept, Run, SegmentCutter, TAR_END, parent_and_name,
 };
 
 use tokio_util::sync::CancellationToken;
@@ -143,10 +143,10 @@ impl Assembly<'_> {
     ) -> Result<(), Ended> {
         self.flush(state)?;
         let out = &mut state.out;
-        for (entry, note) in unit.entries().iter().zip(&notes) {
+        for (entry, note) in unit.entries().zip(&notes) {
             out.entries += 1;
-            self.note(&entry.path, note);
-            let OwnedBody::File { size, hash } = entry.body else { continue };
+            self.note(entry.path, note);
+            let Body::File { size, hash } = entry.body else { continue };
             out.files += 1;
             out.file_bytes += size;
             match hash {
@@ -158,9 +158,9 @@ impl Assembly<'_> {
                 None => {}
             }
         }
-        if let (Some(entry), Some(note)) = (unit.entries().last(), notes.last()) {
-            let is_read = matches!(entry.body, OwnedBody::File { size, hash: None } if size > 0);
-            state.file = Some(BigFile { path: entry.path.clone(), note: *note, is_read });
+        if let (Some(entry), Some(note)) = (unit.entries().next_back(), notes.last()) {
+            let is_read = matches!(entry.body, Body::File { size, hash: None } if size > 0);
+            state.file = Some(BigFile { path: entry.path.to_vec(), note: *note, is_read });
         }
         self.add_unit(state, unit)
     }
@@ -233,11 +233,11 @@ impl Assembly<'_> {
     }
 
     fn add_unit(&mut self, state: &mut State, unit: Unit) -> Result<(), Ended> {
-        let metadata_len = unit.entries().iter().map(|entry| entry.as_entry().metadata_len() as u64).sum();
-        if state.cutter.add_run(&unit.run.id, unit.entries().len(), metadata_len) {
+        let metadata_len = unit.entries().map(|entry| entry.metadata_len() as u64).sum();
+        if state.cutter.add_run(&unit.run.id, unit.entry_count(), metadata_len) {
             self.end_draft(state)?;
             let continued = match &state.file {
-                Some(file) if unit.entries().is_empty() => file.path.clone(),
+                Some(file) if unit.entry_count() == 0 => file.path.clone(),
                 _ => Vec::new(),
             };
             state.draft = Some(Draft::new(continued));
@@ -300,7 +300,7 @@ impl Assembly<'_> {
         let child = Child { name, stat: &note.stat };
         match &note.content {
             NotedContent::None => {}
-            NotedContent::Known(hit) => cache.push_known(directory, &child, hit),
+            NotedContent::Known(hit) => cache.push_known(hit),
             NotedContent::Hashed(hash, began) => cache.push_hashed(directory, &child, hash, *began),
         }
     }

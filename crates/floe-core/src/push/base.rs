@@ -5,13 +5,14 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use floe_format::{
-    Body, Decompressor, Entry, FrameId, FrameRecord, IndexSegment, Item, Parameters, Root, Run, Segment,
+    Decompressor, EntryRef, FrameId, FrameRecord, IndexSegment, Item, Parameters, Root, Run, Segment,
     compare_paths, tar_header_len, tar_len, tar_padding,
 };
 use futures::{StreamExt, TryStreamExt};
 
+use super::entry_table::EntryTable;
 use crate::catalog::{Catalog, PackShape};
-use crate::pack_tails::{MetadataFrames, PackTails};
+use crate::pack_tails::{LoadedTail, MetadataFrames, PackTails};
 use crate::snapshot::Snapshot;
 use crate::{Error, ErrorKind, Result};
 
@@ -41,9 +42,25 @@ impl BasePacks {
         for pack in packs {
             loads.push(tails.load(PackShape::from(pack)));
         }
-        let loaded: Vec<_> = futures::stream::iter(loads).buffered(TAILS_IN_FLIGHT).try_collect().await?;
-        let mut base = Self::default();
-        for (pack, tail) in packs.iter().zip(loaded) {
+        let loaded = futures::stream::iter(loads).buffered(TAILS_IN_FLIGHT).try_collect().await?;
+        Ok(Self::new(snapshot, loaded, is_unusable))
+    }
+
+    /// The same, where all tails are cached and all packs may be used.
+    pub(super) fn load_cached(tails: &PackTails, snapshot: &Snapshot) -> Option<Self> {
+        let shapes = snapshot.layout().packs.iter().map(PackShape::from);
+        let loaded = shapes.map(|shape| tails.load_cached(shape)).collect::<Option<_>>()?;
+        Some(Self::new(snapshot, loaded, |_| false))
+    }
+
+    fn new(snapshot: &Snapshot, loaded: Vec<LoadedTail>, is_unusable: impl Fn(&PackShape) -> bool) -> Self {
+        let frames = |count: fn(&LoadedTail) -> usize| loaded.iter().map(count).sum();
+        let mut base = Self {
+            data: Catalog::with_capacity(frames(|tail| tail.tail.data().len())),
+            metadata: Catalog::with_capacity(frames(|tail| tail.metadata().count())),
+            frames: MetadataFrames::default(),
+        };
+        for (pack, tail) in snapshot.layout().packs.iter().zip(loaded) {
             if !is_unusable(&tail.shape) {
                 base.data.add_pack(tail.shape, tail.tail.data().iter().copied());
                 base.metadata.add_pack(tail.shape, tail.metadata().copied());
@@ -52,7 +69,7 @@ impl BasePacks {
                 base.frames.add(tail);
             }
         }
-        Ok(base)
+        base
     }
 
     /// A segment or index segment as it is stored, which is checked.
@@ -88,7 +105,7 @@ pub(super) struct BaseSegment {
     id: FrameId,
     has_end: bool,
     runs: Vec<Run>,
-    entries: Vec<Entry>,
+    entries: EntryTable,
     /// For each run: the entries whose group it is, if it is exactly that.
     groups: Vec<Option<Range<usize>>>,
     /// For each entry, the run that its headers are in.
@@ -98,10 +115,10 @@ pub(super) struct BaseSegment {
 impl BaseSegment {
     fn parse(ordinal: usize, id: FrameId, plain: &[u8], parameters: &Parameters) -> Result<Self> {
         let segment = Segment::parse(plain)?;
-        let mut entries = Vec::with_capacity(segment.entry_count());
+        let mut entries = EntryTable::with_capacity(segment.entry_count());
         let mut coded = segment.entries();
         while let Some(entry) = coded.next()? {
-            entries.push(entry.to_entry());
+            entries.push(&entry);
         }
         let mut groups = vec![None; segment.runs().len()];
         let mut run_of_entry = vec![usize::MAX; entries.len()];
@@ -117,14 +134,14 @@ impl BaseSegment {
             let begins = entry_start == run_start;
             let mut group_end = entry_start;
             while next < entries.len() && entry_start < run_end {
-                let entry: &Entry = &entries[next];
-                let reference = entry.as_entry();
-                group_end = if parameters.is_big(reference.body.size()) {
-                    entry_start + tar_header_len(&reference) as u64
+                let entry = entries.get(next);
+                let entry_end = entry_start + tar_len(&entry);
+                group_end = if parameters.is_big(entry.body.size()) {
+                    entry_start + tar_header_len(&entry) as u64
                 } else {
-                    entry_start + tar_len(&reference)
+                    entry_end
                 };
-                entry_start += tar_len(&reference);
+                entry_start = entry_end;
                 run_of_entry[next] = position;
                 next += 1;
             }
@@ -161,7 +178,7 @@ impl BaseSegment {
         &self.runs
     }
 
-    pub(super) fn entries(&self) -> &[Entry] {
+    pub(super) fn entries(&self) -> &EntryTable {
         &self.entries
     }
 
@@ -187,8 +204,8 @@ pub(super) struct BaseEntry {
 }
 
 impl BaseEntry {
-    pub(super) fn entry(&self) -> &Entry {
-        &self.segment.entries[self.index]
+    pub(super) fn entry(&self) -> EntryRef<'_> {
+        self.segment.entries.get(self.index)
     }
 }
 
@@ -231,14 +248,15 @@ impl BaseCursor {
                 }
                 continue;
             };
-            let Some(entry) = segment.entries.get(self.next_entry) else {
+            if self.next_entry == segment.entries.len() {
                 if !self.read_segment()? {
                     return Ok(None);
                 }
                 continue;
-            };
+            }
+            let next = segment.entries.path(self.next_entry);
             // Most often it is the next one, and equality is cheaper than order.
-            let order = if entry.path == path { Ordering::Equal } else { compare_paths(&entry.path, path) };
+            let order = if next == path { Ordering::Equal } else { compare_paths(next, path) };
             match order {
                 Ordering::Less => {
                     self.pass();
@@ -255,7 +273,7 @@ impl BaseCursor {
 
     /// The runs that are the content of the big file that was found last, if exactly some are.
     pub(super) fn content_runs(&mut self, found: &BaseEntry) -> Result<Option<Vec<BaseRun>>> {
-        let size = found.entry().as_entry().body.size();
+        let size = found.entry().body.size();
         let Some(mut left) = size.checked_add(tar_padding(size) as u64) else { return Ok(None) };
         let Some(&group) = found.segment.run_of_entry.get(found.index) else { return Ok(None) };
         if found.segment.groups.get(group).is_none_or(Option::is_none) {
@@ -300,9 +318,9 @@ impl BaseCursor {
 
     fn pass(&mut self) {
         if let Some(segment) = &self.current
-            && let Body::File { hash: Some(hash), .. } = segment.entries[self.next_entry].as_entry().body
+            && let Some(hash) = segment.entries.content_hash(self.next_entry)
         {
-            self.contents.push(super::leading_u64(&hash));
+            self.contents.push(super::leading_u64(hash));
         }
         self.next_entry += 1;
     }

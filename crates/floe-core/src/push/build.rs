@@ -199,13 +199,19 @@ impl Build {
 
     /// Counts as reused the files that were read and whose content the base has under another path.
     fn count_moved(&self, planned: &mut Planned, assembled: &mut Assembled) {
-        let read = std::mem::take(&mut assembled.read_files);
-        let Some(contents) = planned.base_contents.as_mut().filter(|_| !read.is_empty()) else { return };
-        contents.sort_unstable();
-        for (content, size) in read {
-            if contents.binary_search(&content).is_ok() {
-                count_reused(assembled, &self.progress, size);
+        let mut read = std::mem::take(&mut assembled.read_files);
+        let Some(contents) = planned.base_contents.take().filter(|_| !read.is_empty()) else { return };
+        // Most often few files were read, and the base has many.
+        read.sort_unstable();
+        let mut is_moved = vec![false; read.len()];
+        for content in contents {
+            let first = read.partition_point(|(read, _)| *read < content);
+            for (at, _) in read[first..].iter().enumerate().take_while(|(_, (read, _))| *read == content) {
+                is_moved[first + at] = true;
             }
+        }
+        for ((_, size), _) in read.into_iter().zip(is_moved).filter(|(_, is_moved)| *is_moved) {
+            count_reused(assembled, &self.progress, size);
         }
     }
 

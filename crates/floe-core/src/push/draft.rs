@@ -1,6 +1,6 @@
 //! A segment being put together.
 
-use floe_format::{FrameId, Item, Kept, OwnedBody, Run, SegmentBuilder};
+use floe_format::{Body, FrameId, Item, Kept, OwnedBody, Run, SegmentBuilder};
 
 use super::meta;
 use super::unit::{Entries, ReadFile, Unit};
@@ -40,10 +40,10 @@ impl Draft {
 
     /// Adds a unit; those without entries before the first with some are the lead.
     pub(super) fn push(&mut self, unit: Unit) {
-        match unit.entries().first() {
+        match unit.entries().next() {
             Some(first) if !self.has_entries => {
                 if self.units.is_empty() {
-                    self.path.clone_from(&first.path);
+                    self.path = first.path.to_vec();
                 }
                 self.has_entries = true;
             }
@@ -75,14 +75,14 @@ impl Draft {
 
     /// Whether its last entry is a big file whose content is not known yet.
     pub(super) fn waits_for_hash(&self) -> bool {
-        let last = self.units.iter().rev().find_map(|unit| unit.entries().last());
-        last.is_some_and(|entry| matches!(entry.body, OwnedBody::File { size, hash: None } if size > 0))
+        let last = self.units.iter().rev().find_map(|unit| unit.entries().next_back());
+        last.is_some_and(|entry| matches!(entry.body, Body::File { size, hash: None } if size > 0))
     }
 
     /// The segment.
     pub(super) fn encode(self, kept: Kept, is_known: impl Fn(&FrameId) -> bool) -> Result<Encoded> {
         let length = self.units.iter().map(|unit| content_len(&unit.run)).sum();
-        let entries = self.units.iter().map(|unit| unit.entries().len() as u64).sum();
+        let entries = self.units.iter().map(|unit| unit.entry_count() as u64).sum();
         if let Some((id, runs)) = self.same_as_base().filter(|(id, _)| is_known(id)) {
             let item = Item { id, length, entries, path: self.path };
             return Ok(Encoded { segment: MadeSegment { item, runs }, plain: None });
@@ -91,7 +91,7 @@ impl Draft {
         builder.set_lead(self.lead);
         for unit in &self.units {
             for entry in unit.entries() {
-                builder.add_entry(&entry.as_entry())?;
+                builder.add_entry(&entry)?;
             }
             builder.add_run(unit.run)?;
         }

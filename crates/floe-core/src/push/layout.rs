@@ -1,6 +1,5 @@
 //! The layout of a snapshot that was put together.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 
 use floe_format::{BuiltIndexSegment, FrameId, Index, ItemHasher, Layout, LayoutPack};
@@ -16,23 +15,32 @@ struct Places<'a> {
     written: &'a WrittenPacks,
     base: &'a BasePacks,
     elsewhere: &'a Catalog,
-    /// For each pack, the root items that it serves, and whether it does so with metadata.
-    serves: Vec<BTreeSet<u32>>,
+    /// For each pack, the runs of root items that it serves, and whether it does so with metadata.
+    serves: Vec<Vec<Range<u32>>>,
     has_metadata: Vec<bool>,
 }
 
 impl Places<'_> {
     fn serve_data(&mut self, id: &FrameId, item: u32) -> Result<Located> {
         let found = find([&self.written.data, &self.base.data, self.elsewhere], id)?;
-        self.serves[found.pack].insert(item);
+        self.add_item(found.pack, item);
         Ok(found)
     }
 
     fn serve_metadata(&mut self, id: &FrameId, item: u32) -> Result<()> {
         let found = find([&self.written.metadata, &self.base.metadata], id)?;
-        self.serves[found.pack].insert(item);
+        self.add_item(found.pack, item);
         self.has_metadata[found.pack] = true;
         Ok(())
+    }
+
+    /// Notes that a pack serves an item, which is never before one that was noted.
+    fn add_item(&mut self, pack: usize, item: u32) {
+        match self.serves[pack].last_mut() {
+            Some(last) if item < last.end => {}
+            Some(last) if item == last.end => last.end += 1,
+            _ => self.serves[pack].push(item..item + 1),
+        }
     }
 }
 
@@ -64,7 +72,7 @@ pub(super) fn layout_of(
         written,
         base,
         elsewhere,
-        serves: vec![BTreeSet::new(); shapes.len()],
+        serves: vec![Vec::new(); shapes.len()],
         has_metadata: vec![false; shapes.len()],
     };
     let built: FrameMap<&BuiltIndexSegment> =
@@ -98,28 +106,16 @@ pub(super) fn layout_of(
     }
     let packs = shapes
         .iter()
-        .zip(places.serves.iter().zip(&places.has_metadata))
+        .zip(places.serves.into_iter().zip(places.has_metadata))
         .filter(|(_, (serves, _))| !serves.is_empty())
-        .map(|(shape, (serves, &has_metadata))| LayoutPack {
+        .map(|(shape, (item_runs, has_metadata))| LayoutPack {
             id: shape.id,
             has_metadata,
             len: shape.pack_len,
             directory_len: shape.directory_len,
             tail_len: shape.tail_len,
-            item_runs: runs(serves),
+            item_runs,
         })
         .collect();
     Ok(Layout { packs, items })
-}
-
-/// The fewest ranges that hold just these numbers.
-fn runs(numbers: &BTreeSet<u32>) -> Vec<Range<u32>> {
-    let mut runs: Vec<Range<u32>> = Vec::new();
-    for &number in numbers {
-        match runs.last_mut() {
-            Some(last) if last.end == number => last.end += 1,
-            _ => runs.push(number..number + 1),
-        }
-    }
-    runs
 }

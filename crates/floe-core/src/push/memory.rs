@@ -13,6 +13,7 @@ use crate::reference::SnapshotAt;
 use crate::snapshot::Snapshot;
 
 /// A namespace's directory of the cache, if there is a cache.
+#[derive(Clone, Debug)]
 pub(super) struct Memory {
     directory: Option<PathBuf>,
 }
@@ -48,12 +49,16 @@ impl Memory {
 
     /// A snapshot, from the store unless its object was kept.
     pub(super) async fn snapshot(&self, namespace: &Namespace, at: SnapshotAt) -> Result<Snapshot> {
-        let kept =
-            self.directory.as_ref().and_then(|directory| fs::read(directory.join(object_name(&at))).ok());
-        if let Some(snapshot) = kept.and_then(|bytes| Snapshot::parse(at, &Bytes::from(bytes)).ok()) {
-            return Ok(snapshot);
+        match self.kept_snapshot(at) {
+            Some(snapshot) => Ok(snapshot),
+            None => Snapshot::open(namespace, at).await,
         }
-        Snapshot::open(namespace, at).await
+    }
+
+    /// A snapshot whose object was kept.
+    pub(super) fn kept_snapshot(&self, at: SnapshotAt) -> Option<Snapshot> {
+        let bytes = fs::read(self.directory.as_ref()?.join(object_name(&at))).ok()?;
+        Snapshot::parse(at, &Bytes::from(bytes)).ok()
     }
 
     /// Keeps a snapshot object that was just pushed from this source.

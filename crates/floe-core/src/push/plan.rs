@@ -162,7 +162,7 @@ impl Planner<'_> {
             self.count(&candidate);
             let cut = {
                 let entry = match &candidate.state {
-                    State::Same(base) => base.entry().as_entry(),
+                    State::Same(base) => base.entry(),
                     State::SameTar(_, entry) | State::Other(entry) => entry.as_entry(),
                 };
                 grouper.add(&GroupEntry::of(&entry, &self.parameters))
@@ -233,7 +233,7 @@ impl Planner<'_> {
 
     /// Whether a regular file is what the base has, told without any allocation: the common case.
     fn is_same_file(&self, stat: &Stat, hit: Option<&CacheHit>, base: &BaseEntry) -> bool {
-        let entry = base.entry().as_entry();
+        let entry = base.entry();
         let Body::File { size, hash } = entry.body else { return false };
         stat.kind == FileKind::File
             && size == stat.size
@@ -254,10 +254,10 @@ impl Planner<'_> {
         note: &mut Note,
     ) -> Result<Option<Vec<u8>>> {
         if let (Some(hit), Some(base)) = (hit, base)
-            && let OwnedBody::Symlink { target } = &base.entry().body
+            && let Body::Symlink { target } = base.entry().body
             && *blake3::hash(target).as_bytes() == hit.hash
         {
-            return Ok(Some(target.clone()));
+            return Ok(Some(target.to_vec()));
         }
         let read = self.files.read_link(directory, child.name).map_err(|e| {
             if e.kind() != ErrorKind::Invalid {
@@ -294,8 +294,10 @@ impl Planner<'_> {
         let Meta { mode, mtime, owner } = meta;
         let entry = Entry { path: path.to_vec(), mode, mtime, owner, body, xattrs };
         Ok(match base {
-            Some(base) if !is_unread && *base.entry() == entry => State::Same(base),
-            Some(base) if !is_unread && base.entry().mode == mode && base.entry().body == entry.body => {
+            Some(base) if !is_unread && base.entry() == entry.as_entry() => State::Same(base),
+            Some(base)
+                if !is_unread && base.entry().mode == mode && base.entry().body == entry.body.as_body() =>
+            {
                 State::SameTar(base, entry)
             }
             _ => State::Other(entry),
@@ -376,10 +378,10 @@ impl Planner<'_> {
         let Some(last) = group.last() else { return Ok(Content::None) };
         let (entry, base) = match &last.state {
             State::Same(base) => (base.entry(), Some(base)),
-            State::SameTar(base, entry) => (entry, Some(base)),
-            State::Other(entry) => (entry, None),
+            State::SameTar(base, entry) => (entry.as_entry(), Some(base)),
+            State::Other(entry) => (entry.as_entry(), None),
         };
-        let OwnedBody::File { size, .. } = entry.body else { return Ok(Content::None) };
+        let Body::File { size, .. } = entry.body else { return Ok(Content::None) };
         if !self.parameters.is_big(size) {
             return Ok(Content::None);
         }
@@ -389,7 +391,7 @@ impl Planner<'_> {
         {
             return Ok(Content::Known(runs));
         }
-        Ok(Content::Read { path: entry.path.clone(), size })
+        Ok(Content::Read { path: entry.path.to_vec(), size })
     }
 
     /// The run of the base that is this very group.
@@ -453,7 +455,7 @@ impl State {
 
     fn into_entry(self) -> Entry {
         match self {
-            Self::Same(base) => base.entry().clone(),
+            Self::Same(base) => base.entry().to_entry(),
             Self::SameTar(_, entry) | Self::Other(entry) => entry,
         }
     }

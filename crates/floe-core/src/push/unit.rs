@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use floe_format::{ContentHash, Entry, FrameId, FrameRecord, Run};
+use floe_format::{ContentHash, Entry, EntryRef, FrameId, FrameRecord, Run};
 
 use super::base::BaseRun;
 use crate::source::{CacheHit, HashClock, Stat};
@@ -26,13 +26,21 @@ pub(super) enum Entries {
 }
 
 impl Unit {
-    /// The entries.
-    pub(super) fn entries(&self) -> &[Entry] {
-        match (&self.entries, &self.base) {
-            (Entries::Given(entries), _) => entries,
-            (Entries::OfBase(range), Some(base)) => &base.segment.entries()[range.clone()],
-            (Entries::OfBase(_), None) => unreachable!("entries of the base come with a run of it"),
+    /// How many entries there are.
+    pub(super) fn entry_count(&self) -> usize {
+        match &self.entries {
+            Entries::Given(entries) => entries.len(),
+            Entries::OfBase(range) => range.len(),
         }
+    }
+
+    /// The entries.
+    pub(super) fn entries(&self) -> impl DoubleEndedIterator<Item = EntryRef<'_>> {
+        (0..self.entry_count()).map(|position| match (&self.entries, &self.base) {
+            (Entries::Given(entries), _) => entries[position].as_entry(),
+            (Entries::OfBase(range), Some(base)) => base.segment.entries().get(range.start + position),
+            (Entries::OfBase(_), None) => unreachable!("entries of the base come with a run of it"),
+        })
     }
 
     /// A run of content of a big file.

@@ -124,11 +124,13 @@ impl<'a> EntryRef<'a> {
     }
 
     /// Mode, and of time and owner what is kept.
+    #[inline]
     pub fn meta(&self) -> Meta {
         Meta { mode: self.mode, mtime: self.mtime, owner: self.owner }
     }
 
     /// *m(e)* of `docs/format.md` §5.3: what the entry weighs in a segment beyond its fixed part, in bytes.
+    #[inline]
     pub fn metadata_len(&self) -> usize {
         self.path.len() + self.body.target().len() + self.xattrs.content_len() + 8 * self.xattrs.len()
     }
@@ -186,6 +188,7 @@ impl<'a> EntryRef<'a> {
     }
 
     /// The entry with buffers of its own.
+    #[inline]
     pub fn to_entry(&self) -> Entry {
         Entry {
             path: self.path.to_vec(),
@@ -235,6 +238,7 @@ pub enum OwnedBody {
 
 impl OwnedBody {
     /// The body, borrowed.
+    #[inline]
     pub fn as_body(&self) -> Body<'_> {
         match *self {
             Self::Directory => Body::Directory,
@@ -276,6 +280,7 @@ pub struct Entry {
 
 impl Entry {
     /// The entry, borrowed.
+    #[inline]
     pub fn as_entry(&self) -> EntryRef<'_> {
         EntryRef {
             path: &self.path,

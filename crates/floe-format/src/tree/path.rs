@@ -16,6 +16,7 @@ pub fn validate_path(path: &[u8]) -> Result<()> {
 }
 
 /// Splits a valid path into its parent directory (empty: the tree's own) and its name.
+#[inline]
 pub fn parent_and_name(path: &[u8]) -> (&[u8], &[u8]) {
     match path.iter().rposition(|&b| b == b'/') {
         Some(slash) => (&path[..slash], &path[slash + 1..]),
@@ -25,6 +26,7 @@ pub fn parent_and_name(path: &[u8]) -> (&[u8], &[u8]) {
 
 /// Compares two valid paths in the order of a tree: all children of a directory by name, then each
 /// subdirectory's.
+#[inline]
 pub fn compare_paths(a: &[u8], b: &[u8]) -> Ordering {
     let shared = common_prefix(a, b);
     compare_after(shared, (a, parent_len(a)), (b, parent_len(b)))

@@ -126,6 +126,7 @@ impl XattrList {
     }
 
     /// The attributes, borrowed.
+    #[inline]
     pub fn as_xattrs(&self) -> Xattrs<'_> {
         Xattrs { encoded: &self.encoded, count: self.count, bytes: self.bytes }
     }

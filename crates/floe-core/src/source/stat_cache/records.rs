@@ -39,15 +39,27 @@ impl Records {
         if self.bytes.capacity() == 0 {
             self.bytes.reserve_exact(BLOCK_BYTES + MAX_NAME_BYTES + 128);
         }
-        if self.is_empty() || self.directory != path || self.device != child.stat.device {
-            layout::write_directory(&mut self.bytes, path, child.stat.device);
-            self.directory.clear();
-            self.directory.extend_from_slice(path);
-            self.device = child.stat.device;
-        }
+        self.enter(path, child.stat.device);
         layout::write_entry(&mut self.bytes, child.name, child.stat, hash);
         self.entries += 1;
         true
+    }
+
+    /// Adds the record of an entry, as it stands in another cache.
+    pub(super) fn push_record(&mut self, path: &[u8], device: u64, record: &[u8]) {
+        self.enter(path, device);
+        self.bytes.extend_from_slice(record);
+        self.entries += 1;
+    }
+
+    /// Goes on with entries of that directory.
+    fn enter(&mut self, path: &[u8], device: u64) {
+        if self.is_empty() || self.directory != path || self.device != device {
+            layout::write_directory(&mut self.bytes, path, device);
+            self.directory.clear();
+            self.directory.extend_from_slice(path);
+            self.device = device;
+        }
     }
 
     pub(super) fn append(&mut self, other: &Self) {

@@ -1,8 +1,10 @@
 //! Records in the order of the walk, made apart from those before and after them.
 
+use std::ops::Range;
+
 use super::records::Records;
 use super::writer::BLOCK_BYTES;
-use super::{CacheWriter, ContentHash, layout};
+use super::{CacheHit, CacheWriter, ContentHash, layout};
 use crate::source::trust::{HashClock, Recency};
 use crate::source::walk::Child;
 
@@ -10,6 +12,8 @@ use crate::source::walk::Child;
 #[derive(Debug, Default)]
 pub struct CacheSection {
     first: u64,
+    /// Entries of the old cache; where there are any there are no records.
+    kept: Range<u64>,
     records: Records,
     recency: Recency,
 }
@@ -22,12 +26,29 @@ impl CacheSection {
 
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
+        self.kept.is_empty() && self.records.is_empty()
     }
 
-    /// Whether the next file should begin another.
+    /// Whether the next file that was not found should begin another.
     pub fn is_full(&self) -> bool {
-        self.records.len() >= BLOCK_BYTES
+        !self.kept.is_empty() || self.records.len() >= BLOCK_BYTES
+    }
+
+    /// Adds file number `ordinal` of the walk, which a cursor found, if it goes on with what is in the section.
+    #[must_use]
+    pub fn push_known(&mut self, ordinal: u64, hit: &CacheHit) -> bool {
+        if self.is_empty() {
+            *self = Self::of_known(ordinal, hit);
+            return true;
+        }
+        let goes_on = self.records.is_empty() && self.kept.end == hit.ordinal;
+        self.kept.end += u64::from(goes_on);
+        goes_on
+    }
+
+    /// A section of file number `ordinal` of the walk, which a cursor found.
+    pub fn of_known(ordinal: u64, hit: &CacheHit) -> Self {
+        Self { first: ordinal, kept: hit.ordinal..hit.ordinal + 1, ..Self::default() }
     }
 
     /// Adds file number `ordinal` of the walk, a child of the directory at `path`, whose hash is known, by
@@ -55,7 +76,9 @@ impl CacheWriter {
     /// Records a section, all of whose files [pushed](CacheSection::push) have had the content they are recorded with
     /// since that moment; nothing of it if they are not all to be trusted.
     pub fn push_section(&mut self, section: &CacheSection, hashing_began: HashClock) {
-        if !section.is_empty() && section.recency.is_trusted(hashing_began) {
+        if !section.kept.is_empty() {
+            self.keep(section.kept.clone());
+        } else if !section.records.is_empty() && section.recency.is_trusted(hashing_began) {
             self.append(&section.records);
         }
     }

@@ -50,12 +50,49 @@ fn pass(cache: &StatCache, tree: &Tree, hashing_began: FileTime) -> Vec<Option<C
     for (path, name, stat, hit) in &found {
         let child = Child { name, stat };
         match hit {
-            Some(hit) => writer.push_known(path, &child, hit),
+            Some(hit) => writer.push_known(hit),
             None => writer.push_hashed(path, &child, &hash_of(stat), HashClock::at(hashing_began)),
         }
     }
     writer.finish().unwrap();
     found.into_iter().map(|(_, _, _, hit)| hit.map(|hit| hit.hash)).collect()
+}
+
+/// The same by two threads that each take every other directory, and whose sections come in any order.
+fn pass_in_sections(cache: &StatCache, tree: &Tree) -> Vec<Option<ContentHash>> {
+    let mut cursors = [cache.cursor(), cache.cursor()];
+    let mut sections = Vec::new();
+    let mut found = Vec::new();
+    let entries: Vec<_> = (0..).zip(tree).collect();
+    for (number, directory) in entries.chunk_by(|(_, a), (_, b)| a.0.0 == b.0.0).enumerate() {
+        let mut section = CacheSection::default();
+        for (ordinal, ((parent, name), stat)) in directory {
+            let (path, child) = (parent.join(&b'/'), Child { name, stat });
+            let hit = cursors[number % 2].lookup(&path, &child);
+            found.push(hit.map(|hit| hit.hash));
+            match hit {
+                Some(hit) if section.push_known(*ordinal, &hit) => {}
+                Some(hit) => {
+                    sections.push(std::mem::replace(&mut section, CacheSection::of_known(*ordinal, &hit)));
+                }
+                None => {
+                    if section.is_full() {
+                        sections.push(std::mem::take(&mut section));
+                    }
+                    section.push_trusted(*ordinal, &path, &child, &hash_of(stat));
+                }
+            }
+        }
+        sections.push(section);
+    }
+    sections.reverse();
+    sections.sort_by_key(CacheSection::first);
+    let mut writer = cache.writer();
+    for section in &sections {
+        writer.push_section(section, HashClock::at(LONG_AFTER));
+    }
+    writer.finish().unwrap();
+    found
 }
 
 fn open(directory: &tempfile::TempDir) -> StatCache {
@@ -147,14 +184,16 @@ proptest! {
     #[test]
     fn lookups_agree_with_a_table_after_any_edits(
         start in prop::sample::select(vec![0_u64, 1, 900, 5000]),
-        rounds in prop::collection::vec(edits(), 1..6),
+        rounds in prop::collection::vec((edits(), any::<bool>()), 1..6),
     ) {
         let directory = tempfile::tempdir().unwrap();
         let mut tree = wide(start);
         let mut table: HashMap<_, (Stat, ContentHash)> = HashMap::new();
-        for edits in rounds.iter().chain([&Vec::new()]) {
+        for (edits, in_sections) in rounds.iter().chain([&(Vec::new(), false)]) {
             edits.iter().for_each(|edit| apply(&mut tree, edit));
-            let found = pass(&open(&directory), &tree, LONG_AFTER);
+            let cache = open(&directory);
+            let found =
+                if *in_sections { pass_in_sections(&cache, &tree) } else { pass(&cache, &tree, LONG_AFTER) };
             let expected: Vec<_> = tree
                 .iter()
                 .map(|(key, stat)| table.get(key).filter(|(known, _)| known == stat).map(|(_, hash)| *hash))

@@ -5,6 +5,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Seek as _, Write};
+use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use rustix::fs::{CWD, FlockOperation, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use super::layout::{self, Block, CacheFile, HEADER_BYTES};
+use super::layout::{self, Block, CacheFile, HEADER_BYTES, Record};
 use super::records::Records;
 use super::{CacheHit, ContentHash};
 use crate::error::{Error, Result};
@@ -34,10 +35,10 @@ pub struct CacheWriter {
     path: PathBuf,
     source: ContentHash,
     old: Option<Arc<CacheFile>>,
-    /// The old block that follows next: its number, where it begins, how many entries are before it.
+    /// The old block that follows next.
     next_old: OldBlock,
-    /// The old block of which `block` holds the first entries and nothing else, and the next of them.
-    following: Option<(OldBlock, u64)>,
+    /// Entries of the old cache that come next, by their ordinals.
+    kept: Range<u64>,
     /// The blocks of the new cache so far; while there is no output, the first ones of the old.
     table: Vec<Block>,
     table_bytes: u64,
@@ -57,8 +58,11 @@ enum Output {
 #[derive(Clone, Copy, Debug)]
 struct OldBlock {
     number: usize,
+    /// Where it begins.
     offset: u64,
+    /// The ordinals of its first entry, and after its last where it was [sought](CacheWriter::seek_old).
     first: u64,
+    end: u64,
 }
 
 impl CacheWriter {
@@ -67,8 +71,8 @@ impl CacheWriter {
             path,
             source,
             old,
-            next_old: OldBlock { number: 0, offset: HEADER_BYTES as u64, first: 0 },
-            following: None,
+            next_old: OldBlock { number: 0, offset: HEADER_BYTES as u64, first: 0, end: 0 },
+            kept: 0..0,
             table: Vec::new(),
             table_bytes: 0,
             block: Records::default(),
@@ -76,30 +80,18 @@ impl CacheWriter {
         }
     }
 
-    /// Keeps what the cursor found for a child of the directory at `path`.
-    pub fn push_known(&mut self, path: &[u8], child: &Child<'_>, hit: &CacheHit) {
-        let old_end = self.seek_old(hit.ordinal);
-        if self.following.is_some_and(|(_, next)| next != hit.ordinal) {
-            self.following = None;
-        }
-        let begins = self.next_old.first == hit.ordinal;
-        if begins && (self.block.is_empty() || self.block.len() >= SMALL_BLOCK_BYTES) {
-            self.end_block();
-            self.following = Some((self.next_old, hit.ordinal));
-        }
-        if !self.block.push(path, child, &hit.hash) {
-            self.following = None;
-            return;
-        }
-        let ends = hit.ordinal + 1 == old_end;
-        if let Some((old, next)) = &mut self.following {
-            *next += 1;
-            if ends {
-                let old = *old;
-                self.take_over(old);
-            }
-        } else if self.block.len() >= if ends { BLOCK_BYTES } else { FULL_BLOCK_BYTES } {
-            self.end_block();
+    /// Keeps what the cursor found.
+    pub fn push_known(&mut self, hit: &CacheHit) {
+        self.keep(hit.ordinal..hit.ordinal + 1);
+    }
+
+    /// Keeps these entries of the old cache; nothing is done about them until their run ends.
+    pub(super) fn keep(&mut self, ordinals: Range<u64>) {
+        if self.kept.end == ordinals.start {
+            self.kept.end = ordinals.end;
+        } else {
+            self.end_kept();
+            self.kept = ordinals;
         }
     }
 
@@ -115,7 +107,7 @@ impl CacheWriter {
         if !layout::is_recorded(child.stat.kind) || !is_trusted(child.stat, hashing_began) {
             return;
         }
-        self.following = None;
+        self.end_kept();
         if self.block.push(path, child, hash) && self.block.len() >= BLOCK_BYTES {
             self.end_block();
         }
@@ -127,6 +119,7 @@ impl CacheWriter {
     ///
     /// The cache could not be written. The old one is still there, and a push need not fail for that.
     pub fn finish(mut self) -> Result<()> {
+        self.end_kept();
         self.end_block();
         let old_count = self.old.as_ref().map_or(0, |old| old.blocks.len());
         if matches!(self.output, Output::None) && self.table.len() == old_count {
@@ -146,7 +139,7 @@ impl CacheWriter {
 
     /// Adds records that were made apart.
     pub(super) fn append(&mut self, records: &Records) {
-        self.following = None;
+        self.end_kept();
         if self.block.len() + records.len() > FULL_BLOCK_BYTES {
             self.end_block();
         }
@@ -156,42 +149,80 @@ impl CacheWriter {
         }
     }
 
-    /// Moves on to the old block with that entry; returns the ordinal after its last.
-    fn seek_old(&mut self, ordinal: u64) -> u64 {
-        let Some(old) = &self.old else { return 0 };
-        let next = &mut self.next_old;
-        loop {
-            let Some(block) = old.blocks.get(next.number) else {
-                return next.first;
-            };
-            let end = next.first + u64::from(block.entries);
-            if ordinal < end {
-                return end;
+    /// Takes over the run of old entries that has come to its end: whole blocks as they are, and the records of others.
+    fn end_kept(&mut self) {
+        let mut kept = std::mem::take(&mut self.kept);
+        let Some(file) = self.old.clone() else { return };
+        while kept.start < kept.end
+            && let Some(old) = self.seek_old(&file, kept.start)
+        {
+            let end = kept.end.min(old.end);
+            let is_whole = kept.start == old.first && end == old.end;
+            if is_whole && (self.block.is_empty() || self.block.len() >= SMALL_BLOCK_BYTES) {
+                self.end_block();
+                self.take_over(&file, old);
+            } else {
+                self.copy_records(&file, old, kept.start..end);
+                if end == old.end && self.block.len() >= BLOCK_BYTES {
+                    self.end_block();
+                }
             }
-            *next = OldBlock {
-                number: next.number + 1,
-                offset: next.offset + u64::from(block.length),
-                first: end,
-            };
+            kept.start = end;
         }
     }
 
-    /// Takes over the old block that `block` holds all entries of.
-    fn take_over(&mut self, old: OldBlock) {
-        self.following = None;
-        self.block.clear();
-        let Some(file) = self.old.clone() else { return };
+    /// Moves on to the old block with that entry; nothing where that is behind or there is none.
+    fn seek_old(&mut self, file: &CacheFile, ordinal: u64) -> Option<OldBlock> {
+        loop {
+            let OldBlock { number, offset, first, .. } = self.next_old;
+            let block = file.blocks.get(number)?;
+            let end = first + u64::from(block.entries);
+            if ordinal < end {
+                return (first <= ordinal).then_some(OldBlock { end, ..self.next_old });
+            }
+            self.next_old =
+                OldBlock { number: number + 1, offset: offset + u64::from(block.length), first: end, end };
+        }
+    }
+
+    fn take_over(&mut self, file: &CacheFile, old: OldBlock) {
         let block = file.blocks[old.number];
         let is_prefix = matches!(self.output, Output::None) && self.table.len() == old.number;
         if !is_prefix {
-            self.write(|output| copy(&file, old.offset, block.length.into(), output));
+            self.write(|output| copy(file, old.offset, block.length.into(), output));
         }
         self.table.push(block);
         self.table_bytes += u64::from(block.length);
     }
 
+    /// Puts records of an old block into the one at hand.
+    fn copy_records(&mut self, file: &CacheFile, old: OldBlock, ordinals: Range<u64>) {
+        let mut bytes = Vec::new();
+        if !file.read_block(&file.blocks[old.number], old.offset, &mut bytes) {
+            return;
+        }
+        let (mut rest, mut ordinal) = (bytes.as_slice(), old.first);
+        let (mut directory, mut device) = (&[][..], 0);
+        while ordinal < ordinals.end
+            && let Some((record, length)) = layout::read_record(rest)
+        {
+            match record {
+                Record::Directory { path, device: its_device } => (directory, device) = (path, its_device),
+                Record::Entry { .. } => {
+                    if ordinals.contains(&ordinal) {
+                        self.block.push_record(directory, device, &rest[..length]);
+                        if self.block.len() >= FULL_BLOCK_BYTES {
+                            self.end_block();
+                        }
+                    }
+                    ordinal += 1;
+                }
+            }
+            rest = &rest[length..];
+        }
+    }
+
     fn end_block(&mut self) {
-        self.following = None;
         if self.block.is_empty() {
             return;
         }
