@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -11,6 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from floe_bench import corpora, cutting, cutting_cli, edits, measure, parameter_sets, report, trees  # noqa: E402  (the path comes first)
+from floe_bench.git_import import import_tree  # noqa: E402
 from floe_bench.text import TextMaker  # noqa: E402
 from floe_bench.tools.floe import told  # noqa: E402
 
@@ -124,6 +126,26 @@ class Making(InScratch):
             changed = [name for name in after if before.get(name) != after[name]]
             self.assertEqual(changed, [str(path)])
             self.assertEqual(before[str(path)][2] != after[str(path)][2], by_rename)
+
+
+class Importing(InScratch):
+    def test_git_finds_nothing_changed_in_an_imported_tree(self) -> None:
+        tree = self.root / "tree"
+        (tree / "a b").mkdir(parents=True)
+        (tree / "a b" / 'quo"ted\n').write_bytes(b"x" * 5000)
+        (tree / "run").write_text("#!/bin/sh\n")
+        (tree / "run").chmod(0o755)
+        (tree / "empty").touch()
+        (tree / "link").symlink_to("a b")
+        git = ["git", f"--git-dir={self.root / 'git'}", f"--work-tree={tree}"]
+        subprocess.run([*git, "init", "-q", "-b", "main"], check=True)
+        import_tree(git, tree)
+        subprocess.run([*git, "read-tree", "HEAD"], check=True)
+        status = subprocess.run([*git, "status", "--porcelain"], check=True, capture_output=True, text=True)
+        self.assertEqual(status.stdout, "")
+        (tree / "empty").write_text("no more")
+        status = subprocess.run([*git, "status", "--porcelain"], check=True, capture_output=True, text=True)
+        self.assertEqual(status.stdout, " M empty\n")
 
 
 class Cutting(InScratch):

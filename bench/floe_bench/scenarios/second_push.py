@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..corpora import text_tree
 from ..edits import Editor
+from ..git_import import import_tree
 from ..measure import Command, Run, Spread
 from ..report import Section, Table, ratio, seconds, size
 from ..rounds import Series, in_turn
@@ -81,13 +82,13 @@ def _edit(editor: Editor) -> None:
 
 def git_status(session: Session, tree: Path):
     """A repository of `tree` beside it, all of it committed; gives what runs `git status` a second time, its index
-    refreshed. Blobs go into one pack, or a million of them would fill the kernel's caches of names."""
+    refreshed. Blobs are in one pack, or a million of them would fill the kernel's caches of names."""
     argv = ["git", f"--git-dir={session.scratch()}", f"--work-tree={tree}"]
     for setting in ("core.fsmonitor=false", "core.untrackedCache=false", "gc.auto=0", "advice.statusHints=false"):
         argv += ["-c", setting]
-    person = ["-c", "user.name=bench", "-c", "user.email=bench@localhost"]
-    packed = ["-c", "core.bigFileThreshold=1"]
-    for words in (["init", "-q"], [*packed, "add", "-A", "."], [*person, "commit", "-qm", "all"], ["status", "-s"]):
+    session.run(Command([*argv, "init", "-q", "-b", "main"], cwd=tree))
+    import_tree(argv, tree)
+    for words in (["read-tree", "HEAD"], ["status", "-s"]):
         session.run(Command([*argv, *words], cwd=tree))
     status = Command([*argv, "status"], cwd=tree)
 
