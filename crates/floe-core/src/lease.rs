@@ -148,3 +148,38 @@ impl Lease {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The golden store's leases are what is written.
+    #[test]
+    fn leases_are_written_as_the_format_has_them() {
+        let active = LeaseRecord {
+            format: 1,
+            token: "0f0e0d0c0b0a09080706050403020100".parse().unwrap(),
+            kind: Kind::Push,
+            state: State::Active,
+            generation: 7,
+            created: "2026-01-02T03:04:05Z".parse().unwrap(),
+            holder: "floe 0.1.0, process 1, on a host".to_owned(),
+            reference: None,
+            version: None,
+        };
+        let committing = LeaseRecord {
+            state: State::Committing,
+            reference: Some("release/1.0".parse().unwrap()),
+            ..active.clone()
+        };
+        for (record, golden) in
+            [(active, "019b7ca98c8801010101010101010101"), (committing, "019b7ca98c8902020202020202020202")]
+        {
+            let golden = format!(
+                "{}/../floe-format/tests/golden/v1/store/default/leases/{golden}",
+                env!("CARGO_MANIFEST_DIR")
+            );
+            assert_eq!(seal(&record).unwrap(), std::fs::read(golden).unwrap());
+        }
+    }
+}

@@ -223,13 +223,14 @@ pub(crate) fn json(snapshot: &dyn Fn(&str) -> SnapshotId) -> Vec<(String, Vec<u8
         "{named}  \"fence\": 1,\n  {},\n  \"removed\": true,\n  \"time\": \"2026-01-02T03:04:06Z\",\n  \"history\": []\n}}\n",
         entry(0),
     );
-    let lease = |kind, state: &str| {
+    let lease = |kind, state, commit| {
         format!(
-            "{first}  \"kind\": \"{kind}\",\n  \"state\": {state},\n  \"generation\": 7,\n  \
-             \"created\": \"2026-01-02T03:04:05Z\",\n  \"holder\": \"floe 0.1.0, process 1, on a host\"\n}}\n"
+            "{first}  \"kind\": \"{kind}\",\n  \"state\": \"{state}\",\n  \"generation\": 7,\n  \
+             \"created\": \"2026-01-02T03:04:05Z\",\n  \"holder\": \"floe 0.1.0, process 1, on a host\"{commit}\n}}\n"
         )
     };
-    let committing = "\"committing\",\n  \"ref\": \"release/1.0\",\n  \"version\": null";
+    let absent = ",\n  \"ref\": \"release/1.0\"";
+    let present = ",\n  \"ref\": \"many\",\n  \"version\": \"a version\"";
     let state = format!(
         "{first}  \"generation\": 7,\n  \"condemned\": {{\n    \"packs\": [\"{}\"],\n    \"snapshots\": [\"{}/{}\"]\n  }},\n  \
          \"doomed\": {{\n    \"packs\": [\"{}\"],\n    \"snapshots\": []\n  }}\n}}\n",
@@ -245,10 +246,10 @@ pub(crate) fn json(snapshot: &dyn Fn(&str) -> SnapshotId) -> Vec<(String, Vec<u8
         ("refs/release%2F1.0", plain("empty", 3)),
         ("refs/gone", gone),
         ("refs/never", never),
-        ("leases/019b7ca98c8801010101010101010101", lease("push", "\"active\"")),
-        ("leases/019b7ca98c8902020202020202020202", lease("push", committing)),
-        ("leases/019b7ca98c8903030303030303030303", lease("reading", "\"active\"")),
-        ("leases/019b7ca98c8a04040404040404040404", lease("push", "\"dead\"")),
+        ("leases/019b7ca98c8801010101010101010101", lease("push", "active", "")),
+        ("leases/019b7ca98c8902020202020202020202", lease("push", "committing", absent)),
+        ("leases/019b7ca98c8903030303030303030303", lease("reading", "active", "")),
+        ("leases/019b7ca98c8a04040404040404040404", lease("push", "dead", present)),
         ("gc/state", state),
     ];
     let mut all = vec![("format.json", format_json(&P))];
