@@ -24,7 +24,7 @@ pub fn open(location: &str, settings: &StoreSettings, environment: &Environment)
         None => Arc::new(LocalStore::new(location)?),
         Some(("file", _)) => Arc::new(LocalStore::new(file_path(location)?)?),
         Some(("s3" | "gs" | "az", _)) => {
-            let remote = RemoteStore::open(&parse(location)?, environment)?;
+            let remote = RemoteStore::open(&parse(location)?, environment, settings.retry.deadline)?;
             Arc::new(Retry::new(Arc::new(remote), settings.retry.clone(), Arc::clone(&timer)))
         }
         Some((scheme, _)) => {

@@ -13,7 +13,7 @@ mod profile;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -43,6 +43,8 @@ pub struct RemoteStore {
     versions: Versions,
     /// What to say besides when there is no answer.
     hint: Option<&'static str>,
+    /// How long nothing may come of an object that is being read.
+    patience: Duration,
 }
 
 /// What tells the server and the bucket of a location from all others; holds no secret.
@@ -75,11 +77,12 @@ impl fmt::Debug for RemoteStore {
 }
 
 impl RemoteStore {
-    /// The store at `s3://`, `gs://` or `az://` and `BUCKET/PREFIX`, with what the environment says.
+    /// The store at `s3://`, `gs://` or `az://` and `BUCKET/PREFIX`, with what the environment says. Where nothing comes
+    /// for as long as the patience lasts, an object is not read to its end.
     ///
     /// # Errors
     /// `Invalid` for a location or an environment that makes no sense.
-    pub fn open(url: &Url, environment: &Environment) -> Result<Self> {
+    pub fn open(url: &Url, environment: &Environment, patience: Duration) -> Result<Self> {
         let invalid = |what: &str| Error::new(ErrorKind::Invalid, format!("the store `{url}` {what}"));
         let bucket_name = url.host_str().filter(|host| !host.is_empty());
         let bucket_name = bucket_name.ok_or_else(|| invalid("names no bucket"))?;
@@ -95,7 +98,7 @@ impl RemoteStore {
             "az" => cloud::azure(bucket_name, environment)?,
             _ => return Err(invalid("is in no cloud that is known")),
         };
-        Ok(Self { bucket, prefix, name, versions, hint })
+        Ok(Self { bucket, prefix, name, versions, hint, patience })
     }
 
     fn path(&self, key: &Key) -> Result<Path> {
@@ -119,6 +122,14 @@ impl RemoteStore {
         error::convert(&self.name, &what.to_string(), e, self.hint)
     }
 
+    /// Waits for the next that comes of an object.
+    async fn in_time<T>(&self, key: &Key, next: impl Future<Output = T>) -> Result<T> {
+        tokio::time::timeout(self.patience, next).await.map_err(|_| {
+            let message = format!("{}: nothing came of `{key}` for {:?}", self.name, self.patience);
+            Error::new(ErrorKind::Unavailable, message)
+        })
+    }
+
     /// Reads a body of which we know the length.
     async fn collect(&self, key: &Key, answer: object_store::GetResult, length: usize) -> Result<Bytes> {
         let mut stream = answer.into_stream();
@@ -128,7 +139,7 @@ impl RemoteStore {
             let message = format!("{}: the server sent {than} of `{key}` than it announced", self.name);
             Error::new(ErrorKind::Unavailable, message)
         };
-        while let Some(piece) = stream.next().await {
+        while let Some(piece) = self.in_time(key, stream.next()).await? {
             let piece = piece.map_err(|e| self.failed(key, &e))?;
             if first.len() + body.len() + piece.len() > length {
                 return Err(lied("more"));
@@ -165,7 +176,8 @@ impl Store for RemoteStore {
     }
 
     async fn get(&self, key: &Key, max_bytes: u64) -> Result<(Bytes, Version)> {
-        let got = self.bucket.get_opts(&self.path(key)?, GetOptions::default()).await;
+        let path = self.path(key)?;
+        let got = self.in_time(key, self.bucket.get_opts(&path, GetOptions::default())).await?;
         let got = got.map_err(|e| self.failed(key, &e))?;
         let size_bytes = got.meta.size;
         let length =
@@ -183,7 +195,8 @@ impl Store for RemoteStore {
             return Ok(Bytes::new());
         };
         let options = GetOptions { range: Some(GetRange::Bounded(range.clone())), ..GetOptions::default() };
-        let got = match self.bucket.get_opts(&self.path(key)?, options).await {
+        let path = self.path(key)?;
+        let got = match self.in_time(key, self.bucket.get_opts(&path, options)).await? {
             // The object ends before the range begins.
             Err(e) if error::status(&e) == Some(416) => return Err(too_short(key, &range)),
             other => other.map_err(|e| self.failed(key, &e))?,

@@ -1,6 +1,7 @@
 //! Remote stores: a server in this process, real ones where there are, and answers that servers rarely give.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use floe_core::ErrorKind;
@@ -8,6 +9,7 @@ use floe_core::store::{Environment, KeyPrefix, PutMode, StoreSettings, Version, 
 use floe_testkit::conformance::{self, KnownGap};
 use floe_testkit::s3::environment;
 use floe_testkit::{CannedServer, MemoryStore, S3Server};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::key;
 use crate::s3_trees::Place;
@@ -44,6 +46,50 @@ async fn s3_server_conforms() {
     let store = place.store();
     probe_conditions(&*store, &KeyPrefix::new("ns/probe/").unwrap(), "5d41402a").await.unwrap();
     conformance::run(store, "ns", &[KnownGap::LongNames]).await;
+}
+
+/// Keys, region and endpoint out of AWS's files, and what beats them.
+#[tokio::test]
+async fn aws_profiles_open_stores() {
+    let server = S3Server::start().await.unwrap();
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir(home.path().join(".aws")).unwrap();
+    let keys = |section: &str, secret: &str| {
+        format!(
+            "[{section}]\naws_access_key_id = {}\naws_secret_access_key = {secret}\n",
+            S3Server::ACCESS_KEY
+        )
+    };
+    let credentials = keys("default", S3Server::SECRET_KEY) + &keys("wrong", "another-secret");
+    let at = |url: &str| format!("region = us-east-1\nendpoint_url = {url}\n");
+    let nobody = "http://127.0.0.1:9";
+    let config = format!(
+        "[default]\n{}[profile wrong]\n{}[profile lost]\n{}",
+        at(server.endpoint()),
+        at(server.endpoint()),
+        at(nobody)
+    );
+    std::fs::write(home.path().join(".aws/credentials"), credentials + &keys("lost", S3Server::SECRET_KEY))
+        .unwrap();
+    std::fs::write(home.path().join(".aws/config"), config).unwrap();
+    let home = home.path().to_str().unwrap();
+    let (id, secret) = (S3Server::ACCESS_KEY, S3Server::SECRET_KEY);
+    let own_keys = [("AWS_ACCESS_KEY_ID", id), ("AWS_SECRET_ACCESS_KEY", secret)];
+    let (wrong, lost) = (("AWS_PROFILE", "wrong"), ("AWS_PROFILE", "lost"));
+    for (variables, kind) in [
+        (vec![], None),
+        (vec![wrong], Some(ErrorKind::Denied)),
+        (vec![wrong, own_keys[0], own_keys[1]], None),
+        (vec![lost], Some(ErrorKind::Unavailable)),
+        (vec![lost, ("AWS_ENDPOINT_URL", server.endpoint())], None),
+        (vec![("AWS_ENDPOINT_URL", nobody), ("FLOE_S3_ENDPOINT", server.endpoint())], None),
+    ] {
+        let always = [("HOME", home), ("FLOE_S3_ALLOW_HTTP", "1")];
+        let environment: Environment = always.into_iter().chain(variables.iter().copied()).collect();
+        let store = open("s3://floe", &once(), &environment).unwrap();
+        let listed = store.list(&KeyPrefix::default(), None).await;
+        assert_eq!(listed.err().map(|error| error.kind()), kind, "{variables:?}");
+    }
 }
 
 #[tokio::test]
@@ -160,4 +206,30 @@ fn locations_are_checked() {
     assert_eq!(kind("gs://bucket/p", &google.into_iter().collect()), Ok(()));
     let azure = [("AZURE_STORAGE_ACCOUNT_NAME", "account"), ("AZURE_STORAGE_USE_EMULATOR", "true")];
     assert_eq!(kind("az://container/p", &azure.into_iter().collect()), Ok(()));
+}
+
+/// However large the object may be, and so however long it may take.
+#[tokio::test]
+async fn a_server_that_stalls_is_not_waited_for() {
+    let headers = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\nETag: \"x\"\r\nLast-Modified: Fri, 02 Jan 2026 03:04:05 GMT\r\n\r\n";
+    for answer in [String::new(), headers.to_owned(), format!("{headers}ten bytes!")] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let serving = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            // A request without a body comes at once.
+            assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            std::future::pending::<()>().await;
+        });
+        let mut settings = once();
+        settings.retry.deadline = Duration::from_millis(500);
+        let store = open("s3://floe", &settings, &environment(&endpoint, "key", "secret")).unwrap();
+        let key = key("gc/state");
+        let get = tokio::time::timeout(Duration::from_secs(60), store.get(&key, 64 << 20));
+        let error = get.await.expect("it does not wait").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        assert!(error.to_string().contains("nothing came of `gc/state`"), "{error}");
+        serving.abort();
+    }
 }
