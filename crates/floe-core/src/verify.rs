@@ -9,6 +9,7 @@ use floe_format::{Decompressor, EntryRef, FrameId, PACK_HEAD_LEN, PackHead, Pack
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::PackShape;
+use crate::collector_state::CollectorState;
 use crate::names::RefName;
 use crate::namespace::Namespace;
 use crate::offload::{Offloaded, default_threads, offload};
@@ -23,6 +24,8 @@ use crate::{Error, ErrorKind, Result};
 
 /// The most packs that a namespace is listed with.
 const MAX_PACKS: usize = 10_000_000;
+/// How many snapshots are kept between the listing of their packs and their own turn; more are opened twice.
+const MAX_KEPT_SNAPSHOTS: usize = 64;
 /// How much of a pack is read at once.
 const READ_BYTES: u64 = 8 << 20;
 
@@ -71,14 +74,16 @@ pub struct Verified {
 /// missing is in the answer.
 pub async fn verify(namespace: &Namespace, options: &VerifyOptions) -> Result<Verified> {
     let mut verified = Verified::default();
-    let snapshots = open_snapshots(namespace, options, &mut verified).await?;
     let mut packs: BTreeMap<PackId, PackShape> = BTreeMap::new();
-    for snapshot in &snapshots {
-        packs.extend(snapshot.layout().packs.iter().map(|pack| (pack.id, PackShape::from(pack))));
-    }
+    let snapshots = open_snapshots(namespace, options, &mut packs, &mut verified).await?;
     verified.packs = packs.len() as u64;
     let bad = check_sizes(namespace, options, &packs, &mut verified).await?;
     packs.retain(|id, _| !bad.contains(id));
+    if options.refs.is_empty() {
+        // No push goes on without it.
+        let read = CollectorState::read(namespace).await.map(drop);
+        note(&mut verified, namespace.keys().collector_state().to_string(), read)?;
+    }
     let (namespace, quick) = (namespace.clone(), options.quick);
     let mut verified = offload("verify", &options.cancel, move |work| {
         for shape in packs.values() {
@@ -91,10 +96,16 @@ pub async fn verify(namespace: &Namespace, options: &VerifyOptions) -> Result<Ve
             note(&mut verified, key, checked)?;
         }
         let mut seen = HashSet::new();
-        for snapshot in &snapshots {
+        for (at, kept) in snapshots {
             work.check()?;
-            let key = namespace.keys().snapshot(&snapshot.at()).to_string();
-            let checked = check_snapshot(&work, &namespace, snapshot, quick, &mut seen, &key, &mut verified);
+            let key = namespace.keys().snapshot(&at).to_string();
+            let opened = match kept {
+                Some(snapshot) => Ok(snapshot),
+                None => work.wait(Snapshot::open(&namespace, at)),
+            };
+            let checked = opened.and_then(|snapshot| {
+                check_snapshot(&work, &namespace, &snapshot, quick, &mut seen, &key, &mut verified)
+            });
             note(&mut verified, key, checked)?;
         }
         Ok(verified)
@@ -120,12 +131,14 @@ fn says_damage(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound | ErrorKind::Unsupported)
 }
 
-/// Opens every snapshot that the refs and their histories name, each once.
+/// Opens every snapshot that the refs and their histories name, each once, and collects their packs. The first ones are
+/// kept, the others only named.
 async fn open_snapshots(
     namespace: &Namespace,
     options: &VerifyOptions,
+    packs: &mut BTreeMap<PackId, PackShape>,
     verified: &mut Verified,
-) -> Result<Vec<Snapshot>> {
+) -> Result<Vec<(SnapshotAt, Option<Snapshot>)>> {
     let names = if options.refs.is_empty() { namespace.ref_names().await? } else { options.refs.clone() };
     let mut wanted: Vec<SnapshotAt> = Vec::new();
     let mut known = HashSet::new();
@@ -147,7 +160,11 @@ async fn open_snapshots(
     for at in wanted {
         verified.snapshots += 1;
         match Snapshot::open(namespace, at).await {
-            Ok(snapshot) => snapshots.push(snapshot),
+            Ok(snapshot) => {
+                packs.extend(snapshot.layout().packs.iter().map(|pack| (pack.id, PackShape::from(pack))));
+                let is_kept = snapshots.len() < MAX_KEPT_SNAPSHOTS;
+                snapshots.push((at, is_kept.then_some(snapshot)));
+            }
             Err(error) => note(verified, namespace.keys().snapshot(&at).to_string(), Err(error))?,
         }
     }

@@ -2,6 +2,7 @@
 
 mod edits;
 mod failures;
+mod histories;
 mod namespaces;
 mod repacking;
 mod requests;

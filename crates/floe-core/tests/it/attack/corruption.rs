@@ -317,7 +317,7 @@ async fn i7_every_single_byte_corruption_is_found_or_harmless() {
     let grown = peak_address_space() - before;
     assert!(grown < 7 << 28, "something asked for {grown} bytes");
     // Nothing that a tree is made of, nor what names it, can be changed unnoticed.
-    for kind in ["snapshots", "format.json"] {
+    for kind in ["snapshots", "format.json", "gc"] {
         assert!(!met.contains_key(&(kind.to_owned(), Met::Harmless)), "{met:?}");
     }
     eprintln!("{total} bytes, {} changes: {met:?}", attacks.len());
