@@ -7,7 +7,6 @@
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use bytes::Bytes;
 use floe_format::{
@@ -16,18 +15,13 @@ use floe_format::{
 };
 
 use crate::aside::write_aside;
+use crate::cache_room::{Room, evict_now_and_then, note_used};
 use crate::catalog::PackShape;
 use crate::namespace::Namespace;
 use crate::{Error, ErrorKind, Result};
 
-/// The most bytes that the cached tails of one namespace take.
-const MAX_CACHED_BYTES: u64 = 1 << 30;
-
-/// How many tails of one namespace are cached: those of a hundred refs that small pushes move.
-const MAX_CACHED_TAILS: usize = 4096;
-
-/// One call in so many evicts.
-const EVICT_ONE_IN: u32 = 16;
+/// For the cached tails of one namespace: those of a hundred refs that small pushes move.
+const ROOM: Room = Room { bytes: 1 << 30, files: 4096 };
 
 /// A pack's tail, parsed and checked, and its bytes.
 #[derive(Clone, Debug)]
@@ -146,15 +140,11 @@ impl PackTails {
         }
     }
 
-    /// Removes the least recently used tails beyond what the cache may hold. It looks at all of them, and so does its work
-    /// only now and then.
+    /// Removes now and then the tails that were used least recently, and have no room.
     pub(crate) fn evict(&self) {
-        let Some(cache) = &self.cache else { return };
-        let now = self.namespace.ambient().now().duration_since(SystemTime::UNIX_EPOCH);
-        if now.is_ok_and(|now| !now.subsec_micros().is_multiple_of(EVICT_ONE_IN)) {
-            return;
+        if let Some(cache) = &self.cache {
+            evict_now_and_then(self.namespace.ambient(), cache, ROOM);
         }
-        evict(cache);
     }
 
     /// The packs whose tails are cached, the newest first.
@@ -201,7 +191,7 @@ impl PackTails {
         file.read_to_end(&mut bytes).ok()?;
         match parse(shape, Bytes::from(bytes)) {
             Ok(loaded) => {
-                let _ = file.set_modified(self.namespace.ambient().now());
+                note_used(&file);
                 Some(loaded)
             }
             Err(error) => {
@@ -229,30 +219,6 @@ impl PackTails {
                 parse(self.namespace.read_pack(&key, start..shape.pack_len).await?)
             }
             parsed => parsed,
-        }
-    }
-}
-
-/// Removes what was used least recently of a cache that has too much.
-fn evict(cache: &Path) {
-    let Ok(entries) = fs::read_dir(cache) else { return };
-    let mut files: Vec<_> = entries
-        .flatten()
-        .filter_map(|entry| {
-            let metadata = entry.metadata().ok()?;
-            Some((metadata.modified().ok()?, metadata.len(), entry.path()))
-        })
-        .collect();
-    let mut total: u64 = files.iter().map(|(_, length, _)| length).sum();
-    let mut count = files.len();
-    files.sort();
-    for (_, length, path) in files {
-        if total <= MAX_CACHED_BYTES && count <= MAX_CACHED_TAILS {
-            break;
-        }
-        if fs::remove_file(path).is_ok() {
-            total -= length;
-            count -= 1;
         }
     }
 }
@@ -318,31 +284,5 @@ impl MetadataFrames {
             Error::new(ErrorKind::Corrupt, message)
         })?;
         Ok((&self.tails[*position], frame))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn what_was_used_least_recently_is_evicted() {
-        let cache = tempfile::tempdir().unwrap();
-        let path = |number: usize| cache.path().join(format!("{number:032x}"));
-        let used = |number: usize| SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 - number as u64);
-        for number in 0..MAX_CACHED_TAILS + 3 {
-            fs::File::create(path(number)).unwrap().set_modified(used(number)).unwrap();
-        }
-        evict(cache.path());
-        let left = (0..MAX_CACHED_TAILS + 3).filter(|number| path(*number).exists());
-        assert!(left.eq(0..MAX_CACHED_TAILS));
-        // One that is too large alone; it takes no room on the disk.
-        let large = fs::File::create(path(MAX_CACHED_TAILS)).unwrap();
-        large.set_len(MAX_CACHED_BYTES + 1).unwrap();
-        large.set_modified(used(0) + Duration::from_secs(1)).unwrap();
-        evict(cache.path());
-        assert_eq!(fs::read_dir(cache.path()).unwrap().count(), 0);
     }
 }

@@ -31,6 +31,7 @@ use crate::namespace::Namespace;
 use crate::offload::{Offloaded, default_threads, offload};
 use crate::reader::{Reach, SegmentWalk, Sources, Span, find_entry, shown};
 use crate::snapshot::Snapshot;
+use crate::source::StatCache;
 use crate::{Error, ErrorKind, Result};
 
 use restore::{Restore, Top};
@@ -144,9 +145,12 @@ impl Pull {
         // Until here nobody else could know the tree: what changes it has a time of change after this moment.
         let before_commit = cache::clock_near(destination);
         staging.commit(self.options.sync)?;
-        let cache = caches.and_then(|caches| cache::open_cache(&caches, destination));
-        if let (Some(cache), Some(clock)) = (cache, before_commit) {
-            cache::record(&cache, written.sections, clock);
+        if let Some(caches) = caches {
+            let cache = cache::open_cache(&caches, destination);
+            if let (Some(cache), Some(clock)) = (cache, before_commit) {
+                cache::record(&cache, written.sections, clock);
+            }
+            StatCache::evict(&caches, self.namespace.ambient());
         }
         Ok(pulled)
     }

@@ -1,8 +1,9 @@
 //! Pushing: making a snapshot of a source and moving a ref to it.
 //!
-//! In this order: the walk begins; the lease's handshake; the base is read; the plan is made while what it asks for is
-//! read, compressed and put into packs; then packs, snapshot object and ref. Nothing anyone can see has changed
-//! before the last step. A push that fails leaves packs that no ref names.
+//! In this order: the walk begins, and what is most likely the base is looked up in the caches; the lease's handshake
+//! meanwhile; the base is read where it is another; the plan is made while what it asks for is read, compressed and put
+//! into packs; then packs, snapshot object and ref. Nothing anyone can see has changed before the last step. A push that
+//! fails leaves packs that no ref names.
 //!
 //! Three kinds of threads, all of one scope: the planner, which also walks; the workers, which read and compress;
 //! and the assembler, which puts the pieces together in order. Every channel between them is bounded, so memory does
@@ -35,7 +36,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use floe_format::{ContentHash, Kept, PackId};
 use futures::{StreamExt, TryStreamExt};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::base::BasePacks;
@@ -49,10 +49,11 @@ use crate::attempt::{RefView, WriteAttempt, rearming};
 use crate::catalog::PackShape;
 use crate::names::RefName;
 use crate::namespace::Namespace;
+use crate::offload::offload;
 use crate::pack_tails::PackTails;
 use crate::reference::{Annotation, RefRecord, SnapshotAt};
 use crate::snapshot::Snapshot;
-use crate::source::{CacheWriter, Exclusions};
+use crate::source::{CacheWriter, Exclusions, StatCache};
 use crate::store::PutMode;
 use crate::write_error::WriteError;
 use crate::{Error, ErrorKind, Result};
@@ -232,20 +233,22 @@ impl Push {
         // The walk's other thread is at work while the handshake waits for the store.
         let listings = self.input.listings(&self.options.exclusions)?;
         let memory = Memory::new(&self.namespace, self.options.cache_dir.as_deref());
-        let guess = self.guess(&memory);
         if self.options.dry_run {
-            let view = RefView::read(&self.namespace, &self.target).await?;
+            let read = RefView::read(&self.namespace, &self.target);
+            let (view, guess) = futures::join!(read, self.guess(&memory));
+            let view = view?;
             let mut built = self.build(&view, listings, &memory, guess).await?;
             keep(built.cache.take()).await;
             return Ok(told(&view, built));
         }
-        let attempt = WriteAttempt::begin(
+        let begin = WriteAttempt::begin(
             &self.namespace,
             &self.target,
             memory.collector_generation(),
             &self.options.holder,
-        )
-        .await?;
+        );
+        let (attempt, guess) = futures::join!(begin, self.guess(&memory));
+        let attempt = attempt?;
         memory.set_collector_generation(attempt.view().collector_generation());
         match self.build(attempt.view(), listings, &memory, guess).await {
             Ok(built) => self.commit(attempt, built, memory).await,
@@ -261,7 +264,7 @@ impl Push {
         view: &RefView,
         listings: Listings,
         memory: &Memory,
-        guess: JoinHandle<Option<Base>>,
+        guess: Option<Base>,
     ) -> Result<Built> {
         let base = self.base(view, memory, guess).await?;
         let journal = Journal::new(memory.directory(), &self.source_name, &self.target);
@@ -295,28 +298,28 @@ impl Push {
     }
 
     /// Looks up what is most likely the base, as far as it is cached: the store answers meanwhile.
-    fn guess(&self, memory: &Memory) -> JoinHandle<Option<Base>> {
+    async fn guess(&self, memory: &Memory) -> Option<Base> {
         let (memory, tails, source) = (memory.clone(), self.tails.clone(), self.source_name.clone());
-        tokio::task::spawn_blocking(move || {
-            let at = memory.last_pushed(&source)?;
-            let snapshot = memory.kept_snapshot(at)?;
-            let packs = BasePacks::load_cached(&tails, &snapshot)?;
-            Some(Base { at, snapshot, packs })
-        })
+        let named = self.options.base;
+        let looked_up = offload("guess", &self.options.cancel, move |_| {
+            let guess = || {
+                let at = named.or_else(|| memory.last_pushed(&source))?;
+                let snapshot = memory.kept_snapshot(at)?;
+                let packs = BasePacks::load_cached(&tails, &snapshot)?;
+                Some(Base { at, snapshot, packs })
+            };
+            Ok(guess())
+        });
+        looked_up.await.ok().flatten()
     }
 
     /// The snapshot to push against, and where its frames are.
-    async fn base(
-        &self,
-        view: &RefView,
-        memory: &Memory,
-        guess: JoinHandle<Option<Base>>,
-    ) -> Result<Option<Base>> {
+    async fn base(&self, view: &RefView, memory: &Memory, guess: Option<Base>) -> Result<Option<Base>> {
         let named = view.former().and_then(|former| former.current.at());
         let Some(at) = self.options.base.or(named).or_else(|| memory.last_pushed(&self.source_name)) else {
             return Ok(None);
         };
-        let guess = guess.await.ok().flatten().filter(|guess| guess.at == at);
+        let guess = guess.filter(|guess| guess.at == at);
         match self.load_base(view, at, memory, guess).await {
             Ok(base) => Ok(Some(base)),
             // What is damaged or gone cannot be built on, and need not be.
@@ -410,12 +413,17 @@ impl Push {
         };
         let journal = Journal::new(memory.directory(), &self.source_name, &self.target);
         let (tails, source) = (self.tails.clone(), self.source_name.clone());
+        let (namespace, cache_dir) = (self.namespace.clone(), self.options.cache_dir.clone());
         // A panic there costs what is remembered, nothing else.
         let remembering = tokio::task::spawn_blocking(move || {
             memory.remember(&source, at, &object);
             journal.remove();
             tails.evict();
+            memory.evict(&namespace);
             keep_cache(cache);
+            if let Some(caches) = cache_dir {
+                StatCache::evict(&caches, namespace.ambient());
+            }
         });
         let (record, _) = futures::join!(committed.end(), remembering);
         Ok(Pushed { outcome: PushOutcome::Committed(record), at, ..built.pushed })

@@ -16,7 +16,7 @@ use super::survey::Surveyed;
 /// The stat cache of a directory that is there.
 pub(super) fn open_cache(caches: &Path, root: &Path) -> Option<StatCache> {
     let root = std::fs::canonicalize(root).ok()?;
-    Some(StatCache::open(&caches.join("sources"), &root))
+    Some(StatCache::of_source(caches, &root))
 }
 
 /// The clock of the file system that a new destination is made on.

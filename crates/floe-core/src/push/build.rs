@@ -121,7 +121,14 @@ impl Build {
             skipped.extend(unread);
         };
         self.count_moved(&mut planned, &mut assembled);
-        self.finish(planned, assembled, skipped, packs, cache)
+        match self.finish(planned, assembled, skipped, packs) {
+            Ok((snapshot, pushed)) => Ok(Built { snapshot, pushed, cache }),
+            Err(error) => {
+                // Whoever repeats the push need not read everything again.
+                keep_cache(cache);
+                Err(error)
+            }
+        }
     }
 
     fn pass(
@@ -221,8 +228,7 @@ impl Build {
         assembled: Assembled,
         skipped: Vec<Unread>,
         mut packs: PackOutput,
-        cache: Option<CacheWriter>,
-    ) -> Result<Built> {
+    ) -> Result<(NewSnapshot, Pushed)> {
         let Assembled { segments, entries, files, file_bytes, .. } = assembled;
         let (reused_files, reused_file_bytes) = (assembled.reused_files, assembled.reused_file_bytes);
         let index = build_index(segments.iter().map(|made| made.item.clone()).collect())?;
@@ -259,31 +265,24 @@ impl Build {
             sockets: planned.sockets,
         };
         if let Some(former) = self.former.filter(|former| former.snapshot == snapshot) {
-            return Ok(Built { snapshot: NewSnapshot::Unchanged(former), pushed, cache });
+            return Ok((NewSnapshot::Unchanged(former), pushed));
         }
         let elsewhere = self.elsewhere.as_ref().and_then(|found| found.catalog());
         let mut index_segments = self.index_segments(&index)?;
         let repacking = Repacking { namespace: &self.namespace, base: &self.packs, elsewhere };
         index_segments.extend(repacking.run(&segments, &index, &mut packs)?);
-        let written = match packs.finish(index_segments) {
-            Ok(written) => written,
-            Err(error) => {
-                // Whoever repeats the push need not read everything again.
-                keep_cache(cache);
-                return Err(error);
-            }
-        };
+        let written = packs.finish(index_segments)?;
         pushed.packs = written.data.packs().len() as u64;
         pushed.uploaded_bytes = written.data.packs().iter().map(|pack| pack.pack_len).sum();
         pushed.reused_bytes = content_bytes.saturating_sub(written.plain_bytes);
         let layout = layout_of(&index, &segments, &written, &self.packs, elsewhere)?;
         if self.options.dry_run {
-            return Ok(Built { snapshot: NewSnapshot::DryRun(pushed.at), pushed, cache });
+            return Ok((NewSnapshot::DryRun(pushed.at), pushed));
         }
         let at = SnapshotAt { snapshot, layout: self.namespace.ambient().layout_id() };
         let object = snapshot_object(at, &root, &layout)?;
         pushed.uploaded_bytes += object.len() as u64;
-        Ok(Built { snapshot: NewSnapshot::Made { at, object }, pushed, cache })
+        Ok((NewSnapshot::Made { at, object }, pushed))
     }
 
     fn index_segments(&self, index: &Index) -> Result<Vec<(floe_format::FrameRecord, Vec<u8>)>> {

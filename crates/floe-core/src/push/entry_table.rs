@@ -44,6 +44,7 @@ impl EntryTable {
         let start = position.checked_sub(1).map_or(0, |before| self.entries[before].path_end);
         &self.paths[start..self.entries[position].path_end]
     }
+
     /// The hash of the file at this position, if that is one with content.
     pub(super) fn content_hash(&self, position: usize) -> Option<&ContentHash> {
         match &self.entries[position].entry.body {

@@ -20,9 +20,6 @@ use crate::source::{
 };
 use crate::{Error, ErrorKind, Result};
 
-/// Where stat caches are below the directory of caches.
-const STAT_CACHES: &str = "sources";
-
 /// What is pushed, found and ready.
 #[derive(Clone, Debug)]
 pub(super) enum Input {
@@ -109,7 +106,7 @@ impl Input {
     /// The stat cache, where there is one.
     pub(super) fn cache(&self, cache_dir: Option<&Path>) -> Option<StatCache> {
         match self {
-            Self::Directory(root) => Some(StatCache::open(&cache_dir?.join(STAT_CACHES), root)),
+            Self::Directory(root) => Some(StatCache::of_source(cache_dir?, root)),
             Self::Tar(_) => None,
         }
     }

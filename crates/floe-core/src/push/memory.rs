@@ -1,6 +1,7 @@
 //! What a client remembers of a namespace between pushes: disposable, never believed without a check.
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -8,9 +9,13 @@ use bytes::Bytes;
 
 use crate::Result;
 use crate::aside::write_aside;
+use crate::cache_room::{Room, evict_now_and_then, note_used};
 use crate::namespace::Namespace;
 use crate::reference::SnapshotAt;
 use crate::snapshot::Snapshot;
+
+/// For a thousand sources in one namespace, of each three files.
+const ROOM: Room = Room { bytes: 1 << 30, files: 4096 };
 
 /// A namespace's directory of the cache, if there is a cache.
 #[derive(Clone, Debug)]
@@ -57,7 +62,10 @@ impl Memory {
 
     /// A snapshot whose object was kept.
     pub(super) fn kept_snapshot(&self, at: SnapshotAt) -> Option<Snapshot> {
-        let bytes = fs::read(self.directory.as_ref()?.join(object_name(&at))).ok()?;
+        let mut file = fs::File::open(self.directory.as_ref()?.join(object_name(&at))).ok()?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).ok()?;
+        note_used(&file);
         Snapshot::parse(at, &Bytes::from(bytes)).ok()
     }
 
@@ -68,6 +76,13 @@ impl Memory {
         self.write(&source_name(source), format!("{}/{}\n", at.snapshot, at.layout).as_bytes());
         if let (Some(former), Some(directory)) = (former.filter(|former| *former != at), &self.directory) {
             let _ = fs::remove_file(directory.join(object_name(&former)));
+        }
+    }
+
+    /// Removes now and then what was used least recently, and has no room.
+    pub(super) fn evict(&self, namespace: &Namespace) {
+        if let Some(directory) = &self.directory {
+            evict_now_and_then(namespace.ambient(), directory, ROOM);
         }
     }
 

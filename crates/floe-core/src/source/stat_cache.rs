@@ -32,10 +32,19 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::ambient::Ambient;
+use crate::cache_room::{Room, evict_now_and_then, note_used};
+
 pub use self::cursor::{CacheCursor, CacheHit};
 use self::layout::CacheFile;
 pub use self::section::CacheSection;
 pub use self::writer::CacheWriter;
+
+/// Where stat caches are in a directory of caches.
+const DIRECTORY: &str = "sources";
+
+/// For all sources together: ten million files or so.
+const ROOM: Room = Room { bytes: 2 << 30, files: 4096 };
 
 /// The BLAKE3-256 of a file's content, or of a symbolic link's target.
 pub type ContentHash = [u8; 32];
@@ -56,8 +65,20 @@ impl StatCache {
         let source = *blake3::hash(root.as_os_str().as_bytes()).as_bytes();
         let name = format!("{}.stat", &blake3::Hash::from_bytes(source).to_hex()[..32]);
         let path = caches.join(name);
-        let file = File::open(&path).ok().and_then(|file| CacheFile::read(file, &source)).map(Arc::new);
+        let file = File::open(&path).ok();
+        file.as_ref().inspect(|file| note_used(file));
+        let file = file.and_then(|file| CacheFile::read(file, &source)).map(Arc::new);
         Self { path, source, file }
+    }
+
+    /// Opens the cache of a source among those in a directory of all caches.
+    pub(crate) fn of_source(cache_dir: &Path, root: &Path) -> Self {
+        Self::open(&cache_dir.join(DIRECTORY), root)
+    }
+
+    /// Removes now and then the caches in there that were used least recently, and have no room.
+    pub(crate) fn evict(cache_dir: &Path, ambient: &Ambient) {
+        evict_now_and_then(ambient, &cache_dir.join(DIRECTORY), ROOM);
     }
 
     /// A cache that knows nothing, to look up in.

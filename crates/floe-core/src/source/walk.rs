@@ -95,8 +95,13 @@ impl Walk {
             let stat = Stat::of_file(&descriptor)?;
             Ok((descriptor, stat))
         };
-        let (descriptor, stat) =
-            open().map_err(|errno| Error::io(format!("cannot open {}", root.display()), errno.into()))?;
+        let (descriptor, stat) = open().map_err(|errno| {
+            let root = root.display();
+            match errno {
+                Errno::NOTDIR => Error::new(ErrorKind::Invalid, format!("{root} is not a directory")),
+                _ => Error::io(format!("cannot open {root}"), errno.into()),
+            }
+        })?;
         let root = Arc::new(Directory::root(descriptor));
         let shared = Arc::new(Shared {
             agenda: Mutex::new(Agenda::new(root, options.look_ahead_bytes)),

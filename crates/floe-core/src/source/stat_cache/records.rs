@@ -1,8 +1,10 @@
-//! Records being put together.
+//! Records being put together, and taken apart.
+
+use std::ops::Range;
 
 use super::ContentHash;
-use super::layout::{self, MAX_NAME_BYTES, MAX_PATH_BYTES};
-use super::writer::BLOCK_BYTES;
+use super::layout::{self, CacheFile, MAX_NAME_BYTES, MAX_PATH_BYTES, Record};
+use super::writer::{BLOCK_BYTES, OldBlock};
 use crate::source::walk::Child;
 
 /// Records one after the other, the first of which follows its directory.
@@ -72,5 +74,59 @@ impl Records {
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.entries = 0;
+    }
+}
+
+/// The records of one block of another cache, one after the other.
+#[derive(Debug, Default)]
+pub(super) struct OldRecords {
+    /// Which block it is; none before the first.
+    pub(super) number: Option<usize>,
+    /// The ordinal of the entry that comes next.
+    pub(super) ordinal: u64,
+    bytes: Vec<u8>,
+    at: usize,
+    /// The path of the directory at hand, among the bytes.
+    directory: Range<usize>,
+    device: u64,
+}
+
+/// The record of an entry in another cache.
+pub(super) struct OldRecord<'a> {
+    pub(super) ordinal: u64,
+    pub(super) directory: &'a [u8],
+    pub(super) device: u64,
+    pub(super) bytes: &'a [u8],
+}
+
+impl OldRecords {
+    /// Goes to the beginning of a block; one that is damaged has no records.
+    pub(super) fn open(&mut self, file: &CacheFile, block: OldBlock) {
+        file.read_block(&file.blocks[block.number], block.offset, &mut self.bytes);
+        (self.number, self.ordinal) = (Some(block.number), block.first);
+        (self.at, self.directory) = (0, 0..0);
+    }
+
+    pub(super) fn next(&mut self) -> Option<OldRecord<'_>> {
+        loop {
+            let (record, length) = layout::read_record(&self.bytes[self.at..])?;
+            let start = self.at;
+            self.at += length;
+            match record {
+                Record::Directory { path, device } => {
+                    self.directory = self.at - path.len()..self.at;
+                    self.device = device;
+                }
+                Record::Entry { .. } => {
+                    self.ordinal += 1;
+                    return Some(OldRecord {
+                        ordinal: self.ordinal - 1,
+                        directory: &self.bytes[self.directory.clone()],
+                        device: self.device,
+                        bytes: &self.bytes[start..self.at],
+                    });
+                }
+            }
+        }
     }
 }

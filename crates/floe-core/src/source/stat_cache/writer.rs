@@ -13,8 +13,8 @@ use std::sync::Arc;
 use rustix::fs::{CWD, FlockOperation, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use super::layout::{self, Block, CacheFile, HEADER_BYTES, Record};
-use super::records::Records;
+use super::layout::{self, Block, CacheFile, HEADER_BYTES};
+use super::records::{OldRecords, Records};
 use super::{CacheHit, ContentHash};
 use crate::error::{Error, Result};
 use crate::source::trust::{HashClock, is_trusted};
@@ -43,6 +43,8 @@ pub struct CacheWriter {
     table: Vec<Block>,
     table_bytes: u64,
     block: Records,
+    /// Where records are copied from.
+    from: OldRecords,
     output: Output,
 }
 
@@ -55,13 +57,14 @@ enum Output {
     GivenUp(Option<Error>),
 }
 
+/// A block of the old cache.
 #[derive(Clone, Copy, Debug)]
-struct OldBlock {
-    number: usize,
+pub(super) struct OldBlock {
+    pub(super) number: usize,
     /// Where it begins.
-    offset: u64,
+    pub(super) offset: u64,
     /// The ordinals of its first entry, and after its last where it was [sought](CacheWriter::seek_old).
-    first: u64,
+    pub(super) first: u64,
     end: u64,
 }
 
@@ -76,6 +79,7 @@ impl CacheWriter {
             table: Vec::new(),
             table_bytes: 0,
             block: Records::default(),
+            from: OldRecords::default(),
             output: Output::None,
         }
     }
@@ -197,29 +201,22 @@ impl CacheWriter {
 
     /// Puts records of an old block into the one at hand.
     fn copy_records(&mut self, file: &CacheFile, old: OldBlock, ordinals: Range<u64>) {
-        let mut bytes = Vec::new();
-        if !file.read_block(&file.blocks[old.number], old.offset, &mut bytes) {
-            return;
+        // Most often the block that was read last, which is read once however many runs it is broken into.
+        let mut from = std::mem::take(&mut self.from);
+        if from.number != Some(old.number) {
+            from.open(file, old);
         }
-        let (mut rest, mut ordinal) = (bytes.as_slice(), old.first);
-        let (mut directory, mut device) = (&[][..], 0);
-        while ordinal < ordinals.end
-            && let Some((record, length)) = layout::read_record(rest)
+        while from.ordinal < ordinals.end
+            && let Some(record) = from.next()
         {
-            match record {
-                Record::Directory { path, device: its_device } => (directory, device) = (path, its_device),
-                Record::Entry { .. } => {
-                    if ordinals.contains(&ordinal) {
-                        self.block.push_record(directory, device, &rest[..length]);
-                        if self.block.len() >= FULL_BLOCK_BYTES {
-                            self.end_block();
-                        }
-                    }
-                    ordinal += 1;
+            if record.ordinal >= ordinals.start {
+                self.block.push_record(record.directory, record.device, record.bytes);
+                if self.block.len() >= FULL_BLOCK_BYTES {
+                    self.end_block();
                 }
             }
-            rest = &rest[length..];
         }
+        self.from = from;
     }
 
     fn end_block(&mut self) {

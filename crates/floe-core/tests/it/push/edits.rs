@@ -3,11 +3,12 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
+use std::sync::Arc;
 
-use floe_core::{PushOptions, PushOutcome};
+use floe_core::{PushOptions, PushOutcome, PushSource, push};
 use proptest::prelude::*;
 
-use super::{Bench, text, write};
+use super::{Bench, fill, text, write};
 
 /// A change of the tree at a place told by the two numbers.
 #[derive(Clone, Debug)]
@@ -151,4 +152,30 @@ async fn a_moved_file_counts_as_reused() {
     assert_eq!(pushed.files, pushed.reused_files);
     assert!(pushed.uploaded_bytes < 200_000, "the chunks of a big file are found wherever it moves");
     bench.assert_pulls_back(&pushed).await;
+}
+
+/// The base is what the ref names, whatever the caches would have guessed.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_base_is_what_the_ref_names_and_not_what_was_pushed_last() {
+    let bench = Bench::new().await;
+    fill(&bench.source());
+    let first = bench.push().await.unwrap();
+    // The same source to another ref, with more in it.
+    write(&bench.source().join("more"), &text(71, 200_000));
+    let source = PushSource::Directory(bench.source());
+    let (other, options) = ("other".parse().unwrap(), bench.options());
+    push(&bench.namespace, source, &other, &options, &Arc::default()).await.unwrap();
+    fs::remove_file(bench.source().join("more")).unwrap();
+    let again = bench.push().await.unwrap();
+    assert_eq!((again.files, again.reused_files), (first.files, first.files));
+    assert!(again.uploaded_bytes < 20_000, "{}", again.uploaded_bytes);
+    // Somebody with other caches moves the ref.
+    write(&bench.source().join("theirs"), &text(72, 200_000));
+    let theirs = PushOptions { cache_dir: Some(bench.dir.path().join("theirs")), ..bench.options() };
+    bench.push_with(&theirs).await.unwrap();
+    write(&bench.source().join("ours"), b"ours");
+    let ours = bench.push().await.unwrap();
+    assert_eq!((ours.files, ours.reused_files), (first.files + 2, first.files + 1));
+    assert!(ours.uploaded_bytes < 100_000, "{}", ours.uploaded_bytes);
+    bench.assert_pulls_back(&ours).await;
 }
