@@ -125,8 +125,11 @@ impl From<Error> for Failure {
         let mut causes = Vec::new();
         let mut cause = error.source();
         let mut disk_full = false;
+        let mut no_such_file = false;
         while let Some(error) = cause {
-            disk_full |= error.downcast_ref::<io::Error>().is_some_and(is_full);
+            let io = error.downcast_ref::<io::Error>();
+            disk_full |= io.is_some_and(is_full);
+            no_such_file |= io.is_some_and(|io| io.kind() == io::ErrorKind::NotFound);
             let text = error.to_string();
             if causes.last() != Some(&text) {
                 causes.push(text);
@@ -134,9 +137,13 @@ impl From<Error> for Failure {
             cause = error.source();
         }
         let (code, advice) = match error.kind() {
-            ErrorKind::NotFound => {
-                (Code::Failed, "Check the name; `floe ls` lists the refs of the namespace.")
+            ErrorKind::NotFound if no_such_file => {
+                (Code::Failed, "Check the path, or make what is missing, then run the command again.")
             }
+            ErrorKind::NotFound => (
+                Code::Failed,
+                "Check the name; `floe ls` lists the refs of the namespace, `floe ls REF` what is in one.",
+            ),
             ErrorKind::Invalid => (Code::Failed, "Correct what is named above and run the command again."),
             ErrorKind::Conflict => {
                 (Code::Race, "Look at what the other one did (`floe log`), then run the command again.")
@@ -157,7 +164,7 @@ impl From<Error> for Failure {
                 (Code::Failed, "Check the permissions or credentials, then run the command again.")
             }
             ErrorKind::Cancelled => {
-                (Code::Signal(2), "Nothing was left half done; run the command again to go on.")
+                (Code::Signal(2), "No ref was left half moved; run the command again to go on.")
             }
             ErrorKind::Internal if disk_full => (
                 Code::Failed,
@@ -190,6 +197,14 @@ mod tests {
         assert_eq!(code(ErrorKind::Corrupt), Code::Corrupt);
         assert_eq!(code(ErrorKind::Conflict), Code::Race);
         assert_eq!(code(ErrorKind::Cancelled), Code::Signal(2));
+    }
+
+    #[test]
+    fn a_missing_file_is_told_from_a_missing_name() {
+        let file = Failure::from(Error::io("cannot open `x`", io::ErrorKind::NotFound.into()));
+        assert!(file.advice().starts_with("Check the path"));
+        let name = Failure::from(Error::new(ErrorKind::NotFound, "no such ref"));
+        assert!(name.advice().starts_with("Check the name"));
     }
 
     #[test]

@@ -143,9 +143,13 @@ impl Session {
 
     fn open_store(&self, limits: Limits) -> Result<Arc<CountingStore>, Failure> {
         let said = self.settings.transfer();
+        // 0 is none, and takes the configuration's away.
+        let limit = |asked: Option<ByteCount>, said: Option<u64>| {
+            asked.map_or(said, |l| Some(l.0)).filter(|l| *l > 0)
+        };
         let transfer = StoreSettings {
-            upload_bytes_per_second: limits.upload.map(|l| l.0).or(said.upload_bytes_per_second),
-            download_bytes_per_second: limits.download.map(|l| l.0).or(said.download_bytes_per_second),
+            upload_bytes_per_second: limit(limits.upload, said.upload_bytes_per_second),
+            download_bytes_per_second: limit(limits.download, said.download_bytes_per_second),
             ..said.clone()
         };
         let store =

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use clap::Args;
-use floe_core::{PullOptions, PullProgress};
+use floe_core::{ErrorKind, PullOptions, PullProgress};
 
 use crate::arguments::ReportArguments;
 use crate::failure::{Code, Failure};
@@ -93,7 +93,18 @@ pub(crate) async fn run(session: &Session, arguments: PullArguments) -> Result<C
     let shown = show_progress(session, &progress);
     let pulled = floe_core::pull(&namespace, &snapshot, &arguments.destination, &options, &progress).await;
     drop(shown);
-    report::show(session, &resolved, &arguments.source, &pulled?, started.elapsed(), arguments.report.json)?;
+    let pulled = pulled.map_err(|error| {
+        let is_taken = error.kind() == ErrorKind::Conflict;
+        let failure = Failure::from(error);
+        if is_taken {
+            failure.advise(
+                "Look whether another pull writes there, wait for its end, then run the command again.",
+            )
+        } else {
+            failure
+        }
+    })?;
+    report::show(session, &resolved, &arguments.source, &pulled, started.elapsed(), arguments.report.json)?;
     Ok(Code::Done)
 }
 

@@ -59,12 +59,12 @@ pub(crate) struct PushArguments {
 pub(crate) async fn run(session: &Session, arguments: PushArguments) -> Result<Code, Failure> {
     let started = Instant::now();
     let source = source(arguments.path)?;
+    let mut options = arguments.what.options()?;
     let limits = Limits { upload: arguments.limit_upload, ..Limits::default() };
     let namespace = match arguments.dry_run {
         true => session.namespace_for_looking(limits).await?,
         false => session.namespace_for_writing(limits).await?,
     };
-    let mut options = arguments.what.options()?;
     options.level = arguments.level.unwrap_or_else(|| session.settings().level());
     options.annotation = arguments.annotation.into();
     options.dry_run = arguments.dry_run;
@@ -96,6 +96,11 @@ fn source(path: PathBuf) -> Result<PushSource, Failure> {
         return Ok(PushSource::Tar(Box::new(input)));
     }
     match std::fs::metadata(&path) {
+        Ok(found) if !found.is_dir() => {
+            let message = format!("{} is not a directory", path.display());
+            let advice = "Name a directory, or push a tar on standard input: floe push - REF < FILE";
+            Err(Failure::new(Code::Failed, message, advice))
+        }
         Ok(_) => Ok(PushSource::Directory(path)),
         Err(e) => Err(Failure::io(format!("cannot push {}", path.display()), e)
             .advise("Name a directory that is there and that you may read.")),

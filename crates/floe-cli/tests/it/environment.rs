@@ -1,5 +1,7 @@
 //! A home directory of its own for every test, so that no setting of whoever runs it matters.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
@@ -77,4 +79,29 @@ impl User {
         std::os::unix::fs::symlink("README.md", root.join("link")).unwrap();
         name.to_owned()
     }
+}
+
+/// Paths, kinds, modes, mtimes and contents below a directory, sorted.
+pub(crate) fn listing(root: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut left = vec![root.to_owned()];
+    while let Some(directory) = left.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            let stat = fs::symlink_metadata(&path).unwrap();
+            let content = match stat.file_type() {
+                kind if kind.is_dir() => {
+                    left.push(path.clone());
+                    String::new()
+                }
+                kind if kind.is_symlink() => fs::read_link(&path).unwrap().display().to_string(),
+                _ => format!("{:?}", fs::read(&path).unwrap()),
+            };
+            let name = path.strip_prefix(root).unwrap().display().to_string();
+            let (mode, seconds, nanos) = (stat.mode(), stat.mtime(), stat.mtime_nsec());
+            found.push(format!("{name} {mode:o} {seconds}.{nanos} {content}"));
+        }
+    }
+    found.sort();
+    found
 }

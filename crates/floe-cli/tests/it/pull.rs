@@ -1,35 +1,8 @@
 //! `floe pull`.
 
 use std::fs;
-use std::path::Path;
 
-use crate::environment::{User, shape};
-
-/// Paths, kinds, modes, mtimes and contents below a directory, sorted.
-fn listing(root: &Path) -> Vec<String> {
-    use std::os::unix::fs::MetadataExt;
-    let mut found = Vec::new();
-    let mut left = vec![root.to_owned()];
-    while let Some(directory) = left.pop() {
-        for entry in fs::read_dir(directory).unwrap() {
-            let path = entry.unwrap().path();
-            let stat = fs::symlink_metadata(&path).unwrap();
-            let content = match stat.file_type() {
-                kind if kind.is_dir() => {
-                    left.push(path.clone());
-                    String::new()
-                }
-                kind if kind.is_symlink() => fs::read_link(&path).unwrap().display().to_string(),
-                _ => format!("{:?}", fs::read(&path).unwrap()),
-            };
-            let name = path.strip_prefix(root).unwrap().display().to_string();
-            let (mode, seconds, nanos) = (stat.mode(), stat.mtime(), stat.mtime_nsec());
-            found.push(format!("{name} {mode:o} {seconds}.{nanos} {content}"));
-        }
-    }
-    found.sort();
-    found
-}
+use crate::environment::{User, listing, shape};
 
 #[test]
 fn what_was_pushed_comes_back() {
@@ -101,4 +74,59 @@ fn i3_damaged_data_is_corrupt_and_nothing_appears() {
     let corrupt = user.floe(&["pull", "main", "back", "--cache-dir", "second"], 3);
     assert!(user.stderr(&corrupt).contains("pack"), "{}", user.stderr(&corrupt));
     assert!(!user.path("back").exists());
+}
+
+#[test]
+fn by_hash_finds_what_times_and_sizes_hide() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main"], 0);
+    user.floe(&["pull", "main", "back"], 0);
+    let path = user.path("back/README.md");
+    let modified = fs::metadata(&path).unwrap().modified().unwrap();
+    fs::write(&path, "# a tree\n").unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
+    let written = user.json(&["pull", "main", "back", "--by-hash", "--json"]);
+    assert_eq!((&written["outcome"], &written["written_files"]), (&"updated".into(), &1.into()));
+    assert_eq!(fs::read(&path).unwrap(), b"# A tree\n");
+    let again = user.json(&["pull", "main", "back", "--by-hash", "--json"]);
+    assert_eq!(again["outcome"], "unchanged");
+}
+
+#[test]
+fn where_something_is_missing_or_taken_it_says_so() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main"], 0);
+    let missing = user.floe(&["pull", "main", "missing/back"], 1);
+    insta::assert_snapshot!("pull_below_what_is_missing", user.stderr(&missing));
+    assert!(!user.path("missing").exists());
+    let absent = user.floe(&["pull", "main:absent", "back"], 1);
+    insta::assert_snapshot!("pull_of_what_is_absent", user.stderr(&absent));
+}
+
+/// One system call for all files, and none for each.
+#[test]
+fn sync_is_one_call() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main"], 0);
+    // With it also the directory, for the new name in it.
+    for (options, expected) in [(&[][..], &[][..]), (&["--sync"], &["syncfs", "fsync"])] {
+        let destination = format!("to-{}", expected.len());
+        let trace = user.path("trace");
+        let mut command = std::process::Command::new("strace");
+        command.args(["-f", "-e", "trace=fsync,fdatasync,syncfs,sync", "-o"]).arg(&trace);
+        command.arg(env!("CARGO_BIN_EXE_floe")).args(["pull", "main", &destination]).args(options);
+        let Ok(status) = command.env_clear().env("HOME", user.home()).current_dir(user.home()).status()
+        else {
+            floe_testkit::skip("no strace on this machine");
+            return;
+        };
+        assert!(status.success());
+        let trace = fs::read_to_string(&trace).unwrap();
+        let calls = trace.lines().filter_map(|line| line.split_whitespace().nth(1)?.split_once('('));
+        let names: Vec<&str> = calls.map(|(name, _)| name).filter(|name| name.contains("sync")).collect();
+        assert_eq!(names, expected, "{trace}");
+    }
 }

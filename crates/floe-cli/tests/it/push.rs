@@ -174,3 +174,51 @@ fn a_tar_on_standard_input_is_pushed() {
     let refused = user.command(&["push", "-", "other", "--gitignore"]).write_stdin(tar).assert().code(1);
     assert!(user.stderr(&refused).contains("but not by .gitignore files"), "{}", user.stderr(&refused));
 }
+
+#[test]
+fn a_file_is_no_source() {
+    let user = User::new();
+    std::fs::write(user.path("file"), "x").unwrap();
+    let refused = user.floe(&["push", "file", "main"], 1);
+    insta::assert_snapshot!("a_file_is_no_source", user.stderr(&refused));
+}
+
+#[test]
+fn a_higher_level_stores_less() {
+    let user = User::new();
+    let text: String =
+        (0..40_000).map(|number: u64| format!("line {} of {}\n", number * number % 977, number)).collect();
+    std::fs::create_dir(user.path("tree")).unwrap();
+    std::fs::write(user.path("tree/text"), text).unwrap();
+    let uploaded = |name: &str, options: &[&str]| {
+        let mut arguments = vec!["push", "tree", "main", "--json", "--namespace", name];
+        arguments.extend(options);
+        user.json(&arguments)["uploaded_bytes"].as_u64().unwrap()
+    };
+    let (fast, usual, small) =
+        (uploaded("a", &["--level", "1"]), uploaded("b", &[]), uploaded("c", &["--level", "19"]));
+    assert!(small < usual && usual != fast, "{fast} {usual} {small}");
+}
+
+#[test]
+fn a_named_base_is_pushed_against() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main"], 0);
+    let alone = user.json(&["push", &tree, "alone", "--json", "--dry-run", "--base", "main"]);
+    assert_eq!(alone["reused_files"], alone["files"]);
+    std::fs::write(user.path("tree/new"), "new").unwrap();
+    let other = user.json(&["push", &tree, "other", "--json", "--base", "main"]);
+    assert_eq!(other["reused_files"].as_u64().unwrap() + 1, other["files"].as_u64().unwrap());
+}
+
+#[test]
+fn cache_directories_are_left_out_on_request() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    std::fs::write(user.path("tree/src/CACHEDIR.TAG"), "Signature: 8a477f597d28d172789f06886806bc55\n")
+        .unwrap();
+    let all = user.json(&["push", &tree, "all", "--json", "--dry-run"]);
+    let fewer = user.json(&["push", &tree, "fewer", "--json", "--dry-run", "--exclude-caches"]);
+    assert_eq!((&all["files"], &fewer["files"]), (&4.into(), &2.into()));
+}
