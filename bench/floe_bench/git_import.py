@@ -1,4 +1,4 @@
-"""A git repository of a tree, made in one stream: `git add` of a million files takes a quarter of an hour."""
+"""A git repository of a tree, made in one stream: five minutes for a million files, where `git add` takes over thirteen."""
 
 from __future__ import annotations
 

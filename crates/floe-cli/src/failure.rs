@@ -94,6 +94,13 @@ impl Failure {
         self
     }
 
+    /// The failure of an error, with another sentence that says what to do where it is of one of these kinds.
+    pub(crate) fn advised(error: Error, kinds: &[ErrorKind], advice: &str) -> Self {
+        let is_advised = kinds.contains(&error.kind());
+        let failure = Self::from(error);
+        if is_advised { failure.advise(advice) } else { failure }
+    }
+
     /// What the program exits with.
     pub(crate) fn code(&self) -> Code {
         self.code

@@ -79,11 +79,9 @@ impl Session {
     pub(crate) async fn namespace(&self, limits: Limits) -> Result<Namespace, Failure> {
         let store = self.open_store(limits)?;
         let name = self.settings.namespace().clone();
-        let opened = Namespace::open(store, name, self.ambient.clone()).await.map_err(|e| {
-            let is_absent = e.kind() == ErrorKind::NotFound;
-            let failure = Failure::from(e);
-            if is_absent { failure.advise(self.where_namespaces_come_from()) } else { failure }
-        })?;
+        let opened = Namespace::open(store, name, self.ambient.clone())
+            .await
+            .map_err(|e| Failure::advised(e, &[ErrorKind::NotFound], &self.where_namespaces_come_from()))?;
         Ok(opened.with_conditions(self.conditions()?))
     }
 
@@ -152,18 +150,10 @@ impl Session {
             download_bytes_per_second: limit(limits.download, said.download_bytes_per_second),
             ..said.clone()
         };
-        let store =
-            store::open(self.settings.store(), &transfer, &settings::store_environment()).map_err(|e| {
-                let is_location = matches!(e.kind(), ErrorKind::Invalid | ErrorKind::Unsupported);
-                let failure = Failure::from(e);
-                if is_location {
-                    failure.advise(
-                        "Name a directory, file://, s3://, gs:// or az:// with --store or FLOE_STORE.",
-                    )
-                } else {
-                    failure
-                }
-            })?;
+        let elsewhere = "Name a directory, file://, s3://, gs:// or az:// with --store or FLOE_STORE.";
+        let location = [ErrorKind::Invalid, ErrorKind::Unsupported];
+        let store = store::open(self.settings.store(), &transfer, &settings::store_environment())
+            .map_err(|error| Failure::advised(error, &location, elsewhere))?;
         Ok(Arc::new(CountingStore::new(store, Arc::clone(&self.traffic))))
     }
 

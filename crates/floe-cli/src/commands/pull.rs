@@ -93,17 +93,8 @@ pub(crate) async fn run(session: &Session, arguments: PullArguments) -> Result<C
     let shown = show_progress(session, &progress);
     let pulled = floe_core::pull(&namespace, &snapshot, &arguments.destination, &options, &progress).await;
     drop(shown);
-    let pulled = pulled.map_err(|error| {
-        let is_taken = error.kind() == ErrorKind::Conflict;
-        let failure = Failure::from(error);
-        if is_taken {
-            failure.advise(
-                "Look whether another pull writes there, wait for its end, then run the command again.",
-            )
-        } else {
-            failure
-        }
-    })?;
+    let taken = "Look whether another pull writes there, wait for its end, then run the command again.";
+    let pulled = pulled.map_err(|error| Failure::advised(error, &[ErrorKind::Conflict], taken))?;
     report::show(session, &resolved, &arguments.source, &pulled, started.elapsed(), arguments.report.json)?;
     Ok(Code::Done)
 }

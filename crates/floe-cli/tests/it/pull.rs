@@ -94,7 +94,7 @@ fn by_hash_finds_what_times_and_sizes_hide() {
 }
 
 #[test]
-fn where_something_is_missing_or_taken_it_says_so() {
+fn where_something_is_missing_it_says_so() {
     let user = User::new();
     let tree = user.tree("tree");
     user.floe(&["push", &tree, "main"], 0);

@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use floe_testkit::skip;
+use floe_testkit::{bytes_of, skip};
 
 use crate::environment::{User, listing};
 
@@ -19,14 +19,7 @@ fn user_with_a_push() -> User {
     fs::hard_link(root.join("README.md"), root.join("src/linked")).unwrap();
     symlink("nowhere", root.join("dangling")).unwrap();
     fs::set_permissions(root.join("src/main.rs"), fs::Permissions::from_mode(0o640)).unwrap();
-    let mut state = 1_u64;
-    let noise: Vec<u8> = std::iter::repeat_with(|| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        state.to_be_bytes()[0]
-    })
-    .take(3_000_000)
-    .collect();
-    fs::write(root.join("big"), noise).unwrap();
+    fs::write(root.join("big"), bytes_of(1, 3_000_000)).unwrap();
     fs::create_dir(root.join("many")).unwrap();
     for number in 0..500 {
         fs::write(root.join(format!("many/{number}")), format!("number {number}\n").repeat(number)).unwrap();

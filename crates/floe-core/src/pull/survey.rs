@@ -527,13 +527,7 @@ impl Surveyor<'_> {
             }
             let ordinal = group.entries[number].ordinal;
             match how {
-                Known::Hit(hit) => {
-                    if !section.push_known(ordinal, &hit) {
-                        found
-                            .kept
-                            .push(std::mem::replace(&mut section, CacheSection::of_known(ordinal, &hit)));
-                    }
-                }
+                Known::Hit(hit) => section.push_known(ordinal, &hit, &mut found.kept),
                 Known::Hashed(_) => {
                     if section.is_full() {
                         found.kept.push(std::mem::take(&mut section));

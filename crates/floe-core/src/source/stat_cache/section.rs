@@ -34,21 +34,18 @@ impl CacheSection {
         !self.kept.is_empty() || self.records.len() >= BLOCK_BYTES
     }
 
-    /// Adds file number `ordinal` of the walk, which a cursor found, if it goes on with what is in the section.
-    #[must_use]
-    pub fn push_known(&mut self, ordinal: u64, hit: &CacheHit) -> bool {
-        if self.is_empty() {
-            *self = Self::of_known(ordinal, hit);
-            return true;
+    /// Adds file number `ordinal` of the walk, which a cursor found. Where it does not go on with what is in the section,
+    /// that is put behind the others first.
+    pub fn push_known(&mut self, ordinal: u64, hit: &CacheHit, others: &mut Vec<Self>) {
+        if !self.kept.is_empty() && self.kept.end == hit.ordinal {
+            self.kept.end += 1;
+            return;
         }
-        let goes_on = self.records.is_empty() && self.kept.end == hit.ordinal;
-        self.kept.end += u64::from(goes_on);
-        goes_on
-    }
-
-    /// A section of file number `ordinal` of the walk, which a cursor found.
-    pub fn of_known(ordinal: u64, hit: &CacheHit) -> Self {
-        Self { first: ordinal, kept: hit.ordinal..hit.ordinal + 1, ..Self::default() }
+        let begun = Self { first: ordinal, kept: hit.ordinal..hit.ordinal + 1, ..Self::default() };
+        let ended = std::mem::replace(self, begun);
+        if !ended.is_empty() {
+            others.push(ended);
+        }
     }
 
     /// Adds file number `ordinal` of the walk, a child of the directory at `path`, whose hash is known, by

@@ -71,10 +71,7 @@ fn pass_in_sections(cache: &StatCache, tree: &Tree) -> Vec<Option<ContentHash>> 
             let hit = cursors[number % 2].lookup(&path, &child);
             found.push(hit.map(|hit| hit.hash));
             match hit {
-                Some(hit) if section.push_known(*ordinal, &hit) => {}
-                Some(hit) => {
-                    sections.push(std::mem::replace(&mut section, CacheSection::of_known(*ordinal, &hit)));
-                }
+                Some(hit) => section.push_known(*ordinal, &hit, &mut sections),
                 None => {
                     if section.is_full() {
                         sections.push(std::mem::take(&mut section));
