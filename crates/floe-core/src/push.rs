@@ -238,7 +238,7 @@ impl Push {
             let (view, guess) = futures::join!(read, self.guess(&memory));
             let view = view?;
             let mut built = self.build(&view, listings, &memory, guess).await?;
-            keep(built.cache.take()).await;
+            self.keep(built.cache.take()).await;
             return Ok(told(&view, built));
         }
         let begin = WriteAttempt::begin(
@@ -395,7 +395,7 @@ impl Push {
         let cache = built.cache.take();
         let NewSnapshot::Made { at, object } = built.snapshot else {
             let told = told(attempt.view(), built);
-            futures::join!(attempt.abandon(), keep(cache));
+            futures::join!(attempt.abandon(), self.keep(cache));
             return Ok(told);
         };
         let mut annotation = self.options.annotation.clone();
@@ -407,13 +407,14 @@ impl Push {
         let committed = match attempt.commit(Some(at), annotation, publish).await {
             Ok(committed) => committed,
             Err(error) => {
-                keep(cache).await;
+                self.keep(cache).await;
                 return Err(error);
             }
         };
         let journal = Journal::new(memory.directory(), &self.source_name, &self.target);
         let (tails, source) = (self.tails.clone(), self.source_name.clone());
         let (namespace, cache_dir) = (self.namespace.clone(), self.options.cache_dir.clone());
+        let input = self.input.clone();
         // A panic there costs what is remembered, nothing else.
         let remembering = tokio::task::spawn_blocking(move || {
             memory.remember(&source, at, &object);
@@ -421,12 +422,23 @@ impl Push {
             tails.evict();
             memory.evict(&namespace);
             keep_cache(cache);
+            input.keep_names();
             if let Some(caches) = cache_dir {
                 StatCache::evict(&caches, namespace.ambient());
             }
         });
         let (record, _) = futures::join!(committed.end(), remembering);
         Ok(Pushed { outcome: PushOutcome::Committed(record), at, ..built.pushed })
+    }
+
+    /// Keeps the source's next caches. A panic there costs the caches, nothing else.
+    async fn keep(&self, cache: Option<CacheWriter>) {
+        let input = self.input.clone();
+        let keeping = tokio::task::spawn_blocking(move || {
+            keep_cache(cache);
+            input.keep_names();
+        });
+        let _ = keeping.await;
     }
 }
 
@@ -435,11 +447,6 @@ struct Base {
     at: SnapshotAt,
     snapshot: Snapshot,
     packs: BasePacks,
-}
-
-/// Keeps the source's next stat cache. A panic there costs the cache, nothing else.
-async fn keep(cache: Option<CacheWriter>) {
-    let _ = tokio::task::spawn_blocking(move || keep_cache(cache)).await;
 }
 
 /// What came of a push that has nothing to commit.

@@ -8,8 +8,10 @@
 //! component. All of it is synchronous and belongs on plain threads.
 
 mod ignore;
+mod name_cache;
 mod path_order;
 mod read;
+mod replacement;
 mod spool;
 mod stat;
 mod stat_cache;
@@ -18,6 +20,7 @@ mod walk;
 mod xattrs;
 
 pub use ignore::{ExcludeFile, Exclusions};
+pub(crate) use name_cache::NameCache;
 pub use path_order::{compare_directories, compare_names};
 pub use read::{ContentSink, OpenFile, ReadLink, ReadOutcome, SourceFiles};
 pub use spool::{Spool, SpoolListings, SpoolOptions, SpooledFile};

@@ -39,6 +39,20 @@ impl User {
         self.command(arguments).assert().code(code)
     }
 
+    /// Runs `floe` and returns which of these system calls it made; nothing where that cannot be seen.
+    pub(crate) fn traced(&self, calls: &str, arguments: &[&str]) -> Option<String> {
+        let trace = self.path("trace");
+        let mut command = std::process::Command::new("strace");
+        command.args(["-f", "-y", "-e", calls, "-o"]).arg(&trace).arg(env!("CARGO_BIN_EXE_floe"));
+        command.args(arguments).env_clear().env("HOME", self.home()).current_dir(self.home());
+        let Ok(status) = command.status() else {
+            floe_testkit::skip("no strace on this machine");
+            return None;
+        };
+        assert!(status.success());
+        Some(fs::read_to_string(&trace).unwrap())
+    }
+
     /// Runs `floe` and returns its JSON report.
     pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         serde_json::from_str(&stdout(&self.floe(arguments, 0))).unwrap()

@@ -114,17 +114,8 @@ fn sync_is_one_call() {
     // With it also the directory, for the new name in it.
     for (options, expected) in [(&[][..], &[][..]), (&["--sync"], &["syncfs", "fsync"])] {
         let destination = format!("to-{}", expected.len());
-        let trace = user.path("trace");
-        let mut command = std::process::Command::new("strace");
-        command.args(["-f", "-e", "trace=fsync,fdatasync,syncfs,sync", "-o"]).arg(&trace);
-        command.arg(env!("CARGO_BIN_EXE_floe")).args(["pull", "main", &destination]).args(options);
-        let Ok(status) = command.env_clear().env("HOME", user.home()).current_dir(user.home()).status()
-        else {
-            floe_testkit::skip("no strace on this machine");
-            return;
-        };
-        assert!(status.success());
-        let trace = fs::read_to_string(&trace).unwrap();
+        let arguments = [&["pull", "main", &destination], options].concat();
+        let Some(trace) = user.traced("trace=fsync,fdatasync,syncfs,sync", &arguments) else { return };
         let calls = trace.lines().filter_map(|line| line.split_whitespace().nth(1)?.split_once('('));
         let names: Vec<&str> = calls.map(|(name, _)| name).filter(|name| name.contains("sync")).collect();
         assert_eq!(names, expected, "{trace}");

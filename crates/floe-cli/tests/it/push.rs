@@ -1,5 +1,10 @@
 //! `floe push` and what shows what it made: `ls`, `log`, `show`, `tag`, `rm`.
 
+use std::fs;
+use std::time::Duration;
+
+use floe_testkit::bytes_of;
+
 use crate::environment::{User, shape, stdout};
 
 #[test]
@@ -34,7 +39,7 @@ fn a_changed_file_makes_a_generation() {
     let user = User::new();
     let tree = user.tree("tree");
     let first = user.json(&["push", &tree, "main", "--json"]);
-    std::fs::write(user.path("tree/src/main.rs"), "fn main() { }\n").unwrap();
+    fs::write(user.path("tree/src/main.rs"), "fn main() { }\n").unwrap();
     let pushed = user.floe(&["push", &tree, "main", "-m", "wider"], 0);
     let snapshot = user.json(&["show", "main", "--json"])["snapshot"].clone();
     assert_eq!(stdout(&pushed), format!("main@2 {}\n", snapshot.as_str().unwrap()));
@@ -72,8 +77,8 @@ fn equal_content_is_an_equal_snapshot_when_reproducible() {
 fn what_is_excluded_is_not_pushed() {
     let user = User::new();
     let tree = user.tree("tree");
-    std::fs::write(user.path("patterns"), "deep\n").unwrap();
-    std::fs::write(user.path("tree/.gitignore"), "*.md\n").unwrap();
+    fs::write(user.path("patterns"), "deep\n").unwrap();
+    fs::write(user.path("tree/.gitignore"), "*.md\n").unwrap();
     let files = |arguments: &[&str]| {
         let all = [&["push", &tree, "main", "--json"], arguments].concat();
         user.json(&all)["files"].as_u64().unwrap()
@@ -146,10 +151,10 @@ fn a_damaged_ref_is_corrupt() {
     let tree = user.tree("tree");
     user.floe(&["push", &tree, "main"], 0);
     let object = user.path(".local/share/floe/default/refs/main");
-    let mut bytes = std::fs::read(&object).unwrap();
+    let mut bytes = fs::read(&object).unwrap();
     let last = bytes.len() - 10;
     bytes[last] ^= 1;
-    std::fs::write(&object, bytes).unwrap();
+    fs::write(&object, bytes).unwrap();
     for arguments in [&["show", "main"][..], &["ls"], &["log", "main"]] {
         let corrupt = user.floe(arguments, 3).stdout("");
         assert!(user.stderr(&corrupt).contains("refs/main"), "{}", user.stderr(&corrupt));
@@ -162,7 +167,7 @@ fn a_tar_on_standard_input_is_pushed() {
     let tree = user.tree("tree");
     let pushed = user.json(&["push", &tree, "main", "--reproducible", "--json"]);
     user.floe(&["archive", "main", "-o", "tree.tar"], 0);
-    let tar = std::fs::read(user.path("tree.tar")).unwrap();
+    let tar = fs::read(user.path("tree.tar")).unwrap();
     let push = || user.command(&["push", "-", "other", "--reproducible", "--json"]);
     let from_tar = push().write_stdin(tar.clone()).assert().code(0);
     let from_tar: serde_json::Value = serde_json::from_str(&stdout(&from_tar)).unwrap();
@@ -178,7 +183,7 @@ fn a_tar_on_standard_input_is_pushed() {
 #[test]
 fn a_file_is_no_source() {
     let user = User::new();
-    std::fs::write(user.path("file"), "x").unwrap();
+    fs::write(user.path("file"), "x").unwrap();
     let refused = user.floe(&["push", "file", "main"], 1);
     insta::assert_snapshot!("a_file_is_no_source", user.stderr(&refused));
 }
@@ -188,8 +193,8 @@ fn a_higher_level_stores_less() {
     let user = User::new();
     let text: String =
         (0..40_000).map(|number: u64| format!("line {} of {}\n", number * number % 977, number)).collect();
-    std::fs::create_dir(user.path("tree")).unwrap();
-    std::fs::write(user.path("tree/text"), text).unwrap();
+    fs::create_dir(user.path("tree")).unwrap();
+    fs::write(user.path("tree/text"), text).unwrap();
     let uploaded = |name: &str, options: &[&str]| {
         let mut arguments = vec!["push", "tree", "main", "--json", "--namespace", name];
         arguments.extend(options);
@@ -207,7 +212,7 @@ fn a_named_base_is_pushed_against() {
     user.floe(&["push", &tree, "main"], 0);
     let alone = user.json(&["push", &tree, "alone", "--json", "--dry-run", "--base", "main"]);
     assert_eq!(alone["reused_files"], alone["files"]);
-    std::fs::write(user.path("tree/new"), "new").unwrap();
+    fs::write(user.path("tree/new"), "new").unwrap();
     let other = user.json(&["push", &tree, "other", "--json", "--base", "main"]);
     assert_eq!(other["reused_files"].as_u64().unwrap() + 1, other["files"].as_u64().unwrap());
 }
@@ -216,9 +221,36 @@ fn a_named_base_is_pushed_against() {
 fn cache_directories_are_left_out_on_request() {
     let user = User::new();
     let tree = user.tree("tree");
-    std::fs::write(user.path("tree/src/CACHEDIR.TAG"), "Signature: 8a477f597d28d172789f06886806bc55\n")
-        .unwrap();
+    fs::write(user.path("tree/src/CACHEDIR.TAG"), "Signature: 8a477f597d28d172789f06886806bc55\n").unwrap();
     let all = user.json(&["push", &tree, "all", "--json", "--dry-run"]);
     let fewer = user.json(&["push", &tree, "fewer", "--json", "--dry-run", "--exclude-caches"]);
     assert_eq!((&all["files"], &fewer["files"]), (&4.into(), &2.into()));
+}
+
+/// What has not changed is neither opened nor listed: a directory costs opening it and asking about what is in it.
+#[test]
+fn a_second_push_opens_the_group_of_what_changed() {
+    let user = User::new();
+    // A file system whose directories are known to be stamped.
+    let tree = tempfile::tempdir_in("/dev/shm").unwrap();
+    let root = tree.path().to_str().unwrap();
+    for number in 0..2000 {
+        let directory = tree.path().join(format!("{:02}", number % 20));
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join(number.to_string()), bytes_of(number, 3000)).unwrap();
+    }
+    std::thread::sleep(Duration::from_millis(40));
+    user.floe(&["push", root, "main"], 0);
+    let changed = format!("{root}/07/1007");
+    fs::write(&changed, "changed\n").unwrap();
+    std::thread::sleep(Duration::from_millis(40));
+    let Some(trace) = user.traced("trace=openat,getdents64", &["push", root, "main"]) else { return };
+    let (listed, opened): (Vec<_>, Vec<_>) =
+        trace.lines().filter(|line| line.contains(root)).partition(|line| line.contains("getdents64"));
+    assert!(listed.is_empty(), "{listed:?}");
+    // Named by what it returned.
+    let files: Vec<_> = opened.iter().filter(|line| !line.contains("O_DIRECTORY")).collect();
+    assert_eq!(files.iter().filter(|line| line.contains(&changed)).count(), 1, "{files:?}");
+    // The others of a group stand beside it.
+    assert!((2..80).contains(&files.len()), "{files:?}");
 }

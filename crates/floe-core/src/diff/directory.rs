@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use floe_format::{
     Body, ContentHash, Entry, Kept, OwnedBody, Owner, Root, Timestamp, XattrList, compare_paths,
@@ -14,8 +15,8 @@ use crate::namespace::Namespace;
 use crate::offload::{Offloaded, cancelled, offload};
 use crate::snapshot::Snapshot;
 use crate::source::{
-    CacheCursor, Child, ContentSink, Exclusions, FileKind, ReadOutcome, SourceFiles, Stat, StatCache, Walk,
-    WalkOptions,
+    CacheCursor, Child, ContentSink, Exclusions, FileKind, NameCache, ReadOutcome, SourceFiles, Stat,
+    StatCache, Walk, WalkOptions,
 };
 use crate::{Error, Result};
 
@@ -41,14 +42,18 @@ pub async fn diff_directory(
     let side = Side::open(namespace, before, cache).await?;
     let root = std::fs::canonicalize(directory)
         .map_err(|e| Error::io(format!("cannot open {}", directory.display()), e))?;
-    let cursor = cache.map(|caches| StatCache::open(&caches.join("sources"), &root).cursor());
-    let options = WalkOptions { exclusions: exclusions.clone(), ..WalkOptions::default() };
+    let cursor = cache.map(|caches| StatCache::of_source(caches, &root).cursor());
+    let names = cache.map(|caches| Arc::new(NameCache::of_source(caches, &root)));
+    let options =
+        WalkOptions { exclusions: exclusions.clone(), names: names.clone(), ..WalkOptions::default() };
     let (changes, mut told) = mpsc::channel(QUEUED_CHANGES);
     let snapshot = before.root().clone();
     let merged = offload("diff", cancel, move |work| {
         let files = SourceFiles::open(&root)?;
         let mut present = Present { root: snapshot, files, cursor, linked: HashMap::new() };
-        merge(&work, side, &root, &options, &mut present, &changes)
+        merge(&work, side, &root, &options, &mut present, &changes)?;
+        names.inspect(|names| names.keep());
+        Ok(())
     });
     let mut merged = std::pin::pin!(merged);
     let mut outcome = None;

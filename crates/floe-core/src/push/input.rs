@@ -14,16 +14,16 @@ use super::{PushOptions, PushSource};
 use crate::names::RefName;
 use crate::offload::offload;
 use crate::source::{
-    CacheCursor, CacheHit, Child, ContentSink, Exclusions, FileTime, HashClock, Listing, OpenFile, ReadLink,
-    ReadOutcome, SourceFiles, Spool, SpoolListings, SpoolOptions, SpooledFile, Stat, StatCache, Walk,
-    WalkOptions,
+    CacheCursor, CacheHit, Child, ContentSink, Exclusions, FileTime, HashClock, Listing, NameCache, OpenFile,
+    ReadLink, ReadOutcome, SourceFiles, Spool, SpoolListings, SpoolOptions, SpooledFile, Stat, StatCache,
+    Walk, WalkOptions,
 };
 use crate::{Error, ErrorKind, Result};
 
 /// What is pushed, found and ready.
 #[derive(Clone, Debug)]
 pub(super) enum Input {
-    Directory(PathBuf),
+    Directory(PathBuf, Option<Arc<NameCache>>),
     Tar(Arc<Spool>),
 }
 
@@ -70,7 +70,11 @@ impl Input {
         match source {
             PushSource::Directory(root) => std::path::absolute(&root)
                 .and_then(std::fs::canonicalize)
-                .map(Self::Directory)
+                .map(|root| {
+                    let names =
+                        options.cache_dir.as_deref().map(|caches| NameCache::of_source(caches, &root));
+                    Self::Directory(root, names.map(Arc::new))
+                })
                 .map_err(|e| Error::io(format!("cannot push {}", root.display()), e)),
             PushSource::Tar(tar) => Ok(Self::Tar(Arc::new(spool(tar, options).await?))),
         }
@@ -80,7 +84,7 @@ impl Input {
     /// one that is pushed to the same ref is most likely the next version.
     pub(super) fn name(&self, target: &RefName) -> PathBuf {
         match self {
-            Self::Directory(root) => root.clone(),
+            Self::Directory(root, _) => root.clone(),
             // No directory has this name: theirs are absolute.
             Self::Tar(_) => Path::new("-").join(target.to_string()),
         }
@@ -88,8 +92,9 @@ impl Input {
 
     pub(super) fn listings(&self, exclusions: &Exclusions) -> Result<Listings> {
         Ok(match self {
-            Self::Directory(root) => {
-                let options = WalkOptions { exclusions: exclusions.clone(), ..WalkOptions::default() };
+            Self::Directory(root, names) => {
+                let (exclusions, names) = (exclusions.clone(), names.clone());
+                let options = WalkOptions { exclusions, names, ..WalkOptions::default() };
                 Listings::Walk(Walk::new(root, &options)?)
             }
             Self::Tar(spool) => Listings::Tar(spool.listings()),
@@ -98,7 +103,7 @@ impl Input {
 
     pub(super) fn files(&self) -> Result<InputFiles> {
         Ok(match self {
-            Self::Directory(root) => InputFiles::Directory(SourceFiles::open(root)?),
+            Self::Directory(root, _) => InputFiles::Directory(SourceFiles::open(root)?),
             Self::Tar(spool) => InputFiles::Tar(Arc::clone(spool)),
         })
     }
@@ -106,14 +111,21 @@ impl Input {
     /// The stat cache, where there is one.
     pub(super) fn cache(&self, cache_dir: Option<&Path>) -> Option<StatCache> {
         match self {
-            Self::Directory(root) => Some(StatCache::of_source(cache_dir?, root)),
+            Self::Directory(root, _) => Some(StatCache::of_source(cache_dir?, root)),
             Self::Tar(_) => None,
+        }
+    }
+
+    /// Keeps the names that were found for the next push.
+    pub(super) fn keep_names(&self) {
+        if let Self::Directory(_, Some(names)) = self {
+            names.keep();
         }
     }
 
     pub(super) fn known_contents(&self, cache: Option<&StatCache>) -> KnownContents {
         match self {
-            Self::Directory(_) => {
+            Self::Directory(..) => {
                 KnownContents::Cache(cache.map_or_else(|| StatCache::none().cursor(), StatCache::cursor))
             }
             Self::Tar(spool) => KnownContents::Tar(Arc::clone(spool)),

@@ -56,6 +56,20 @@ impl FileKind {
         Self::of_type(Type::from_raw_mode(mode.into()))
     }
 
+    /// The kind of that number.
+    pub(super) fn of_number(number: u8) -> Option<Self> {
+        const KINDS: [FileKind; 7] = [
+            FileKind::Directory,
+            FileKind::File,
+            FileKind::Symlink,
+            FileKind::Fifo,
+            FileKind::CharDevice,
+            FileKind::BlockDevice,
+            FileKind::Socket,
+        ];
+        KINDS.into_iter().find(|kind| *kind as u8 == number)
+    }
+
     /// The kind a directory entry tells, if its file system does.
     pub(super) fn of_type(file_type: rustix::fs::FileType) -> Option<Self> {
         use rustix::fs::FileType as Type;

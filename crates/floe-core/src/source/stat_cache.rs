@@ -62,13 +62,21 @@ impl StatCache {
     ///
     /// One that does not exist or cannot be used is empty.
     pub fn open(caches: &Path, root: &Path) -> Self {
-        let source = *blake3::hash(root.as_os_str().as_bytes()).as_bytes();
-        let name = format!("{}.stat", &blake3::Hash::from_bytes(source).to_hex()[..32]);
-        let path = caches.join(name);
+        let (source, path) = Self::place(caches, root);
         let file = File::open(&path).ok();
         file.as_ref().inspect(|file| note_used(file));
         let file = file.and_then(|file| CacheFile::read(file, &source)).map(Arc::new);
         Self { path, source, file }
+    }
+
+    fn place(caches: &Path, root: &Path) -> (ContentHash, PathBuf) {
+        let source = blake3::hash(root.as_os_str().as_bytes());
+        (*source.as_bytes(), caches.join(format!("{}.stat", &source.to_hex()[..32])))
+    }
+
+    /// Where the cache of a source is in a directory of all caches.
+    pub(super) fn path_of_source(cache_dir: &Path, root: &Path) -> PathBuf {
+        Self::place(&cache_dir.join(DIRECTORY), root).1
     }
 
     /// Opens the cache of a source among those in a directory of all caches.

@@ -10,6 +10,10 @@
 //! stamp with the kernel's coarse real-time clock or, since Linux 6.13, with a finer one that is never behind it, so
 //! the coarse clock is read instead. Others have clocks of their own: theirs may be [`FOREIGN_SKEW`] behind. A change
 //! time of whole seconds says that the file system keeps no finer one: FAT, the coarsest, counts two seconds.
+//!
+//! An image that was made elsewhere and can only be read has the times its maker chose, often the same in each version
+//! of it: there nothing is believed. Names in directories are believed by the same rule, but only on file systems known
+//! to stamp a directory for each: not where directories are put together from several, as by overlayfs, or made up.
 
 use std::os::fd::AsFd;
 
@@ -38,18 +42,32 @@ impl HashClock {
     ///
     /// The kernel cannot say on which file system the file is.
     pub fn read(file: impl AsFd) -> Result<Self, Errno> {
-        Self::now(is_local(i128::from(rustix::fs::fstatfs(file)?.f_type)))
+        Self::now(Stamps::read(file)?)
     }
 
-    fn now(is_local: bool) -> Result<Self, Errno> {
+    /// The moment names in an open directory begin to be read; nothing where they must not be believed later.
+    ///
+    /// # Errors
+    ///
+    /// The kernel cannot say on which file system the directory is.
+    pub(super) fn of_names(directory: impl AsFd) -> Result<Option<Self>, Errno> {
+        let stamps = Stamps::read(directory)?;
+        (stamps == Stamps::KernelOfNames).then(|| Self::now(stamps)).transpose()
+    }
+
+    fn now(stamps: Stamps) -> Result<Self, Errno> {
+        let skew = match stamps {
+            Stamps::KernelOfNames | Stamps::Kernel => 0,
+            Stamps::Foreign => FOREIGN_SKEW_SECONDS,
+            Stamps::None => return Ok(Self(FileTime { seconds: i64::MIN, nanos: 0 })),
+        };
         let now = rustix::time::clock_gettime(ClockId::RealtimeCoarse);
-        let skew = if is_local { 0 } else { FOREIGN_SKEW_SECONDS };
         let nanos = u32::try_from(now.tv_nsec).map_err(|_| Errno::RANGE)?;
         Ok(Self(FileTime { seconds: now.tv_sec - skew, nanos }))
     }
 
     /// A moment that was read before.
-    pub fn at(time: FileTime) -> Self {
+    pub const fn at(time: FileTime) -> Self {
         Self(time)
     }
 }
@@ -57,7 +75,7 @@ impl HashClock {
 /// Reads clocks of files that are mostly on one file system.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HashClocks {
-    last: Option<(u64, bool)>,
+    last: Option<(u64, Stamps)>,
 }
 
 impl HashClocks {
@@ -67,12 +85,12 @@ impl HashClocks {
     ///
     /// The kernel cannot say on which file system the file is.
     pub fn read(&mut self, file: impl AsFd, device: u64) -> Result<HashClock, Errno> {
-        let is_local = match self.last {
-            Some((last, is_local)) if last == device => is_local,
-            _ => is_local(i128::from(rustix::fs::fstatfs(file)?.f_type)),
+        let stamps = match self.last {
+            Some((last, stamps)) if last == device => stamps,
+            _ => Stamps::read(file)?,
         };
-        self.last = Some((device, is_local));
-        HashClock::now(is_local)
+        self.last = Some((device, stamps));
+        HashClock::now(stamps)
     }
 }
 
@@ -105,29 +123,53 @@ impl Recency {
     }
 }
 
-/// Whether the kernel itself stamps files on file systems of this type (see `statfs(2)` and `linux/magic.h`).
-fn is_local(file_system: i128) -> bool {
-    const LOCAL: [i128; 17] = [
-        0xef53,      // ext2, ext3, ext4
-        0x5846_5342, // XFS
-        0x9123_683e, // btrfs
-        0x0102_1994, // tmpfs
-        0x8584_58f6, // ramfs
-        0xf2f5_2010, // F2FS
-        0x2fc1_2fc1, // ZFS
-        0xca45_1a4e, // bcachefs
-        0x794c_7630, // overlayfs
-        0x7371_7368, // SquashFS
-        0xe0f5_e1e2, // EROFS
-        0x9660,      // ISO 9660
-        0x4d44,      // FAT
-        0x2011_bab0, // exFAT
-        0x7366_746e, // NTFS
-        0x3153_464a, // JFS
-        0x3434,      // NILFS
-    ];
-    // The field is of another width and sign on other machines.
-    LOCAL.contains(&(file_system & 0xffff_ffff))
+/// Who stamps what changes on a file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stamps {
+    /// The kernel itself, and directories for each name that comes or goes.
+    KernelOfNames,
+    /// The kernel itself.
+    Kernel,
+    /// Somebody else, with a clock of their own.
+    Foreign,
+    /// Nobody: the times are those that whoever made the image chose.
+    None,
+}
+
+impl Stamps {
+    fn read(file: impl AsFd) -> Result<Self, Errno> {
+        Ok(Self::of_type(i128::from(rustix::fs::fstatfs(file)?.f_type)))
+    }
+
+    /// Those of a type of file system: see `statfs(2)` and `linux/magic.h`.
+    fn of_type(file_system: i128) -> Self {
+        // The field is of another width and sign on other machines.
+        match file_system & 0xffff_ffff {
+            0xef53          // ext2, ext3, ext4
+            | 0x5846_5342   // XFS
+            | 0x9123_683e   // btrfs
+            | 0x0102_1994   // tmpfs
+            | 0xf2f5_2010   // F2FS
+            | 0x2fc1_2fc1   // ZFS
+            | 0xca45_1a4e   // bcachefs
+            => Self::KernelOfNames,
+            0x8584_58f6     // ramfs
+            | 0x794c_7630   // overlayfs
+            | 0x4d44        // FAT
+            | 0x2011_bab0   // exFAT
+            | 0x7366_746e   // NTFS
+            | 0x3153_464a   // JFS
+            | 0x3434        // NILFS
+            => Self::Kernel,
+            0x7371_7368     // SquashFS
+            | 0xe0f5_e1e2   // EROFS
+            | 0x9660        // ISO 9660
+            | 0x28cd_3d45   // cramfs
+            | 0x7275        // romfs
+            => Self::None,
+            _ => Self::Foreign,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -179,10 +221,27 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_believed_of_images_that_were_made_elsewhere() {
+        let long_ago = FileTime { seconds: -3_000_000_000, nanos: 1 };
+        let image = HashClock::now(Stamps::of_type(0xe0f5_e1e2)).unwrap();
+        assert!(!is_trusted(&stat(long_ago, long_ago), image));
+        assert!(is_trusted(&stat(long_ago, long_ago), HashClock::now(Stamps::Foreign).unwrap()));
+    }
+
+    #[test]
+    fn names_are_believed_where_directories_are_stamped() {
+        let local = tempfile::tempdir().unwrap();
+        assert!(HashClock::of_names(std::fs::File::open(local.path()).unwrap()).unwrap().is_some());
+        let made_up = std::fs::File::open("/proc").unwrap();
+        assert_eq!(HashClock::of_names(made_up).unwrap(), None);
+        assert_eq!(Stamps::of_type(0x794c_7630), Stamps::Kernel, "overlayfs");
+    }
+
+    #[test]
     fn clocks_of_others_are_taken_to_be_behind() {
-        assert!(is_local(0xef53));
+        assert_eq!(Stamps::of_type(0xef53), Stamps::KernelOfNames);
         for foreign in [0x6969, 0xff53_4d42, 0x6573_5546, 0x0102_1997, 0] {
-            assert!(!is_local(foreign));
+            assert_eq!(Stamps::of_type(foreign), Stamps::Foreign);
         }
         let processes = std::fs::File::open("/proc").unwrap();
         let local = HashClock::read(tempfile::tempfile().unwrap()).unwrap();

@@ -31,10 +31,12 @@ use self::directory::{Descriptors, Directory, lock};
 use self::huge::{CHUNK_NAMES, HugeDirectory};
 pub(super) use self::listing::join;
 pub use self::listing::{Child, Listing, Problem};
-pub(super) use self::names::Names;
-use self::names::{Name, bytes_of, c_str};
+pub(super) use self::names::{Name, Names};
+use self::names::{bytes_of, c_str};
 use super::ignore::{Exclusions, Filter, Rules};
+use super::name_cache::NameCache;
 use super::stat::{FileKind, Stat};
+use super::trust::HashClock;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How a walk is done and what it leaves out.
@@ -46,12 +48,14 @@ pub struct WalkOptions {
     pub look_ahead_bytes: usize,
     /// What is left out.
     pub exclusions: Exclusions,
+    /// What the names in directories were, and where they are noted.
+    pub(crate) names: Option<Arc<NameCache>>,
 }
 
 impl Default for WalkOptions {
     fn default() -> Self {
         let threads = NonZeroUsize::MIN.saturating_add(1);
-        Self { threads, look_ahead_bytes: 8 << 20, exclusions: Exclusions::default() }
+        Self { threads, look_ahead_bytes: 8 << 20, exclusions: Exclusions::default(), names: None }
     }
 }
 
@@ -78,6 +82,7 @@ struct Shared {
     /// A thread panicked; its job will never be finished.
     broken: AtomicBool,
     filter: Filter,
+    names: Option<Arc<NameCache>>,
     root_device: u64,
     descriptors: Descriptors,
 }
@@ -110,6 +115,7 @@ impl Walk {
             stopped: AtomicBool::new(false),
             broken: AtomicBool::new(false),
             filter: Filter::new(&options.exclusions)?,
+            names: options.names.clone(),
             root_device: stat.device,
             descriptors: Descriptors::default(),
         });
@@ -261,7 +267,7 @@ impl Shared {
         }
         let read = opened.and_then(|descriptor| {
             let stat = Stat::of_file(&descriptor)?;
-            let names = Names::read(&descriptor, dirents)?;
+            let names = self.names(&descriptor, &stat, dirents)?;
             Ok((descriptor, stat, names))
         });
         let (descriptor, stat, mut names) = match read {
@@ -290,6 +296,20 @@ impl Shared {
         self.descriptors.keep(directory, &descriptor);
         let parent = Arc::clone(directory);
         Outcome::Listed(listing, Some(Subdirectories { parent, names: subdirectories, rules }))
+    }
+
+    /// The names in a directory of which the kernel just said this.
+    fn names(&self, descriptor: &OwnedFd, stat: &Stat, dirents: &mut Vec<u8>) -> Result<Names, Errno> {
+        let Some(cache) = &self.names else { return Names::read(descriptor, dirents) };
+        if let Some(names) = cache.find(stat) {
+            return Ok(names);
+        }
+        let began = HashClock::of_names(descriptor)?;
+        let names = Names::read(descriptor, dirents)?;
+        if let Some(began) = began {
+            cache.note(stat, &names, began);
+        }
+        Ok(names)
     }
 
     /// Adds to the listing those of its names that are wanted and still there; returns the directories to enter.

@@ -378,7 +378,7 @@ fn of_two_writers_the_second_gives_up_and_what_a_killed_one_left_is_used_again()
     first.finish().unwrap();
     assert!(pass(&open(&directory), &tree, LONG_AFTER).iter().all(Option::is_some));
 
-    std::fs::write(cache.path.with_extension("new"), vec![b'x'; 1 << 20]).unwrap();
+    std::fs::write(cache.path.with_added_extension("new"), vec![b'x'; 1 << 20]).unwrap();
     pass(&open(&directory), &wide(1999), LONG_AFTER);
     assert!(pass(&open(&directory), &wide(1999), LONG_AFTER).iter().all(Option::is_some));
     assert_eq!(std::fs::read_dir(caches).unwrap().count(), 2, "the former one is kept to be written over");

@@ -3,20 +3,16 @@
 //! Blocks of the old cache all of whose entries are pushed again, unchanged and in order, are taken over as they are,
 //! sum and all. As long as nothing else was pushed nothing is written; the first difference copies what came before.
 
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Seek as _, Write};
+use std::io::{self, Write};
 use std::ops::Range;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-
-use rustix::fs::{CWD, FlockOperation, RenameFlags, renameat_with};
-use rustix::io::Errno;
 
 use super::layout::{self, Block, CacheFile, HEADER_BYTES};
 use super::records::{OldRecords, Records};
 use super::{CacheHit, ContentHash};
 use crate::error::{Error, Result};
+use crate::source::replacement::Replacement;
 use crate::source::trust::{HashClock, is_trusted};
 use crate::source::walk::Child;
 
@@ -52,7 +48,7 @@ pub struct CacheWriter {
 enum Output {
     /// Nothing differs so far.
     None,
-    Open(Temporary),
+    Open(Replacement),
     /// It could not be written, or somebody else is writing.
     GivenUp(Option<Error>),
 }
@@ -134,9 +130,9 @@ impl CacheWriter {
         match self.output {
             Output::None | Output::GivenUp(None) => Ok(()),
             Output::GivenUp(Some(error)) => Err(error),
-            Output::Open(temporary) => {
+            Output::Open(replacement) => {
                 let message = || format!("cannot replace the stat cache {}", self.path.display());
-                temporary.replace(&self.path).map_err(|error| Error::io(message(), error))
+                replacement.replace(&self.path).map_err(|error| Error::io(message(), error))
             }
         }
     }
@@ -234,22 +230,22 @@ impl CacheWriter {
     }
 
     /// Writes to the temporary file, which with the first difference is made and gets what did not differ.
-    fn write(&mut self, write: impl FnOnce(&mut File) -> io::Result<()>) {
+    fn write(&mut self, write: impl FnOnce(&mut Replacement) -> io::Result<()>) {
         if matches!(self.output, Output::None) {
-            let begun = Temporary::create(&self.path).and_then(|temporary| {
-                let Some(mut temporary) = temporary else {
+            let begun = Replacement::create(&self.path).and_then(|replacement| {
+                let Some(mut replacement) = replacement else {
                     return Ok(Output::GivenUp(None));
                 };
-                temporary.file.write_all(&layout::header(&self.source))?;
+                replacement.write_all(&layout::header(&self.source))?;
                 if let Some(old) = &self.old {
-                    copy(old, HEADER_BYTES as u64, self.table_bytes, &mut temporary.file)?;
+                    copy(old, HEADER_BYTES as u64, self.table_bytes, &mut replacement)?;
                 }
-                Ok(Output::Open(temporary))
+                Ok(Output::Open(replacement))
             });
             self.output = begun.unwrap_or_else(|error| self.give_up(error));
         }
-        if let Output::Open(temporary) = &mut self.output
-            && let Err(error) = write(&mut temporary.file)
+        if let Output::Open(replacement) = &mut self.output
+            && let Err(error) = write(replacement)
         {
             self.output = self.give_up(error);
         }
@@ -261,7 +257,7 @@ impl CacheWriter {
     }
 }
 
-fn copy(old: &CacheFile, mut offset: u64, mut length: u64, output: &mut File) -> io::Result<()> {
+fn copy(old: &CacheFile, mut offset: u64, mut length: u64, output: &mut Replacement) -> io::Result<()> {
     let mut buffer = vec![0; FULL_BLOCK_BYTES];
     while length > 0 {
         let count = usize::try_from(length).map_or(buffer.len(), |length| length.min(buffer.len()));
@@ -271,66 +267,4 @@ fn copy(old: &CacheFile, mut offset: u64, mut length: u64, output: &mut File) ->
         length -= count as u64;
     }
     Ok(())
-}
-
-/// The file beside a cache that is to replace it. It has a fixed name and is locked by who writes it, so that what a
-/// killed writer leaves is used again, and of two writers the second gives up.
-///
-/// The two change places, and the former cache is written over the next time: its blocks on the disk need not be given
-/// back and asked for again. Whoever still reads it finds sums that are not right.
-#[derive(Debug)]
-struct Temporary {
-    file: File,
-    path: PathBuf,
-}
-
-impl Temporary {
-    fn create(cache: &Path) -> io::Result<Option<Self>> {
-        let path = cache.with_extension("new");
-        if let Some(directory) = cache.parent() {
-            DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-        }
-        loop {
-            let mut options = OpenOptions::new();
-            let file = options.write(true).create(true).truncate(false).mode(0o600).open(&path)?;
-            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
-                result => result?,
-            }
-            // Between opening and locking another writer may have put this very file in the cache's place.
-            let own = file.metadata()?;
-            match std::fs::symlink_metadata(&path) {
-                Ok(named) if (named.dev(), named.ino()) == (own.dev(), own.ino()) => {
-                    return Ok(Some(Self { file, path }));
-                }
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    fn replace(mut self, cache: &Path) -> io::Result<()> {
-        let length = self.file.stream_position()?;
-        self.file.set_len(length)?;
-        match renameat_with(CWD, &self.path, CWD, cache, RenameFlags::EXCHANGE) {
-            // There is no former cache, or the file system cannot do that.
-            Err(Errno::NOENT | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-                std::fs::rename(&self.path, cache)
-            }
-            exchanged => Ok(exchanged?),
-        }
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        // Still locked: the name is this file's, or after `replace` nobody's or that of another writer's next file,
-        // which is told by the inode.
-        let is_same =
-            |metadata: std::fs::Metadata| self.file.metadata().is_ok_and(|own| own.ino() == metadata.ino());
-        if std::fs::symlink_metadata(&self.path).is_ok_and(is_same) {
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
 }

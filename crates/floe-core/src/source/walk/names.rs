@@ -27,6 +27,11 @@ pub(in crate::source) struct Names {
 }
 
 impl Names {
+    /// No names, and room for so many in a table of them.
+    pub(in crate::source) fn with_capacity(count: usize) -> Self {
+        Self { bytes: Vec::new(), spans: Vec::with_capacity(count) }
+    }
+
     /// Reads all names of an open directory and sorts them bytewise; a name told twice is kept once.
     pub(in crate::source) fn read(directory: impl AsFd, dirents: &mut Vec<u8>) -> Result<Self, Errno> {
         dirents.clear();

@@ -14,7 +14,7 @@ const NO_LOOK_AHEAD: usize = 0;
 
 fn options(threads: usize, look_ahead_bytes: usize) -> WalkOptions {
     let threads = NonZeroUsize::new(threads).unwrap();
-    WalkOptions { threads, look_ahead_bytes, exclusions: Exclusions::default() }
+    WalkOptions { threads, look_ahead_bytes, ..WalkOptions::default() }
 }
 
 /// Every entry as (directory, name) in the order handed out; parts of directories are checked to fit together.
