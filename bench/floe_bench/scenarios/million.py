@@ -10,7 +10,7 @@ from ..edits import Editor
 from ..measure import Run
 from ..report import Section, Table, ratio, seconds, size
 from ..rounds import in_turn
-from ..session import Session, say
+from ..session import Session, remove, say
 from ..tools.floe import told
 from ..tracing import touched
 from ..trees import weigh
@@ -33,7 +33,11 @@ def measure(session: Session) -> Section:
     say("million: first push")
 
     def first(tool, _: int) -> Run:
-        return session.timed(tool.push(tree, session.prepared(tool), "bench", 1), tree)
+        place = session.prepared(tool)
+        pushed = session.timed(tool.push(tree, place, "bench", 1), tree)
+        # A gigabyte each: many rounds of them would fill the disk.
+        remove(place.root)
+        return pushed
 
     series = in_turn(session, tools, first)
     section.tables.append(series.table("First push", tools[0].name))

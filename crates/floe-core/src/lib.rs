@@ -49,7 +49,7 @@ pub use listing::{CatOptions, Depth, cat, entry_at, list};
 pub use names::{NamespaceName, RefName, Reference};
 pub use namespace::{Namespace, NamespaceSettings, Writers};
 pub use pull::{PullOptions, PullOutcome, PullProgress, Pulled, pull};
-pub use push::{PushOptions, PushOutcome, PushProgress, PushSource, Pushed, Unread, push};
+pub use push::{PushOptions, PushOutcome, PushProgress, PushSource, Pushed, Unread, directory_bytes, push};
 pub use reference::{
     Annotation, Generation, MAX_HISTORY, MAX_LABELS_BYTES, MAX_MESSAGE_BYTES, RefRecord, SnapshotAt,
 };

@@ -10,7 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use floe_core::{Namespace, PushProgress, PushSource, RefName, Reference, Snapshot};
+use floe_core::source::Exclusions;
+use floe_core::{Namespace, PushOptions, PushProgress, PushSource, RefName, Reference, Snapshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use self::options::WhatArguments;
 use crate::arguments::{AnnotationArguments, ReportArguments};
@@ -79,7 +82,8 @@ pub(crate) async fn run(session: &Session, arguments: PushArguments) -> Result<C
     }
     let name = arguments.name;
     let progress = Arc::new(PushProgress::default());
-    let shown = show_progress(session, &namespace, &name, &progress);
+    let size = Size::new(&namespace, &name, &source, &options);
+    let shown = show_progress(session, size, &progress);
     let pushed = floe_core::push(&namespace, source, &name, &options, &progress).await;
     drop(shown);
     report::show(session, &name, &pushed?, started.elapsed(), arguments.report.json)?;
@@ -107,19 +111,18 @@ fn source(path: PathBuf) -> Result<PushSource, Failure> {
     }
 }
 
-/// Shows how far the push is. How big the source is, is guessed from what the ref names.
-fn show_progress(
-    session: &Session,
-    namespace: &Namespace,
-    name: &RefName,
-    progress: &Arc<PushProgress>,
-) -> Progress {
+/// Shows how far the push is.
+fn show_progress(session: &Session, size: Size, progress: &Arc<PushProgress>) -> Progress {
     let expected_bytes = Arc::new(AtomicU64::new(0));
-    if session.output().shows_progress() {
-        tokio::spawn(guess_size(namespace.clone(), name.clone(), Arc::clone(&expected_bytes)));
-    }
+    let told = Arc::clone(&expected_bytes);
+    let finding = session.output().shows_progress().then(|| {
+        let finding = tokio::spawn(async move { told.store(size.find().await, Ordering::Relaxed) });
+        AbortOnDropHandle::new(finding)
+    });
     let progress = Arc::clone(progress);
     Progress::start(session.output(), "Pushing", move || {
+        // Dropped with this, it stops.
+        let _ = &finding;
         let expected = expected_bytes.load(Ordering::Relaxed);
         Moment {
             bytes: progress.file_bytes.load(Ordering::Relaxed),
@@ -131,10 +134,39 @@ fn show_progress(
     })
 }
 
-async fn guess_size(namespace: Namespace, name: RefName, expected_bytes: Arc<AtomicU64>) {
-    tokio::time::sleep(LONG_PUSH).await;
-    let Ok(resolved) = namespace.resolve(&Reference::Ref(name)).await else { return };
-    if let Ok(snapshot) = Snapshot::open(&namespace, resolved.at).await {
-        expected_bytes.store(snapshot.root().file_bytes, Ordering::Relaxed);
+/// What is needed to find out how much there is to push.
+struct Size {
+    namespace: Namespace,
+    name: RefName,
+    directory: Option<PathBuf>,
+    exclusions: Exclusions,
+    cancel: CancellationToken,
+}
+
+impl Size {
+    fn new(namespace: &Namespace, name: &RefName, source: &PushSource, options: &PushOptions) -> Self {
+        let directory = match source {
+            PushSource::Directory(path) => Some(path.clone()),
+            PushSource::Tar(_) => None,
+        };
+        Self {
+            namespace: namespace.clone(),
+            name: name.clone(),
+            directory,
+            exclusions: options.exclusions.clone(),
+            cancel: options.cancel.clone(),
+        }
+    }
+
+    /// Bytes of files: about what the ref names has, else what the directory is told to have; 0 if nobody can say.
+    async fn find(self) -> u64 {
+        tokio::time::sleep(LONG_PUSH).await;
+        if let Ok(resolved) = self.namespace.resolve(&Reference::Ref(self.name)).await
+            && let Ok(snapshot) = Snapshot::open(&self.namespace, resolved.at).await
+        {
+            return snapshot.root().file_bytes;
+        }
+        let Some(directory) = self.directory else { return 0 };
+        floe_core::directory_bytes(&directory, &self.exclusions, &self.cancel).await.unwrap_or(0)
     }
 }

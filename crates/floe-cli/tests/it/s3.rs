@@ -1,6 +1,6 @@
 //! Stores in S3 as users meet them: what fails, how that is told, and how races end.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -102,6 +102,39 @@ async fn wrong_keys_and_buckets_say_what_to_correct() {
         }
     }
     assert!(!user.path("there").exists());
+}
+
+/// By operation, as the server counts them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_push_makes_few_requests() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    let asked = Arc::new(Mutex::new(BTreeMap::<String, usize>::new()));
+    let seen = Arc::clone(&asked);
+    let gate = Gate::at_once(move |asked| {
+        *seen.lock().unwrap().entry(asked.operation.clone()).or_default() += 1;
+        None
+    });
+    let server = S3Server::start_behind(gate).await.unwrap();
+    let access = Access::to(server.endpoint());
+    user.in_s3(&access, &["push", &tree, "main"]).assert().code(0);
+    let second = |content: &str, options: &[&str]| {
+        std::fs::write(user.path("tree/README.md"), content).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(40));
+        asked.lock().unwrap().clear();
+        let arguments = [&["push", &tree, "main", "--json"], options].concat();
+        let pushed = user.in_s3(&access, &arguments).assert().code(0);
+        let told: serde_json::Value = serde_json::from_str(&stdout(&pushed)).unwrap();
+        let asked = asked.lock().unwrap().clone();
+        assert_eq!(told["requests"], asked.values().sum::<usize>(), "{asked:?}");
+        asked
+    };
+    let counted = |list: &[(&str, usize)]| list.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect();
+    let warm: BTreeMap<_, _> = counted(&[("GetObject", 3), ("PutObject", 5), ("DeleteObject", 1)]);
+    assert_eq!(second("# Two\n", &[]), warm);
+    // Also the base's snapshot object, the tails of its two packs, and two puts that show whether conditions are kept.
+    let cold: BTreeMap<_, _> = counted(&[("GetObject", 6), ("PutObject", 7), ("DeleteObject", 1)]);
+    assert_eq!(second("# Three\n", &["--cache-dir", "elsewhere"]), cold);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -45,6 +45,16 @@ pub(super) struct Writer<'t> {
     directory: DirId,
     section: CacheSection,
     written: Written,
+    /// What `progress` was not told yet.
+    untold: Untold,
+}
+
+/// What was written since it was last told; telling it for each file would keep threads waiting for each other.
+#[derive(Debug, Default)]
+struct Untold {
+    entries: u64,
+    files: u64,
+    file_bytes: u64,
 }
 
 impl<'t> Writer<'t> {
@@ -60,6 +70,7 @@ impl<'t> Writer<'t> {
             directory: DirId::ROOT,
             section: CacheSection::default(),
             written: Written::default(),
+            untold: Untold::default(),
         }
     }
 
@@ -96,8 +107,8 @@ impl<'t> Writer<'t> {
         let Body::File { size, hash } = entry.body else { return };
         self.written.written_files += 1;
         self.written.written_bytes += size;
-        self.progress.files.fetch_add(1, Ordering::Relaxed);
-        self.progress.file_bytes.fetch_add(size, Ordering::Relaxed);
+        self.untold.files += 1;
+        self.untold.file_bytes += size;
         let (Some(stat), Some(hash)) = (stat, hash) else { return };
         if self.section.is_full() {
             self.end_section();
@@ -105,6 +116,13 @@ impl<'t> Writer<'t> {
         let stat = stat_of(&stat);
         let child = Child { name: parent_and_name(entry.path).1, stat: &stat };
         self.section.push(ordinal, &self.parent, &child, hash.as_bytes());
+    }
+
+    fn tell_progress(&mut self) {
+        let Untold { entries, files, file_bytes } = std::mem::take(&mut self.untold);
+        self.progress.entries.fetch_add(entries, Ordering::Relaxed);
+        self.progress.files.fetch_add(files, Ordering::Relaxed);
+        self.progress.file_bytes.fetch_add(file_bytes, Ordering::Relaxed);
     }
 
     /// Begins another section of what is told to the stat cache.
@@ -151,7 +169,7 @@ impl<'t> Output<'t> for Writer<'t> {
                 }
             }
         }
-        self.progress.entries.fetch_add(1, Ordering::Relaxed);
+        self.untold.entries += 1;
         Ok(())
     }
 
@@ -185,7 +203,7 @@ impl<'t> Output<'t> for Writer<'t> {
         let entry = file.entry.as_entry();
         let worker = &mut self.worker;
         let stat = with_entry(&entry, self.restore, |meta| worker.finish_file(writer, meta))?;
-        self.progress.entries.fetch_add(1, Ordering::Relaxed);
+        self.untold.entries += 1;
         self.end_section();
         self.place(entry.path, &mut Vec::new())?;
         self.note(file.ordinal, &entry, stat);
@@ -196,6 +214,7 @@ impl<'t> Output<'t> for Writer<'t> {
     fn unit(&mut self, _unit: &Unit<'t>, _plain: &[Vec<u8>], _stop: &Stop) -> Result<()> {
         // Another thread may have what comes next.
         self.end_section();
+        self.tell_progress();
         Ok(())
     }
 

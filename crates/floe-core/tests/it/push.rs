@@ -3,6 +3,7 @@
 mod edits;
 mod failures;
 mod histories;
+mod measure;
 mod namespaces;
 mod repacking;
 mod requests;
