@@ -126,6 +126,7 @@ impl Build {
             Err(error) => {
                 // Whoever repeats the push need not read everything again.
                 keep_cache(cache);
+                self.input.keep_names();
                 Err(error)
             }
         }

@@ -1,19 +1,22 @@
 //! The names in each directory of a source, as they were when last read.
 //!
-//! A directory of which the kernel says what it said then has the names it had then: each name that comes, goes or
-//! changes its kind stamps the directory. So a walk need not ask for the names of what has not changed, which costs a
-//! tenth of it. One file per source in a directory of caches, beside its stat cache; it depends on the source alone.
+//! A name that comes or goes stamps its directory, so a directory of which the kernel says what it said then has the
+//! names it had then, and a walk need not ask for them: a tenth of its cost. One file per source in a directory of
+//! caches, beside its stat cache; it depends on the source alone.
 //!
 //! Invariants:
-//! - Names are handed out only for a directory of which the kernel says exactly (device, inode, both times) what it
-//!   said before they were read, and only if [`is_trusted`] held then, on a file system that is known to stamp
-//!   directories.
+//! - Names are handed out only for a directory of which the kernel says exactly (device, inode, size, links, both
+//!   times) what it said before and after they were read, and only where [`HashClock::of_names`] believed and
+//!   [`is_trusted`] held then. Whole seconds are not believed: images that were made elsewhere have such times.
+//! - A walk that does not find a name that it was handed reads the directory after all. Names may be others without a
+//!   stamp where they are encrypted and the key came or went; then none of them is found.
 //! - Every byte is covered by a checksum that is checked after the byte was copied out of the file. A cache that is
 //!   torn, truncated or of another version is forgotten, one record or as a whole; never believed.
-//! - A cache is never changed under its name (see [`Replacement`](super::replacement::Replacement)). A walk that ends
-//!   early leaves the old one.
+//! - A cache is never changed under its name (see [`Replacement`](super::replacement::Replacement)). A push that fails
+//!   before it has walked to the end leaves the old one.
 //!
-//! What no walk asked about since the last was written is dropped when the next is; where nothing is new none is.
+//! Where something is new, what was not found since the cache was opened is dropped; where nothing is, nothing is
+//! written. Memory holds the table: at most some 30 MiB.
 
 mod layout;
 mod recorder;
@@ -22,7 +25,7 @@ mod tests;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use self::layout::{NameFile, key};
@@ -46,6 +49,7 @@ pub(crate) struct NameCache {
     old: NameFile,
     /// Which of the old records were found, by their places in the table.
     found: Vec<AtomicBool>,
+    found_count: AtomicUsize,
     new: Mutex<Recorder>,
 }
 
@@ -62,21 +66,26 @@ impl NameCache {
         file.as_ref().inspect(|file| note_used(file));
         let old = file.and_then(NameFile::read).unwrap_or_default();
         let found = old.items.iter().map(|_| AtomicBool::new(false)).collect();
-        Self { path, old, found, new: Mutex::default() }
+        Self { path, old, found, found_count: AtomicUsize::new(0), new: Mutex::default() }
     }
 
     /// The names of a directory of which the kernel just said this; nothing where they are not known.
     pub(super) fn find(&self, stat: &Stat) -> Option<Names> {
         let number = self.old.find(&key(stat))?;
         let names = self.old.names(number)?;
-        self.found[number].store(true, Ordering::Relaxed);
+        if !self.found[number].swap(true, Ordering::Relaxed) {
+            self.found_count.fetch_add(1, Ordering::Relaxed);
+        }
         Some(names)
     }
 
-    /// Notes the names of a directory, of which the kernel said this when its clock stood there, before they were read.
+    /// Notes the names of a directory, of which the kernel said this before and after they were read; its clock stood
+    /// there before.
     pub(super) fn note(&self, stat: &Stat, names: &Names, began: HashClock) {
-        if is_trusted(stat, began) {
-            self.recorder().push(&self.path, key(stat), names);
+        let mut new = self.recorder();
+        let has_room = self.found_count.load(Ordering::Relaxed) + new.count() < MAX_DIRECTORIES;
+        if has_room && stat.changed.nanos != 0 && is_trusted(stat, began) {
+            new.push(&self.path, &self.old, key(stat), names);
         }
     }
 

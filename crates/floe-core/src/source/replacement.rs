@@ -1,12 +1,16 @@
 //! Files of caches that are replaced as a whole.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Seek as _, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::ops::Range;
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FlockOperation, RenameFlags, renameat_with};
 use rustix::io::Errno;
+
+/// Bytes that are copied at once.
+const COPY_BYTES: usize = 128 * 1024;
 
 /// The file beside a cache that is to replace it. It has a fixed name and is locked by who writes it, so that what a
 /// killed writer leaves is used again, and of two writers the second gives up.
@@ -20,8 +24,9 @@ pub(super) struct Replacement {
 }
 
 impl Replacement {
-    /// Begins it; nothing where another writer is at it.
-    pub(super) fn create(cache: &Path) -> io::Result<Option<Self>> {
+    /// Begins it; nothing where another writer is at it, or has replaced the cache that is being `read` since it was
+    /// opened: it would be written over.
+    pub(super) fn create(cache: &Path, read: Option<&File>) -> io::Result<Option<Self>> {
         let path = cache.with_added_extension("new");
         if let Some(directory) = cache.parent() {
             DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
@@ -35,8 +40,12 @@ impl Replacement {
             }
             // Between opening and locking another writer may have put this very file in the cache's place.
             let own = file.metadata()?;
+            let is_own = |other: &Metadata| (other.dev(), other.ino()) == (own.dev(), own.ino());
+            if read.is_some_and(|read| read.metadata().is_ok_and(|read| is_own(&read))) {
+                return Ok(None);
+            }
             match std::fs::symlink_metadata(&path) {
-                Ok(named) if (named.dev(), named.ino()) == (own.dev(), own.ino()) => {
+                Ok(named) if is_own(&named) => {
                     return Ok(Some(Self { file, path }));
                 }
                 Ok(_) => {}
@@ -58,6 +67,19 @@ impl Replacement {
             exchanged => Ok(exchanged?),
         }
     }
+}
+
+/// Copies bytes of a cache as they are, sound or not: their sums go with them.
+pub(super) fn copy(from: &File, range: Range<u64>, to: &mut impl Write) -> io::Result<()> {
+    let mut buffer = vec![0; COPY_BYTES];
+    let mut at = range.start;
+    while at < range.end {
+        let count = usize::try_from(range.end - at).map_or(buffer.len(), |left| left.min(buffer.len()));
+        from.read_exact_at(&mut buffer[..count], at)?;
+        to.write_all(&buffer[..count])?;
+        at += count as u64;
+    }
+    Ok(())
 }
 
 impl Write for Replacement {

@@ -28,7 +28,7 @@ use rustix::io::Errno;
 
 use self::agenda::{Agenda, Job, Outcome, Subdirectories};
 use self::directory::{Descriptors, Directory, lock};
-use self::huge::{CHUNK_NAMES, HugeDirectory};
+use self::huge::HugeDirectory;
 pub(super) use self::listing::join;
 pub use self::listing::{Child, Listing, Problem};
 pub(super) use self::names::{Name, Names};
@@ -194,6 +194,14 @@ impl Drop for PanicWatch<'_> {
     }
 }
 
+/// What was found of names.
+struct Found {
+    /// The directories to enter.
+    subdirectories: Names,
+    /// Whether all of them were there.
+    all: bool,
+}
+
 impl Shared {
     /// What each thread but the caller's does.
     fn work(&self) {
@@ -249,9 +257,8 @@ impl Shared {
             }
             Job::Chunk(huge, chunk, reserved) => {
                 let (mut listing, spans) = huge.part(chunk);
-                let subdirectories =
-                    self.stat_names(&huge.descriptor, &mut listing, &spans, huge.rules.as_ref());
-                let (group, all_done) = huge.finish(chunk, subdirectories);
+                let found = self.stat_names(&huge.descriptor, &mut listing, &spans, huge.rules.as_ref());
+                let (group, all_done) = huge.finish(chunk, found.subdirectories);
                 if group.is_some() {
                     self.descriptors.keep(&huge.directory, &huge.descriptor);
                 }
@@ -267,60 +274,77 @@ impl Shared {
         }
         let read = opened.and_then(|descriptor| {
             let stat = Stat::of_file(&descriptor)?;
-            let names = self.names(&descriptor, &stat, dirents)?;
-            Ok((descriptor, stat, names))
-        });
-        let (descriptor, stat, mut names) = match read {
-            Ok(read) => read,
-            Err(Errno::NOENT) => return Outcome::Nothing,
-            Err(errno) => return Outcome::Listed(unreadable(directory, errno), None),
-        };
-        let rules =
-            match self.filter.enter(directory.inherited.as_ref(), &descriptor, &names, || directory.path()) {
-                Ok(rules) => rules,
-                Err(error) => return Outcome::Failed(error),
+            let began = match &self.names {
+                Some(_) if !directory.is_lost_and_found() => HashClock::of_names(&descriptor)?,
+                _ => None,
             };
-        if self.filter.keeps_only_tag(&descriptor, &names) {
+            Ok((descriptor, stat, began))
+        });
+        let (descriptor, stat, began) = match read {
+            Ok(read) => read,
+            Err(errno) => return unread(directory, errno),
+        };
+        let cache = self.names.as_ref().zip(began);
+        if let Some(names) = cache.and_then(|(cache, _)| cache.find(&stat)).filter(|names| !names.are_many())
+            && let (outcome, true) = self.list_names(directory, &descriptor, stat, names)
+        {
+            return outcome;
+        }
+        let names = match Names::read(&descriptor, dirents) {
+            Ok(names) => names,
+            Err(errno) => return unread(directory, errno),
+        };
+        if let Some((cache, began)) = cache
+            && !names.are_many()
+            && Stat::of_file(&descriptor).is_ok_and(|after| after == stat)
+        {
+            cache.note(&stat, &names, began);
+        }
+        self.list_names(directory, &descriptor, stat, names).0
+    }
+
+    /// Lists those names of a directory that are wanted; and whether all of them were there.
+    fn list_names(
+        &self,
+        directory: &Arc<Directory>,
+        descriptor: &Arc<OwnedFd>,
+        stat: Stat,
+        mut names: Names,
+    ) -> (Outcome, bool) {
+        let rules =
+            match self.filter.enter(directory.inherited.as_ref(), descriptor, &names, || directory.path()) {
+                Ok(rules) => rules,
+                Err(error) => return (Outcome::Failed(error), false),
+            };
+        if self.filter.keeps_only_tag(descriptor, &names) {
             names.spans.retain(|span| bytes_of(&names.bytes, *span) == super::ignore::CACHE_TAG_NAME);
         }
-        if names.spans.len() > CHUNK_NAMES {
-            let directory = Arc::clone(directory);
-            return Outcome::Huge(HugeDirectory::new(directory, descriptor, stat, names, rules));
+        if names.are_many() {
+            let (directory, descriptor) = (Arc::clone(directory), Arc::clone(descriptor));
+            return (Outcome::Huge(HugeDirectory::new(directory, descriptor, stat, names, rules)), true);
         }
         let Names { bytes, spans } = names;
         let mut listing = Listing::new(directory.path(), stat, bytes, spans.len());
-        let subdirectories = self.stat_names(&descriptor, &mut listing, &spans, rules.as_ref());
-        if subdirectories.spans.is_empty() {
-            return Outcome::Listed(listing, None);
+        let found = self.stat_names(descriptor, &mut listing, &spans, rules.as_ref());
+        if found.subdirectories.spans.is_empty() {
+            return (Outcome::Listed(listing, None), found.all);
         }
-        self.descriptors.keep(directory, &descriptor);
+        self.descriptors.keep(directory, descriptor);
         let parent = Arc::clone(directory);
-        Outcome::Listed(listing, Some(Subdirectories { parent, names: subdirectories, rules }))
+        let subdirectories = Subdirectories { parent, names: found.subdirectories, rules };
+        (Outcome::Listed(listing, Some(subdirectories)), found.all)
     }
 
-    /// The names in a directory of which the kernel just said this.
-    fn names(&self, descriptor: &OwnedFd, stat: &Stat, dirents: &mut Vec<u8>) -> Result<Names, Errno> {
-        let Some(cache) = &self.names else { return Names::read(descriptor, dirents) };
-        if let Some(names) = cache.find(stat) {
-            return Ok(names);
-        }
-        let began = HashClock::of_names(descriptor)?;
-        let names = Names::read(descriptor, dirents)?;
-        if let Some(began) = began {
-            cache.note(stat, &names, began);
-        }
-        Ok(names)
-    }
-
-    /// Adds to the listing those of its names that are wanted and still there; returns the directories to enter.
+    /// Adds to the listing those of its names that are wanted and still there.
     fn stat_names(
         &self,
         descriptor: &OwnedFd,
         listing: &mut Listing,
         spans: &[Name],
         rules: Option<&Arc<Rules>>,
-    ) -> Names {
+    ) -> Found {
         let mut subdirectories = Names::default();
+        let mut all = true;
         let mut excluder = self.filter.excluder(rules, &listing.path);
         for &span in spans {
             if self.is_stopped() {
@@ -334,7 +358,10 @@ impl Shared {
             }
             let stat = match Stat::of_name(descriptor, name) {
                 Ok(stat) => stat,
-                Err(Errno::NOENT) => continue,
+                Err(Errno::NOENT) => {
+                    all = false;
+                    continue;
+                }
                 Err(errno) => {
                     let name = name.to_bytes().to_vec();
                     listing.push_problem(&name, errno);
@@ -358,7 +385,15 @@ impl Shared {
             }
             listing.push(span.start, span.length, stat);
         }
-        subdirectories
+        Found { subdirectories, all }
+    }
+}
+
+/// What comes of a directory that cannot be read: nothing if it vanished.
+fn unread(directory: &Directory, errno: Errno) -> Outcome {
+    match errno {
+        Errno::NOENT => Outcome::Nothing,
+        errno => Outcome::Listed(unreadable(directory, errno), None),
     }
 }
 

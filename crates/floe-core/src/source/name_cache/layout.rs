@@ -3,10 +3,10 @@
 //! ```text
 //! header   "FLOENAMS" · version u32 · 0 u32
 //! records  per directory its names, sorted, each followed by a NUL; then per name: length u16 · kind u8
-//! table    per record, by key: key, 40 bytes · offset u64 · length u32 · names u32 · sum, 16 bytes
+//! table    per record, by key: key, 52 bytes · offset u64 · length u32 · names u32 · sum, 16 bytes
 //! footer   number of records u64 · sum of header, table and that number, 16 bytes · "FLOENEND"
 //!
-//! key      device u64 · inode u64 · mtime i64, u32 · ctime i64, u32
+//! key      device u64 · inode u64 · size u64 · links u32 · mtime i64, u32 · ctime i64, u32
 //! ```
 //!
 //! Integers are little-endian. A sum is the first half of a BLAKE3. A kind is 0 where the file system told none.
@@ -23,24 +23,27 @@ const MAGIC: [u8; 8] = *b"FLOENAMS";
 const END_MAGIC: [u8; 8] = *b"FLOENEND";
 const VERSION: u32 = 1;
 pub(super) const HEADER_BYTES: usize = 16;
-const ITEM_BYTES: usize = 72;
+const KEY_BYTES: usize = 52;
+const ITEM_BYTES: usize = KEY_BYTES + 32;
 const FOOTER_BYTES: usize = 32;
 /// What a record has for each name besides its bytes.
 const NAME_BYTES: usize = 3;
 
 /// What tells that a directory is as it was.
-pub(super) type Key = [u8; 40];
+pub(super) type Key = [u8; KEY_BYTES];
 
 pub(super) fn key(stat: &Stat) -> Key {
-    let mut key = [0; 40];
+    let mut key = [0; KEY_BYTES];
     key[..8].copy_from_slice(&stat.device.to_le_bytes());
     key[8..16].copy_from_slice(&stat.inode.to_le_bytes());
+    key[16..24].copy_from_slice(&stat.size.to_le_bytes());
+    key[24..28].copy_from_slice(&stat.links.to_le_bytes());
     let mut put = |at: usize, time: FileTime| {
         key[at..at + 8].copy_from_slice(&time.seconds.to_le_bytes());
         key[at + 8..at + 12].copy_from_slice(&time.nanos.to_le_bytes());
     };
-    put(16, stat.modified);
-    put(28, stat.changed);
+    put(28, stat.modified);
+    put(40, stat.changed);
     key
 }
 
@@ -76,10 +79,10 @@ impl Item {
         let word = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
         Self {
             key: std::array::from_fn(|i| bytes[i]),
-            offset: u64::from_le_bytes(std::array::from_fn(|i| bytes[40 + i])),
-            length: word(48),
-            names: word(52),
-            sum: std::array::from_fn(|i| bytes[56 + i]),
+            offset: u64::from_le_bytes(std::array::from_fn(|i| bytes[KEY_BYTES + i])),
+            length: word(KEY_BYTES + 8),
+            names: word(KEY_BYTES + 12),
+            sum: std::array::from_fn(|i| bytes[KEY_BYTES + 16 + i]),
         }
     }
 }
@@ -141,13 +144,16 @@ fn decode(mut record: Vec<u8>, count: usize) -> Option<Names> {
     let mut names = Names::with_capacity(count);
     let (bytes, told) = record.split_at(bytes_length);
     let mut rest = bytes;
+    let mut last: &[u8] = b"";
     for told in told.as_chunks::<NAME_BYTES>().0 {
         let length = u16::from_le_bytes([told[0], told[1]]);
         let (name, after) = rest.split_at_checked(usize::from(length) + 1)?;
         let told_name = CStr::from_bytes_with_nul(name).ok()?.to_bytes();
-        if matches!(told_name, b"" | b"." | b"..") || told_name.contains(&b'/') {
+        // Each after the one before, and so none of them empty.
+        if told_name <= last || matches!(told_name, b"." | b"..") || told_name.contains(&b'/') {
             return None;
         }
+        last = told_name;
         let kind = if told[2] == 0 { None } else { Some(FileKind::of_number(told[2])?) };
         let start = u32::try_from(bytes_length - rest.len()).ok()?;
         names.spans.push(Name { start, length, kind });
@@ -164,7 +170,7 @@ fn decode(mut record: Vec<u8>, count: usize) -> Option<Names> {
 /// A cache whose header, table and footer were checked; its records are when they are read.
 #[derive(Debug, Default)]
 pub(super) struct NameFile {
-    file: Option<File>,
+    pub(super) file: Option<File>,
     pub(super) items: Vec<Item>,
 }
 
@@ -209,18 +215,10 @@ impl NameFile {
         let item = &self.items[number];
         let mut record = vec![0; item.length as usize];
         // Checked in memory, after reading: what happens to the file meanwhile cannot matter.
-        self.read_raw(&mut record, item.offset).ok()?;
+        self.file.as_ref()?.read_exact_at(&mut record, item.offset).ok()?;
         if sum(&record) != item.sum {
             return None;
         }
         decode(record, item.names as usize)
-    }
-
-    /// Copies bytes as they are, sound or not: the sums go with them.
-    pub(super) fn read_raw(&self, buffer: &mut [u8], offset: u64) -> std::io::Result<()> {
-        match &self.file {
-            Some(file) => file.read_exact_at(buffer, offset),
-            None => Err(std::io::ErrorKind::UnexpectedEof.into()),
-        }
     }
 }

@@ -3,14 +3,10 @@
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use super::MAX_DIRECTORIES;
 use super::layout::{HEADER_BYTES, Item, Key, NameFile, encode, header, tail};
 use crate::error::{Error, Result};
-use crate::source::replacement::Replacement;
+use crate::source::replacement::{Replacement, copy};
 use crate::source::walk::Names;
-
-/// Bytes of the old cache that are copied at once.
-const COPY_BYTES: usize = 128 * 1024;
 
 /// Records being written: first what is new, as it is found, in the end what is kept.
 #[derive(Debug, Default)]
@@ -30,14 +26,16 @@ enum Output {
 }
 
 impl Recorder {
+    /// How many directories were added.
+    pub(super) fn count(&self) -> usize {
+        self.items.len()
+    }
+
     /// Adds the names of a directory.
-    pub(super) fn push(&mut self, path: &Path, key: Key, names: &Names) {
-        if self.items.len() >= MAX_DIRECTORIES {
-            return;
-        }
+    pub(super) fn push(&mut self, path: &Path, old: &NameFile, key: Key, names: &Names) {
         let Some(record) = encode(names) else { return };
         if matches!(self.output, Output::None) {
-            self.output = begin(path).unwrap_or_else(|error| Output::GivenUp(Some(error)));
+            self.output = begin(path, old).unwrap_or_else(|error| Output::GivenUp(Some(error)));
         }
         let Output::Open(output, end) = &mut self.output else { return };
         let Some(item) = Item::new(key, *end, names, &record) else { return };
@@ -64,8 +62,10 @@ impl Recorder {
     }
 }
 
-fn begin(path: &Path) -> io::Result<Output> {
-    let Some(replacement) = Replacement::create(path)? else { return Ok(Output::GivenUp(None)) };
+fn begin(path: &Path, old: &NameFile) -> io::Result<Output> {
+    let Some(replacement) = Replacement::create(path, old.file.as_ref())? else {
+        return Ok(Output::GivenUp(None));
+    };
     let mut output = BufWriter::new(replacement);
     output.write_all(&header())?;
     Ok(Output::Open(output, HEADER_BYTES as u64))
@@ -79,36 +79,19 @@ fn replace(
     old: &NameFile,
     mut kept: Vec<Item>,
 ) -> io::Result<()> {
-    kept.truncate(MAX_DIRECTORIES - items.len());
     // As they stand in the file, so that neighbours are copied at once.
     kept.sort_unstable_by_key(|item| item.offset);
-    let mut buffer = vec![0; COPY_BYTES];
     for run in kept.chunk_by(|a, b| a.end() == b.offset) {
-        let (start, length) = (run[0].offset, run[run.len() - 1].end() - run[0].offset);
-        copy(old, start, length, &mut buffer, &mut output)?;
-        items.extend(run.iter().map(|item| Item { offset: end + (item.offset - start), ..*item }));
-        end += length;
+        let range = run[0].offset..run[run.len() - 1].end();
+        if let Some(old) = &old.file {
+            copy(old, range.clone(), &mut output)?;
+        }
+        items.extend(run.iter().map(|item| Item { offset: end + (item.offset - range.start), ..*item }));
+        end += range.end - range.start;
     }
-    // A walk that was begun anew found some a second time.
-    items.sort_unstable_by_key(|item| item.key);
+    // A walk that was begun anew found some a second time. What is new comes first.
+    items.sort_by_key(|item| item.key);
     items.dedup_by(|a, b| a.key == b.key);
     output.write_all(&tail(&items))?;
     output.into_inner().map_err(io::IntoInnerError::into_error)?.replace(path)
-}
-
-fn copy(
-    old: &NameFile,
-    mut offset: u64,
-    mut length: u64,
-    buffer: &mut [u8],
-    output: &mut impl Write,
-) -> io::Result<()> {
-    while length > 0 {
-        let count = usize::try_from(length).map_or(buffer.len(), |length| length.min(buffer.len()));
-        old.read_raw(&mut buffer[..count], offset)?;
-        output.write_all(&buffer[..count])?;
-        offset += count as u64;
-        length -= count as u64;
-    }
-    Ok(())
 }

@@ -12,7 +12,7 @@ use super::layout::{self, Block, CacheFile, HEADER_BYTES};
 use super::records::{OldRecords, Records};
 use super::{CacheHit, ContentHash};
 use crate::error::{Error, Result};
-use crate::source::replacement::Replacement;
+use crate::source::replacement::{Replacement, copy};
 use crate::source::trust::{HashClock, is_trusted};
 use crate::source::walk::Child;
 
@@ -189,7 +189,7 @@ impl CacheWriter {
         let block = file.blocks[old.number];
         let is_prefix = matches!(self.output, Output::None) && self.table.len() == old.number;
         if !is_prefix {
-            self.write(|output| copy(file, old.offset, block.length.into(), output));
+            self.write(|output| copy(file.file(), old.offset..old.offset + u64::from(block.length), output));
         }
         self.table.push(block);
         self.table_bytes += u64::from(block.length);
@@ -232,16 +232,19 @@ impl CacheWriter {
     /// Writes to the temporary file, which with the first difference is made and gets what did not differ.
     fn write(&mut self, write: impl FnOnce(&mut Replacement) -> io::Result<()>) {
         if matches!(self.output, Output::None) {
-            let begun = Replacement::create(&self.path).and_then(|replacement| {
-                let Some(mut replacement) = replacement else {
-                    return Ok(Output::GivenUp(None));
-                };
-                replacement.write_all(&layout::header(&self.source))?;
-                if let Some(old) = &self.old {
-                    copy(old, HEADER_BYTES as u64, self.table_bytes, &mut replacement)?;
-                }
-                Ok(Output::Open(replacement))
-            });
+            let begun = Replacement::create(&self.path, self.old.as_ref().map(|old| old.file())).and_then(
+                |replacement| {
+                    let Some(mut replacement) = replacement else {
+                        return Ok(Output::GivenUp(None));
+                    };
+                    replacement.write_all(&layout::header(&self.source))?;
+                    if let Some(old) = &self.old {
+                        let start = HEADER_BYTES as u64;
+                        copy(old.file(), start..start + self.table_bytes, &mut replacement)?;
+                    }
+                    Ok(Output::Open(replacement))
+                },
+            );
             self.output = begun.unwrap_or_else(|error| self.give_up(error));
         }
         if let Output::Open(replacement) = &mut self.output
@@ -255,16 +258,4 @@ impl CacheWriter {
         let message = format!("cannot write the stat cache {}", self.path.display());
         Output::GivenUp(Some(Error::io(message, error)))
     }
-}
-
-fn copy(old: &CacheFile, mut offset: u64, mut length: u64, output: &mut Replacement) -> io::Result<()> {
-    let mut buffer = vec![0; FULL_BLOCK_BYTES];
-    while length > 0 {
-        let count = usize::try_from(length).map_or(buffer.len(), |length| length.min(buffer.len()));
-        old.read_raw(&mut buffer[..count], offset)?;
-        output.write_all(&buffer[..count])?;
-        offset += count as u64;
-        length -= count as u64;
-    }
-    Ok(())
 }

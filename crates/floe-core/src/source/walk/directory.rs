@@ -66,6 +66,11 @@ impl Directory {
         path
     }
 
+    /// Whether this is where repairs of a file system put what they find, without a stamp.
+    pub(super) fn is_lost_and_found(&self) -> bool {
+        self.name.as_bytes() == b"lost+found"
+    }
+
     fn is_root(&self) -> bool {
         self.parent.is_none()
     }

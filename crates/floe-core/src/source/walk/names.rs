@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use rustix::fs::RawDir;
 use rustix::io::Errno;
 
+use super::huge::CHUNK_NAMES;
 use crate::source::FileKind;
 
 /// Bytes of directory entries asked of the kernel at once; glibc's choice.
@@ -62,6 +63,11 @@ impl Names {
         let Self { bytes, spans } = self;
         spans.sort_unstable_by(|a, b| bytes_of(bytes, *a).cmp(bytes_of(bytes, *b)));
         spans.dedup_by(|a, b| bytes_of(bytes, *a) == bytes_of(bytes, *b));
+    }
+
+    /// Whether the directory is listed in parts.
+    pub(in crate::source) fn are_many(&self) -> bool {
+        self.spans.len() > CHUNK_NAMES
     }
 
     /// The name as the kernel wants it.

@@ -8,6 +8,7 @@ use std::path::Path;
 use proptest::prelude::*;
 use rustix::fs::{CWD, FileType, Mode};
 
+use super::huge::CHUNK_NAMES;
 use super::*;
 
 const NO_LOOK_AHEAD: usize = 0;
