@@ -52,7 +52,9 @@ pub async fn diff_directory(
         let files = SourceFiles::open(&root)?;
         let mut present = Present { root: snapshot, files, cursor, linked: HashMap::new() };
         merge(&work, side, &root, &options, &mut present, &changes)?;
-        names.inspect(|names| names.keep());
+        if let Some(names) = names {
+            names.keep();
+        }
         Ok(())
     });
     let mut merged = std::pin::pin!(merged);

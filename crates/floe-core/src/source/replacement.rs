@@ -71,7 +71,8 @@ impl Replacement {
 
 /// Copies bytes of a cache as they are, sound or not: their sums go with them.
 pub(super) fn copy(from: &File, range: Range<u64>, to: &mut impl Write) -> io::Result<()> {
-    let mut buffer = vec![0; COPY_BYTES];
+    let length = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(COPY_BYTES);
+    let mut buffer = vec![0; length.min(COPY_BYTES)];
     let mut at = range.start;
     while at < range.end {
         let count = usize::try_from(range.end - at).map_or(buffer.len(), |left| left.min(buffer.len()));

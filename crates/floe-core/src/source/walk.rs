@@ -275,7 +275,8 @@ impl Shared {
         let read = opened.and_then(|descriptor| {
             let stat = Stat::of_file(&descriptor)?;
             let began = match &self.names {
-                Some(_) if !directory.is_lost_and_found() => HashClock::of_names(&descriptor)?,
+                // Where the kernel cannot say what it is, names are read.
+                Some(_) if !directory.is_lost_and_found() => HashClock::of_names(&descriptor).ok().flatten(),
                 _ => None,
             };
             Ok((descriptor, stat, began))
