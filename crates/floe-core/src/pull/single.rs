@@ -3,20 +3,24 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
-use floe_format::{Body, EntryKind, parent_and_name};
+use floe_format::{Body, Entry, EntryKind, parent_and_name};
 
-use crate::destination::{DirId, InPlace, Occupant, look};
+use crate::destination::{DirId, InPlace, Occupant, Tree, Verdict, Wanted, look};
 use crate::reader::{find_entry, shown};
 use crate::{Error, ErrorKind, Result};
 
 use super::Pull;
+use super::cache::stat_of;
+use super::hashing::Hashing;
 use super::options::{PullOutcome, Pulled};
+use super::restore::{wanted_kind, with_entry};
 use super::tree::WrittenTree;
 
 impl Pull {
     /// Writes one entry: into `destination` under its own name where that is a directory, else as `destination`. What is
-    /// there is replaced at once.
+    /// there is replaced at once, unless it is equal.
     pub(super) fn pull_single(&mut self, destination: &Path) -> Result<Pulled> {
         let Some(mut entry) = self.top.entry.clone() else {
             return Err(Error::new(ErrorKind::Internal, "a single entry without one"));
@@ -32,29 +36,65 @@ impl Pull {
             }
             entry = found;
         }
-        let size = entry.body.as_body().size();
+        let place = InPlace::open(&directory, self.settings(false))?;
+        let verdict = self.judge(place.tree(), &entry, &name)?;
         let is_file = entry.as_entry().kind() == EntryKind::File;
+        let is_written = matches!(verdict, Verdict::Create | Verdict::Replace);
+        let size = entry.body.as_body().size();
         let mut counted = WrittenTree {
             entries: 1,
             files_in_all: u64::from(is_file),
             file_bytes: size,
-            written_files: u64::from(is_file),
-            written_bytes: size,
+            written_files: u64::from(is_file && is_written),
+            written_bytes: if is_written { size } else { 0 },
+            skipped_devices: u64::from(verdict == Verdict::Skip),
             ..WrittenTree::default()
         };
         if self.options.dry_run {
             return Ok(self.pulled(&counted, PullOutcome::DryRun));
         }
-        let place = InPlace::open(&directory, self.settings(false))?;
-        let written = self.write_entry(place.tree(), &entry, (DirId::ROOT, name))?;
+        let outcome = match verdict {
+            Verdict::Keep | Verdict::Skip => PullOutcome::Unchanged,
+            Verdict::Fix => {
+                let kind = wanted_kind(&entry.body.as_body(), DirId::ROOT);
+                let mut worker = place.tree().worker();
+                with_entry(&entry.as_entry(), self.restore(), |meta| {
+                    worker.fix(DirId::ROOT, &Wanted { name: &name, kind, meta: *meta })
+                })?;
+                PullOutcome::Updated
+            }
+            Verdict::Create | Verdict::Replace | Verdict::Link => {
+                self.write_entry(place.tree(), &entry, (DirId::ROOT, name))?;
+                counted.fetched_bytes = self.progress.fetched_bytes.load(Ordering::Relaxed);
+                if verdict == Verdict::Create { PullOutcome::Created } else { PullOutcome::Updated }
+            }
+        };
         if self.options.sync {
             place.tree().sync()?;
         }
-        counted.skipped_devices = written.skipped_devices;
-        counted.fetched_bytes = self.progress.fetched_bytes.load(std::sync::atomic::Ordering::Relaxed);
-        let mut pulled = self.pulled(&counted, PullOutcome::Created);
+        let mut pulled = self.pulled(&counted, outcome);
         pulled.complaints = place.tree().complaints();
         Ok(pulled)
+    }
+
+    /// What is to be done for an entry that is to have this name in the tree's own directory.
+    fn judge(&self, tree: &Tree, entry: &Entry, name: &[u8]) -> Result<Verdict> {
+        let body = entry.body.as_body();
+        let kind = wanted_kind(&body, DirId::ROOT);
+        let mut worker = tree.worker();
+        let mut hashing = Hashing::default();
+        let survey = with_entry(&entry.as_entry(), self.restore(), |meta| {
+            worker.survey(DirId::ROOT, &[Wanted { name, kind, meta: *meta }], &mut |_, file| {
+                let Body::File { hash: Some(hash), .. } = body else { return Ok(false) };
+                let device = stat_of(file.stat()).device;
+                Ok(hashing.has_content(file, device, &hash, &self.work)?.is_some())
+            })
+        })?;
+        survey
+            .verdicts
+            .first()
+            .copied()
+            .ok_or_else(|| Error::new(ErrorKind::Internal, "a survey of one entry without a verdict"))
     }
 }
 

@@ -244,3 +244,28 @@ async fn a_pull_that_is_stopped_leaves_nothing() {
     assert_eq!(stopped.kind(), ErrorKind::Cancelled);
     assert_eq!(fs::read_dir(above.path()).unwrap().count(), 0);
 }
+
+#[tokio::test]
+async fn one_entry_that_is_there_already_is_not_written_again() {
+    let store = MemoryStore::new();
+    let namespace = namespace(&store).await;
+    let at = write(&namespace, some(), &Making::small()).await;
+    let above = tempfile::tempdir().unwrap();
+    let one = above.path().join("one");
+    let pull = async |path: &str| {
+        let options = PullOptions { path: path.into(), ..PullOptions::default() };
+        let pulled = pull_to(&namespace, at, &one, &options).await.unwrap();
+        (pulled.outcome, pulled.written_files, pulled.fetched_bytes > 0)
+    };
+    assert_eq!(pull("d/e/file-003").await, (PullOutcome::Created, 1, true));
+    let inode = fs::metadata(&one).unwrap().ino();
+    assert_eq!(pull("d/e/file-003").await, (PullOutcome::Unchanged, 0, false));
+    fs::set_permissions(&one, fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(pull("d/e/file-003").await, (PullOutcome::Updated, 0, false), "only its mode differed");
+    assert_eq!(pull("d/e/file-003").await, (PullOutcome::Unchanged, 0, false));
+    assert_eq!(fs::metadata(&one).unwrap().ino(), inode, "it was not replaced");
+    assert_eq!(pull("d/e/file-004").await, (PullOutcome::Updated, 1, true), "of the same size");
+    assert_eq!(fs::read(&one).unwrap(), bytes_of(4, 500));
+    assert_eq!(pull("d/link").await, (PullOutcome::Updated, 1, true));
+    assert_eq!(pull("d/link").await, (PullOutcome::Unchanged, 0, false));
+}
