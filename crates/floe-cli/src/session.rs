@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use floe_core::store::{self, Conditions, StoreSettings};
 use floe_core::{Ambient, ErrorKind, Namespace, Reference, Resolved, Snapshot};
@@ -66,11 +67,12 @@ impl Session {
         self.traffic.report()
     }
 
-    /// Shows what is read of the store from now on, of so many bytes where that is known.
-    pub(crate) fn show_reading(&self, what: &'static str, total_bytes: Option<u64>) -> Progress {
+    /// Shows what is read of the store from now on, of so many bytes; 0 as long as that is not known.
+    pub(crate) fn show_reading(&self, what: &'static str, total_bytes: Arc<AtomicU64>) -> Progress {
         let (traffic, before) = (Arc::clone(&self.traffic), self.traffic.bytes_read());
         Progress::start(&self.output, what, move || {
             let bytes = traffic.bytes_read() - before;
+            let total_bytes = Some(total_bytes.load(Ordering::Relaxed)).filter(|total| *total > 0);
             Moment { bytes, total_bytes, ..Moment::default() }
         })
     }

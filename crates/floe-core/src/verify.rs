@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use floe_format::{Decompressor, EntryRef, FrameId, PACK_HEAD_LEN, PackHead, PackId};
 use tokio_util::sync::CancellationToken;
@@ -36,6 +37,8 @@ pub struct VerifyOptions {
     pub refs: Vec<RefName>,
     /// Existence and structure only: sizes of packs, their indexes, all segments. No data is read.
     pub quick: bool,
+    /// Is told how many bytes will be read, about, when that is known.
+    pub bytes_to_read: Arc<AtomicU64>,
     /// Asks to stop.
     pub cancel: CancellationToken,
 }
@@ -79,6 +82,7 @@ pub async fn verify(namespace: &Namespace, options: &VerifyOptions) -> Result<Ve
     verified.packs = packs.len() as u64;
     let bad = check_sizes(namespace, options, &packs, &mut verified).await?;
     packs.retain(|id, _| !bad.contains(id));
+    options.bytes_to_read.store(bytes_to_read(packs.values(), options.quick), Ordering::Relaxed);
     if options.refs.is_empty() {
         // No push goes on without it.
         let read = CollectorState::read(namespace).await.map(drop);
@@ -114,6 +118,15 @@ pub async fn verify(namespace: &Namespace, options: &VerifyOptions) -> Result<Ve
     verified.damages.sort();
     verified.damages.dedup();
     Ok(verified)
+}
+
+/// Bytes of packs, whose data is read once for the packs and once for the snapshots.
+fn bytes_to_read<'a>(packs: impl Iterator<Item = &'a PackShape>, quick: bool) -> u64 {
+    let of = |shape: &PackShape| {
+        let data = shape.pack_len.saturating_sub(shape.tail_len);
+        2 * shape.tail_len + if quick { 0 } else { 2 * data }
+    };
+    packs.map(of).sum()
 }
 
 /// Notes what is damaged or missing; passes on what says nothing of the object.

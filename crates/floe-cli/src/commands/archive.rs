@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
@@ -144,7 +146,7 @@ async fn write(
         Format::TarZst => ArchiveFormat::TarZst,
     };
     let stored_bytes = snapshot.layout().items.iter().map(|item| item.stored_len).sum();
-    let shown = session.show_reading("Archiving", Some(stored_bytes));
+    let shown = session.show_reading("Archiving", Arc::new(AtomicU64::new(stored_bytes)));
     let archived = floe_core::archive(&namespace, &snapshot, format, out, &options).await;
     drop(shown);
     Ok((resolved.at, archived))

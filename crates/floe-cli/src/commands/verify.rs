@@ -1,5 +1,6 @@
 //! `floe verify`.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
@@ -51,9 +52,13 @@ struct DamageReport<'a> {
 pub(crate) async fn run(session: &Session, arguments: VerifyArguments) -> Result<Code, Failure> {
     let started = Instant::now();
     let namespace = session.namespace(Limits::default()).await?;
-    let options =
-        VerifyOptions { refs: arguments.refs, quick: arguments.quick, cancel: session.cancellation() };
-    let shown = session.show_reading("Verifying", None);
+    let options = VerifyOptions {
+        refs: arguments.refs,
+        quick: arguments.quick,
+        bytes_to_read: Arc::default(),
+        cancel: session.cancellation(),
+    };
+    let shown = session.show_reading("Verifying", Arc::clone(&options.bytes_to_read));
     let verified = floe_core::verify(&namespace, &options).await;
     drop(shown);
     let verified = verified?;

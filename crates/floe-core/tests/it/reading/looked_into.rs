@@ -2,12 +2,13 @@
 
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use floe_core::source::Exclusions;
 use floe_core::store::Store;
 use floe_core::{
-    Ambient, ArchiveFormat, CatOptions, Change, Depth, ErrorKind, Namespace, NamespaceName, Snapshot, cat,
-    diff, diff_directory, list,
+    Ambient, ArchiveFormat, CatOptions, Change, Depth, ErrorKind, Namespace, NamespaceName, Snapshot,
+    VerifyOptions, cat, diff, diff_directory, list,
 };
 use floe_testkit::{MemoryStore, RecordingStore, bytes_of, skip};
 use tokio_util::sync::CancellationToken;
@@ -154,5 +155,23 @@ async fn what_differs_is_found_without_reading_what_does_not() {
         .await
         .unwrap();
         assert_eq!(changes, expected);
+    }
+}
+
+#[tokio::test]
+async fn verify_says_beforehand_about_how_much_it_reads() {
+    let store = MemoryStore::new();
+    let made = namespace(&store).await;
+    let nodes = (0..200).map(|number| file(format!("f{number:03}"), &bytes_of(number, 5000))).collect();
+    let at = write(&made, nodes, &Making::small()).await;
+    super::name(&store, &made, "main", at).await;
+    for quick in [false, true] {
+        let recording = Arc::new(RecordingStore::new(Arc::new(store.clone())));
+        let namespace =
+            Namespace::open(recording.clone(), NamespaceName::default(), Ambient::default()).await;
+        let options = VerifyOptions { quick, ..VerifyOptions::default() };
+        floe_core::verify(&namespace.unwrap(), &options).await.unwrap();
+        let (said, read) = (options.bytes_to_read.load(Ordering::Relaxed), recording.received_bytes());
+        assert!(read.abs_diff(said) < said / 10, "quick {quick}: {read} bytes read, {said} said");
     }
 }
