@@ -17,7 +17,7 @@ use crate::environment::User;
 
 impl User {
     /// Runs a program that runs `floe` with these arguments; `before` are the program and its own arguments.
-    fn under(&self, before: &[&str], arguments: &[&str]) -> Output {
+    pub(crate) fn under(&self, before: &[&str], arguments: &[&str]) -> Output {
         let mut command = Command::new(before[0]);
         command.env_clear().env("HOME", self.home()).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         command.current_dir(self.home()).args(&before[1..]).arg(env!("CARGO_BIN_EXE_floe")).args(arguments);
@@ -33,6 +33,15 @@ pub(crate) fn can(program: &[&str]) -> bool {
         skip(format_args!("`{}` fails", program.join(" ")));
     }
     can
+}
+
+/// Runs as somebody who is not root; whoever runs the tests otherwise.
+pub(crate) fn unprivileged() -> &'static [&'static str] {
+    if rustix::process::geteuid().is_root() {
+        &["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    } else {
+        &["env"]
+    }
 }
 
 pub(crate) fn told(output: &Output) -> String {

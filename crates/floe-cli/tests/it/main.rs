@@ -7,6 +7,7 @@ mod configuration;
 mod environment;
 mod errors;
 mod json_keys;
+mod left_out;
 mod memory;
 mod process;
 mod pull;

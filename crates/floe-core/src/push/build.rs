@@ -319,12 +319,11 @@ fn unreadable(unread: &[Unread]) -> Error {
         1 => "an entry cannot be read".to_owned(),
         count => format!("{count} entries cannot be read"),
     };
-    for Unread { path, error } in unread {
+    for unread in unread {
         message.push_str("\n  ");
-        message.push_str(&String::from_utf8_lossy(path));
+        message.push_str(&String::from_utf8_lossy(&unread.path));
         message.push_str(": ");
-        let cause = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
-        message.push_str(&cause);
+        message.push_str(&unread.reason());
     }
     Error::new(ErrorKind::Denied, message)
 }

@@ -89,6 +89,13 @@ pub struct Unread {
     pub error: Error,
 }
 
+impl Unread {
+    /// Why, for who knows the path already: what the kernel said.
+    pub fn reason(&self) -> String {
+        std::error::Error::source(&self.error).map_or_else(|| self.error.to_string(), ToString::to_string)
+    }
+}
+
 /// A piece of a big file to be framed.
 #[derive(Debug)]
 struct ChunkJob {

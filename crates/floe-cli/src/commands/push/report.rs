@@ -75,10 +75,7 @@ pub(crate) fn show(
             skipped: pushed
                 .skipped
                 .iter()
-                .map(|unread| UnreadReport {
-                    path: ShownPath::new(&unread.path),
-                    error: unread.error.to_string(),
-                })
+                .map(|unread| UnreadReport { path: ShownPath::new(&unread.path), error: unread.reason() })
                 .collect(),
             sockets: pushed.sockets,
             elapsed_seconds: elapsed.as_secs_f64(),
@@ -86,7 +83,7 @@ pub(crate) fn show(
         });
     }
     for unread in &pushed.skipped {
-        let reason = printable(&unread.error.to_string());
+        let reason = printable(&unread.reason());
         output.note(&format!("left out: {}: {reason}", printable_path(&unread.path)));
     }
     if pushed.sockets > 0 {

@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 
 use floe_testkit::{S3Server, skip};
 
-use super::{can, told};
+use super::{can, told, unprivileged};
 use crate::environment::User;
 
 impl User {
@@ -50,15 +50,6 @@ fn a_store_that_says_no_is_told_so() {
     // With the right secret all is as before.
     let (code, told) = user.on_s3(server.endpoint(), S3Server::SECRET_KEY, COMMANDS[0]);
     assert_eq!(code, Some(0), "{told}");
-}
-
-/// Runs as somebody who is not root; whoever runs the tests otherwise.
-fn unprivileged() -> &'static [&'static str] {
-    if rustix::process::geteuid().is_root() {
-        &["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    } else {
-        &["env"]
-    }
 }
 
 #[test]

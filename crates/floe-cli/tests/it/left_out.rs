@@ -1,0 +1,127 @@
+//! What a push leaves out of a tree, and what it tells of that.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::attack::{can, told, unprivileged};
+use crate::environment::{User, stdout};
+
+/// The directory where it is mounted stays.
+#[test]
+fn other_file_systems_are_left_out_on_request() {
+    let user = User::new();
+    user.tree("tree");
+    fs::create_dir(user.path("tree/mounted")).unwrap();
+    let place = user.path("tree/mounted");
+    let place = place.to_str().unwrap();
+    if !can(&["unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", place]) {
+        return;
+    }
+    // All in one namespace of mounts: what is mounted is gone after it.
+    let script = format!(
+        "set -e; mount -t tmpfs tmpfs {place}; mkdir {place}/directory; echo there >{place}/directory/file; \
+         \"$0\" push tree all; \"$0\" push tree one --one-file-system; \
+         \"$0\" diff one ./tree --one-file-system --exit-code; echo and; \"$0\" diff one ./tree"
+    );
+    let output = user.under(&["unshare", "-m", "sh", "-c", &script], &[]);
+    assert!(output.status.success(), "{}", told(&output));
+    let (_, differences) = std::str::from_utf8(&output.stdout).unwrap().split_once("and\n").unwrap();
+    assert_eq!(differences, "A mounted/directory\nA mounted/directory/file\n");
+    let below = |name: &str| stdout(&user.floe(&["ls", "-R", name], 0));
+    let expected = "README.md\nlink\nmounted/\nsrc/\nsrc/deep/\nsrc/main.rs\nsrc/deep/data\n";
+    assert_eq!(below("one"), expected);
+    assert_eq!(below("all").lines().count(), expected.lines().count() + 2);
+}
+
+#[test]
+fn what_cannot_be_read_is_listed_with_the_reason() {
+    let before = unprivileged();
+    let user = User::new();
+    if !can(&[before, &[env!("CARGO_BIN_EXE_floe"), "--version"]].concat()) {
+        return;
+    }
+    user.tree("tree");
+    let root = user.path("tree");
+    let raw = OsStr::from_bytes(b"raw \xff");
+    fs::create_dir(root.join("closed")).unwrap();
+    for file in [OsStr::new("closed/inner"), OsStr::new("src/secret"), raw] {
+        fs::write(root.join(file), "secret").unwrap();
+    }
+    let _sockets = ["socket", "src/socket"].map(|name| UnixListener::bind(root.join(name)).unwrap());
+    let set_mode = |name: &OsStr, mode| {
+        fs::set_permissions(root.join(name), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for name in [OsStr::new("closed"), OsStr::new("src/secret"), raw] {
+        set_mode(name, 0);
+    }
+    if rustix::process::geteuid().is_root() {
+        let owned = Command::new("chown").args(["-R", "65534:65534"]).arg(user.home()).status();
+        assert!(owned.unwrap().success());
+    }
+    let arguments = ["push", "tree", "main", "--skip-unreadable"];
+    let output = user.under(before, &[&arguments[..], &["--json"]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let skipped = report["skipped"].as_array().unwrap();
+    let denied = "Permission denied (os error 13)";
+    let expected = BTreeMap::from([("closed", denied), ("raw \u{fffd}", denied), ("src/secret", denied)]);
+    let text = |entry: &Value, key| entry[key].as_str().unwrap().to_owned();
+    let found: BTreeMap<_, _> = skipped.iter().map(|e| (text(e, "path"), text(e, "error"))).collect();
+    assert!(found.iter().map(|(path, error)| (path.as_str(), error.as_str())).eq(expected), "{found:?}");
+    let raw_hex = skipped.iter().find_map(|entry| entry["path_hex"].as_str());
+    assert_eq!((skipped.len(), raw_hex), (3, Some("72617720ff")));
+    assert_eq!((&report["sockets"], &report["files"], &report["entries"]), (&2.into(), &3.into(), &7.into()));
+    // Of a directory that cannot be read, it itself is kept.
+    let listed = stdout(&user.floe(&["ls", "-R", "main"], 0));
+    assert_eq!(listed, "README.md\nclosed/\nlink\nsrc/\nsrc/deep/\nsrc/main.rs\nsrc/deep/data\n");
+    assert_eq!(user.json(&["log", "main", "--json"])["generations"][0]["skipped"], 3);
+
+    let output = user.under(before, &arguments);
+    let told = told(&output);
+    for line in ["closed: ", "raw \\xff: ", "src/secret: "].map(|path| format!("left out: {path}{denied}")) {
+        assert!(told.lines().any(|told| told == line), "{line}: {told}");
+    }
+    assert!(told.contains("left out: 2 sockets\nUnchanged: 3 files "), "{told}");
+    // So that whoever is not root can remove it.
+    set_mode(OsStr::new("closed"), 0o700);
+}
+
+/// It is as if it had never been there.
+#[test]
+fn what_vanishes_meanwhile_is_not_listed() {
+    if !can(&["strace", "-D", "-f", "-P", "x", "-o", "/dev/null", "-e", "trace=statx", "true"]) {
+        return;
+    }
+    let user = User::new();
+    user.tree("tree");
+    let (vanishing, trace) = (user.path("tree/src/vanishing"), user.path("trace"));
+    fs::write(&vanishing, "for a moment").unwrap();
+    // It stops when it has asked about the file, before it opens it.
+    let stop = "inject=statx:signal=STOP:when=1";
+    let mut push = Command::new("strace");
+    push.args(["-D", "-f", "-P", "vanishing", "-e", "trace=statx", "-e", stop, "-o"]).arg(&trace);
+    push.arg(env!("CARGO_BIN_EXE_floe")).args(["push", "tree", "main", "--json"]);
+    push.env_clear().env("HOME", user.home()).current_dir(user.home());
+    let push = push.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !fs::read_to_string(&trace).is_ok_and(|trace| trace.contains("stopped by SIGSTOP")) {
+        assert!(Instant::now() < deadline, "the push does not stop");
+        std::thread::yield_now();
+    }
+    fs::remove_file(&vanishing).unwrap();
+    kill_process(Pid::from_child(&push), Signal::CONT).unwrap();
+    let output = push.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", told(&output));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["skipped"], &report["files"]), (&Value::Array(Vec::new()), &3.into()));
+    assert!(!stdout(&user.floe(&["ls", "-R", "main"], 0)).contains("vanishing"));
+}
