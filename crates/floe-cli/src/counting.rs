@@ -1,4 +1,4 @@
-//! How much was asked of a store.
+//! How much was asked of a store, and with `-v` what: of requests that write each, with `-vv` of all.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -70,11 +70,13 @@ impl CountingStore {
 impl Store for CountingStore {
     async fn put(&self, key: &Key, body: Bytes, mode: PutMode) -> Result<Version> {
         self.traffic.request(body.len() as u64);
+        tracing::info!(%key, bytes = body.len(), "writing");
         self.inner.put(key, body, mode).await
     }
 
     async fn get(&self, key: &Key, max_bytes: u64) -> Result<(Bytes, Version)> {
         self.traffic.request(0);
+        tracing::debug!(%key, "reading");
         let got = self.inner.get(key, max_bytes).await?;
         self.traffic.read(&got.0);
         Ok(got)
@@ -82,6 +84,7 @@ impl Store for CountingStore {
 
     async fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Bytes> {
         self.traffic.request(0);
+        tracing::debug!(%key, ?range, "reading");
         let bytes = self.inner.get_range(key, range).await?;
         self.traffic.read(&bytes);
         Ok(bytes)
@@ -93,36 +96,43 @@ impl Store for CountingStore {
 
     async fn head(&self, key: &Key) -> Result<Option<u64>> {
         self.traffic.request(0);
+        tracing::debug!(%key, "looking at");
         self.inner.head(key).await
     }
 
     async fn list(&self, prefix: &KeyPrefix, after: Option<&Cursor>) -> Result<Page> {
         self.traffic.request(0);
+        tracing::debug!(%prefix, "listing");
         self.inner.list(prefix, after).await
     }
 
     async fn delete(&self, key: &Key) -> Result<()> {
         self.traffic.request(0);
+        tracing::info!(%key, "deleting");
         self.inner.delete(key).await
     }
 
     async fn start_parts(&self, key: &Key) -> Result<PartsId> {
         self.traffic.request(0);
+        tracing::info!(%key, "writing in parts");
         self.inner.start_parts(key).await
     }
 
     async fn put_part(&self, key: &Key, id: &PartsId, part: Part, body: Bytes) -> Result<PartTag> {
         self.traffic.request(body.len() as u64);
+        tracing::debug!(%key, bytes = body.len(), "writing a part");
         self.inner.put_part(key, id, part, body).await
     }
 
     async fn finish_parts(&self, key: &Key, id: &PartsId, tags: Vec<PartTag>) -> Result<()> {
         self.traffic.request(0);
+        tracing::info!(%key, parts = tags.len(), "joining the parts");
         self.inner.finish_parts(key, id, tags).await
     }
 
     async fn abort_parts(&self, key: &Key, id: &PartsId) -> Result<()> {
         self.traffic.request(0);
+        tracing::info!(%key, "giving up the parts");
         self.inner.abort_parts(key, id).await
     }
 }

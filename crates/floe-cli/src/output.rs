@@ -13,6 +13,7 @@ use crate::failure::Failure;
 #[derive(Clone, Debug)]
 pub(crate) struct Output {
     quiet: bool,
+    verbose: bool,
     color: bool,
     stdout_is_terminal: bool,
     stderr_is_terminal: bool,
@@ -25,6 +26,7 @@ impl Output {
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self {
             quiet: common.quiet,
+            verbose: common.verbose > 0,
             color: stderr_is_terminal && !no_color,
             stdout_is_terminal: io::stdout().is_terminal(),
             stderr_is_terminal,
@@ -41,9 +43,9 @@ impl Output {
         self.stdout_is_terminal
     }
 
-    /// Whether progress may be shown.
+    /// Whether progress may be shown: not among lines that tell what is done, which would tear it.
     pub(crate) fn shows_progress(&self) -> bool {
-        self.stderr_is_terminal && !self.quiet
+        self.stderr_is_terminal && !self.quiet && !self.verbose
     }
 
     /// Shows data by a function that writes it.

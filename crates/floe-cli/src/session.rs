@@ -119,6 +119,7 @@ impl Session {
                 }
                 opened => opened?,
             };
+        tracing::info!(snapshot = %resolved.at.snapshot, "opening");
         let snapshot = Snapshot::open(&namespace, resolved.at).await?;
         Ok((namespace, resolved, snapshot))
     }
@@ -142,6 +143,7 @@ impl Session {
     }
 
     fn open_store(&self, limits: Limits) -> Result<Arc<CountingStore>, Failure> {
+        tracing::info!(store = self.settings.store(), namespace = %self.settings.namespace(), "opening");
         let said = self.settings.transfer();
         // 0 is none, and takes the configuration's away.
         let limit = |asked: Option<ByteCount>, said: Option<u64>| {

@@ -9,6 +9,7 @@ mod errors;
 mod json_keys;
 mod left_out;
 mod memory;
+mod output;
 mod process;
 mod pull;
 mod push;

@@ -129,14 +129,6 @@ fn a_source_that_is_not_there() {
 }
 
 #[test]
-fn quiet_tells_data_alone() {
-    let user = User::new();
-    let tree = user.tree("tree");
-    let pushed = user.floe(&["push", &tree, "main", "-q"], 0).stderr("");
-    assert!(stdout(&pushed).starts_with("main@1 "));
-}
-
-#[test]
 fn a_namespace_sees_its_own_refs() {
     let user = User::new();
     let tree = user.tree("tree");
