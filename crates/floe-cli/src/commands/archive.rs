@@ -32,7 +32,7 @@ pub(crate) struct ArchiveArguments {
     /// Write to this file, which appears when it is whole
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Read at most so much a second from the store, as 10MiB
+    /// Read at most so much a second from the store, as 10MiB; 0 is no limit
     #[arg(long, value_name = "SIZE")]
     limit_download: Option<ByteCount>,
     #[command(flatten)]

@@ -14,7 +14,7 @@ pub(crate) struct CatArguments {
     /// Which snapshot, and which file of it
     #[arg(value_name = "REF:PATH")]
     file: TreePath,
-    /// Read at most so much a second from the store, as 10MiB
+    /// Read at most so much a second from the store, as 10MiB; 0 is no limit
     #[arg(long, value_name = "SIZE")]
     limit_download: Option<ByteCount>,
 }

@@ -59,7 +59,7 @@ pub(crate) struct PullArguments {
     /// Restore the setuid, setgid and sticky bits of files
     #[arg(long)]
     setuid: bool,
-    /// Read at most so much a second from the store, as 10MiB
+    /// Read at most so much a second from the store, as 10MiB; 0 is no limit
     #[arg(long, value_name = "SIZE")]
     limit_download: Option<ByteCount>,
     /// How many threads write [default: one a processor]

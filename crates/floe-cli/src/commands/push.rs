@@ -47,7 +47,7 @@ pub(crate) struct PushArguments {
     /// Tell what would be sent, and write nothing to the store
     #[arg(short = 'n', long)]
     dry_run: bool,
-    /// Send at most so much a second, as 10MiB
+    /// Send at most so much a second, as 10MiB; 0 is no limit
     #[arg(long, value_name = "SIZE")]
     limit_upload: Option<ByteCount>,
     /// How many threads compress [default: one a processor]

@@ -1,5 +1,7 @@
 //! Settings and where they come from.
 
+use std::time::Duration;
+
 use crate::environment::{User, stdout};
 
 #[test]
@@ -60,4 +62,31 @@ fn without_a_home_a_store_must_be_named() {
         .assert()
         .code(1);
     assert!(user.stderr(&absent).contains("no namespace"));
+}
+
+#[test]
+fn a_limit_of_zero_takes_that_of_the_file_away() {
+    let user = User::new();
+    user.tree("tree");
+    std::fs::create_dir_all(user.path(".config/floe")).unwrap();
+    let limited = |arguments: &[&str], longest: u64| {
+        let mut command = user.command(arguments);
+        command.timeout(Duration::from_secs(longest)).assert()
+    };
+    let a_byte_a_second = |key: &str| {
+        let settings = format!("[transfer]\n{key} = 1\n");
+        std::fs::write(user.path(".config/floe/config.toml"), settings).unwrap();
+    };
+    a_byte_a_second("upload_bytes_per_second");
+    limited(&["push", "tree", "main"], 1).interrupted();
+    limited(&["push", "tree", "main", "--limit-upload", "0"], 60).code(0);
+    a_byte_a_second("download_bytes_per_second");
+    for arguments in [
+        &["pull", "main", "back"][..],
+        &["cat", "main:src/deep/data"],
+        &["archive", "main", "-o", "main.tar"],
+    ] {
+        limited(arguments, 1).interrupted();
+        limited(&[arguments, &["--limit-download", "0"]].concat(), 60).code(0);
+    }
 }
