@@ -1,7 +1,11 @@
 //! `floe pull`.
 
 use std::fs;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
 
+use floe_testkit::bytes_of;
+
+use crate::attack::can;
 use crate::environment::{User, listing, shape};
 
 #[test]
@@ -120,4 +124,89 @@ fn sync_is_one_call() {
         let names: Vec<&str> = calls.map(|(name, _)| name).filter(|name| name.contains("sync")).collect();
         assert_eq!(names, expected, "{trace}");
     }
+}
+
+#[test]
+fn owners_come_back_on_request() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    let given = user.path("tree/src");
+    symlink("main.rs", given.join("link")).unwrap();
+    // Only root may give files away.
+    if !can(&["chown", "-Rh", "1234:5678", given.to_str().unwrap()]) {
+        return;
+    }
+    user.floe(&["push", &tree, "main", "--owner"], 0);
+    user.floe(&["push", &tree, "without"], 0);
+    let owners = |name: &str| {
+        ["README.md", "src", "src/main.rs", "src/link", "src/deep"].map(|below| {
+            let stat = fs::symlink_metadata(user.path(name).join(below)).unwrap();
+            (stat.uid(), stat.gid())
+        })
+    };
+    let (ours, kept) = ([owners("tree")[0]; 5], owners("tree"));
+    assert_eq!(kept[1..], [(1234, 5678); 4]);
+    user.floe(&["pull", "main", "back"], 0);
+    assert_eq!(owners("back"), ours);
+    user.floe(&["pull", "without", "none", "--owner"], 0);
+    assert_eq!(owners("none"), ours);
+    user.floe(&["pull", "main", "owned", "--owner"], 0);
+    assert_eq!(owners("owned"), kept);
+    // Over what is there, too, where nothing else differs.
+    let again = user.json(&["pull", "main", "back", "--owner", "--json"]);
+    assert_eq!((&again["outcome"], &again["written_files"]), (&"updated".into(), &0.into()));
+    assert_eq!(owners("back"), kept);
+}
+
+#[test]
+fn device_nodes_are_made_on_request() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    let nodes = [("null", "c", 1, 3), ("src/disk", "b", 7, 99)];
+    for (name, kind, major, minor) in nodes {
+        let path = user.path("tree").join(name);
+        let (major, minor) = (major.to_string(), minor.to_string());
+        if !can(&["mknod", "-m", "640", path.to_str().unwrap(), kind, &major, &minor]) {
+            return;
+        }
+    }
+    user.floe(&["push", &tree, "main"], 0);
+    let without = user.floe(&["pull", "main", "without"], 0);
+    let told = user.stderr(&without);
+    assert!(told.starts_with("left out: 2 device nodes; --devices makes them\nPulled 3 files "), "{told}");
+    assert!(!user.path("without/null").exists() && !user.path("without/src/disk").exists());
+    let again = user.json(&["pull", "main", "without", "--json"]);
+    assert_eq!((&again["outcome"], &again["skipped_devices"]), (&"unchanged".into(), &2.into()));
+    // In a new directory, and in one that is there.
+    for name in ["with", "without"] {
+        let made = user.json(&["pull", "main", name, "--devices", "--json"]);
+        assert_eq!(made["skipped_devices"], 0);
+        for (node, kind, major, minor) in nodes {
+            let stat = fs::symlink_metadata(user.path(name).join(node)).unwrap();
+            assert_eq!((stat.file_type().is_char_device(), stat.mode() & 0o777), (kind == "c", 0o640));
+            assert_eq!(stat.rdev(), rustix::fs::makedev(major, minor), "{node}");
+        }
+    }
+}
+
+/// As many threads as are asked for, and the same tree by each number of them.
+#[test]
+fn jobs_are_threads_that_write() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    for number in 0..300 {
+        let directory = user.path(&format!("tree/{}", number % 7));
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join(number.to_string()), bytes_of(number, 50_000)).unwrap();
+    }
+    user.floe(&["push", &tree, "main"], 0);
+    // Each thread that writes has a umask of its own, which it asks for.
+    let threads = |jobs: &str, name: &str| {
+        let trace = user.traced("trace=unshare", &["pull", "main", name, "--jobs", jobs])?;
+        assert!(listing(&user.path(name)) == listing(&user.path("tree")), "{jobs} threads");
+        Some(trace.lines().filter(|line| line.contains("CLONE_FS")).count())
+    };
+    let (Some(one), Some(three)) = (threads("1", "one"), threads("3", "three")) else { return };
+    assert_eq!(three, one + 2);
+    user.floe(&["pull", "main", "none", "--jobs", "0"], 2);
 }
