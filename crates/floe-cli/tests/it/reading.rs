@@ -92,6 +92,29 @@ fn differences_are_told() {
 }
 
 #[test]
+fn times_are_differences_on_request() {
+    let user = user_with_a_push();
+    let diff = |arguments: &[&str], code| stdout(&user.floe(&[&["diff"], arguments].concat(), code));
+    let file = fs::File::options().append(true).open(user.path("tree/README.md")).unwrap();
+    file.set_modified(std::time::UNIX_EPOCH).unwrap();
+    user.floe(&["push", "tree", "later"], 0);
+    for operands in [["main", "./tree"], ["./tree", "main"], ["main", "later"]] {
+        assert_eq!(diff(&[&operands[..], &["--exit-code"]].concat(), 0), "");
+        assert_eq!(diff(&[&operands[..], &["--exit-code", "--times"]].concat(), 1), "m README.md\n");
+    }
+    let changes = |options: &[&str]| {
+        let report = user.json(&[&["diff", "main", "later", "--json"], options].concat());
+        report["changes"].as_array().unwrap().clone()
+    };
+    assert_eq!(changes(&[]), [Value::Null; 0]);
+    let told = changes(&["--times"]);
+    assert_eq!((told.len(), &told[0]["change"]), (1, &"metadata".into()));
+    // Where the contents differ, too, that is told.
+    fs::write(user.path("tree/README.md"), "# Changed\n").unwrap();
+    assert_eq!(diff(&["main", "./tree", "--times"], 0), "M README.md\n");
+}
+
+#[test]
 fn a_sound_store_verifies() {
     let user = user_with_a_push();
     let report = user.json(&["verify", "--json"]);
