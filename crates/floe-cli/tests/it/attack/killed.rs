@@ -108,6 +108,38 @@ const PUSH: &[Point] = &[
     ("write", 5),
 ];
 
+/// Where a ref of a local store is moved.
+const REF: &[Point] = &[
+    ("clone3", 2),
+    ("close", 1),
+    ("exit_group", 1),
+    ("fdatasync", 1),
+    ("fdatasync", 2),
+    ("flock", 1),
+    ("mkdir", 1),
+    ("openat", 5),
+    ("pwrite64", 1),
+    ("pwrite64", 2),
+    ("read", 1),
+    ("rename", 1),
+    ("rename", 2),
+    ("renameat2", 1),
+    ("statx", 5),
+    ("unlink", 1),
+    ("write", 1),
+    ("fsync .local/share/floe/default/leases", 1),
+    ("fsync .local/share/floe/default/leases", 2),
+    ("fsync .local/share/floe/default/leases", 3),
+    ("fsync .local/share/floe/default/refs", 1),
+    ("openat .local/share/floe/default/gc/state", 1),
+    ("openat .local/share/floe/default/format.json", 1),
+    ("openat .local/share/floe/default/leases", 1),
+    ("openat .local/share/floe/default/refs", 1),
+    ("openat .local/share/floe/default/refs/main", 1),
+    ("openat .local/share/floe/default/refs/main", 2),
+    ("openat .local/share/floe/default/refs/main", 3),
+];
+
 impl User {
     /// Runs `floe` once for each point, to be killed there, between what comes before and what must hold after it.
     fn killed_at(&self, points: &[Point], arguments: &[&str], before: impl Fn(), after: impl Fn(Point)) {
@@ -269,4 +301,43 @@ fn i1_a_killed_push_leaves_a_clean_store_and_can_be_repeated() {
         user.floe(&["pull", "main", "out"], 0);
         assert_eq!(tree(&user.path("out")), expected, "{at:?}");
     });
+}
+
+#[test]
+fn i5_a_killed_tag_or_rm_leaves_a_ref_old_or_new_and_can_be_repeated() {
+    if !can_kill() {
+        return;
+    }
+    let user = User::new();
+    let source = user.path("source");
+    fill(&source);
+    user.floe(&["push", "source", "main"], 0);
+    edit(&source);
+    user.floe(&["push", "source", "main"], 0);
+    copy_tree(user.path(".local"), user.path("before"));
+    let before = || {
+        fs::remove_dir_all(user.path(".local")).unwrap();
+        copy_tree(user.path("before"), user.path(".local"));
+    };
+    let generations = || {
+        let log = user.json(&["log", "main", "--json"]);
+        let generations = log["generations"].as_array().unwrap().clone();
+        generations.into_iter().map(|made| made["snapshot"].clone()).collect::<Vec<_>>()
+    };
+    let old = generations();
+    for (arguments, named) in
+        [(&["tag", "main@1", "main"][..], old[1].clone()), (&["rm", "main"], serde_json::Value::Null)]
+    {
+        let new = [&[named], &old[..]].concat();
+        user.killed_at(REF, arguments, before, |at| {
+            user.floe(&["verify"], 0);
+            let found = generations();
+            let is_moved = found == new;
+            assert!(is_moved || found == old, "{at:?}: {found:?}");
+            // What is removed cannot be removed again.
+            user.floe(arguments, i32::from(is_moved && arguments[0] == "rm"));
+            user.floe(&["verify"], 0);
+            assert_eq!(generations(), new, "{at:?}");
+        });
+    }
 }
