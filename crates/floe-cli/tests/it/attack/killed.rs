@@ -96,7 +96,7 @@ const PUSH: &[Point] = &[
     ("renameat2", 1),
     ("statx", 30),
     ("statx", 100),
-    ("rename .local/share/floe/default/refs/main", 1),
+    ("openat .local/share/floe/default/refs", 1),
     ("fsync .local/share/floe/default/leases", 1),
     ("fsync .local/share/floe/default/packs", 1),
     ("fsync .local/share/floe/default/refs", 1),
