@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::task::JoinHandle;
 
 use crate::output::Output;
-use crate::quantities::{ByteCount, percent, thousands};
+use crate::quantities::{ByteCount, count, percent};
 
 const DELAY: Duration = Duration::from_millis(250);
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -87,7 +87,7 @@ impl Drop for Progress {
 fn message(moment: &Moment) -> String {
     let mut message = String::new();
     if let Some(files) = moment.files {
-        message.push_str(&format!(", {} files", thousands(files)));
+        message.push_str(&format!(", {}", count(files, "file", "files")));
     }
     if let Some(reused) = moment.reused_bytes {
         message.push_str(&format!(", {:.0} % reused", percent(reused, moment.bytes)));

@@ -87,8 +87,9 @@ fn show(session: &Session, refs: &[ListedRef]) -> Result<(), Failure> {
             let name = format!("{}@{}", listed.name, listed.generation.generation);
             writeln!(
                 out,
-                "{name:width$}  {:>9} files  {:>10}  {}",
+                "{name:width$}  {:>9} {:5}  {:>10}  {}",
                 thousands(listed.files),
+                if listed.files == 1 { "file" } else { "files" },
                 ByteCount(listed.file_bytes),
                 age(listed.generation.time, now),
                 width = width + 6,
