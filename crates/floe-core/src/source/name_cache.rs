@@ -82,7 +82,7 @@ impl NameCache {
     /// Notes the names of a directory, of which the kernel said this before and after they were read; its clock stood
     /// there before.
     pub(super) fn note(&self, stat: &Stat, names: &Names, began: HashClock) {
-        if stat.changed.nanos == 0 || !is_trusted(stat, began) {
+        if !is_trusted(stat, began) {
             return;
         }
         let mut new = self.recorder();

@@ -11,8 +11,9 @@
 //! the coarse clock is read instead. Others have clocks of their own: theirs may be [`FOREIGN_SKEW`] behind. A change
 //! time of whole seconds says that the file system keeps no finer one: FAT, the coarsest, counts two seconds.
 //!
-//! An image that was made elsewhere and can only be read has the times its maker chose, often the same in each version
-//! of it: there nothing is believed. Names in directories are believed by the same rule, but only on a few file systems:
+//! An image that was made elsewhere has the times its maker chose, often the same in each version of it, as are inodes.
+//! Nothing is believed where it can only be read; where it can be changed, too, and the kernel stamps nanoseconds, a
+//! change time of whole seconds is most likely such a time, and not believed. Names in directories are believed by the same rule, but only on a few file systems:
 //! not where directories are put together from several, as by overlayfs, show or hide names by how they are asked, as
 //! with snapshots of ZFS and bcachefs, or are made up.
 
@@ -34,7 +35,11 @@ const FOREIGN_SKEW_SECONDS: i64 = 10;
 
 /// The moment hashing begins, by the clock of the file system a file is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct HashClock(FileTime);
+pub struct HashClock {
+    time: FileTime,
+    /// Whether who stamps files counts nanoseconds.
+    is_fine: bool,
+}
 
 impl HashClock {
     /// Reads the clock of the file system of an open file or directory; to be called before its content is read.
@@ -57,19 +62,20 @@ impl HashClock {
     }
 
     fn now(stamps: Stamps) -> Result<Self, Errno> {
-        let skew = match stamps {
-            Stamps::KernelOfNames | Stamps::Kernel => 0,
-            Stamps::Foreign => FOREIGN_SKEW_SECONDS,
-            Stamps::None => return Ok(Self(FileTime { seconds: i64::MIN, nanos: 0 })),
+        let (skew, is_fine) = match stamps {
+            Stamps::KernelOfNames | Stamps::Kernel => (0, true),
+            Stamps::KernelCoarse => (0, false),
+            Stamps::Foreign => (FOREIGN_SKEW_SECONDS, false),
+            Stamps::None => return Ok(Self::at(FileTime { seconds: i64::MIN, nanos: 0 })),
         };
         let now = rustix::time::clock_gettime(ClockId::RealtimeCoarse);
         let nanos = u32::try_from(now.tv_nsec).map_err(|_| Errno::RANGE)?;
-        Ok(Self(FileTime { seconds: now.tv_sec - skew, nanos }))
+        Ok(Self { time: FileTime { seconds: now.tv_sec - skew, nanos }, is_fine })
     }
 
-    /// A moment that was read before.
+    /// A moment that was read before, of files that may be stamped with whole seconds.
     pub const fn at(time: FileTime) -> Self {
-        Self(time)
+        Self { time, is_fine: false }
     }
 }
 
@@ -118,9 +124,13 @@ impl Recency {
 
     /// Whether [`is_trusted`] holds of all of them.
     pub(super) fn is_trusted(&self, hashing_began: HashClock) -> bool {
+        if self.is_coarse && hashing_began.is_fine {
+            return false;
+        }
         let coarse = if self.is_coarse { COARSE_GRANULARITY_NANOS } else { 0 };
-        self.latest
-            .is_none_or(|latest| hashing_began.0.as_nanos() - latest.as_nanos() > GRANULARITY_NANOS + coarse)
+        self.latest.is_none_or(|latest| {
+            hashing_began.time.as_nanos() - latest.as_nanos() > GRANULARITY_NANOS + coarse
+        })
     }
 }
 
@@ -129,8 +139,10 @@ impl Recency {
 enum Stamps {
     /// The kernel itself, and a directory for each name that comes or goes.
     KernelOfNames,
-    /// The kernel itself.
+    /// The kernel itself, with nanoseconds.
     Kernel,
+    /// The kernel itself, with what the file system keeps of that.
+    KernelCoarse,
     /// Somebody else, with a clock of their own.
     Foreign,
     /// Nobody: the times are those that whoever made the image chose.
@@ -156,12 +168,13 @@ impl Stamps {
             | 0xca45_1a4e   // bcachefs
             | 0x8584_58f6   // ramfs
             | 0x794c_7630   // overlayfs
-            | 0x4d44        // FAT
-            | 0x2011_bab0   // exFAT
             | 0x7366_746e   // NTFS
             | 0x3153_464a   // JFS
             | 0x3434        // NILFS
             => Self::Kernel,
+            0x4d44          // FAT
+            | 0x2011_bab0   // exFAT
+            => Self::KernelCoarse,
             0x7371_7368     // SquashFS
             | 0xe0f5_e1e2   // EROFS
             | 0x9660        // ISO 9660
@@ -185,7 +198,7 @@ mod tests {
     fn after(time: FileTime, nanos: i64) -> HashClock {
         let sum = time.as_nanos() + i128::from(nanos);
         let seconds = i64::try_from(sum.div_euclid(1_000_000_000)).unwrap();
-        HashClock(FileTime { seconds, nanos: u32::try_from(sum.rem_euclid(1_000_000_000)).unwrap() })
+        HashClock::at(FileTime { seconds, nanos: u32::try_from(sum.rem_euclid(1_000_000_000)).unwrap() })
     }
 
     #[test]
@@ -218,7 +231,7 @@ mod tests {
         let file = tempfile::tempfile().unwrap();
         let before = HashClock::read(&file).unwrap();
         std::io::Write::write_all(&mut &file, b"x").unwrap();
-        assert!(HashClock(Stat::of_file(&file).unwrap().changed) >= before);
+        assert!(Stat::of_file(&file).unwrap().changed >= before.time);
     }
 
     #[test]
@@ -227,6 +240,19 @@ mod tests {
         let image = HashClock::now(Stamps::of_type(0xe0f5_e1e2)).unwrap();
         assert!(!is_trusted(&stat(long_ago, long_ago), image));
         assert!(is_trusted(&stat(long_ago, long_ago), HashClock::now(Stamps::Foreign).unwrap()));
+    }
+
+    #[test]
+    fn whole_seconds_are_not_believed_where_nanoseconds_are_kept() {
+        let long_ago = FileTime { seconds: 1_000_000_000, nanos: 0 };
+        let (image, file) = (stat(long_ago, long_ago), stat(long_ago, FileTime { nanos: 1, ..long_ago }));
+        for fine in [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0x794c_7630, 0xf2f5_2010] {
+            let now = HashClock::now(Stamps::of_type(fine)).unwrap();
+            assert!(!is_trusted(&image, now) && is_trusted(&file, now), "{fine:#x}");
+        }
+        for coarse in [0x4d44, 0x2011_bab0, 0x6969] {
+            assert!(is_trusted(&image, HashClock::now(Stamps::of_type(coarse)).unwrap()), "{coarse:#x}");
+        }
     }
 
     #[test]
@@ -247,6 +273,6 @@ mod tests {
         }
         let processes = std::fs::File::open("/proc").unwrap();
         let local = HashClock::read(tempfile::tempfile().unwrap()).unwrap();
-        assert!(HashClock::read(processes).unwrap() < local);
+        assert!(HashClock::read(processes).unwrap().time < local.time);
     }
 }
