@@ -113,7 +113,9 @@ mod tests {
         assert_eq!(file.values.transfer.max_requests, 8);
         assert_eq!(file.values.transfer.retry.tries, 2);
         assert!(file.says("namespace") && file.says("transfer.retry.tries"));
-        assert!(!file.says("transfer.retry.deadline") && !file.says("level") && !file.says("namespace.x"));
+        assert!(
+            !file.says("transfer.retry.deadline_seconds") && !file.says("level") && !file.says("namespace.x")
+        );
     }
 
     #[test]

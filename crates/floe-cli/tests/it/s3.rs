@@ -46,7 +46,8 @@ impl User {
     fn hasty() -> Self {
         let user = Self::new();
         std::fs::create_dir_all(user.path(".config/floe")).unwrap();
-        let settings = "[transfer.retry]\ntries = 5\nfirst_pause = 0.001\nlongest_pause = 0.01\n";
+        let settings =
+            "[transfer.retry]\ntries = 5\nfirst_pause_seconds = 0.001\nlongest_pause_seconds = 0.01\n";
         std::fs::write(user.path(".config/floe/config.toml"), settings).unwrap();
         user
     }

@@ -25,13 +25,13 @@ pub struct RetrySettings {
     /// How many tries a request has in all.
     pub tries: u32,
     /// The longest pause after the first try; it doubles from try to try.
-    #[serde(with = "super::settings::seconds")]
+    #[serde(rename = "first_pause_seconds", with = "super::settings::seconds")]
     pub first_pause: Duration,
     /// The longest pause there is.
-    #[serde(with = "super::settings::seconds")]
+    #[serde(rename = "longest_pause_seconds", with = "super::settings::seconds")]
     pub longest_pause: Duration,
     /// How long one try may take beside moving its bytes.
-    #[serde(with = "super::settings::seconds")]
+    #[serde(rename = "deadline_seconds", with = "super::settings::seconds")]
     pub deadline: Duration,
     /// The slowest link that a try's bytes are given time for.
     pub slowest_bytes_per_second: u64,
