@@ -27,7 +27,7 @@ def measure(session: Session) -> Section:
             say(f"size of {label}: {tool.name}")
             place = session.prepared(tool)
             try:
-                session.run(tool.push(tree, place, "bench", 1))
+                session.run(tool.smallest(tree, place, "bench", 1))
             except BenchError as error:
                 section.notes.append(f"{label}, {tool.name}: failed ({str(error)[-200:]})")
                 continue

@@ -91,6 +91,6 @@ def _store(session: Session, tool: Tool, sequence: Sequence) -> tuple[int, int]:
     first = 0
     for number, tree in enumerate(sequence.trees):
         name, generation = ("bench", number + 1) if sequence.related else (f"bench{number}", 1)
-        session.run(tool.push(tree, place, name, generation))
+        session.run(tool.smallest(tree, place, name, generation))
         first = first or weigh(place.data).size_bytes
     return first, weigh(place.data).size_bytes

@@ -75,6 +75,10 @@ class Tool(ABC):
         found = DOTTED.search(line) or NUMBER.search(line)
         return found[0] if found else line
 
+    def smallest(self, tree: Path, place: Place, name: str, generation: int) -> Command:
+        """A push of which only the stored size counts, and no time."""
+        return self.push(tree, place, name, generation)
+
     def prepare(self, place: Place) -> list[Command]:
         """What has to be done once, untimed, before the first push into `place`."""
         return []
