@@ -160,8 +160,8 @@ impl From<Error> for Failure {
             }
             ErrorKind::Corrupt => (
                 Code::Corrupt,
-                "Run `floe verify` to see what else is damaged; push again from the source, or restore the object \
-                 from a copy of the store.",
+                "Run `floe verify` to see what else is damaged; push again from the source with --full, or restore \
+                 the object from a copy of the store.",
             ),
             ErrorKind::Unsupported => (
                 Code::Failed,
@@ -171,7 +171,7 @@ impl From<Error> for Failure {
                 (Code::Failed, "Check the permissions or credentials, then run the command again.")
             }
             ErrorKind::Cancelled => {
-                (Code::Signal(2), "No ref was left half moved; run the command again to go on.")
+                (Code::Signal(2), "No ref and no file was left half written; run the command again to go on.")
             }
             ErrorKind::Internal if disk_full => (
                 Code::Failed,

@@ -115,16 +115,6 @@ pub enum Reference {
     Id(String),
 }
 
-impl Reference {
-    /// The whole id, where all its digits were given.
-    pub fn whole_id(&self) -> Option<SnapshotId> {
-        match self {
-            Self::Id(digits) => SnapshotId::from_hex(digits).ok(),
-            _ => None,
-        }
-    }
-}
-
 impl FromStr for Reference {
     type Err = Error;
 

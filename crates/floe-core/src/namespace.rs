@@ -307,10 +307,9 @@ impl Namespace {
     /// `Corrupt` where the pack is gone or too short.
     pub(crate) async fn read_pack(&self, key: &Key, range: std::ops::Range<u64>) -> Result<bytes::Bytes> {
         self.store().get_range(key, range).await.map_err(|e| match e.kind() {
-            ErrorKind::NotFound => {
-                let message = "the pack is missing, unless the ref names another layout by now";
-                Error::new(ErrorKind::Corrupt, message).in_object(format_args!("`{key}`")).with_source(e)
-            }
+            ErrorKind::NotFound => Error::new(ErrorKind::Corrupt, "the pack is missing")
+                .in_object(format_args!("`{key}`"))
+                .with_source(e),
             _ => e,
         })
     }

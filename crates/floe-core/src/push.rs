@@ -88,6 +88,8 @@ pub struct PushOptions {
     pub annotation: Annotation,
     /// The snapshot to push against, instead of what the ref names.
     pub base: Option<SnapshotAt>,
+    /// Whether everything is stored anew, whatever the store has: where that is damaged or lost.
+    pub full: bool,
     /// Whether nothing is written to the store, not even a lease.
     pub dry_run: bool,
     /// Whether what cannot be read is left out, and told in the ref, instead of failing the push.
@@ -111,6 +113,7 @@ impl Default for PushOptions {
             level: 3,
             annotation: Annotation::default(),
             base: None,
+            full: false,
             dry_run: false,
             skip_unreadable: false,
             holder: String::new(),
@@ -286,7 +289,7 @@ impl Push {
             packs: Arc::new(base.map(|base| base.packs).unwrap_or_default()),
             elsewhere: self.elsewhere(view, base_packs, &journal),
             journal,
-            former: view.former().and_then(|former| former.current.at()),
+            former: view.former().and_then(|former| former.current.at()).filter(|_| !self.options.full),
         };
         let built = tokio::task::spawn_blocking(move || build.run(listings)).await.map_err(|e| {
             Error::new(ErrorKind::Internal, "the push was broken off by a fault of its own").with_source(e)
@@ -301,6 +304,9 @@ impl Push {
 
     /// Looks up what is most likely the base, as far as it is cached: the store answers meanwhile.
     async fn guess(&self, memory: &Memory) -> Option<Base> {
+        if self.options.full {
+            return None;
+        }
         let (memory, tails, source) = (memory.clone(), self.tails.clone(), self.source_name.clone());
         let named = self.options.base;
         let looked_up = offload("guess", &self.options.cancel, move |_| {
@@ -317,6 +323,9 @@ impl Push {
 
     /// The snapshot to push against, and where its frames are.
     async fn base(&self, view: &RefView, memory: &Memory, guess: Option<Base>) -> Result<Option<Base>> {
+        if self.options.full {
+            return Ok(None);
+        }
         let named = view.former().and_then(|former| former.current.at());
         let Some(at) = self.options.base.or(named).or_else(|| memory.last_pushed(&self.source_name)) else {
             return Ok(None);
@@ -360,7 +369,7 @@ impl Push {
 
     /// Where frames may be that the base has not; only caches and the journal tell.
     fn elsewhere(&self, view: &RefView, base: HashSet<PackId>, journal: &Journal) -> Option<Arc<Elsewhere>> {
-        self.options.cache_dir.as_ref()?;
+        self.options.cache_dir.as_ref().filter(|_| !self.options.full)?;
         Some(Arc::new(Elsewhere::new(Places {
             namespace: self.namespace.clone(),
             tails: self.tails.clone(),

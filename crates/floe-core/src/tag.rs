@@ -101,7 +101,7 @@ impl Namespace {
             }
             None => {
                 let message = format!("the snapshot {} is not whole any more: `{key}` is gone", at.snapshot);
-                Err(Error::new(ErrorKind::NotFound, message))
+                Err(Error::new(ErrorKind::Corrupt, message))
             }
         }
     }

@@ -44,6 +44,9 @@ pub(crate) struct PushArguments {
     /// Push against this snapshot instead of what the ref names
     #[arg(long, value_name = "REF")]
     base: Option<Reference>,
+    /// Send everything, whatever the store has; brings back what is damaged or lost there
+    #[arg(long, conflicts_with = "base")]
+    full: bool,
     /// Tell what would be sent, and write nothing to the store
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -70,6 +73,7 @@ pub(crate) async fn run(session: &Session, arguments: PushArguments) -> Result<C
     };
     options.level = arguments.level.unwrap_or_else(|| session.settings().level());
     options.annotation = arguments.annotation.into();
+    options.full = arguments.full;
     options.dry_run = arguments.dry_run;
     options.holder = session.holder("push");
     options.cache_dir = Some(session.cache_dir());

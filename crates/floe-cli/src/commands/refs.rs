@@ -1,13 +1,14 @@
 //! The refs of a namespace, as `floe ls` without a reference lists them.
 
-use floe_core::{Generation, Namespace, RefName, Snapshot};
-use futures::{StreamExt, TryStreamExt, stream};
+use floe_core::{ErrorKind, Generation, Namespace, RefName, Snapshot};
+use futures::{StreamExt, stream};
 use serde::Serialize;
 
 use crate::commands::generation::GenerationReport;
 use crate::counting::TrafficReport;
 use crate::failure::{Code, Failure};
-use crate::quantities::{ByteCount, age, thousands};
+use crate::output::printable;
+use crate::quantities::{ByteCount, age, count, thousands};
 use crate::session::{Limits, Session};
 
 /// How many refs are read at once.
@@ -17,6 +18,8 @@ const READS_AT_ONCE: usize = 16;
 struct RefsReport<'a> {
     namespace: &'a str,
     refs: Vec<RefReport<'a>>,
+    /// Refs that cannot be read, or whose snapshots cannot.
+    damages: Vec<DamageReport<'a>>,
     #[serde(flatten)]
     traffic: TrafficReport,
 }
@@ -32,6 +35,13 @@ struct RefReport<'a> {
     file_bytes: u64,
 }
 
+#[derive(Serialize)]
+struct DamageReport<'a> {
+    #[serde(rename = "ref")]
+    name: &'a str,
+    message: String,
+}
+
 /// A ref that names something, and how big that is.
 struct ListedRef {
     name: RefName,
@@ -44,9 +54,22 @@ struct ListedRef {
 pub(crate) async fn list(session: &Session, json: bool) -> Result<Code, Failure> {
     let namespace = &session.namespace(Limits::default()).await?;
     let names = namespace.ref_names().await?;
-    let refs: Vec<Option<ListedRef>> =
-        stream::iter(names).map(|name| read(namespace, name)).buffered(READS_AT_ONCE).try_collect().await?;
-    let refs: Vec<ListedRef> = refs.into_iter().flatten().collect();
+    let read: Vec<(RefName, floe_core::Result<Option<ListedRef>>)> = stream::iter(names)
+        .map(|name| async move { (name.clone(), read(namespace, name).await) })
+        .buffered(READS_AT_ONCE)
+        .collect()
+        .await;
+    let (mut refs, mut damages) = (Vec::new(), Vec::new());
+    for (name, read) in read {
+        match read {
+            Ok(listed) => refs.extend(listed),
+            // One that is damaged does not hide the others.
+            Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {
+                damages.push((name, error));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
     if json {
         let refs = refs
             .iter()
@@ -58,19 +81,32 @@ pub(crate) async fn list(session: &Session, json: bool) -> Result<Code, Failure>
                 file_bytes: listed.file_bytes,
             })
             .collect();
-        let traffic = session.traffic();
-        session.output().json(&RefsReport { namespace: namespace.name().as_str(), refs, traffic })?;
+        let damages = damages
+            .iter()
+            .map(|(name, error)| DamageReport { name: name.as_str(), message: error.to_string() })
+            .collect();
+        let (namespace, traffic) = (namespace.name().as_str(), session.traffic());
+        session.output().json(&RefsReport { namespace, refs, damages, traffic })?;
+    } else {
+        if refs.is_empty() && damages.is_empty() {
+            session.output().note("No ref names anything here; `floe push PATH REF` makes one.");
+        }
+        show(session, &refs)?;
+        for (name, error) in &damages {
+            session.output().note(&format!("damaged: {name}: {}", printable(&error.to_string())));
+        }
+    }
+    if damages.is_empty() {
         return Ok(Code::Done);
     }
-    if refs.is_empty() {
-        session.output().note("No ref names anything here; `floe push PATH REF` makes one.");
-    }
-    show(session, &refs)?;
-    Ok(Code::Done)
+    let message = count(damages.len() as u64, "ref cannot be read", "refs cannot be read");
+    let advice = "Run `floe verify` to see what is damaged; push again from the source with --full, or restore the \
+                  objects from a copy of the store.";
+    Err(Failure::new(Code::Corrupt, message, advice))
 }
 
 /// Reads one ref and the snapshot that it names; `None` for one that was removed.
-async fn read(namespace: &Namespace, name: RefName) -> Result<Option<ListedRef>, Failure> {
+async fn read(namespace: &Namespace, name: RefName) -> floe_core::Result<Option<ListedRef>> {
     let Some((record, _)) = namespace.read_ref(&name).await? else { return Ok(None) };
     let Some(at) = record.current.at() else { return Ok(None) };
     let snapshot = Snapshot::open(namespace, at).await?;

@@ -4,6 +4,7 @@
 
 mod attack;
 mod configuration;
+mod damaged;
 mod environment;
 mod errors;
 mod json_keys;

@@ -210,3 +210,42 @@ fn jobs_are_threads_that_write() {
     assert_eq!(three, one + 2);
     user.floe(&["pull", "main", "none", "--jobs", "0"], 2);
 }
+
+#[test]
+fn extended_attributes_come_back_on_request() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    let (name, value) = ("user.floe", b"value");
+    let flags = rustix::fs::XattrFlags::empty();
+    match rustix::fs::setxattr(user.path("tree/README.md"), name, value, flags) {
+        Ok(()) => {}
+        Err(errno) => return floe_testkit::skip(&format!("no extended attributes here: {errno}")),
+    }
+    let read = |path: &str| {
+        let mut found = [0; 64];
+        rustix::fs::getxattr(user.path(path), name, &mut found).ok().map(|length| found[..length].to_vec())
+    };
+    user.floe(&["push", &tree, "without"], 0);
+    user.floe(&["push", &tree, "with", "--xattrs"], 0);
+    for (snapshot, option, expected) in [
+        ("with", &["--xattrs"][..], Some(value.to_vec())),
+        ("with", &[], None),
+        ("without", &["--xattrs"], None),
+    ] {
+        user.floe(&[&["pull", snapshot, "back"], option].concat(), 0);
+        assert_eq!(read("back/README.md"), expected, "{snapshot} {option:?}");
+        fs::remove_dir_all(user.path("back")).unwrap();
+    }
+}
+
+#[test]
+fn what_is_excluded_is_not_pulled() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main"], 0);
+    user.floe(&["pull", "main", "back", "--exclude", "*.rs", "--exclude", "deep"], 0);
+    assert!(user.path("back/README.md").exists() && user.path("back/src").exists());
+    assert!(!user.path("back/src/main.rs").exists() && !user.path("back/src/deep").exists());
+    user.floe(&["pull", "main", "only", "--include", "*.rs"], 0);
+    assert!(user.path("only/src/main.rs").exists() && !user.path("only/README.md").exists());
+}

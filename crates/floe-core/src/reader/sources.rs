@@ -43,7 +43,7 @@ impl Sources {
     /// Reads the directories, or for data the tails, of the packs that serve these root items.
     ///
     /// # Errors
-    /// `Corrupt` where a pack is gone: somebody may have moved its frames, and the ref now names another layout.
+    /// `Corrupt` where a pack is gone.
     pub(crate) async fn open(
         namespace: &Namespace,
         snapshot: &Snapshot,

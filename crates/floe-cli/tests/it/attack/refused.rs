@@ -30,9 +30,14 @@ fn a_store_that_cannot_be_reached_is_told_so() {
     user.tree("tree");
     // Nobody listens there: the port is closed as soon as it is known to be free.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let (code, told) = user.on_s3(&format!("http://127.0.0.1:{port}"), "secret", COMMANDS[0]);
-    assert_eq!(code, Some(1), "{told}");
-    assert!(told.contains("s3://floe/x") && told.contains("Check the store's location"), "{told}");
+    fs::create_dir_all(user.path(".config/floe")).unwrap();
+    fs::write(user.path(".config/floe/config.toml"), "[transfer.retry]\ntries = 2\n").unwrap();
+    for arguments in COMMANDS {
+        let (code, told) = user.on_s3(&format!("http://127.0.0.1:{port}"), "secret", arguments);
+        assert_eq!(code, Some(1), "{arguments:?}: {told}");
+        assert!(told.contains("s3://floe/x") && told.contains("Check the store's location"), "{told}");
+    }
+    assert!(!user.path("out").exists());
 }
 
 #[test]
