@@ -219,7 +219,7 @@ fn extended_attributes_come_back_on_request() {
     let flags = rustix::fs::XattrFlags::empty();
     match rustix::fs::setxattr(user.path("tree/README.md"), name, value, flags) {
         Ok(()) => {}
-        Err(errno) => return floe_testkit::skip(&format!("no extended attributes here: {errno}")),
+        Err(errno) => return floe_testkit::skip(format!("no extended attributes here: {errno}")),
     }
     let read = |path: &str| {
         let mut found = [0; 64];
