@@ -31,7 +31,7 @@ async fn a_tag_of_what_the_ref_names_is_unchanged() {
 #[tokio::test]
 async fn i1_only_what_is_whole_is_tagged() {
     let snapshot = |world: &World| format!("snapshots/{}", world.at[2]);
-    for (missing, kind) in [("snapshot", ErrorKind::NotFound), ("pack", ErrorKind::NotFound)] {
+    for (missing, kind) in [("snapshot", ErrorKind::NotFound), ("pack", ErrorKind::Corrupt)] {
         let world = World::new().await;
         match missing {
             "snapshot" => world.remove(&snapshot(&world)),
@@ -64,7 +64,7 @@ async fn i1_existence_is_asked_for_after_the_handshake() {
             None
         });
         let error = change.make(&world, &world.through(Arc::new(meddler)).await).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::NotFound);
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
         change.assert_not_made(&world, "").await;
     }
 }
