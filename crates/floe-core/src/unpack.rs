@@ -24,6 +24,7 @@ mod frames;
 mod one;
 mod planner;
 mod unit;
+mod whole;
 
 pub(crate) use big_file::BigFile;
 pub(crate) use engine::{Output, Stop, run};

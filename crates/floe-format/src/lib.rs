@@ -8,6 +8,7 @@
     allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a test may panic")
 )]
 
+mod content_hasher;
 mod cut;
 mod error;
 mod frame;
@@ -22,6 +23,7 @@ mod tree;
 mod units;
 pub mod wire;
 
+pub use content_hasher::ContentHasher;
 pub use cut::{Chunker, GroupCut, GroupEntry, Grouper, Parameters, SegmentCutter};
 pub use error::{Error, ErrorKind, Result};
 pub use frame::{Codec, Compressor, Decompressor, MAX_FRAME_PLAIN, MAX_FRAME_STORED};

@@ -12,8 +12,9 @@ use super::big_file::{BigFile, WaitingBytes, wrong_hash};
 use super::engine::{Output, Stop};
 use super::frames::{ContentCursor, FrameReader};
 use super::unit::Unit;
+use super::whole::WholeFrames;
 
-static ZEROS: [u8; 1024] = [0; 1024];
+pub(super) static ZEROS: [u8; 1024] = [0; 1024];
 
 /// One worker's way through units.
 pub(crate) struct Comparer<'a> {
@@ -21,11 +22,12 @@ pub(crate) struct Comparer<'a> {
     pub(crate) stop: &'a Stop,
     pub(crate) waiting: &'a WaitingBytes,
     header: Vec<u8>,
+    whole: WholeFrames,
 }
 
 impl<'a> Comparer<'a> {
     pub(crate) fn new(reader: FrameReader, stop: &'a Stop, waiting: &'a WaitingBytes) -> Self {
-        Self { reader, stop, waiting, header: Vec::new() }
+        Self { reader, stop, waiting, header: Vec::new(), whole: WholeFrames::default() }
     }
 
     /// Goes through a unit: compares all but files' contents with what the entries say, and hands the contents out.
@@ -35,8 +37,11 @@ impl<'a> Comparer<'a> {
     pub(crate) fn unpack<'t, O: Output<'t>>(&mut self, unit: &Unit<'t>, output: &mut O) -> Result<()> {
         let part = &unit.segment;
         let segment = Segment::parse(&part.plain)?;
+        if unit.is_whole && self.whole.unpack(unit, &segment, &mut self.reader, output)? {
+            return Ok(());
+        }
         let content = unit.content.clone();
-        let Self { reader, stop, waiting, header } = self;
+        let Self { reader, stop, waiting, header, .. } = self;
         let mut cursor = ContentCursor::new(reader, unit, stop)?;
         let way = Way { unit: content.clone(), stop, waiting };
 

@@ -65,6 +65,31 @@ impl FrameReader {
         }
     }
 
+    /// Decompresses a frame of a unit to `plain`, and checks it against its id if this reader does; whether it could be.
+    pub(super) fn try_read(
+        &mut self,
+        unit: &Unit<'_>,
+        bytes: &[Bytes],
+        frame: &FrameOfUnit,
+        plain: &mut Vec<u8>,
+    ) -> bool {
+        let record = &frame.frame.record;
+        plain.clear();
+        let Some(stored) = unit.batch.slice(bytes, frame.pack, frame.place()) else { return false };
+        let (id, codec, length) = (&frame.run.id, record.codec, record.plain_len);
+        let decompressed = if self.checks_ids {
+            self.decompressor.decompress(id, codec, stored, length, plain)
+        } else {
+            self.decompressor.decompress_unchecked(id, codec, stored, length, plain)
+        };
+        length == frame.run.plain_len && decompressed.is_ok()
+    }
+
+    /// Whether the plain bytes of the unit's frames are kept.
+    pub(super) fn keeps(&self) -> bool {
+        self.keeps
+    }
+
     fn read_again(&mut self, frame: &FrameOfUnit, error: &Error, stop: &Stop) -> Result<()> {
         let key = self.namespace.keys().pack(&frame.pack_id);
         tracing::debug!(pack = %key, %error, "a frame is damaged; it is read again");

@@ -43,6 +43,7 @@ pub(crate) struct Wants<'t> {
 struct Pending<'t> {
     segment: Arc<SegmentPart<'t>>,
     content: Range<u64>,
+    is_whole: bool,
     frames: Vec<FrameOfUnit>,
 }
 
@@ -241,9 +242,13 @@ impl<'a, 't> Planner<'a, 't> {
             };
             each(run, &frame);
             let content = plan.starts[index]..plan.starts[index + 1];
+            let is_whole = frame.is_whole && run.count == 1;
+            if unit.as_ref().is_some_and(|(pending, _)| pending.is_whole != is_whole) {
+                self.push(unit.take())?;
+            }
             let (pending, plain_bytes) = unit.get_or_insert_with(|| {
                 let content = content.start..content.start;
-                (Pending { segment: Arc::clone(&segment), content, frames: Vec::new() }, 0)
+                (Pending { segment: Arc::clone(&segment), content, is_whole, frames: Vec::new() }, 0)
             });
             pending.content.end = content.end;
             pending.frames.push(frame);
@@ -295,10 +300,10 @@ impl<'a, 't> Planner<'a, 't> {
                 .map_err(|e| Error::new(ErrorKind::Internal, "the room for frames is closed").with_source(e))
         })?;
         let batch = Batch::fetch(self.namespace, self.stop, ranges, permit);
-        for Pending { segment, content, frames } in pending {
+        for Pending { segment, content, is_whole, frames } in pending {
             let number = self.wants.number;
             self.wants.number += 1;
-            let unit = Unit { number, segment, content, frames, batch: Arc::clone(&batch) };
+            let unit = Unit { number, segment, content, is_whole, frames, batch: Arc::clone(&batch) };
             if self.wants.units.send(unit).is_err() {
                 return Err(Error::new(ErrorKind::Internal, "no thread unpacks any more"));
             }

@@ -67,6 +67,8 @@ pub(crate) struct Unit<'t> {
     pub(crate) segment: Arc<SegmentPart<'t>>,
     /// Where in the segment's content its frames are.
     pub(crate) content: Range<u64>,
+    /// Whether all its frames are [whole](FrameOfUnit::is_whole) and none is repeated.
+    pub(crate) is_whole: bool,
     pub(crate) frames: Vec<FrameOfUnit>,
     pub(crate) batch: Arc<Batch>,
 }

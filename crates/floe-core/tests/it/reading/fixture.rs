@@ -32,6 +32,8 @@ pub(crate) struct Making {
     pub(crate) pack_bytes: usize,
     /// Whether the nodes are put in order first.
     pub(crate) sorts: bool,
+    /// What files' contents are padded with.
+    pub(crate) padding: u8,
     /// What is changed of the root before it is written.
     pub(crate) root: fn(&mut Root),
 }
@@ -43,6 +45,7 @@ impl Default for Making {
             parameters: Parameters::default(),
             pack_bytes: 16 << 20,
             sorts: true,
+            padding: 0,
             root: |_| {},
         }
     }
@@ -170,7 +173,7 @@ impl Maker<'_> {
     fn chunks(&mut self, chunker: &Chunker, number: usize) {
         let node = &self.nodes[number];
         let mut rest = node.content.clone();
-        rest.resize(rest.len() + tar_padding(rest.len() as u64), 0);
+        rest.resize(rest.len() + tar_padding(rest.len() as u64), self.making.padding);
         let mut last = None;
         while !rest.is_empty() {
             let after = rest.split_off(chunker.next_cut(&rest, true).unwrap());
@@ -267,7 +270,7 @@ pub(crate) async fn write(namespace: &Namespace, mut nodes: Vec<Node>, making: &
         tar_header(&node.in_tar.as_ref().unwrap_or(&node.entry).as_entry(), &mut group);
         if !asked.is_big {
             group.extend_from_slice(&node.content);
-            group.resize(group.len() + tar_padding(node.content.len() as u64), 0);
+            group.resize(group.len() + tar_padding(node.content.len() as u64), making.padding);
         }
         if cut.after {
             maker.group(first..number + 1, std::mem::take(&mut group));

@@ -122,6 +122,10 @@ async fn i11_a_tar_that_says_something_else_is_refused() {
     in_tar.path = b"../a".to_vec();
     lying.in_tar = Some(in_tar);
     is_refused("big", vec![lying], &Making::small()).await;
+    for (length, making) in [(10, Making::default()), (100_000, Making::small())] {
+        let making = Making { padding: 1, ..making };
+        is_refused("padding", vec![file("a", &bytes_of(1, length)), file("b", &[0; 512])], &making).await;
+    }
 }
 
 #[tokio::test]
