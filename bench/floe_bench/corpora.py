@@ -52,17 +52,18 @@ def million_tree(work: Path, scale: float) -> Path:
     return _made(work, f"million-{_suffix(scale)}", fill)
 
 
-def mixed_tree(work: Path, size_bytes: int) -> Path:
-    """Half its bytes in four big files, half in many small ones; for memory against size."""
+def mixed_tree(work: Path, size_bytes: int, growth: int = 1) -> Path:
+    """Half its bytes in four big files, half in many of 1 to 31 KiB, or `growth` times that; for memory against size."""
 
     def fill(target: Path) -> None:
         pool = _pool(work)
         big = [(target, pool, f"big/{number}.bin", size_bytes // 8) for number in range(4)]
         _parallel(_big_file, big)
         small = size_bytes // 2 // 64
-        _parallel(_mixed_directory, [(target, pool, number, small) for number in range(64)])
+        _parallel(_mixed_directory, [(target, pool, number, small, growth) for number in range(64)])
 
-    return _made(work, f"mixed-{size_bytes >> 20}MiB", fill)
+    suffix = "" if growth == 1 else f"-by-{growth}"
+    return _made(work, f"mixed-{size_bytes >> 20}MiB{suffix}", fill)
 
 
 def _suffix(scale: float) -> str:
@@ -165,14 +166,14 @@ def _big_file(target: Path, pool: Path, name: str, size: int) -> None:
             left -= len(piece)
 
 
-def _mixed_directory(target: Path, pool: Path, number: int, size: int) -> None:
+def _mixed_directory(target: Path, pool: Path, number: int, size: int, growth: int) -> None:
     text = pool.read_bytes()
     rng = random.Random(f"{SEED}/mixed/{number}")
     here = target / f"small{number:02}"
     here.mkdir()
     index = 0
     while size > 0:
-        length = min(size, rng.randint(1 << 10, 31 << 10))
+        length = min(size, growth * rng.randint(1 << 10, 31 << 10))
         _write(here / f"f{index:05}", _piece(text, rng, length), number * 100_000 + index)
         size -= length
         index += 1

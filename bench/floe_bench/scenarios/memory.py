@@ -1,4 +1,4 @@
-"""Peak memory of a push and a pull at two sizes of input."""
+"""Peak memory of a push and a pull as the input grows: in bytes alone, and in files too."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ from ..session import Session, check, say
 from ..trees import weigh
 
 MIB = 1 << 20
-SIZES_MIB = (500, 5120)
+INPUTS = (("500 MiB", 500, 1), ("5,000 MiB in as many files", 5000, 10), ("5,000 MiB in ten times as many files", 5000, 1))
+"""What it is called, its MiB, and how many times longer its small files are."""
 
 
 def measure(session: Session) -> Section:
-    """Pushes and pulls both inputs once with each tool that compresses."""
+    """Pushes and pulls each input once with each tool that compresses."""
     section = Section("memory", "Memory against size of the input")
     section.notes.append("Half of the bytes in four big files, half in small ones. One run each: the times are only for orientation.")
     tools = [tool for tool in session.tools if tool.compresses]
-    table = Table(["", *(f"{what}, {mib} MiB" for mib in SIZES_MIB for what in ("push", "pull"))])
+    table = Table(["", *(f"{what}, {name}" for name, _, _ in INPUTS for what in ("push", "pull"))])
     cells: dict[str, list[str]] = {tool.name: [] for tool in tools}
     peaks: list[int] = []
-    for mib in SIZES_MIB:
-        tree = mixed_tree(session.work, max(1, round(mib * session.scale)) * MIB)
-        section.notes.append(f"{mib} MiB: {weigh(tree).files:,} files.")
+    for name, mib, growth in INPUTS:
+        tree = mixed_tree(session.work, max(1, round(mib * session.scale)) * MIB, growth)
+        section.notes.append(f"{name}: {weigh(tree).files:,} files.")
         for tool in tools:
-            say(f"memory at {mib} MiB: {tool.name}")
+            say(f"memory, {name}: {tool.name}")
             place = session.prepared(tool)
             push = session.run(tool.push(tree, place, "bench", 1))
             target = session.destination(tool)
@@ -36,6 +37,7 @@ def measure(session: Session) -> Section:
         table.add(name, *row)
     section.tables.append(table)
     if peaks:
-        shown = ", ".join(f"{peak / MIB:.0f}" for peak in peaks)
-        section.figures.append(["peak memory, 500 MiB push, pull, 5 GiB push, pull", "≤ 300 MiB", f"{shown} MiB"])
+        for number, (name, _, _) in enumerate(INPUTS):
+            push, pull = (f"{peak / MIB:.0f}" for peak in peaks[2 * number : 2 * number + 2])
+            section.figures.append([f"peak memory, {name}, push and pull", "≤ 300 MiB", f"{push}, {pull} MiB"])
     return section
