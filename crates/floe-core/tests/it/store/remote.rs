@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::key;
 use crate::s3_trees::Place;
 
-fn once() -> StoreSettings {
+pub(super) fn once() -> StoreSettings {
     let mut settings = StoreSettings::default();
     settings.retry.tries = 1;
     settings
