@@ -1,11 +1,13 @@
-//! Google's and Azure's clouds: where they are.
+//! Google's and Azure's clouds: where they are, and answers that servers rarely give.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use floe_core::store::{Environment, KeyPrefix, PutMode, Store, conditions_of, open, probe_conditions};
-use floe_core::{ErrorKind, Result};
+use floe_core::store::{
+    Environment, KeyPrefix, PartTag, PartsId, PutMode, Store, Version, conditions_of, open, probe_conditions,
+};
+use floe_core::{Error, ErrorKind, Result};
 use floe_testkit::CannedServer;
 
 use super::key;
@@ -111,6 +113,73 @@ async fn servers_that_ignore_conditions_are_found_out() {
         let error = probed.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
         assert!(error.to_string().contains("created an object that exists already"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn answers_become_kinds() {
+    let body = |code: &str| format!("<Error><Code>{code}</Code><Message>AKSECRET</Message></Error>");
+    for (status, code, kind) in [
+        ("412 Precondition Failed", "ConditionNotMet", ErrorKind::Conflict),
+        ("409 Conflict", "BlobAlreadyExists", ErrorKind::Conflict),
+        ("412 Precondition Failed", "LeaseIdMissing", ErrorKind::Denied),
+        ("409 Conflict", "BlobImmutableDueToPolicy", ErrorKind::Denied),
+        ("409 Conflict", "ContainerBeingDeleted", ErrorKind::Invalid),
+        ("404 Not Found", "ContainerNotFound", ErrorKind::Invalid),
+        ("404 Not Found", "NoSuchBucket", ErrorKind::Invalid),
+        ("401 Unauthorized", "InvalidAuthenticationInfo", ErrorKind::Denied),
+        ("403 Forbidden", "AuthenticationFailed", ErrorKind::Denied),
+        ("429 Too Many Requests", "SlowDown", ErrorKind::Unavailable),
+        ("503 Server Busy", "ServerBusy", ErrorKind::Unavailable),
+        ("500 Internal Server Error", "OperationTimedOut", ErrorKind::Unavailable),
+        ("400 Bad Request", "InvalidBlobOrBlock", ErrorKind::Invalid),
+    ] {
+        let server = CannedServer::start(status, &[], &body(code)).await.unwrap();
+        for (location, environment) in environments(server.endpoint()) {
+            let store = open(location, &once(), &environment).unwrap();
+            let swap = PutMode::Swap(Version::new("7"));
+            let error = store.put(&key("ns/a"), Bytes::from_static(b"x"), swap).await.unwrap_err();
+            assert_eq!(error.kind(), kind, "{status} {code}: {error}");
+            assert!(!format!("{error:?}").contains("AKSECRET"), "{error:?}");
+        }
+    }
+}
+
+/// Uploads that are not under way, as each cloud says it.
+#[tokio::test]
+async fn forgotten_uploads_are_not_found() {
+    for (at, status, code) in
+        [(0, "404 Not Found", "NoSuchUpload"), (1, "400 Bad Request", "InvalidBlockList")]
+    {
+        let body = format!("<Error><Code>{code}</Code></Error>");
+        let server = CannedServer::start(status, &[], &body).await.unwrap();
+        let (location, environment) = environments(server.endpoint())[at].clone();
+        let store = open(location, &once(), &environment).unwrap();
+        let tags = vec![PartTag::new("00")];
+        let finished = store.finish_parts(&key("ns/a"), &PartsId::new("u"), tags).await;
+        assert_eq!(finished.unwrap_err().kind(), ErrorKind::NotFound, "{status} {code}");
+    }
+}
+
+/// Azure's client deletes in batches of one, whose answers are inside the answer.
+#[tokio::test]
+async fn deletions_in_azure_fail_as_others_do() {
+    for (status, kind) in [
+        ("202 Accepted", None),
+        ("404 The specified blob does not exist.", None),
+        ("403 This request is not authorized to perform this operation.", Some(ErrorKind::Denied)),
+        ("503 The server is busy.", Some(ErrorKind::Unavailable)),
+        ("409 There is (code: 503) a lease", Some(ErrorKind::Invalid)),
+    ] {
+        let body = format!(
+            "--b\r\nContent-Type: application/http\r\nContent-ID: 0\r\n\r\nHTTP/1.1 {status}\r\nx-ms-version: 1\r\n\r\n\r\n--b--\r\n"
+        );
+        let headers = ["Content-Type: multipart/mixed; boundary=b"];
+        let server = CannedServer::start("202 Accepted", &headers, &body).await.unwrap();
+        let [_, (location, environment)] = environments(server.endpoint());
+        let store = open(location, &once(), &environment).unwrap();
+        let deleted = store.delete(&key("ns/a")).await;
+        assert_eq!(deleted.as_ref().err().map(Error::kind), kind, "{status}: {deleted:?}");
     }
 }
 
