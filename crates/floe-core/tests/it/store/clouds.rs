@@ -183,6 +183,23 @@ async fn deletions_in_azure_fail_as_others_do() {
     }
 }
 
+/// Azure's client leaves out of a listing what is called like the prefix.
+#[tokio::test]
+async fn a_listing_in_azure_has_what_is_called_like_its_prefix() {
+    let blobs: String = ["p/ns/a", "p/ns/ab", "p/ns/b"].into_iter().map(|name| {
+        let properties = "<Last-Modified>Wed, 21 Oct 2015 07:28:00 GMT</Last-Modified><Content-Length>3</Content-Length>\
+                          <Content-Type>x</Content-Type><Etag>e</Etag>";
+        format!("<Blob><Name>{name}</Name><Properties>{properties}</Properties></Blob>")
+    }).collect();
+    let body = format!("<EnumerationResults><Blobs>{blobs}</Blobs><NextMarker/></EnumerationResults>");
+    let server = CannedServer::start("200 OK", &[], &body).await.unwrap();
+    let [_, (location, environment)] = environments(server.endpoint());
+    let store = open(location, &once(), &environment).unwrap();
+    let page = store.list(&KeyPrefix::new("ns/a").unwrap(), None).await.unwrap();
+    let names: Vec<_> = page.entries.iter().map(|entry| entry.key.as_str()).collect();
+    assert_eq!(names, ["ns/a", "ns/ab"]);
+}
+
 #[test]
 fn what_is_known_of_one_server_is_not_believed_of_another() {
     let dir = tempfile::tempdir().unwrap();
