@@ -30,6 +30,10 @@ pub enum KnownGap {
     LongNames,
     /// A key that is a directory on the server's disk is answered with a fault of the server.
     Directories,
+    /// A range that begins where the object ends is answered with one that ends before it begins.
+    RangesAtTheEnd,
+    /// There are no uploads, only parts of an object that are kept a while.
+    Uploads,
     /// Whoever names an upload that is not under way is denied it.
     ForgottenUploads,
 }
@@ -37,7 +41,7 @@ pub enum KnownGap {
 /// Runs the whole suite below a prefix that nothing else uses.
 pub async fn run(store: Arc<dyn Store>, prefix: &str, gaps: &[KnownGap]) {
     let subject = Subject { store, prefix: prefix.to_owned() };
-    reading::whole_and_ranges(&subject).await;
+    reading::whole_and_ranges(&subject, !gaps.contains(&KnownGap::RangesAtTheEnd)).await;
     reading::absent(&subject, !gaps.contains(&KnownGap::Directories)).await;
     reading::listing(&subject).await;
     reading::long_listing(&subject).await;
@@ -46,7 +50,8 @@ pub async fn run(store: Arc<dyn Store>, prefix: &str, gaps: &[KnownGap]) {
     writing::conditions(&subject).await;
     writing::deleting(&subject).await;
     writing::uploads(&subject).await;
-    writing::aborted_uploads(&subject, !gaps.contains(&KnownGap::ForgottenUploads)).await;
+    let forgets = gaps.contains(&KnownGap::ForgottenUploads) || gaps.contains(&KnownGap::Uploads);
+    writing::aborted_uploads(&subject, !forgets).await;
     if gaps.contains(&KnownGap::Races) {
         #[expect(clippy::print_stderr, reason = "a skip says why")]
         {

@@ -17,4 +17,5 @@ mod push;
 mod reading;
 mod reference;
 mod s3;
+mod servers;
 mod stock_tools;

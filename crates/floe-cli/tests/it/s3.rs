@@ -1,6 +1,6 @@
 //! Stores in S3 as users meet them: what fails, how that is told, and how races end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -28,22 +28,11 @@ impl Access {
             secret: S3Server::SECRET_KEY.to_owned(),
         }
     }
-
-    /// The server that `FLOE_TEST_S3_ENDPOINT` names, and a prefix that nobody else uses.
-    fn of_environment() -> Self {
-        let variable = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set"));
-        Self {
-            endpoint: variable("FLOE_TEST_S3_ENDPOINT"),
-            location: format!("s3://{}/test-{}", variable("FLOE_TEST_S3_BUCKET"), std::process::id()),
-            key: variable("AWS_ACCESS_KEY_ID"),
-            secret: variable("AWS_SECRET_ACCESS_KEY"),
-        }
-    }
 }
 
 impl User {
     /// A user whose requests are repeated at once.
-    fn hasty() -> Self {
+    pub(crate) fn hasty() -> Self {
         let user = Self::new();
         std::fs::create_dir_all(user.path(".config/floe")).unwrap();
         let settings =
@@ -74,7 +63,7 @@ impl User {
     }
 }
 
-fn asserts_all(told: &str, words: &[&str]) {
+pub(crate) fn asserts_all(told: &str, words: &[&str]) {
     for word in words {
         assert!(told.contains(word), "no {word:?} in: {told}");
     }
@@ -270,44 +259,4 @@ async fn i2_a_lost_race_exits_with_4() {
     let now = stdout(&user.in_s3(&access, &["show", "main", "--json"]).assert().code(0));
     let snapshot = stdout(&quick).split_whitespace().nth(1).unwrap().to_owned();
     asserts_all(&now, &[&snapshot, "\"generation\":1"]);
-}
-
-/// i2, by processes, on a server that decides races.
-#[test]
-#[ignore = "needs a server: `.ci/run s3`"]
-fn s3_server_i2_processes_race() {
-    let user = User::new();
-    let access = Access::of_environment();
-    let trees: Vec<_> = (0..16).map(|racer| user.tree(&format!("tree-{racer}"))).collect();
-    let mut committed = 0;
-    for round in 0..3 {
-        for (racer, tree) in trees.iter().enumerate() {
-            std::fs::write(user.path(tree).join("who"), format!("{racer} of round {round}")).unwrap();
-        }
-        let codes: Vec<_> = std::thread::scope(|scope| {
-            let racing: Vec<_> = trees
-                .iter()
-                .map(|tree| {
-                    let mut push = user.in_s3(&access, &["push", tree, "main", "-q"]);
-                    scope.spawn(move || push.output().unwrap())
-                })
-                .collect();
-            racing.into_iter().map(|push| push.join().unwrap()).collect()
-        });
-        let mut generations = BTreeSet::new();
-        for push in codes {
-            let told = String::from_utf8_lossy(&push.stderr);
-            match push.status.code() {
-                Some(0) => {
-                    let line = String::from_utf8(push.stdout).unwrap();
-                    assert!(generations.insert(line.split(' ').next().unwrap().to_owned()), "{line}");
-                }
-                Some(4) => assert!(told.contains("was moved by somebody else"), "{told}"),
-                code => panic!("{code:?}: {told}"),
-            }
-        }
-        committed += generations.len();
-        let expected = format!("main@{committed}");
-        assert!(generations.contains(&expected), "{expected} is not the newest of {generations:?}");
-    }
 }

@@ -30,12 +30,12 @@ async fn probe(store: &dyn Store, key: &Key, token: &str) -> Result<()> {
 
 /// The answer to a creation of what exists is a refusal.
 pub(crate) fn must_refuse_create(answer: Result<Version>) -> Result<()> {
-    refused(answer, "created an object that exists already (it ignores `If-None-Match: *`)")
+    refused(answer, "created an object that exists already (it ignores `If-None-Match: *` or the like)")
 }
 
 /// The answer to a swap from a version that the object has not is a refusal.
 pub(crate) fn must_refuse_swap(answer: Result<Version>) -> Result<()> {
-    refused(answer, "replaced an object that had changed (it ignores `If-Match`)")
+    refused(answer, "replaced an object that had changed (it ignores `If-Match` or the like)")
 }
 
 fn refused(answer: Result<Version>, did: &str) -> Result<()> {

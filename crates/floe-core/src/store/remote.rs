@@ -4,7 +4,8 @@
 //! [`Retry`](super::Retry)'s. Conditions ride on single puts only, never on the completion of parts, which several
 //! servers get wrong.
 //!
-//! *What a crash leaves.* Parts of uploads that were never finished, invisible, for the bucket's lifecycle rule.
+//! *What a crash leaves.* Parts of uploads that were never finished, invisible, for the bucket's lifecycle rule. Azure has
+//! no uploads, only parts of an object; those that no object is made of it drops after a week, and nothing else does.
 
 mod cloud;
 mod error;
@@ -41,6 +42,8 @@ pub struct RemoteStore {
     prefix: String,
     name: String,
     versions: Versions,
+    /// Whether a listing leaves out the object that is called like its prefix.
+    omits_prefix: bool,
     /// What to say besides when there is no answer.
     hint: Option<&'static str>,
     /// How long nothing may come of an object that is being read.
@@ -98,7 +101,9 @@ impl RemoteStore {
             "az" => cloud::azure(bucket_name, environment)?,
             _ => return Err(invalid("is in no cloud that is known")),
         };
-        Ok(Self { bucket, prefix, name, versions, hint, patience })
+        // Azure's client takes it for a directory.
+        let omits_prefix = url.scheme() == "az";
+        Ok(Self { bucket, prefix, name, versions, omits_prefix, hint, patience })
     }
 
     fn path(&self, key: &Key) -> Result<Path> {
@@ -219,14 +224,21 @@ impl Store for RemoteStore {
 
     async fn list(&self, prefix: &KeyPrefix, after: Option<&Cursor>) -> Result<Page> {
         let whole = format!("{}{prefix}", self.prefix);
+        let mut asked = whole.clone();
+        if self.omits_prefix && !asked.ends_with('/') {
+            asked.pop();
+        }
         let options = PaginatedListOptions {
             page_token: after.map(|cursor| cursor.as_str().to_owned()),
             ..PaginatedListOptions::default()
         };
-        let listed =
-            self.bucket.list_paginated(Some(whole.as_str()).filter(|whole| !whole.is_empty()), options).await;
+        let asked = Some(asked.as_str()).filter(|asked| !asked.is_empty());
+        let listed = self.bucket.list_paginated(asked, options).await;
         let listed = listed.map_err(|e| self.failed(format_args!("{prefix}*"), &e))?;
         let entries = listed.result.objects.into_iter().filter_map(|object| {
+            if !object.location.as_ref().starts_with(&whole) {
+                return None;
+            }
             // What no key is called is a stranger's.
             let key = Key::new(object.location.as_ref().strip_prefix(&self.prefix)?).ok()?;
             Some(Entry { key, size_bytes: object.size, modified: SystemTime::from(object.last_modified) })

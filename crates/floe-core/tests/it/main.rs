@@ -15,5 +15,5 @@ mod protocol_model;
 mod push;
 mod reading;
 mod ref_writes;
-mod s3_trees;
+mod remote_trees;
 mod store;

@@ -1,5 +1,6 @@
 //! Stores: one suite for all of them, and what each has of its own.
 
+mod clouds;
 mod local;
 pub(crate) mod power_loss;
 mod remote;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use floe_core::ErrorKind;
-use floe_core::store::{PART_BYTES, Part, PutMode, Upload, Version};
+use floe_core::store::{PART_BYTES, Part, PutMode, Upload};
 use std::sync::Arc;
 
 use super::{Subject, assert_kind};
@@ -13,7 +13,9 @@ pub(super) async fn conditions(subject: &Subject) {
     let key = subject.key("writing/conditions");
     let put = |body: &'static str, mode| store.put(&key, Bytes::from_static(body.as_bytes()), mode);
 
-    assert_kind(put("z", PutMode::Swap(Version::new("0123456789abcdef"))).await, ErrorKind::Conflict);
+    // A version as this store makes them: some refuse what cannot be one as nonsense.
+    let another = subject.create(&subject.key("writing/another"), "another").await.unwrap();
+    assert_kind(put("z", PutMode::Swap(another)).await, ErrorKind::Conflict);
     assert_eq!(store.head(&key).await.unwrap(), None, "a refused swap makes nothing");
 
     let one = put("one", PutMode::Create).await.unwrap();

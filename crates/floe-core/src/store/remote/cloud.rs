@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut};
 use object_store::azure::MicrosoftAzureBuilder;
-use object_store::gcp::GoogleCloudStorageBuilder;
-use object_store::{BackoffConfig, ClientOptions, RetryConfig};
+use object_store::gcp::{GcpCredential, GoogleCloudStorageBuilder};
+use object_store::{BackoffConfig, ClientOptions, RetryConfig, StaticCredentialProvider};
 use url::{Host, Url};
 
 use super::super::Environment;
@@ -38,6 +38,49 @@ const AWS_VARIABLES: [&str; 17] = [
     "AWS_REQUEST_PAYER",
 ];
 
+const GOOGLE_URL: &str = "https://storage.googleapis.com";
+
+const NO_GOOGLE_CREDENTIALS: &str = "no credentials are in the environment, so those of gcloud or of this machine's metadata service were asked for";
+
+const GOOGLE_CREDENTIALS: [&str; 5] = [
+    "GOOGLE_SERVICE_ACCOUNT",
+    "GOOGLE_SERVICE_ACCOUNT_PATH",
+    "GOOGLE_SERVICE_ACCOUNT_KEY",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "GOOGLE_BEARER_TOKEN",
+];
+
+const NO_AZURE_CREDENTIALS: &str =
+    "no credentials are in the environment, so this machine's metadata service was asked for some";
+
+/// The account of every Azurite, and its key, which is no secret:
+/// <https://learn.microsoft.com/en-us/azure/storage/common/storage-connect-azurite#well-known-storage-account-and-key>.
+const AZURITE_ACCOUNT: &str = "devstoreaccount1";
+const AZURITE_KEY: &str =
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+
+/// The variables of Azure that we heed, and what the library calls them; of two that are called the same the later wins.
+const AZURE_VARIABLES: [(&str, &str); 17] = [
+    ("AZURE_STORAGE_ACCOUNT_KEY", "account_key"),
+    ("AZURE_STORAGE_ACCESS_KEY", "account_key"),
+    // The name that Azure's own tools use.
+    ("AZURE_STORAGE_KEY", "account_key"),
+    ("AZURE_STORAGE_SAS_KEY", "sas_key"),
+    ("AZURE_STORAGE_SAS_TOKEN", "sas_key"),
+    ("AZURE_STORAGE_TOKEN", "token"),
+    ("AZURE_STORAGE_CLIENT_ID", "client_id"),
+    ("AZURE_CLIENT_ID", "client_id"),
+    ("AZURE_STORAGE_CLIENT_SECRET", "client_secret"),
+    ("AZURE_CLIENT_SECRET", "client_secret"),
+    ("AZURE_STORAGE_TENANT_ID", "tenant_id"),
+    ("AZURE_TENANT_ID", "tenant_id"),
+    ("AZURE_AUTHORITY_HOST", "authority_host"),
+    ("AZURE_FEDERATED_TOKEN_FILE", "federated_token_file"),
+    ("AZURE_MSI_ENDPOINT", "msi_endpoint"),
+    ("AZURE_OBJECT_ID", "object_id"),
+    ("AZURE_MSI_RESOURCE_ID", "msi_resource_id"),
+];
+
 /// A bucket of S3 or of a server like it.
 pub(super) fn s3(bucket: &str, environment: &Environment) -> Result<Client> {
     let profile = profile::load(environment)?;
@@ -62,10 +105,7 @@ pub(super) fn s3(bucket: &str, environment: &Environment) -> Result<Client> {
     if let Some(endpoint) = s3_endpoint(&profile, environment) {
         let url = endpoint_url(&endpoint)?;
         if url.scheme() == "http" && !allow_http {
-            let message = format!(
-                "the endpoint `{endpoint}` is plain HTTP, which anyone on the way can read; set FLOE_S3_ALLOW_HTTP=1 if that is meant"
-            );
-            return Err(Error::new(ErrorKind::Invalid, message));
+            return Err(plain_http(&endpoint, "set FLOE_S3_ALLOW_HTTP=1 if that is meant"));
         }
         builder = builder.with_config(AmazonS3ConfigKey::S3Endpoint, endpoint);
     }
@@ -103,44 +143,67 @@ fn s3_endpoint(profile: &profile::Profile, environment: &Environment) -> Option<
 
 /// Where the servers of a scheme are, if elsewhere than usual; for Azure also whose.
 pub(super) fn endpoint(scheme: &str, environment: &Environment) -> Result<Option<String>> {
-    let get = |name: &str| environment.get(name).map(str::to_owned);
     Ok(match scheme {
         "s3" => s3_endpoint(&profile::load(environment)?, environment),
-        "gs" => get("GOOGLE_BASE_URL"),
+        "gs" => google_endpoint(environment)?.map(|(url, _)| url),
         _ => {
-            let account = get("AZURE_STORAGE_ACCOUNT_NAME").or_else(|| get("AZURE_STORAGE_ACCOUNT"));
-            let parts = [account, get("AZURE_STORAGE_ENDPOINT"), get("AZURE_STORAGE_USE_EMULATOR")];
-            Some(parts.map(Option::unwrap_or_default).join(" "))
+            let account = azure_account(environment).unwrap_or_default();
+            Some([account, &azure_endpoint(environment)?.unwrap_or_default()].join(" "))
         }
     })
 }
 
 /// A bucket of Google Cloud Storage.
 pub(super) fn google(bucket: &str, environment: &Environment) -> Result<Client> {
-    let mut builder = GoogleCloudStorageBuilder::new().with_bucket_name(bucket).with_retry(no_retries());
-    let mut options = client_options();
-    for name in [
-        "GOOGLE_SERVICE_ACCOUNT",
-        "GOOGLE_SERVICE_ACCOUNT_PATH",
-        "GOOGLE_SERVICE_ACCOUNT_KEY",
-        "GOOGLE_APPLICATION_CREDENTIALS",
-        "GOOGLE_BASE_URL",
-        "GOOGLE_BEARER_TOKEN",
-        "GOOGLE_SKIP_SIGNATURE",
-    ] {
-        let Some(value) = environment.get(name) else {
-            continue;
-        };
-        if name == "GOOGLE_BASE_URL" && is_loopback(&endpoint_url(value)?) {
-            // An emulator on this machine.
-            options = options.with_allow_http(true);
+    let endpoint = google_endpoint(environment)?;
+    let is_emulator = endpoint.as_ref().is_some_and(|(_, is_emulator)| *is_emulator);
+    let is_plain = endpoint.as_ref().is_some_and(|(url, _)| url.starts_with("http:"));
+    let url = endpoint.map_or_else(|| GOOGLE_URL.to_owned(), |(url, _)| url);
+    let mut builder = GoogleCloudStorageBuilder::new()
+        .with_bucket_name(bucket)
+        .with_retry(no_retries())
+        .with_client_options(client_options().with_allow_http(is_plain))
+        // Always said: else a file of credentials might say it.
+        .with_base_url(&url);
+    let mut hint = None;
+    if is_emulator || environment.is_on("GOOGLE_SKIP_SIGNATURE") {
+        // The library's own skipping is of reads only: its writes ask the metadata service.
+        let nobody = GcpCredential { bearer: String::new() };
+        builder = builder
+            .with_skip_signature(true)
+            .with_credentials(Arc::new(StaticCredentialProvider::new(nobody)));
+    } else {
+        let mut has_own = false;
+        for name in GOOGLE_CREDENTIALS {
+            let Some(value) = environment.get(name) else {
+                continue;
+            };
+            has_own = true;
+            let key = name.to_ascii_lowercase().parse().expect("names that the library knows");
+            builder = builder.with_config(key, value);
         }
-        let key = name.to_ascii_lowercase().parse().expect("names that the library knows");
-        builder = builder.with_config(key, value);
+        hint = (!has_own).then_some(NO_GOOGLE_CREDENTIALS);
     }
-    let built =
-        builder.with_client_options(options).build().map_err(|e| unusable("Google Cloud Storage", &e))?;
-    Ok((Arc::new(built), Versions::Generation, None))
+    let built = builder.build().map_err(|e| unusable("Google Cloud Storage", &e))?;
+    Ok((Arc::new(built), Versions::Generation, hint))
+}
+
+/// Where Google's servers are, if elsewhere than usual, and whether that is an emulator, which asks for no credentials.
+fn google_endpoint(environment: &Environment) -> Result<Option<(String, bool)>> {
+    // Google's own tools heed it, and take a host alone, too.
+    if let Some(host) = environment.get("STORAGE_EMULATOR_HOST") {
+        let url = if host.contains("://") { host.to_owned() } else { format!("http://{host}") };
+        endpoint_url(&url)?;
+        return Ok(Some((without_slash(&url), true)));
+    }
+    let Some(url) = environment.get("GOOGLE_BASE_URL") else {
+        return Ok(None);
+    };
+    let parsed = endpoint_url(url)?;
+    if parsed.scheme() == "http" && !is_loopback(&parsed) {
+        return Err(plain_http(url, "name it in STORAGE_EMULATOR_HOST if it is an emulator"));
+    }
+    Ok(Some((without_slash(url), false)))
 }
 
 /// A container of Azure Blob Storage.
@@ -149,44 +212,67 @@ pub(super) fn azure(container: &str, environment: &Environment) -> Result<Client
         .with_retry(no_retries())
         .with_client_options(client_options())
         .with_container_name(container);
-    for name in [
-        "AZURE_STORAGE_ACCOUNT_NAME",
-        "AZURE_STORAGE_ACCOUNT_KEY",
-        "AZURE_STORAGE_ACCESS_KEY",
-        "AZURE_STORAGE_SAS_KEY",
-        "AZURE_STORAGE_SAS_TOKEN",
-        "AZURE_STORAGE_TOKEN",
-        "AZURE_STORAGE_CLIENT_ID",
-        "AZURE_STORAGE_CLIENT_SECRET",
-        "AZURE_STORAGE_TENANT_ID",
-        "AZURE_CLIENT_ID",
-        "AZURE_CLIENT_SECRET",
-        "AZURE_TENANT_ID",
-        "AZURE_AUTHORITY_HOST",
-        "AZURE_FEDERATED_TOKEN_FILE",
-        "AZURE_MSI_ENDPOINT",
-        "AZURE_OBJECT_ID",
-        "AZURE_MSI_RESOURCE_ID",
-        "AZURE_STORAGE_ENDPOINT",
-        "AZURE_STORAGE_USE_EMULATOR",
-    ] {
-        let Some(value) = environment.get(name) else {
-            continue;
-        };
-        if name == "AZURE_STORAGE_USE_EMULATOR" && environment.is_on(name) {
-            builder = builder.with_allow_http(true);
-        }
-        let key = name.to_ascii_lowercase().parse().expect("names that the library knows");
-        builder = builder.with_config(key, value);
-    }
-    // The names that Azure's own tools use.
-    for (name, key) in [("AZURE_STORAGE_ACCOUNT", "account_name"), ("AZURE_STORAGE_KEY", "account_key")] {
+    let mut has_own = false;
+    for (name, key) in AZURE_VARIABLES {
         if let Some(value) = environment.get(name) {
+            has_own |=
+                matches!(key, "account_key" | "sas_key" | "token" | "client_secret" | "federated_token_file");
             builder = builder.with_config(key.parse().expect("names that the library knows"), value);
         }
     }
+    if let Some(account) = azure_account(environment) {
+        builder = builder.with_account(account);
+    }
+    if let Some(endpoint) = azure_endpoint(environment)? {
+        builder = builder.with_endpoint(endpoint);
+    }
+    let mut hint = None;
+    match (environment.is_on("AZURE_STORAGE_USE_EMULATOR"), has_own) {
+        (true, true) => builder = builder.with_allow_http(true),
+        (true, false) => builder = builder.with_allow_http(true).with_access_key(AZURITE_KEY),
+        (false, true) => {}
+        (false, false) => hint = Some(NO_AZURE_CREDENTIALS),
+    }
     let built = builder.build().map_err(|e| unusable("Azure Blob Storage", &e))?;
-    Ok((Arc::new(built), Versions::ETag, None))
+    Ok((Arc::new(built), Versions::ETag, hint))
+}
+
+/// Whose containers: the first name is that of Azure's own tools.
+fn azure_account(environment: &Environment) -> Option<&str> {
+    let named = ["AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_ACCOUNT_NAME"];
+    let named = named.iter().find_map(|name| environment.get(name));
+    named.or_else(|| environment.is_on("AZURE_STORAGE_USE_EMULATOR").then_some(AZURITE_ACCOUNT))
+}
+
+/// Where Azure's servers are, if elsewhere than usual.
+///
+/// The library's own way to an emulator reads the environment of the process, so it is not taken.
+fn azure_endpoint(environment: &Environment) -> Result<Option<String>> {
+    let is_emulator = environment.is_on("AZURE_STORAGE_USE_EMULATOR");
+    if let Some(url) = environment.get("AZURE_STORAGE_ENDPOINT") {
+        if endpoint_url(url)?.scheme() == "http" && !is_emulator {
+            return Err(plain_http(url, "set AZURE_STORAGE_USE_EMULATOR=1 if it is an emulator"));
+        }
+        return Ok(Some(without_slash(url)));
+    }
+    if !is_emulator {
+        return Ok(None);
+    }
+    let server = environment.get("AZURITE_BLOB_STORAGE_URL").unwrap_or("http://127.0.0.1:10000");
+    endpoint_url(server)?;
+    let account = azure_account(environment).unwrap_or(AZURITE_ACCOUNT);
+    Ok(Some(format!("{}/{account}", without_slash(server))))
+}
+
+fn plain_http(endpoint: &str, remedy: &str) -> Error {
+    let message =
+        format!("the endpoint `{endpoint}` is plain HTTP, which anyone on the way can read; {remedy}");
+    Error::new(ErrorKind::Invalid, message)
+}
+
+/// Paths are put after it.
+fn without_slash(url: &str) -> String {
+    url.trim_end_matches('/').to_owned()
 }
 
 fn no_retries() -> RetryConfig {

@@ -1,7 +1,7 @@
 //! The library's errors as ours.
 //!
 //! Its messages quote answers and URLs, which may hold signatures, tokens and key ids. So nothing is passed on but
-//! the status, the short error code of S3 and Azure, and the innermost cause of a connection that failed.
+//! the status, the short error code of the cloud, and the innermost cause of a connection that failed.
 
 use std::error::Error as StdError;
 
@@ -17,7 +17,10 @@ pub(super) fn convert(store: &str, what: &str, e: &Cloud, hint: Option<&str>) ->
     let kind = match (e, status, code.as_deref()) {
         // AWS: two conditional writes met; neither has been judged.
         (_, _, Some("ConditionalRequestConflict")) => ErrorKind::Unavailable,
-        (_, Some(404), Some("NoSuchBucket" | "ContainerNotFound")) => ErrorKind::Invalid,
+        (_, _, Some("NoSuchBucket" | "ContainerNotFound" | "ContainerBeingDeleted")) => ErrorKind::Invalid,
+        // Azure: refusals that look like a lost race.
+        (_, _, Some("LeaseIdMissing" | "BlobImmutableDueToPolicy")) => ErrorKind::Denied,
+        (_, _, Some("NoSuchUpload" | "InvalidBlockList")) => ErrorKind::NotFound,
         (_, Some(408 | 429 | 500..=599), _) if status != Some(501) => ErrorKind::Unavailable,
         (_, Some(501), _) | (Cloud::NotImplemented { .. } | Cloud::NotSupported { .. }, _, _) => {
             ErrorKind::Unsupported
@@ -41,7 +44,9 @@ pub(super) fn convert(store: &str, what: &str, e: &Cloud, hint: Option<&str>) ->
     match (kind, status, code.as_deref()) {
         (ErrorKind::NotFound, ..) => message.push_str("no such object"),
         (ErrorKind::Conflict, ..) => message.push_str("exists already or has changed"),
-        (_, Some(404), Some(_)) => message.push_str("there is no such bucket"),
+        (_, _, Some("NoSuchBucket" | "ContainerNotFound" | "ContainerBeingDeleted")) => {
+            message.push_str("there is no such bucket");
+        }
         (_, Some(status), Some(code)) => {
             message.push_str(&format!("the server answered {status} {code}"));
             if let Some(meaning) = meaning(code) {
@@ -51,12 +56,13 @@ pub(super) fn convert(store: &str, what: &str, e: &Cloud, hint: Option<&str>) ->
         (_, Some(status), None) => message.push_str(&format!("the server answered {status}")),
         (ErrorKind::Unavailable, None, _) => {
             message.push_str(&format!("no answer ({})", transport(e).unwrap_or_default()));
-            if let Some(hint) = hint {
-                message.push_str("; ");
-                message.push_str(hint);
-            }
         }
         _ => message.push_str("the request could not be made or its answer not understood"),
+    }
+    let is_of_credentials = kind == ErrorKind::Denied || (kind, status) == (ErrorKind::Unavailable, None);
+    if let Some(hint) = hint.filter(|_| is_of_credentials) {
+        message.push_str("; ");
+        message.push_str(hint);
     }
     Error::new(kind, message)
 }
@@ -67,8 +73,12 @@ pub(super) fn status(e: &Cloud) -> Option<u16> {
     chain(e)
         .find_map(|link| {
             let text = link.to_string();
-            let after = text.strip_prefix("Server returned non-2xx status code: ")?;
-            after.get(..3)?.parse().ok()
+            if let Some(after) = text.strip_prefix("Server returned non-2xx status code: ") {
+                return after.get(..3)?.parse().ok();
+            }
+            // An answer inside that to a batch.
+            let deleted = text.strip_prefix("Bulk delete request failed for key ")?;
+            deleted.rsplit_once("(code: ")?.1.strip_suffix(')')?.parse().ok()
         })
         .or_else(|| {
             chain(e)
@@ -82,6 +92,9 @@ fn meaning(code: &str) -> Option<&'static str> {
     Some(match code {
         "AccessDenied" | "AuthorizationPermissionMismatch" => "these credentials may not do that",
         "ExpiredToken" | "TokenRefreshRequired" => "the credentials have expired",
+        "LeaseIdMissing" => "somebody has a lease on it",
+        "BlobImmutableDueToPolicy" => "a policy keeps it as it is",
+        "AuthenticationFailed" => "the key or token is not one of the account, or has expired",
         "InvalidAccessKeyId" => "the access key is not known there",
         "SignatureDoesNotMatch" => "the secret key is not the one of the access key",
         "RequestTimeTooSkewed" => "the clock of this machine is wrong",

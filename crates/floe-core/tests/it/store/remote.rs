@@ -12,9 +12,9 @@ use floe_testkit::{CannedServer, MemoryStore, S3Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::key;
-use crate::s3_trees::Place;
+use crate::remote_trees::Place;
 
-fn once() -> StoreSettings {
+pub(super) fn once() -> StoreSettings {
     let mut settings = StoreSettings::default();
     settings.retry.tries = 1;
     settings
@@ -40,12 +40,12 @@ async fn s3_in_process_conforms() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "needs a server: `.ci/run s3`"]
-async fn s3_server_conforms() {
+#[ignore = "needs a server: `.ci/run stores`"]
+async fn store_server_conforms() {
     let place = Place::of_environment();
     let store = place.store();
     probe_conditions(&*store, &KeyPrefix::new("ns/probe/").unwrap(), "5d41402a").await.unwrap();
-    conformance::run(store, "ns", &[KnownGap::LongNames]).await;
+    conformance::run(store, "ns", place.known_gaps()).await;
 }
 
 /// Keys, region and endpoint out of AWS's files, and what beats them.

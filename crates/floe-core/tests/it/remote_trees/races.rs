@@ -13,8 +13,8 @@ const ROUNDS: usize = 6;
 
 /// i2: a ref moves only by compare-and-swap.
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
-#[ignore = "needs a server: `.ci/run s3`"]
-async fn s3_server_lets_one_push_a_generation_win_i2() {
+#[ignore = "needs a server: `.ci/run stores`"]
+async fn store_server_lets_one_push_a_generation_win_i2() {
     let place = Place::of_environment();
     let dir = tempfile::tempdir().unwrap();
     namespace(place.store()).await;

@@ -17,8 +17,8 @@ async fn a_tree_in_process() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "needs a server: `.ci/run s3`"]
-async fn s3_server_holds_a_tree() {
+#[ignore = "needs a server: `.ci/run stores`"]
+async fn store_server_holds_a_tree() {
     whole(&Place::of_environment()).await;
 }
 

@@ -17,8 +17,8 @@ async fn lost_answers_in_process() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "needs a server: `.ci/run s3`"]
-async fn s3_server_survives_lost_answers() {
+#[ignore = "needs a server: `.ci/run stores`"]
+async fn store_server_survives_lost_answers() {
     every_lost_answer(|| async { Place::of_environment() }).await;
 }
 
