@@ -213,6 +213,8 @@ mod tests {
     fn unknown_fields_are_kept() {
         let mut newer = record();
         newer.extra.insert("later".into(), 7.into());
+        // A number that is another one if it is not read to the last bit.
+        newer.extra.insert("much later".into(), 23.308_445_025_757_262.into());
         let read: Record = unseal("it", &seal(&newer).unwrap()).unwrap();
         assert_eq!(seal(&read).unwrap(), seal(&newer).unwrap());
     }
