@@ -92,7 +92,8 @@ impl CollectorState {
         seal(self)
     }
 
-    fn from_bytes(object: &str, bytes: &[u8]) -> Result<Self> {
+    /// The state that these bytes hold.
+    pub(crate) fn from_bytes(object: &str, bytes: &[u8]) -> Result<Self> {
         unseal(object, bytes)
     }
 }

@@ -18,6 +18,9 @@ mod collector_state;
 pub mod destination;
 mod diff;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod keys;
 mod lease;
 mod listing;

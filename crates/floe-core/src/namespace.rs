@@ -65,7 +65,7 @@ pub enum Writers {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct NamespaceRecord {
+pub(crate) struct NamespaceRecord {
     format: u64,
     #[serde(with = "as_text")]
     namespace: NamespaceId,
@@ -88,6 +88,17 @@ impl NamespaceRecord {
             tree: Parameters::default().into(),
             extra: serde_json::Map::new(),
         }
+    }
+
+    /// The record that these bytes of `format.json` hold.
+    pub(crate) fn from_bytes(name: &NamespaceName, object: &str, bytes: &[u8]) -> Result<Self> {
+        let record: Self = unseal(object, bytes)?;
+        check_features(name, &record.features)?;
+        Parameters::from(record.tree).validate().map_err(|e| {
+            let message = format!("`{object}` says that trees are cut as none can be");
+            Error::new(ErrorKind::Corrupt, message).with_source(e)
+        })?;
+        Ok(record)
     }
 
     fn settings(&self, version: Version) -> NamespaceSettings {
@@ -343,11 +354,8 @@ async fn read_settings(
         }
         other => other?,
     };
-    let record: NamespaceRecord = unseal(key.as_str(), &bytes)?;
-    check_features(name, &record.features)?;
-    let settings = record.settings(version);
-    settings.parameters.validate()?;
-    Ok((record.namespace, settings))
+    let record = NamespaceRecord::from_bytes(name, key.as_str(), &bytes)?;
+    Ok((record.namespace, record.settings(version)))
 }
 
 async fn read_ref(store: &dyn Store, keys: &Keys, name: &RefName) -> Result<Option<(RefRecord, Version)>> {
@@ -372,5 +380,21 @@ async fn create(store: &dyn Store, key: &Key, body: bytes::Bytes) -> Result<()> 
     match store.put(key, body, PutMode::Create).await {
         Err(e) if e.kind() == ErrorKind::Conflict => Ok(()),
         other => other.map(drop),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_format_that_cuts_as_none_can_is_corrupt() {
+        let read = |record: &NamespaceRecord| {
+            NamespaceRecord::from_bytes(&NamespaceName::default(), "format.json", &seal(record).unwrap())
+        };
+        let mut record = NamespaceRecord::new(&Ambient::default());
+        assert_eq!(read(&record).unwrap().namespace, record.namespace);
+        record.tree.chunk_avg_bytes += 1;
+        assert_eq!(read(&record).unwrap_err().kind(), ErrorKind::Corrupt);
     }
 }

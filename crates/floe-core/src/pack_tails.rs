@@ -5,16 +5,15 @@
 //! crash leaves whole ones or nothing. Pack ids are never used again, so a tail never goes stale.
 
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use floe_format::{
-    Decompressor, FrameId, FrameRecord, PACK_FOOTER_LEN, PackDirectory, PackFooter, PackFrame, PackId,
-    PackTail, StoredOffset,
+    Decompressor, FrameId, FrameRecord, MAX_PACK_LEN, PACK_FOOTER_LEN, PackDirectory, PackFooter, PackFrame,
+    PackId, PackTail, StoredOffset,
 };
 
-use crate::aside::write_aside;
+use crate::aside::{read_within, write_aside};
 use crate::cache_room::{Room, evict_now_and_then, note_used};
 use crate::catalog::PackShape;
 use crate::namespace::Namespace;
@@ -162,7 +161,7 @@ impl PackTails {
     /// A cached tail, of which nothing but the pack's id is known.
     pub(crate) fn load_cached_id(&self, id: &PackId) -> Option<LoadedTail> {
         let path = self.cache.as_ref()?.join(id.to_string());
-        let bytes = fs::read(&path).ok()?;
+        let (_, bytes) = read_within(&path, MAX_PACK_LEN)?;
         let (_, footer) = bytes.split_at_checked(bytes.len().checked_sub(PACK_FOOTER_LEN)?)?;
         let pack_len = u64::from_le_bytes(footer.get(..8)?.try_into().ok()?);
         let footer = PackFooter::decode(*id, pack_len, footer).ok()?;
@@ -185,10 +184,7 @@ impl PackTails {
     /// A pack's tail, if it is cached.
     pub(crate) fn load_cached(&self, shape: PackShape) -> Option<LoadedTail> {
         let path = self.cache.as_ref()?.join(shape.id.to_string());
-        let mut file = fs::File::open(&path).ok()?;
-        let mut bytes = Vec::new();
-        bytes.try_reserve_exact(usize::try_from(file.metadata().ok()?.len()).ok()?).ok()?;
-        file.read_to_end(&mut bytes).ok()?;
+        let (file, bytes) = read_within(&path, shape.tail_len)?;
         match parse(shape, Bytes::from(bytes)) {
             Ok(loaded) => {
                 note_used(&file);

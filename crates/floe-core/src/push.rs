@@ -43,7 +43,7 @@ use self::base::BasePacks;
 use self::build::{Build, Built, NewSnapshot, keep_cache};
 use self::elsewhere::{Elsewhere, Places};
 use self::input::{Input, Listings};
-use self::journal::Journal;
+pub(crate) use self::journal::Journal;
 pub use self::measure::directory_bytes;
 use self::memory::Memory;
 pub use self::work::Unread;

@@ -179,6 +179,9 @@ pub struct RefRecord {
 
 impl RefRecord {
     /// The record that follows `former`: a snapshot, or none for a removed ref.
+    ///
+    /// # Errors
+    /// `Unsupported` where there is no number for another generation.
     pub(crate) fn following(
         namespace: NamespaceId,
         former: Option<&Self>,
@@ -186,20 +189,24 @@ impl RefRecord {
         time: Timestamp,
         annotation: Annotation,
         token: Token,
-    ) -> Self {
+    ) -> Result<Self> {
         let Some(former) = former else {
             let current = Generation::new(1, at, time, annotation, token);
             let (features, history) = (Vec::new(), Vec::new());
-            return Self { format: 1, token, namespace, features, fence: 0, current, history };
+            return Ok(Self { format: 1, token, namespace, features, fence: 0, current, history });
         };
-        let mut current = Generation::new(former.current.generation + 1, at, time, annotation, token);
+        // No ref comes so far by pushes, but its object is not only written by them.
+        let generation = former.current.generation.checked_add(1).ok_or_else(|| {
+            Error::new(ErrorKind::Unsupported, "there is no number for another generation of the ref")
+        })?;
+        let mut current = Generation::new(generation, at, time, annotation, token);
         let mut previous = former.current.clone();
         current.extra = std::mem::take(&mut previous.extra);
         // What a collector shut out before it was is nothing to remember.
         let previous = Some(previous).filter(|previous| previous.generation > 0);
         let history = previous.into_iter().chain(former.history.iter().cloned()).take(MAX_HISTORY).collect();
         let features = former.features.clone();
-        Self { format: 1, token, namespace, features, fence: former.fence, current, history }
+        Ok(Self { format: 1, token, namespace, features, fence: former.fence, current, history })
     }
 
     /// The namespace it is in.

@@ -45,21 +45,21 @@ pub(crate) fn unseal<T: DeserializeOwned>(object: &str, bytes: &[u8]) -> Result<
     if sum != Sum128::of(fields) {
         return Err(corrupt("is damaged: its sum is not that of its bytes"));
     }
-    let mut json = Vec::with_capacity(fields.len() + 1);
-    json.push(b'{');
-    json.extend_from_slice(fields);
+    // What is passed over in parsing is not looked at so closely.
+    let fields = std::str::from_utf8(fields).map_err(|e| corrupt("is not UTF-8").with_source(e))?;
+    let json = format!("{{{fields}");
 
     #[derive(serde::Deserialize)]
     struct Versioned {
         format: u64,
     }
     let versioned: Versioned =
-        serde_json::from_slice(&json).map_err(|e| corrupt("has no format version").with_source(e))?;
+        serde_json::from_str(&json).map_err(|e| corrupt("has no format version").with_source(e))?;
     if versioned.format != 1 {
         let message = format!("`{object}` is of format {}, and this version knows only 1", versioned.format);
         return Err(Error::new(ErrorKind::Unsupported, message));
     }
-    serde_json::from_slice(&json).map_err(|e| corrupt("does not have the fields it should").with_source(e))
+    serde_json::from_str(&json).map_err(|e| corrupt("does not have the fields it should").with_source(e))
 }
 
 /// Writes a sealed object under a condition, and tells a won race from a lost one even where the answer was lost.
@@ -213,6 +213,8 @@ mod tests {
     fn unknown_fields_are_kept() {
         let mut newer = record();
         newer.extra.insert("later".into(), 7.into());
+        // A number that is another one if it is not read to the last bit.
+        newer.extra.insert("much later".into(), 23.308_445_025_757_262.into());
         let read: Record = unseal("it", &seal(&newer).unwrap()).unwrap();
         assert_eq!(seal(&read).unwrap(), seal(&newer).unwrap());
     }
@@ -229,6 +231,23 @@ mod tests {
             }
             assert!(unseal::<Record>("it", &bytes[..at]).is_err());
         }
+    }
+
+    #[test]
+    fn what_is_not_utf8_is_refused_wherever_it_stands() {
+        #[derive(Serialize, Deserialize, Debug)]
+        struct Outer {
+            format: u32,
+            inner: Inner,
+        }
+        #[derive(Serialize, Deserialize, Debug)]
+        struct Inner {}
+        let sealed = |text: &[u8]| {
+            let fields = [&b"  \"format\": 1, \"inner\": {\"other\": \""[..], text, b"\"}\n}\n"].concat();
+            [format!("{OPENING}{}{CLOSING}", Sum128::of(&fields)).as_bytes(), &fields].concat()
+        };
+        unseal::<Outer>("it", &sealed(b"text")).unwrap();
+        assert_eq!(unseal::<Outer>("it", &sealed(b"\xff")).unwrap_err().kind(), ErrorKind::Corrupt);
     }
 
     #[test]

@@ -21,10 +21,14 @@ mod xattrs;
 
 pub use ignore::{ExcludeFile, Exclusions};
 pub(crate) use name_cache::NameCache;
+#[cfg(feature = "fuzzing")]
+pub(crate) use name_cache::fuzzing as fuzzed_names;
 pub use path_order::{compare_directories, compare_names};
 pub use read::{ContentSink, OpenFile, ReadLink, ReadOutcome, SourceFiles};
 pub use spool::{Spool, SpoolListings, SpoolOptions, SpooledFile};
 pub use stat::{FileKind, FileTime, Stat};
+#[cfg(feature = "fuzzing")]
+pub(crate) use stat_cache::fuzzing as fuzzed_stats;
 pub use stat_cache::{CacheCursor, CacheHit, CacheSection, CacheWriter, ContentHash, StatCache};
 pub use trust::{HashClock, HashClocks, is_trusted};
 pub use walk::{Child, Listing, Problem, Walk, WalkOptions};

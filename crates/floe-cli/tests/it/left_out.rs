@@ -42,6 +42,36 @@ fn other_file_systems_are_left_out_on_request() {
     assert_eq!(below("all").lines().count(), expected.lines().count() + 2);
 }
 
+/// Of the root's own file system it stays, wherever it is mounted.
+#[test]
+fn a_file_mounted_from_another_file_system_is_left_out_on_request() {
+    let user = User::new();
+    user.tree("tree");
+    fs::create_dir(user.path("other")).unwrap();
+    for file in ["other-file", "same-file"] {
+        fs::write(user.path("tree").join(file), "below").unwrap();
+    }
+    let other = user.path("other");
+    let other = other.to_str().unwrap();
+    if !can(&["unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", other]) {
+        return;
+    }
+    let script = "set -e; mount -t tmpfs tmpfs other; echo elsewhere >other/file; echo here >here; \
+                  mount --bind other/file tree/other-file; mount --bind here tree/same-file; \
+                  \"$0\" push tree all; \"$0\" push tree one --one-file-system; \
+                  \"$0\" diff one ./tree --one-file-system --exit-code; echo and; \"$0\" diff one ./tree";
+    let output = user.under(&["unshare", "-m", "sh", "-c", script], &[]);
+    assert!(output.status.success(), "{}", told(&output));
+    let (_, differences) = std::str::from_utf8(&output.stdout).unwrap().split_once("and\n").unwrap();
+    assert_eq!(differences, "A other-file\n");
+    for (name, file) in
+        [("all:other-file", "elsewhere\n"), ("all:same-file", "here\n"), ("one:same-file", "here\n")]
+    {
+        assert_eq!(stdout(&user.floe(&["cat", name], 0)), file);
+    }
+    assert!(!stdout(&user.floe(&["ls", "one"], 0)).contains("other-file"));
+}
+
 #[test]
 fn what_cannot_be_read_is_listed_with_the_reason() {
     let before = unprivileged();

@@ -39,16 +39,16 @@ impl WriteAttempt {
             return Err(e);
         }
         let ambient = self.namespace.ambient();
-        let push = Push { token: ambient.token(), generation: self.former_generation() + 1 };
-        let (namespace, now) = (self.namespace.id(), ambient.timestamp());
-        let mut next = RefRecord::following(namespace, self.view.former(), at, now, annotation, push.token);
-        let body = match next.seal_within_limit() {
-            Ok(body) => body,
+        let (namespace, now, token) = (self.namespace.id(), ambient.timestamp(), ambient.token());
+        let next = RefRecord::following(namespace, self.view.former(), at, now, annotation, token);
+        let (next, body) = match next.and_then(|mut next| next.seal_within_limit().map(|body| (next, body))) {
+            Ok(sealed) => sealed,
             Err(e) => {
                 self.lease.end().await;
                 return Err(e.into());
             }
         };
+        let push = Push { token, generation: next.current.generation };
         let mode = version.map_or(PutMode::Create, PutMode::Swap);
         match self.move_ref(&push, body, mode).await {
             Ok(Moved::Won) => Ok(Committed { record: next, lease: self.lease }),
@@ -66,10 +66,6 @@ impl WriteAttempt {
                 Err(WriteError::Failed(Error::new(e.kind(), message).with_source(e)))
             }
         }
-    }
-
-    fn former_generation(&self) -> u64 {
-        self.view.former().map_or(0, |record| record.current.generation)
     }
 
     /// W9: swaps the ref, and settles it.
@@ -93,7 +89,7 @@ impl WriteAttempt {
         Ok(Moved::Not(if found.generation(push.generation).is_some() {
             let message = format!("the ref `{target}` was moved by somebody else; look again and repeat");
             WriteError::Failed(Error::new(ErrorKind::Conflict, message))
-        } else if found.current.generation + 1 == push.generation {
+        } else if found.current.generation == push.generation - 1 {
             let message = format!("the ref `{target}` was fenced by a collector; repeat");
             WriteError::Rearm(Error::new(ErrorKind::Conflict, message))
         } else {

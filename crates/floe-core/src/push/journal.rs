@@ -11,17 +11,21 @@ use std::sync::Arc;
 
 use floe_format::PackId;
 
+use crate::aside::read_within;
 use crate::names::RefName;
+
+/// The most bytes of a journal that is read: thirty thousand packs.
+const MAX_JOURNAL_BYTES: u64 = 1 << 20;
 
 /// The journal of one push; it may have no file.
 #[derive(Clone, Debug)]
-pub(super) struct Journal {
+pub(crate) struct Journal {
     file: Option<Arc<PathBuf>>,
 }
 
 impl Journal {
     /// The journal in a namespace's directory of the cache.
-    pub(super) fn new(directory: Option<&Path>, source: &Path, target: &RefName) -> Self {
+    pub(crate) fn new(directory: Option<&Path>, source: &Path, target: &RefName) -> Self {
         let file = directory.map(|directory| {
             let mut hasher = blake3::Hasher::new();
             hasher.update(source.as_os_str().as_bytes());
@@ -33,21 +37,24 @@ impl Journal {
     }
 
     /// The packs that were published, in order.
-    pub(super) fn packs(&self) -> Vec<PackId> {
+    pub(crate) fn packs(&self) -> Vec<PackId> {
         let Some(file) = &self.file else { return Vec::new() };
-        let text = fs::read_to_string(file.as_path()).unwrap_or_default();
-        text.lines().filter_map(|line| line.parse().ok()).collect()
+        let Some((_, bytes)) = read_within(file, MAX_JOURNAL_BYTES) else { return Vec::new() };
+        // A crash may have left anything on a line.
+        let lines = bytes.split(|byte| *byte == b'\n');
+        lines.filter_map(|line| std::str::from_utf8(line).ok()?.parse().ok()).collect()
     }
 
     /// Notes a pack that was published.
-    pub(super) fn add(&self, pack: &PackId) {
+    pub(crate) fn add(&self, pack: &PackId) {
         let Some(file) = &self.file else { return };
         let open = || OpenOptions::new().create(true).append(true).open(file.as_path());
         let opened = open().or_else(|_| {
             file.parent().map_or(Ok(()), fs::create_dir_all)?;
             open()
         });
-        let written = opened.and_then(|mut opened| opened.write_all(format!("{pack}\n").as_bytes()));
+        // Begins a line: the last one may have been cut short.
+        let written = opened.and_then(|mut opened| opened.write_all(format!("\n{pack}\n").as_bytes()));
         if let Err(error) = written {
             tracing::debug!(%pack, %error, "the journal of this push could not be written");
         }
@@ -58,5 +65,42 @@ impl Journal {
         if let Some(file) = &self.file {
             let _ = fs::remove_file(file.as_path());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pack(number: u8) -> PackId {
+        PackId::from_bytes([number; 16])
+    }
+
+    #[test]
+    fn damaged_lines_cost_nothing_but_themselves() {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = Journal::new(Some(directory.path()), Path::new("/source"), &"main".parse().unwrap());
+        let write = |bytes: &[u8]| fs::write(journal.file.as_ref().unwrap().as_path(), bytes).unwrap();
+        let (one, two) = (pack(1).to_string(), pack(2).to_string());
+        for damage in [&b""[..], b"\n", b"\0\0\0", b"\xff", one[..9].as_bytes()] {
+            write(&[one.as_bytes(), b"\n", damage, b"\n", two.as_bytes(), b"\n", damage].concat());
+            assert_eq!(journal.packs(), [pack(1), pack(2)], "{}", damage.escape_ascii());
+            journal.add(&pack(3));
+            journal.add(&pack(4));
+            assert_eq!(journal.packs(), [1, 2, 3, 4].map(pack), "{}", damage.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_journal_that_nobody_writes_is_not_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = Journal::new(Some(directory.path()), Path::new("/source"), &"main".parse().unwrap());
+        assert_eq!(journal.packs(), []);
+        journal.add(&pack(1));
+        let file = OpenOptions::new().write(true).open(journal.file.as_ref().unwrap().as_path()).unwrap();
+        file.set_len(MAX_JOURNAL_BYTES).unwrap();
+        assert_eq!(journal.packs(), [pack(1)]);
+        file.set_len(MAX_JOURNAL_BYTES + 1).unwrap();
+        assert_eq!(journal.packs(), []);
     }
 }

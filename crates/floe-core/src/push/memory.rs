@@ -1,14 +1,14 @@
 //! What a client remembers of a namespace between pushes: disposable, never believed without a check.
 
 use std::fs;
-use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use floe_format::MAX_SNAPSHOT_OBJECT_LEN;
 
 use crate::Result;
-use crate::aside::write_aside;
+use crate::aside::{read_line, read_within, write_aside};
 use crate::cache_room::{Room, evict_now_and_then, note_used};
 use crate::namespace::Namespace;
 use crate::reference::SnapshotAt;
@@ -36,7 +36,7 @@ impl Memory {
 
     /// The collector's generation as last seen.
     pub(super) fn collector_generation(&self) -> Option<u64> {
-        fs::read_to_string(self.directory.as_ref()?.join("collector")).ok()?.trim().parse().ok()
+        read_line(&self.directory.as_ref()?.join("collector"))?.trim().parse().ok()
     }
 
     pub(super) fn set_collector_generation(&self, generation: u64) {
@@ -47,7 +47,7 @@ impl Memory {
 
     /// The snapshot that was pushed last from this source.
     pub(super) fn last_pushed(&self, source: &Path) -> Option<SnapshotAt> {
-        let text = fs::read_to_string(self.directory.as_ref()?.join(source_name(source))).ok()?;
+        let text = read_line(&self.directory.as_ref()?.join(source_name(source)))?;
         let (snapshot, layout) = text.trim().split_once('/')?;
         Some(SnapshotAt { snapshot: snapshot.parse().ok()?, layout: layout.parse().ok()? })
     }
@@ -62,9 +62,8 @@ impl Memory {
 
     /// A snapshot whose object was kept.
     pub(super) fn kept_snapshot(&self, at: SnapshotAt) -> Option<Snapshot> {
-        let mut file = fs::File::open(self.directory.as_ref()?.join(object_name(&at))).ok()?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).ok()?;
+        let path = self.directory.as_ref()?.join(object_name(&at));
+        let (file, bytes) = read_within(&path, MAX_SNAPSHOT_OBJECT_LEN as u64)?;
         note_used(&file);
         Snapshot::parse(at, &Bytes::from(bytes)).ok()
     }

@@ -10,7 +10,7 @@ fn at(n: u8) -> SnapshotAt {
 /// The record that follows, made by the push with this token.
 fn follow(former: Option<&RefRecord>, at: Option<SnapshotAt>, token: u8) -> RefRecord {
     let token = Token::from_bytes([token; 16]);
-    RefRecord::following(NAMESPACE, former, at, Timestamp::UNIX_EPOCH, Annotation::default(), token)
+    RefRecord::following(NAMESPACE, former, at, Timestamp::UNIX_EPOCH, Annotation::default(), token).unwrap()
 }
 
 fn read(record: &RefRecord) -> Result<RefRecord> {
@@ -48,6 +48,16 @@ fn i2_every_entry_keeps_the_token_of_its_push() {
         assert!(record.generation(u64::from(generation)).unwrap().is_by(&token));
         assert!(!record.generation(u64::from(generation)).unwrap().is_by(&record.token));
     }
+}
+
+#[test]
+fn after_the_last_number_there_is_no_generation() {
+    let mut last = follow(None, Some(at(1)), 1);
+    last.current.generation = u64::MAX;
+    let last = read(&last).unwrap();
+    let (time, token) = (Timestamp::UNIX_EPOCH, Token::from_bytes([2; 16]));
+    let next = RefRecord::following(NAMESPACE, Some(&last), Some(at(2)), time, Annotation::default(), token);
+    assert_eq!(next.unwrap_err().kind(), ErrorKind::Unsupported);
 }
 
 #[test]
@@ -121,7 +131,8 @@ fn a_history_too_long_to_be_read_is_cut() {
     for n in 0..40 {
         let token = Token::from_bytes([n; 16]);
         let (time, annotation) = (Timestamp::UNIX_EPOCH, annotation.clone());
-        let mut next = RefRecord::following(NAMESPACE, record.as_ref(), Some(at(n)), time, annotation, token);
+        let next = RefRecord::following(NAMESPACE, record.as_ref(), Some(at(n)), time, annotation, token);
+        let mut next = next.unwrap();
         let bytes = next.seal_within_limit().unwrap();
         assert!(bytes.len() as u64 <= MAX_SEALED_BYTES);
         assert_eq!(RefRecord::from_bytes("r", &bytes).unwrap(), next);

@@ -49,7 +49,8 @@ pub struct Exclusions {
     pub caches: bool,
     /// Regular files with more bytes than this are left out.
     pub larger_than_bytes: Option<u64>,
-    /// Whether directories on another file system than the root's are kept without what is in them.
+    /// Whether what is mounted from another file system than the root's is left out: of a directory what is in it, all
+    /// else with its name. Kernels before 5.8 do not tell of the latter that it is mounted; it is kept there.
     pub one_file_system: bool,
 }
 
@@ -151,10 +152,21 @@ impl Filter {
         stat.kind == FileKind::File && self.larger_than_bytes.is_some_and(|limit| stat.size > limit)
     }
 
-    /// Whether a directory is to be entered. Only directories are asked for their device: overlay file systems show
-    /// files on devices of their own.
+    /// Whether a directory is to be entered.
     pub(super) fn enters(&self, directory: &Stat, root_device: u64) -> bool {
         !self.one_file_system || directory.device == root_device
+    }
+
+    /// Whether what is no directory is left out, since it is mounted from another file system. The device alone does not
+    /// say so: overlay file systems show files on devices of their own. So where it differs, `is_mounted` is asked.
+    pub(super) fn excludes_mounted(
+        &self,
+        stat: &Stat,
+        root_device: u64,
+        is_mounted: impl FnOnce() -> bool,
+    ) -> bool {
+        let is_elsewhere = stat.kind != FileKind::Directory && stat.device != root_device;
+        self.one_file_system && is_elsewhere && is_mounted()
     }
 
     /// What tells which names in the directory at `path` are left out, if anything could be.

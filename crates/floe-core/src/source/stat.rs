@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::os::fd::AsFd;
 
-use rustix::fs::{AtFlags, StatxFlags, StatxTimestamp};
+use rustix::fs::{AtFlags, StatxAttributes, StatxFlags, StatxTimestamp};
 use rustix::io::Errno;
 
 /// A point in time as file systems keep it, before 1970 and after 2106 too.
@@ -126,6 +126,13 @@ impl Stat {
     /// Asks about an open file.
     pub(super) fn of_file(file: impl AsFd) -> Result<Self, Errno> {
         Self::new(&rustix::fs::statx(file, c"", AtFlags::EMPTY_PATH, MASK)?)
+    }
+
+    /// Whether something is mounted on `name` in `directory`; no where the kernel cannot tell.
+    pub(super) fn is_mount_point(directory: impl AsFd, name: &CStr) -> bool {
+        let flags = AtFlags::SYMLINK_NOFOLLOW.union(AtFlags::NO_AUTOMOUNT);
+        let told = rustix::fs::statx(directory, name, flags, StatxFlags::empty());
+        told.is_ok_and(|told| told.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
     }
 
     fn new(statx: &rustix::fs::Statx) -> Result<Self, Errno> {

@@ -20,6 +20,8 @@
 //! cache in which nothing changed is not written at all.
 
 mod cursor;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod layout;
 mod records;
 mod section;

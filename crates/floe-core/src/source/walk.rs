@@ -377,7 +377,10 @@ impl Shared {
             {
                 continue;
             }
-            if self.filter.excludes_stat(&stat) {
+            let is_mounted = || Stat::is_mount_point(descriptor, name);
+            if self.filter.excludes_stat(&stat)
+                || self.filter.excludes_mounted(&stat, self.root_device, is_mounted)
+            {
                 continue;
             }
             if is_directory && self.filter.enters(&stat, self.root_device) {

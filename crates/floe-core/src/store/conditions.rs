@@ -4,7 +4,6 @@
 //! server refuse something that must be refused before it relies on it, and remembers a good answer, so that not every
 //! run asks. A file that remembers is disposable; a damaged one is no answer.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::aside::write_aside;
+use crate::aside::{read_line, write_aside};
 
 /// How long an answer is remembered: another server may come to stand at the same address.
 const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -85,7 +84,7 @@ impl Conditions {
 
 impl Memo {
     fn holds(&self, now: Timestamp) -> bool {
-        let text = fs::read_to_string(self.directory.join(&self.name)).unwrap_or_default();
+        let text = read_line(&self.directory.join(&self.name)).unwrap_or_default();
         let Ok(found) = text.trim().parse::<Timestamp>() else { return false };
         let age = now.duration_since(found);
         !age.is_negative() && age.unsigned_abs() < REMEMBERED
@@ -94,6 +93,8 @@ impl Memo {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn after_days(days: i64) -> Timestamp {

@@ -108,6 +108,27 @@ const PUSH: &[Point] = &[
     ("write", 5),
 ];
 
+/// And one that makes the store.
+const FIRST_PUSH: &[Point] = &[
+    ("mkdir", 5),
+    ("mkdir", 10),
+    ("pwrite64", 3),
+    ("pwrite64", 5),
+    ("fdatasync", 3),
+    ("fdatasync", 5),
+    ("rename", 3),
+    ("rename", 4),
+    ("renameat2", 2),
+    ("renameat2", 3),
+    ("openat .local/share/floe/default/gc", 1),
+    ("openat .local/share/floe/default/format.json", 1),
+    ("openat .local/share/floe/default/gc/state", 1),
+    ("fsync .local/share/floe/default/gc", 1),
+    ("fsync .local/share/floe/default", 1),
+    ("fsync .local/share/floe/default", 2),
+    ("fsync .local/share/floe", 1),
+];
+
 /// Where a ref of a local store is moved.
 const REF: &[Point] = &[
     ("clone3", 2),
@@ -298,6 +319,38 @@ fn i1_a_killed_push_leaves_a_clean_store_and_can_be_repeated() {
         user.floe(&["push", "source", "main"], 0);
         user.floe(&["verify"], 0);
         let _ = fs::remove_dir_all(user.path("out"));
+        user.floe(&["pull", "main", "out"], 0);
+        assert_eq!(tree(&user.path("out")), expected, "{at:?}");
+    });
+}
+
+/// What makes the store and the namespace is killed too.
+#[test]
+fn i1_a_killed_first_push_leaves_a_clean_store_or_none_and_can_be_repeated() {
+    if !can_kill() {
+        return;
+    }
+    let user = User::new();
+    let source = user.path("source");
+    fill(&source);
+    let expected = tree(&source);
+    let before = || {
+        for directory in [".local", ".cache", "out"] {
+            let _ = fs::remove_dir_all(user.path(directory));
+        }
+    };
+    user.killed_at(&[PUSH, FIRST_PUSH].concat(), &["push", "source", "main"], before, |at| {
+        let store = user.path(".local/share/floe/default");
+        if store.join("format.json").exists() {
+            user.floe(&["verify"], 0);
+        }
+        if store.join("refs/main").exists() {
+            user.floe(&["pull", "main", "out"], 0);
+            assert_eq!(tree(&user.path("out")), expected, "{at:?}: the snapshot is a part");
+            fs::remove_dir_all(user.path("out")).unwrap();
+        }
+        user.floe(&["push", "source", "main"], 0);
+        user.floe(&["verify"], 0);
         user.floe(&["pull", "main", "out"], 0);
         assert_eq!(tree(&user.path("out")), expected, "{at:?}");
     });

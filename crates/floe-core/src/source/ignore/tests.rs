@@ -187,6 +187,23 @@ fn another_file_system_is_not_entered() {
 }
 
 #[test]
+fn a_file_is_of_another_file_system_only_where_it_is_mounted() {
+    let root = tree(&["file"]);
+    let exclusions = Exclusions { one_file_system: true, ..Exclusions::default() };
+    let filter = Filter::new(&exclusions).unwrap();
+    let directory = rustix::fs::open(root.path(), OFlags::RDONLY, Mode::empty()).unwrap();
+    let (file, device) =
+        (Stat::of_name(&directory, c"file").unwrap(), Stat::of_file(&directory).unwrap().device);
+    assert!(!Stat::is_mount_point(&directory, c"file"));
+    assert!(!filter.excludes_mounted(&file, device, || unreachable!("it is on the root's")));
+    // As an overlay file system has it.
+    assert!(!filter.excludes_mounted(&file, device + 1, || false));
+    assert!(filter.excludes_mounted(&file, device + 1, || true));
+    let all = Filter::new(&Exclusions::default()).unwrap();
+    assert!(!all.excludes_mounted(&file, device + 1, || true));
+}
+
+#[test]
 fn without_rules_nothing_is_asked_per_name() {
     let filter = Filter::new(&globs(&["", "# nothing"])).unwrap();
     assert!(filter.excluder(None, b"dir").is_none());

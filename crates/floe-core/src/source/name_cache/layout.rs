@@ -222,3 +222,23 @@ impl NameFile {
         decode(record, item.names as usize)
     }
 }
+
+/// Makes all sums those of the bytes, as far as these are there.
+#[cfg(feature = "fuzzing")]
+pub(super) fn reseal(file: &mut [u8]) -> Option<()> {
+    let footer_at = file.len().checked_sub(FOOTER_BYTES)?;
+    let count = u64::from_le_bytes(*file[footer_at..].first_chunk()?);
+    let table_at = usize::try_from(count).ok()?.checked_mul(ITEM_BYTES)?;
+    let table_at = footer_at.checked_sub(table_at)?;
+    let (records, tail) = file.split_at_mut(table_at);
+    for item in tail[..footer_at - table_at].as_chunks_mut::<ITEM_BYTES>().0 {
+        let read = Item::read(item);
+        let range = usize::try_from(read.offset).ok()?..usize::try_from(read.end()).ok()?;
+        if let Some(record) = records.get(range) {
+            item[ITEM_BYTES - 16..].copy_from_slice(&sum(record));
+        }
+    }
+    let (table, rest) = tail.split_at_mut(footer_at - table_at + 8);
+    rest[..16].copy_from_slice(&tail_sum(table));
+    Some(())
+}

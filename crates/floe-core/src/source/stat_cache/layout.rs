@@ -26,6 +26,8 @@ const FOOTER_BYTES: usize = 32;
 
 /// What a block holds at most; the writer stays far below.
 pub(super) const MAX_BLOCK_BYTES: usize = 256 * 1024;
+/// A cache with more blocks is forgotten; they are half full at least, so it would have a hundred million files.
+const MAX_BLOCKS: usize = 1 << 19;
 /// Entries of directories with longer paths are not recorded.
 pub(super) const MAX_PATH_BYTES: usize = 32 * 1024;
 /// Entries with longer names are not recorded; no file system of Linux has them.
@@ -87,15 +89,15 @@ impl CacheFile {
         let footer_at = length.checked_sub(FOOTER_BYTES)?;
         let mut count = [0; 8];
         file.read_exact_at(&mut count, footer_at as u64).ok()?;
-        let table_bytes = usize::try_from(u64::from_le_bytes(count)).ok()?.checked_mul(TABLE_ITEM_BYTES)?;
-        // Bounds what is allocated by the length of the file.
+        let count = usize::try_from(u64::from_le_bytes(count)).ok().filter(|count| *count <= MAX_BLOCKS)?;
+        let table_bytes = count * TABLE_ITEM_BYTES;
         let blocks_bytes = footer_at.checked_sub(table_bytes)?.checked_sub(HEADER_BYTES)?;
         let mut tail_read = vec![0; table_bytes + FOOTER_BYTES];
         file.read_exact_at(&mut tail_read, (footer_at - table_bytes) as u64).ok()?;
         let mut header_read = [0; HEADER_BYTES];
         file.read_exact_at(&mut header_read, 0).ok()?;
 
-        let mut blocks = Vec::with_capacity(table_bytes / TABLE_ITEM_BYTES);
+        let mut blocks = Vec::with_capacity(count);
         let mut table = Reader(&tail_read[..table_bytes]);
         while !table.0.is_empty() {
             blocks.push(Block { length: table.u32()?, entries: table.u32()?, sum: table.array()? });

@@ -298,6 +298,20 @@ fn a_damaged_block_is_forgotten_alone_and_the_next_pass_repairs_it() {
 }
 
 #[test]
+fn a_table_longer_than_any_cache_has_is_not_read() {
+    use std::os::unix::fs::FileExt;
+    let directory = tempfile::tempdir().unwrap();
+    let path = open(&directory).path;
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let file = std::fs::File::create(path).unwrap();
+    // A hole as long as no machine has memory, and a footer that says it is all table.
+    let blocks = (1_u64 << 43) / 24;
+    file.set_len(HEADER_BYTES as u64 + 24 * blocks + 32).unwrap();
+    file.write_all_at(&blocks.to_le_bytes(), HEADER_BYTES as u64 + 24 * blocks).unwrap();
+    assert!(open(&directory).file.is_none());
+}
+
+#[test]
 fn a_cache_in_which_nothing_changed_is_not_written() {
     let directory = tempfile::tempdir().unwrap();
     let tree = wide(2000);
