@@ -16,5 +16,6 @@ mod pull;
 mod push;
 mod reading;
 mod reference;
+mod report;
 mod s3;
 mod stock_tools;

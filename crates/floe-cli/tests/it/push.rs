@@ -6,6 +6,7 @@ use std::time::Duration;
 use floe_testkit::bytes_of;
 
 use crate::environment::{User, shape, stdout};
+use crate::report::report;
 
 #[test]
 fn reports_in_json() {
@@ -81,7 +82,7 @@ fn what_is_excluded_is_not_pushed() {
     fs::write(user.path("tree/.gitignore"), "*.md\n").unwrap();
     let files = |arguments: &[&str]| {
         let all = [&["push", &tree, "main", "--json"], arguments].concat();
-        user.json(&all)["files"].as_u64().unwrap()
+        user.json(&all)["file_count"].as_u64().unwrap()
     };
     assert_eq!(files(&[]), 4);
     assert_eq!(files(&["--exclude", "*.rs"]), 3);
@@ -104,7 +105,7 @@ fn a_removed_ref_is_brought_back() {
     let back = user.floe(&["tag", "main@1", "main"], 0);
     assert_eq!(stdout(&back), format!("main@3 {}\n", snapshot.as_str().unwrap()));
     let id = &snapshot.as_str().unwrap()[..12];
-    assert_eq!(user.json(&["tag", id, "main", "--json"])["unchanged"], true);
+    assert_eq!(user.json(&["tag", id, "main", "--json"])["outcome"], "unchanged");
     assert_eq!(user.json(&["tag", id, "release/1", "--json"])["generation"], 1);
 }
 
@@ -162,7 +163,7 @@ fn a_tar_on_standard_input_is_pushed() {
     let tar = fs::read(user.path("tree.tar")).unwrap();
     let push = || user.command(&["push", "-", "other", "--reproducible", "--json"]);
     let from_tar = push().write_stdin(tar.clone()).assert().code(0);
-    let from_tar: serde_json::Value = serde_json::from_str(&stdout(&from_tar)).unwrap();
+    let from_tar = report("push", &from_tar.get_output().stdout);
     assert_eq!(from_tar["snapshot"], pushed["snapshot"]);
     let cut = push().write_stdin(&tar[..tar.len() - 512]).assert().code(1);
     assert!(user.stderr(&cut).contains("cut short"), "{}", user.stderr(&cut));
@@ -203,10 +204,10 @@ fn a_named_base_is_pushed_against() {
     let tree = user.tree("tree");
     user.floe(&["push", &tree, "main"], 0);
     let alone = user.json(&["push", &tree, "alone", "--json", "--dry-run", "--base", "main"]);
-    assert_eq!(alone["reused_files"], alone["files"]);
+    assert_eq!(alone["reused_file_count"], alone["file_count"]);
     fs::write(user.path("tree/new"), "new").unwrap();
     let other = user.json(&["push", &tree, "other", "--json", "--base", "main"]);
-    assert_eq!(other["reused_files"].as_u64().unwrap() + 1, other["files"].as_u64().unwrap());
+    assert_eq!(other["reused_file_count"].as_u64().unwrap() + 1, other["file_count"].as_u64().unwrap());
 }
 
 #[test]
@@ -216,7 +217,7 @@ fn cache_directories_are_left_out_on_request() {
     fs::write(user.path("tree/src/CACHEDIR.TAG"), "Signature: 8a477f597d28d172789f06886806bc55\n").unwrap();
     let all = user.json(&["push", &tree, "all", "--json", "--dry-run"]);
     let fewer = user.json(&["push", &tree, "fewer", "--json", "--dry-run", "--exclude-caches"]);
-    assert_eq!((&all["files"], &fewer["files"]), (&4.into(), &2.into()));
+    assert_eq!((&all["file_count"], &fewer["file_count"]), (&4.into(), &2.into()));
 }
 
 /// What has not changed is neither opened nor listed: a directory costs opening it and asking about what is in it.

@@ -9,6 +9,7 @@ use floe_testkit::{Asked, Gate, S3Server};
 use tokio::sync::Notify;
 
 use crate::environment::{User, stdout};
+use crate::report::report;
 
 /// Where a user's store is, and with what keys.
 #[derive(Clone)]
@@ -125,9 +126,9 @@ async fn a_second_push_makes_few_requests() {
         asked.lock().unwrap().clear();
         let arguments = [&["push", &tree, "main", "--json"], options].concat();
         let pushed = user.in_s3(&access, &arguments).assert().code(0);
-        let told: serde_json::Value = serde_json::from_str(&stdout(&pushed)).unwrap();
+        let told = report("push", &pushed.get_output().stdout);
         let asked = asked.lock().unwrap().clone();
-        assert_eq!(told["requests"], asked.values().sum::<usize>(), "{asked:?}");
+        assert_eq!(told["request_count"], asked.values().sum::<usize>(), "{asked:?}");
         asked
     };
     let counted = |list: &[(&str, usize)]| list.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect();
