@@ -1,9 +1,9 @@
 //! `floe push` and what shows what it made: `ls`, `log`, `show`, `tag`, `rm`.
 
 use std::fs;
-use std::time::Duration;
+use std::path::Path;
 
-use floe_testkit::bytes_of;
+use floe_testkit::{bytes_of, wait_until_trusted};
 
 use crate::environment::{User, shape, stdout};
 use crate::report::report;
@@ -225,18 +225,19 @@ fn cache_directories_are_left_out_on_request() {
 fn a_second_push_opens_the_group_of_what_changed() {
     let user = User::new();
     // A file system whose directories are known to be stamped.
-    let tree = tempfile::tempdir_in("/dev/shm").unwrap();
+    let shared = Path::new("/dev/shm");
+    let tree = tempfile::tempdir_in(shared).unwrap();
     let root = tree.path().to_str().unwrap();
     for number in 0..2000 {
         let directory = tree.path().join(format!("{:02}", number % 20));
         fs::create_dir_all(&directory).unwrap();
         fs::write(directory.join(number.to_string()), bytes_of(number, 3000)).unwrap();
     }
-    std::thread::sleep(Duration::from_millis(40));
+    wait_until_trusted(shared);
     user.floe(&["push", root, "main"], 0);
     let changed = format!("{root}/07/1007");
     fs::write(&changed, "changed\n").unwrap();
-    std::thread::sleep(Duration::from_millis(40));
+    wait_until_trusted(shared);
     let Some(trace) = user.traced("trace=openat,getdents64", &["push", root, "main"]) else { return };
     let (listed, opened): (Vec<_>, Vec<_>) =
         trace.lines().filter(|line| line.contains(root)).partition(|line| line.contains("getdents64"));

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use assert_cmd::Command;
-use floe_testkit::{Asked, Gate, S3Server};
+use floe_testkit::{Asked, Gate, S3Server, wait_until_trusted};
 use tokio::sync::Notify;
 
 use crate::environment::{User, stdout};
@@ -122,7 +122,7 @@ async fn a_second_push_makes_few_requests() {
     user.in_s3(&access, &["push", &tree, "main"]).assert().code(0);
     let second = |content: &str, options: &[&str]| {
         std::fs::write(user.path("tree/README.md"), content).unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(40));
+        wait_until_trusted(user.home());
         asked.lock().unwrap().clear();
         let arguments = [&["push", &tree, "main", "--json"], options].concat();
         let pushed = user.in_s3(&access, &arguments).assert().code(0);
