@@ -39,12 +39,12 @@ impl Place {
         let (endpoint, bucket) = (variable("FLOE_TEST_S3_ENDPOINT"), variable("FLOE_TEST_S3_BUCKET"));
         let environment =
             environment(&endpoint, &variable("AWS_ACCESS_KEY_ID"), &variable("AWS_SECRET_ACCESS_KEY"));
-        let location = format!("s3://{bucket}/test-{:016x}", rand::random::<u64>());
+        let location = format!("s3://{bucket}/test-{:016x}", u64::from_be_bytes(Ambient::default().random()));
         Self { location, environment, _server: None }
     }
 
     pub(crate) fn store(&self) -> Arc<dyn Store> {
-        open(&self.location, &StoreSettings::default(), &self.environment).unwrap()
+        open(&self.location, &StoreSettings::default(), &self.environment, &Ambient::default()).unwrap()
     }
 }
 
