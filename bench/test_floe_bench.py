@@ -227,9 +227,9 @@ class Reporting(InScratch):
         self.assertIn("| f | ≤ 1 | 2 |", page)
 
     def test_numbers_are_found_in_a_reports_depth(self) -> None:
-        self.assertEqual(told('{"snapshot": "x", "store": {"requests": {"get": 3, "put": 4}}}', "requests"), 7)
-        self.assertEqual(told('{"requests": 2}', "requests"), 2)
-        self.assertIsNone(told("no object", "requests"))
+        self.assertEqual(told('{"snapshot": "x", "store": {"request_count": {"get": 3, "put": 4}}}', "request_count"), 7)
+        self.assertEqual(told('{"request_count": 2}', "request_count"), 2)
+        self.assertIsNone(told("no object", "request_count"))
 
 
 if __name__ == "__main__":

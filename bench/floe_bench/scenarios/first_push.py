@@ -29,7 +29,7 @@ def measure(session: Session) -> Section:
         more = {
             "stored": {name: size(found.size_bytes) for name, found in stored.items()},
             "objects": {name: f"{found.files:,}" for name, found in stored.items()},
-            "requests": {"floe": told(series.runs["floe"][-1].stdout, "requests")} if session.floe else {},
+            "requests": {"floe": told(series.runs["floe"][-1].stdout, "request_count")} if session.floe else {},
         }
         title = f"{label}: {weight.files:,} files, {size(weight.size_bytes)}"
         section.tables.append(series.table(title, session.baseline.name, more))

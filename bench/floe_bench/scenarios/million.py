@@ -82,7 +82,7 @@ def _listing(session: Session, pushes: Pushes, section: Section) -> list[Table]:
 
     series = in_turn(session, [], lambda tool, _: session.run(command), extra={"floe ls": lambda _: session.timed(cold())})
     last = series.runs["floe ls"][-1].stdout
-    requests, read = told(last, "requests"), told(last, "bytes_read")
+    requests, read = told(last, "request_count"), told(last, "store_read_bytes")
     seen = touched(session, cold(), place.data)
     more = {
         "requests, as told": {"floe ls": requests},

@@ -27,7 +27,7 @@ def measure(session: Session) -> Section:
         label = "tmpfs" if on_tmpfs else "disk"
         say(f"pull, {label}")
         series = timed_pulls(session, tree, session.tools, on_tmpfs=on_tmpfs)
-        requests = {"floe": told(series.runs["floe"][-1].stdout, "requests")} if session.floe else {}
+        requests = {"floe": told(series.runs["floe"][-1].stdout, "request_count")} if session.floe else {}
         section.tables.append(series.table(f"50,000 files to {label}", session.baseline.name, {"requests": requests}))
         against = series.ratio("floe", UNTAR)
         if against:

@@ -30,7 +30,7 @@ def measure(session: Session) -> Section:
     pushes = Pushes(session, tree)
     series = timed_second_pushes(session, tree, editor, pushes)
     put = {name: size(Spread.of(values[1:]).median) for name, values in pushes.put.items()}
-    requests = {"floe": told(series.runs["floe"][-1].stdout, "requests")} if session.floe else {}
+    requests = {"floe": told(series.runs["floe"][-1].stdout, "request_count")} if session.floe else {}
     more = {"bytes put, median": put, "requests": requests}
     section.tables.append(series.table("50,000 files, changed in place", session.baseline.name, more))
     section.figures += _figures(series)

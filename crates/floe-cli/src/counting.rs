@@ -21,18 +21,18 @@ pub(crate) struct Traffic {
 /// Requests made and bytes moved, as reports show them.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct TrafficReport {
-    requests: u64,
-    bytes_read: u64,
-    bytes_written: u64,
+    request_count: u64,
+    store_read_bytes: u64,
+    store_written_bytes: u64,
 }
 
 impl Traffic {
     /// The numbers now.
     pub(crate) fn report(&self) -> TrafficReport {
         TrafficReport {
-            requests: self.requests.load(Ordering::Relaxed),
-            bytes_read: self.bytes_read(),
-            bytes_written: self.bytes_written.load(Ordering::Relaxed),
+            request_count: self.requests.load(Ordering::Relaxed),
+            store_read_bytes: self.bytes_read(),
+            store_written_bytes: self.bytes_written.load(Ordering::Relaxed),
         }
     }
 

@@ -156,7 +156,8 @@ impl Session {
         };
         let elsewhere = "Name a directory, file://, s3://, gs:// or az:// with --store or FLOE_STORE.";
         let location = [ErrorKind::Invalid, ErrorKind::Unsupported];
-        let store = store::open(self.settings.store(), &transfer, &settings::store_environment())
+        let environment = settings::store_environment();
+        let store = store::open(self.settings.store(), &transfer, &environment, &self.ambient)
             .map_err(|error| Failure::advised(error, &location, elsewhere))?;
         Ok(Arc::new(CountingStore::new(store, Arc::clone(&self.traffic))))
     }

@@ -35,6 +35,10 @@ impl Clock for SystemClock {
 pub struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where randomness that nobody can guess is taken"
+    )]
     fn fill(&self, bytes: &mut [u8]) {
         rand::fill(bytes);
     }

@@ -164,10 +164,10 @@ pub struct Pushed {
     pub reused_files: u64,
     /// Their sizes, added up.
     pub reused_file_bytes: u64,
-    /// Content bytes, headers and padding included, that were not stored, since the store had them.
-    pub reused_bytes: u64,
-    /// Content bytes in all, headers and padding included.
-    pub content_bytes: u64,
+    /// Bytes of the canonical tar that were not stored, since the store had them.
+    pub reused_tar_bytes: u64,
+    /// Bytes of the canonical tar, headers and padding included.
+    pub tar_bytes: u64,
     /// Bytes sent to the store.
     pub uploaded_bytes: u64,
     /// Packs written.

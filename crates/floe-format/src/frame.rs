@@ -50,6 +50,9 @@ pub struct Compressor {
 
 impl Compressor {
     /// A compressor of zstd level `level`, which zstd has to know.
+    ///
+    /// # Errors
+    /// `Invalid` for a level that zstd does not know.
     pub fn new(level: i32) -> Result<Self> {
         let known = zstd_safe::min_c_level()..=zstd_safe::max_c_level();
         if !known.contains(&level) {
@@ -75,6 +78,9 @@ impl Compressor {
     }
 
     /// Appends the stored bytes of the frame with these plain bytes, as [`Codec::Zstd`], and returns their number.
+    ///
+    /// # Errors
+    /// `Invalid` for nothing, for more than [`MAX_FRAME_PLAIN`], and where zstd fails.
     pub fn compress(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<usize> {
         if plain.is_empty() || plain.len() > MAX_FRAME_PLAIN {
             return Err(Error::invalid(format!(
@@ -113,8 +119,11 @@ impl Decompressor {
 
     /// Appends the plain bytes of frame `id`.
     ///
-    /// `stored` has to be exactly one frame of exactly `plain_len` plain bytes whose BLAKE3-256 is `id`, else the error is
-    /// [`Corrupt`](crate::ErrorKind::Corrupt). After an error `out` holds what it held before.
+    /// `stored` has to be exactly one frame of exactly `plain_len` plain bytes whose BLAKE3-256 is `id`. After an error `out`
+    /// holds what it held before.
+    ///
+    /// # Errors
+    /// `Corrupt` where `stored` is not that; `Unsupported` for another codec than zstd.
     pub fn decompress(
         &mut self,
         id: &FrameId,
@@ -138,6 +147,9 @@ impl Decompressor {
     ///
     /// `stored` has to be exactly one frame of exactly `plain_len` plain bytes, as with
     /// [`decompress`](Self::decompress).
+    ///
+    /// # Errors
+    /// `Corrupt` where `stored` is not that; `Unsupported` for another codec than zstd.
     pub fn decompress_unchecked(
         &mut self,
         id: &FrameId,

@@ -25,6 +25,9 @@ macro_rules! id {
             }
 
             /// The id written as exactly this many lowercase hexadecimal digits.
+            ///
+            /// # Errors
+            /// `Invalid` for anything else.
             pub fn from_hex(hex: &str) -> Result<Self> {
                 let mut bytes = [0; $bytes];
                 if decode_hex(hex, &mut bytes) {

@@ -114,6 +114,9 @@ pub struct IndexSegment {
 
 impl IndexSegment {
     /// Decodes an index segment's plain bytes.
+    ///
+    /// # Errors
+    /// `Corrupt` for bytes that break the format; `Unsupported` for a version or kind that is not known.
     pub fn parse(plain: &[u8]) -> Result<Self> {
         let mut reader = WireReader::new("index segment", plain);
         if plain.len() > MAX_INDEX_SEGMENT_BYTES {
@@ -145,6 +148,9 @@ impl IndexSegment {
     }
 
     /// The plain bytes.
+    ///
+    /// # Errors
+    /// `Invalid` for a level or items that no index segment may have.
     pub fn to_plain(&self) -> Result<Vec<u8>> {
         if !(1..=MAX_LEVEL).contains(&self.level) {
             return Err(Error::invalid(format!("an index segment cannot be of level {}", self.level)));
@@ -162,6 +168,9 @@ impl IndexSegment {
     }
 
     /// Checks that it is what the item that lists it says, in a list that has items of `level`.
+    ///
+    /// # Errors
+    /// `Corrupt` where it is not.
     pub fn check_listed(&self, item: &Item, level: u8) -> Result<()> {
         let agrees = self.level == level
             && sums(&self.items) == Some((item.length, item.entries))
@@ -197,6 +206,9 @@ pub struct Index {
 }
 
 /// Cuts a list of segments into index segments, level by level, until a root holds what is left.
+///
+/// # Errors
+/// `Invalid` where eight levels are not enough.
 pub fn build_index(segments: Vec<Item>) -> Result<Index> {
     let mut index = Index { segments: Vec::new(), level: 0, items: segments };
     while needs_cut(&index.items) {

@@ -96,7 +96,10 @@ impl LayoutPack {
 }
 
 impl Layout {
-    /// The bytes of this layout; [`Invalid`](crate::ErrorKind::Invalid) if it breaks the format.
+    /// The bytes of this layout.
+    ///
+    /// # Errors
+    /// `Invalid` where it breaks the format.
     pub fn encode(&self) -> Result<Vec<u8>> {
         self.check().map_err(Error::invalid)?;
         let mut out = Vec::new();
@@ -129,6 +132,9 @@ impl Layout {
     }
 
     /// The layout with these bytes, of a snapshot whose root has `root_items` items.
+    ///
+    /// # Errors
+    /// `Corrupt` for bytes that break the format.
     pub fn decode(root_items: usize, bytes: &[u8]) -> Result<Self> {
         let mut reader = WireReader::new("layout", bytes);
         if bytes.len() > MAX_LAYOUT_LEN {

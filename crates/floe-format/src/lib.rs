@@ -3,6 +3,7 @@
 //! Encoders and decoders for everything that `docs/format.md` specifies. This crate does no I/O, reads no clock
 //! and holds no `unsafe`.
 
+#![warn(clippy::missing_errors_doc)]
 #![cfg_attr(
     test,
     allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a test may panic")

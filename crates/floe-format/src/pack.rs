@@ -69,6 +69,9 @@ impl PackHead {
     }
 
     /// The head with these bytes, which are the first [`PACK_HEAD_LEN`] of a pack.
+    ///
+    /// # Errors
+    /// `Corrupt` for bytes that are no head; `Unsupported` for a version that is not known.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         let mut reader = WireReader::new("pack head", bytes);
         skippable_header(&mut reader, PACK_HEAD_LEN)?;
@@ -84,6 +87,9 @@ impl PackHead {
     }
 
     /// Checks that a pack's first [`PACK_HEAD_LEN`] bytes are the head of pack `pack_id`, whose footer is of this version.
+    ///
+    /// # Errors
+    /// `Corrupt` where they are not.
     pub fn check(pack_id: PackId, bytes: &[u8]) -> Result<()> {
         if bytes == (Self { pack_id }).encode() {
             return Ok(());

@@ -43,6 +43,9 @@ pub struct Root {
 
 impl Root {
     /// Decodes a root's bytes.
+    ///
+    /// # Errors
+    /// `Corrupt` for bytes that break the format; `Unsupported` for a version, kind or flags that are not known.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let mut reader = WireReader::new("root", bytes);
         if bytes.len() > MAX_ROOT_BYTES {
@@ -95,6 +98,9 @@ impl Root {
     }
 
     /// The root's bytes.
+    ///
+    /// # Errors
+    /// `Invalid` where it breaks the format.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         self.parameters.validate()?;
         self.check().map_err(|what| Error::invalid(format!("root: {what}")))?;

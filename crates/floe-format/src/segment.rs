@@ -43,6 +43,9 @@ pub struct Segment<'a> {
 
 impl<'a> Segment<'a> {
     /// Takes a segment's plain bytes apart and checks all but what [`SegmentEntries`] and [`check`](Self::check) do.
+    ///
+    /// # Errors
+    /// `Corrupt` for bytes that break the format; `Unsupported` for a version, kind or flags that are not known.
     pub fn parse(plain: &'a [u8]) -> Result<Self> {
         let mut reader = WireReader::new("segment", plain);
         if plain.len() > MAX_SEGMENT_BYTES {
@@ -107,11 +110,17 @@ impl<'a> Segment<'a> {
     }
 
     /// Checks all entries, and that lead, entries and end give as many bytes of tar as the frames have.
+    ///
+    /// # Errors
+    /// `Corrupt` where they do not; `Unsupported` for an entry of a kind that is not known.
     pub fn check(&self) -> Result<Content> {
         Content::of(self)
     }
 
     /// Does what [`check`](Self::check) does, and checks that the item that lists this segment says the same of it.
+    ///
+    /// # Errors
+    /// Those of [`check`](Self::check); `Corrupt` where the item does not.
     pub fn check_listed(&self, item: &Item) -> Result<Content> {
         let content = Content::of(self)?;
         let mut entries = self.entries();

@@ -39,6 +39,9 @@ impl<'a> SnapshotObject<'a> {
     }
 
     /// The bytes of this object.
+    ///
+    /// # Errors
+    /// `Invalid` where root or layout are empty or too long.
     pub fn encode(&self) -> Result<Vec<u8>> {
         let len = |part: &str, bytes: &[u8], limit: usize| match u32::try_from(bytes.len()) {
             Ok(len) if len > 0 && bytes.len() <= limit => Ok(len),
@@ -64,6 +67,9 @@ impl<'a> SnapshotObject<'a> {
     /// The object with these bytes, which are said to be those of this snapshot and this layout.
     ///
     /// The sum and the snapshot's id are checked. The root and the layout are not looked into.
+    ///
+    /// # Errors
+    /// `Corrupt` for bytes that are not those; `Unsupported` for a version that is not known.
     pub fn decode(snapshot_id: SnapshotId, layout_id: LayoutId, bytes: &'a [u8]) -> Result<Self> {
         let wrong = |what| Error::corrupt(format!("snapshot object {snapshot_id}/{layout_id}: {what}"));
         let mut reader = WireReader::new("snapshot object", bytes);

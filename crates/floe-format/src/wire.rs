@@ -41,6 +41,9 @@ impl<'a> WireReader<'a> {
     }
 
     /// The next `length` bytes.
+    ///
+    /// # Errors
+    /// `Corrupt` where fewer are left.
     #[inline]
     pub fn take(&mut self, length: usize) -> Result<&'a [u8]> {
         if length > self.remaining() {
@@ -52,6 +55,9 @@ impl<'a> WireReader<'a> {
     }
 
     /// The next `N` bytes as an array.
+    ///
+    /// # Errors
+    /// `Corrupt` where fewer are left.
     #[inline]
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         let mut array = [0; N];
@@ -60,27 +66,42 @@ impl<'a> WireReader<'a> {
     }
 
     /// A `u8`.
+    ///
+    /// # Errors
+    /// `Corrupt` at the end.
     #[inline]
     pub fn u8(&mut self) -> Result<u8> {
         Ok(self.array::<1>()?[0])
     }
 
     /// A little-endian `u16`.
+    ///
+    /// # Errors
+    /// `Corrupt` where less is left.
     pub fn u16(&mut self) -> Result<u16> {
         Ok(u16::from_le_bytes(self.array()?))
     }
 
     /// A little-endian `u32`.
+    ///
+    /// # Errors
+    /// `Corrupt` where less is left.
     pub fn u32(&mut self) -> Result<u32> {
         Ok(u32::from_le_bytes(self.array()?))
     }
 
     /// A little-endian `u64`.
+    ///
+    /// # Errors
+    /// `Corrupt` where less is left.
     pub fn u64(&mut self) -> Result<u64> {
         Ok(u64::from_le_bytes(self.array()?))
     }
 
     /// A `uv`: an unsigned LEB128 integer in its shortest form.
+    ///
+    /// # Errors
+    /// `Corrupt` for a longer form, for over 64 bits, and where less is left.
     #[inline]
     pub fn uv(&mut self) -> Result<u64> {
         // Most integers are a single byte.
@@ -113,6 +134,9 @@ impl<'a> WireReader<'a> {
     }
 
     /// A `uv` that is at most `limit`.
+    ///
+    /// # Errors
+    /// `Corrupt` for more, and for what is no `uv`.
     #[inline]
     pub fn uv_max(&mut self, limit: u64, what: &str) -> Result<u64> {
         let value = self.uv()?;
@@ -123,6 +147,9 @@ impl<'a> WireReader<'a> {
     }
 
     /// A `uv` length or count that is at most `limit`, as a `usize`.
+    ///
+    /// # Errors
+    /// `Corrupt` for more, and for what is no `uv`.
     #[inline]
     pub fn length(&mut self, limit: usize, what: &str) -> Result<usize> {
         let value = self.uv_max(limit as u64, what)?;
@@ -130,6 +157,9 @@ impl<'a> WireReader<'a> {
     }
 
     /// A `sv`: a zigzag integer.
+    ///
+    /// # Errors
+    /// `Corrupt` for what is no `uv`, of which it is made.
     #[inline]
     pub fn sv(&mut self) -> Result<i64> {
         let zigzag = self.uv()?;
@@ -137,6 +167,9 @@ impl<'a> WireReader<'a> {
     }
 
     /// `bytes`: a length of at most `limit`, and that many bytes.
+    ///
+    /// # Errors
+    /// `Corrupt` for a longer length, and where fewer bytes are left.
     #[inline]
     pub fn bytes(&mut self, limit: usize, what: &str) -> Result<&'a [u8]> {
         let length = self.length(limit, what)?;
@@ -144,6 +177,9 @@ impl<'a> WireReader<'a> {
     }
 
     /// Checks that the next bytes are this magic.
+    ///
+    /// # Errors
+    /// `Corrupt` where they are not.
     pub fn magic(&mut self, magic: &[u8]) -> Result<()> {
         if self.take(magic.len())? == magic {
             Ok(())
@@ -153,6 +189,9 @@ impl<'a> WireReader<'a> {
     }
 
     /// Checks that the next `length` bytes are zero.
+    ///
+    /// # Errors
+    /// `Unsupported` where one is not; `Corrupt` where fewer are left.
     pub fn reserved(&mut self, length: usize) -> Result<()> {
         if self.take(length)?.iter().all(|&b| b == 0) {
             Ok(())
@@ -162,6 +201,9 @@ impl<'a> WireReader<'a> {
     }
 
     /// Checks that nothing is left.
+    ///
+    /// # Errors
+    /// `Corrupt` where something is.
     pub fn end(self) -> Result<()> {
         if self.remaining() == 0 {
             Ok(())

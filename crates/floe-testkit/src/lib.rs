@@ -16,6 +16,7 @@ pub mod manual_timer;
 pub mod memory;
 pub mod recording;
 pub mod s3;
+pub mod settled;
 pub mod skip;
 
 pub use copy_tree::copy_tree;
@@ -25,6 +26,7 @@ pub use manual_timer::ManualTimer;
 pub use memory::MemoryStore;
 pub use recording::{Operation, RecordingStore, Request};
 pub use s3::{Asked, CannedServer, Gate, S3Server};
+pub use settled::wait_until_trusted;
 pub use skip::skip;
 
 /// Lengths at which code that cuts at `boundary` goes wrong first: nothing, one, around the boundary, and many.

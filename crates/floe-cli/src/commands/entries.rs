@@ -29,7 +29,7 @@ struct EntryReport<'a> {
     kind: &'static str,
     mode: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    size_bytes: Option<u64>,
+    file_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hash: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -142,7 +142,7 @@ impl Lister<'_> {
 }
 
 fn report<'a>(entry: &EntryRef<'a>) -> EntryReport<'a> {
-    let (size_bytes, hash) = match entry.body {
+    let (file_bytes, hash) = match entry.body {
         Body::File { size, hash } => (Some(size), hash.map(|hash| hash.to_string())),
         _ => (None, None),
     };
@@ -163,7 +163,7 @@ fn report<'a>(entry: &EntryRef<'a>) -> EntryReport<'a> {
             EntryKind::BlockDevice => "block_device",
         },
         mode: format!("{:04o}", entry.mode),
-        size_bytes,
+        file_bytes,
         hash,
         mtime: entry.mtime.map(|mtime| time_text(mtime, true)),
         user: entry.owner.map(|owner| owner.user),

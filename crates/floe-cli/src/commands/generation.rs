@@ -12,7 +12,7 @@ pub(crate) struct AnnotationReport<'a> {
     time: String,
     message: Option<&'a str>,
     labels: &'a BTreeMap<String, String>,
-    skipped: u64,
+    skipped_count: u64,
 }
 
 /// A generation and what the ref named.
@@ -33,7 +33,7 @@ impl<'a> AnnotationReport<'a> {
             time: generation.time.to_string(),
             message: generation.message.as_deref(),
             labels: &generation.labels,
-            skipped: generation.skipped,
+            skipped_count: generation.skipped,
         }
     }
 }

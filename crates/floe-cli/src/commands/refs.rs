@@ -30,8 +30,8 @@ struct RefReport<'a> {
     name: &'a str,
     #[serde(flatten)]
     generation: GenerationReport<'a>,
-    entries: u64,
-    files: u64,
+    entry_count: u64,
+    file_count: u64,
     file_bytes: u64,
 }
 
@@ -39,7 +39,7 @@ struct RefReport<'a> {
 struct DamageReport<'a> {
     #[serde(rename = "ref")]
     name: &'a str,
-    message: String,
+    error: String,
 }
 
 /// A ref that names something, and how big that is.
@@ -76,14 +76,14 @@ pub(crate) async fn list(session: &Session, json: bool) -> Result<Code, Failure>
             .map(|listed| RefReport {
                 name: listed.name.as_str(),
                 generation: GenerationReport::new(&listed.generation),
-                entries: listed.entries,
-                files: listed.files,
+                entry_count: listed.entries,
+                file_count: listed.files,
                 file_bytes: listed.file_bytes,
             })
             .collect();
         let damages = damages
             .iter()
-            .map(|(name, error)| DamageReport { name: name.as_str(), message: error.to_string() })
+            .map(|(name, error)| DamageReport { name: name.as_str(), error: error.to_string() })
             .collect();
         let (namespace, traffic) = (namespace.name().as_str(), session.traffic());
         session.output().json(&RefsReport { namespace, refs, damages, traffic })?;

@@ -32,7 +32,7 @@ struct TagReport<'a> {
     generation: u64,
     snapshot: String,
     layout: String,
-    unchanged: bool,
+    outcome: &'static str,
     #[serde(flatten)]
     traffic: TrafficReport,
 }
@@ -43,9 +43,9 @@ pub(crate) async fn run(session: &Session, arguments: TagArguments) -> Result<Co
     let name = &arguments.name;
     let annotation = arguments.annotation.into();
     let tagged = namespace.tag(name, resolved.at, &session.holder("tag"), annotation).await?;
-    let (record, unchanged) = match &tagged {
-        Tagged::Committed(record) => (record, false),
-        Tagged::Unchanged(record) => (record, true),
+    let (record, outcome) = match &tagged {
+        Tagged::Committed(record) => (record, "committed"),
+        Tagged::Unchanged(record) => (record, "unchanged"),
     };
     let at = record.current.at().unwrap_or(resolved.at);
     let generation = record.current.generation;
@@ -55,13 +55,13 @@ pub(crate) async fn run(session: &Session, arguments: TagArguments) -> Result<Co
             generation,
             snapshot: at.snapshot.to_string(),
             layout: at.layout.to_string(),
-            unchanged,
+            outcome,
             traffic: session.traffic(),
         })?;
         return Ok(Code::Done);
     }
     session.output().data(|out| writeln!(out, "{name}@{generation} {}", at.snapshot))?;
-    if unchanged {
+    if matches!(tagged, Tagged::Unchanged(_)) {
         session.output().note(&format!("Unchanged: {name} names it already."));
     }
     Ok(Code::Done)

@@ -32,9 +32,9 @@ pub(crate) struct VerifyArguments {
 #[derive(Serialize)]
 struct VerifyReport<'a> {
     namespace: &'a str,
-    refs: u64,
-    snapshots: u64,
-    packs: u64,
+    ref_count: u64,
+    snapshot_count: u64,
+    pack_count: u64,
     quick: bool,
     damages: Vec<DamageReport<'a>>,
     unreferenced_packs: Vec<String>,
@@ -46,7 +46,7 @@ struct VerifyReport<'a> {
 #[derive(Serialize)]
 struct DamageReport<'a> {
     object: &'a str,
-    message: &'a str,
+    error: &'a str,
 }
 
 pub(crate) async fn run(session: &Session, arguments: VerifyArguments) -> Result<Code, Failure> {
@@ -66,11 +66,11 @@ pub(crate) async fn run(session: &Session, arguments: VerifyArguments) -> Result
         let damages = verified.damages.iter();
         session.output().json(&VerifyReport {
             namespace: namespace.name().as_str(),
-            refs: verified.refs,
-            snapshots: verified.snapshots,
-            packs: verified.packs,
+            ref_count: verified.refs,
+            snapshot_count: verified.snapshots,
+            pack_count: verified.packs,
             quick: options.quick,
-            damages: damages.map(|d| DamageReport { object: &d.object, message: &d.message }).collect(),
+            damages: damages.map(|d| DamageReport { object: &d.object, error: &d.message }).collect(),
             unreferenced_packs: verified.unreferenced.iter().map(ToString::to_string).collect(),
             elapsed_seconds: started.elapsed().as_secs_f64(),
             traffic: session.traffic(),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::environment::{User, stdout};
+use crate::report::report;
 
 #[test]
 fn show_with_nothing_set() {
@@ -22,7 +23,7 @@ fn show_tells_origins() {
         .env("FLOE_NAMESPACE", "apps")
         .assert()
         .code(0);
-    let report: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let report = report("config", &output.get_output().stdout);
     let settings = report["settings"].as_array().unwrap();
     let origin = |key: &str| {
         let setting = settings.iter().find(|setting| setting["key"] == key).unwrap();

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::environment::{User, listing, stdout};
+use crate::report::report;
 
 fn objects(user: &User, kind: &str) -> Vec<PathBuf> {
     let found = fs::read_dir(user.path(".local/share/floe/default").join(kind)).unwrap();
@@ -36,7 +37,7 @@ fn i1_a_full_push_brings_back_what_was_damaged_or_lost() {
         );
         user.floe(&["pull", "main", "back"], 3);
         let full = user.json(&["push", &tree, "main", "--full", "--json"]);
-        assert_eq!((&full["outcome"], &full["reused_files"]), (&"committed".into(), &0.into()));
+        assert_eq!((&full["outcome"], &full["reused_file_count"]), (&"committed".into(), &0.into()));
         let before = user.json(&["log", "main", "--json"]);
         assert_eq!(full["snapshot"], before["generations"][1]["snapshot"], "the same in other packs");
         user.floe(&["pull", "main", "back"], 0);
@@ -73,7 +74,7 @@ fn a_damaged_ref_does_not_hide_the_others() {
     assert_eq!(names, ["a@1", "c@1"]);
     let told = user.stderr(&listed);
     assert!(told.contains("damaged: b: ") && told.contains("1 ref cannot be read"), "{told}");
-    let report: serde_json::Value = serde_json::from_str(&stdout(&user.floe(&["ls", "--json"], 3))).unwrap();
+    let report = report("ls", &user.floe(&["ls", "--json"], 3).get_output().stdout);
     assert_eq!(report["refs"].as_array().unwrap().len(), 2);
     assert_eq!(report["damages"][0]["ref"], "b");
 }

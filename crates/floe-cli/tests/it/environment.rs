@@ -8,6 +8,8 @@ use assert_cmd::Command;
 use assert_cmd::assert::Assert;
 use serde_json::Value;
 
+use crate::report::report;
+
 /// A user of Floe with nothing set up.
 pub(crate) struct User {
     home: tempfile::TempDir,
@@ -55,7 +57,7 @@ impl User {
 
     /// Runs `floe` and returns its JSON report.
     pub(crate) fn json(&self, arguments: &[&str]) -> Value {
-        serde_json::from_str(&stdout(&self.floe(arguments, 0))).unwrap()
+        report(arguments[0], &self.floe(arguments, 0).get_output().stdout)
     }
 
     /// What went to standard error, with the home directory called so.

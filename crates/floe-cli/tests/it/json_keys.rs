@@ -8,6 +8,7 @@ use std::os::unix::fs::symlink;
 use serde_json::{Map, Value};
 
 use crate::environment::{User, shape, stdout};
+use crate::report::report;
 
 #[test]
 fn entries_of_every_kind() {
@@ -40,7 +41,7 @@ fn damages_and_unreferenced_packs() {
     fs::write(user.path(".local/share/floe/default/gc/state"), "no state").unwrap();
     for options in [&[][..], &["--quick"]] {
         let damaged = user.floe(&[&["verify", "--json"], options].concat(), 3);
-        let report: Value = serde_json::from_str(&stdout(&damaged)).unwrap();
+        let report = report("verify", &damaged.get_output().stdout);
         assert_eq!(report["damages"][0]["object"], "default/gc/state");
         assert_eq!(report["unreferenced_packs"][0], "0".repeat(32));
         insta::assert_json_snapshot!("verify_damaged", shape(&report));

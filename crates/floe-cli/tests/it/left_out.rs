@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::attack::{can, told, unprivileged};
 use crate::environment::{User, stdout};
+use crate::report::report;
 
 /// The directory where it is mounted stays.
 #[test]
@@ -100,7 +101,7 @@ fn what_cannot_be_read_is_listed_with_the_reason() {
     let arguments = ["push", "tree", "main", "--skip-unreadable"];
     let output = user.under(before, &[&arguments[..], &["--json"]].concat());
     assert_eq!(output.status.code(), Some(0), "{}", told(&output));
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let report = report("push", &output.stdout);
     let skipped = report["skipped"].as_array().unwrap();
     let denied = "Permission denied (os error 13)";
     let expected = BTreeMap::from([("closed", denied), ("raw \u{fffd}", denied), ("src/secret", denied)]);
@@ -109,11 +110,14 @@ fn what_cannot_be_read_is_listed_with_the_reason() {
     assert!(found.iter().map(|(path, error)| (path.as_str(), error.as_str())).eq(expected), "{found:?}");
     let raw_hex = skipped.iter().find_map(|entry| entry["path_hex"].as_str());
     assert_eq!((skipped.len(), raw_hex), (3, Some("72617720ff")));
-    assert_eq!((&report["sockets"], &report["files"], &report["entries"]), (&2.into(), &3.into(), &7.into()));
+    assert_eq!(
+        (&report["skipped_socket_count"], &report["file_count"], &report["entry_count"]),
+        (&2.into(), &3.into(), &7.into())
+    );
     // Of a directory that cannot be read, it itself is kept.
     let listed = stdout(&user.floe(&["ls", "-R", "main"], 0));
     assert_eq!(listed, "README.md\nclosed/\nlink\nsrc/\nsrc/deep/\nsrc/main.rs\nsrc/deep/data\n");
-    assert_eq!(user.json(&["log", "main", "--json"])["generations"][0]["skipped"], 3);
+    assert_eq!(user.json(&["log", "main", "--json"])["generations"][0]["skipped_count"], 3);
 
     let output = user.under(before, &arguments);
     let told = told(&output);
@@ -151,7 +155,7 @@ fn what_vanishes_meanwhile_is_not_listed() {
     kill_process(Pid::from_child(&push), Signal::CONT).unwrap();
     let output = push.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", told(&output));
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((&report["skipped"], &report["files"]), (&Value::Array(Vec::new()), &3.into()));
+    let report = report("push", &output.stdout);
+    assert_eq!((&report["skipped"], &report["file_count"]), (&Value::Array(Vec::new()), &3.into()));
     assert!(!stdout(&user.floe(&["ls", "-R", "main"], 0)).contains("vanishing"));
 }

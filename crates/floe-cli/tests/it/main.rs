@@ -16,6 +16,7 @@ mod pull;
 mod push;
 mod reading;
 mod reference;
+mod report;
 mod s3;
 mod servers;
 mod stock_tools;

@@ -5,6 +5,8 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use floe_testkit::bytes_of;
+
 use crate::attack::{can, told};
 use crate::environment::User;
 
@@ -43,15 +45,8 @@ fn fill(root: &Path, mebibytes: usize) {
         }
     }
     let mut large = File::create(root.join("large")).unwrap();
-    let (mut block, mut state) = (vec![0; 1 << 20], 0x9e37_79b9_7f4a_7c15 ^ mebibytes as u64);
-    for _ in 0..mebibytes {
-        for word in block.chunks_exact_mut(8) {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            word.copy_from_slice(&state.to_le_bytes());
-        }
-        large.write_all(&block).unwrap();
+    for block in 0..mebibytes {
+        large.write_all(&bytes_of((mebibytes + block) as u64, 1 << 20)).unwrap();
     }
 }
 

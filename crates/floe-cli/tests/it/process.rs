@@ -3,6 +3,7 @@
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use floe_testkit::bytes_of;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::environment::User;
@@ -27,9 +28,9 @@ impl User {
     /// A tree that takes long to move.
     fn big_tree(&self) {
         std::fs::create_dir_all(self.path("big")).unwrap();
-        for number in 0..4_u8 {
-            let noise = noise(number, 3 << 20);
-            std::fs::write(self.path("big").join(format!("{number}")), noise).unwrap();
+        for number in 0..4 {
+            // No compressor makes them shorter.
+            std::fs::write(self.path("big").join(format!("{number}")), bytes_of(number, 3 << 20)).unwrap();
         }
     }
 
@@ -46,16 +47,6 @@ impl User {
         }
         push
     }
-}
-
-/// Bytes that no compressor makes shorter.
-fn noise(seed: u8, length: usize) -> Vec<u8> {
-    let mut state = u64::from(seed) + 1;
-    let next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        state.to_be_bytes()[0]
-    };
-    std::iter::repeat_with(next).take(length).collect()
 }
 
 fn interrupt(child: &Child, signal: Signal) {

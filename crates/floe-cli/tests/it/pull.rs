@@ -14,11 +14,11 @@ fn what_was_pushed_comes_back() {
     let tree = user.tree("tree");
     user.floe(&["push", &tree, "main"], 0);
     let pulled = user.json(&["pull", "main", "back", "--json"]);
-    assert_eq!((&pulled["outcome"], &pulled["files"]), (&"created".into(), &3.into()));
+    assert_eq!((&pulled["outcome"], &pulled["file_count"]), (&"created".into(), &3.into()));
     assert_eq!(listing(&user.path("tree")), listing(&user.path("back")));
     insta::assert_json_snapshot!("pull", shape(&pulled));
     let again = user.json(&["pull", "main", "back", "--json"]);
-    assert_eq!((&again["outcome"], &again["written_files"]), (&"unchanged".into(), &0.into()));
+    assert_eq!((&again["outcome"], &again["written_file_count"]), (&"unchanged".into(), &0.into()));
 }
 
 #[test]
@@ -30,13 +30,13 @@ fn over_a_directory_only_what_differs_is_written() {
     fs::write(user.path("back/README.md"), "changed").unwrap();
     fs::write(user.path("back/extra"), "extra").unwrap();
     let would = user.json(&["pull", "main", "back", "--delete", "--dry-run", "--json"]);
-    assert_eq!((&would["outcome"], &would["written_files"]), (&"dry_run".into(), &1.into()));
+    assert_eq!((&would["outcome"], &would["written_file_count"]), (&"dry_run".into(), &1.into()));
     assert_eq!(fs::read(user.path("back/README.md")).unwrap(), b"changed");
     let kept = user.json(&["pull", "main", "back", "--json"]);
-    assert_eq!((&kept["outcome"], &kept["written_files"]), (&"updated".into(), &1.into()));
+    assert_eq!((&kept["outcome"], &kept["written_file_count"]), (&"updated".into(), &1.into()));
     assert!(user.path("back/extra").exists());
     let removed = user.json(&["pull", "main", "back", "--delete", "--json"]);
-    assert_eq!((&removed["outcome"], &removed["removed"]), (&"updated".into(), &1.into()));
+    assert_eq!((&removed["outcome"], &removed["removed_name_count"]), (&"updated".into(), &1.into()));
     assert_eq!(listing(&user.path("tree")), listing(&user.path("back")));
 }
 
@@ -91,7 +91,7 @@ fn by_hash_finds_what_times_and_sizes_hide() {
     fs::write(&path, "# a tree\n").unwrap();
     fs::File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
     let written = user.json(&["pull", "main", "back", "--by-hash", "--json"]);
-    assert_eq!((&written["outcome"], &written["written_files"]), (&"updated".into(), &1.into()));
+    assert_eq!((&written["outcome"], &written["written_file_count"]), (&"updated".into(), &1.into()));
     assert_eq!(fs::read(&path).unwrap(), b"# A tree\n");
     let again = user.json(&["pull", "main", "back", "--by-hash", "--json"]);
     assert_eq!(again["outcome"], "unchanged");
@@ -154,7 +154,7 @@ fn owners_come_back_on_request() {
     assert_eq!(owners("owned"), kept);
     // Over what is there, too, where nothing else differs.
     let again = user.json(&["pull", "main", "back", "--owner", "--json"]);
-    assert_eq!((&again["outcome"], &again["written_files"]), (&"updated".into(), &0.into()));
+    assert_eq!((&again["outcome"], &again["written_file_count"]), (&"updated".into(), &0.into()));
     assert_eq!(owners("back"), kept);
 }
 
@@ -176,11 +176,11 @@ fn device_nodes_are_made_on_request() {
     assert!(told.starts_with("left out: 2 device nodes; --devices makes them\nPulled 3 files "), "{told}");
     assert!(!user.path("without/null").exists() && !user.path("without/src/disk").exists());
     let again = user.json(&["pull", "main", "without", "--json"]);
-    assert_eq!((&again["outcome"], &again["skipped_devices"]), (&"unchanged".into(), &2.into()));
+    assert_eq!((&again["outcome"], &again["skipped_device_count"]), (&"unchanged".into(), &2.into()));
     // In a new directory, and in one that is there.
     for name in ["with", "without"] {
         let made = user.json(&["pull", "main", name, "--devices", "--json"]);
-        assert_eq!(made["skipped_devices"], 0);
+        assert_eq!(made["skipped_device_count"], 0);
         for (node, kind, major, minor) in nodes {
             let stat = fs::symlink_metadata(user.path(name).join(node)).unwrap();
             assert_eq!((stat.file_type().is_char_device(), stat.mode() & 0o777), (kind == "c", 0o640));

@@ -1,11 +1,12 @@
 //! `floe push` and what shows what it made: `ls`, `log`, `show`, `tag`, `rm`.
 
 use std::fs;
-use std::time::Duration;
+use std::path::Path;
 
-use floe_testkit::bytes_of;
+use floe_testkit::{bytes_of, wait_until_trusted};
 
 use crate::environment::{User, shape, stdout};
+use crate::report::report;
 
 #[test]
 fn reports_in_json() {
@@ -81,7 +82,7 @@ fn what_is_excluded_is_not_pushed() {
     fs::write(user.path("tree/.gitignore"), "*.md\n").unwrap();
     let files = |arguments: &[&str]| {
         let all = [&["push", &tree, "main", "--json"], arguments].concat();
-        user.json(&all)["files"].as_u64().unwrap()
+        user.json(&all)["file_count"].as_u64().unwrap()
     };
     assert_eq!(files(&[]), 4);
     assert_eq!(files(&["--exclude", "*.rs"]), 3);
@@ -104,7 +105,7 @@ fn a_removed_ref_is_brought_back() {
     let back = user.floe(&["tag", "main@1", "main"], 0);
     assert_eq!(stdout(&back), format!("main@3 {}\n", snapshot.as_str().unwrap()));
     let id = &snapshot.as_str().unwrap()[..12];
-    assert_eq!(user.json(&["tag", id, "main", "--json"])["unchanged"], true);
+    assert_eq!(user.json(&["tag", id, "main", "--json"])["outcome"], "unchanged");
     assert_eq!(user.json(&["tag", id, "release/1", "--json"])["generation"], 1);
 }
 
@@ -162,7 +163,7 @@ fn a_tar_on_standard_input_is_pushed() {
     let tar = fs::read(user.path("tree.tar")).unwrap();
     let push = || user.command(&["push", "-", "other", "--reproducible", "--json"]);
     let from_tar = push().write_stdin(tar.clone()).assert().code(0);
-    let from_tar: serde_json::Value = serde_json::from_str(&stdout(&from_tar)).unwrap();
+    let from_tar = report("push", &from_tar.get_output().stdout);
     assert_eq!(from_tar["snapshot"], pushed["snapshot"]);
     let cut = push().write_stdin(&tar[..tar.len() - 512]).assert().code(1);
     assert!(user.stderr(&cut).contains("cut short"), "{}", user.stderr(&cut));
@@ -203,10 +204,10 @@ fn a_named_base_is_pushed_against() {
     let tree = user.tree("tree");
     user.floe(&["push", &tree, "main"], 0);
     let alone = user.json(&["push", &tree, "alone", "--json", "--dry-run", "--base", "main"]);
-    assert_eq!(alone["reused_files"], alone["files"]);
+    assert_eq!(alone["reused_file_count"], alone["file_count"]);
     fs::write(user.path("tree/new"), "new").unwrap();
     let other = user.json(&["push", &tree, "other", "--json", "--base", "main"]);
-    assert_eq!(other["reused_files"].as_u64().unwrap() + 1, other["files"].as_u64().unwrap());
+    assert_eq!(other["reused_file_count"].as_u64().unwrap() + 1, other["file_count"].as_u64().unwrap());
 }
 
 #[test]
@@ -216,7 +217,7 @@ fn cache_directories_are_left_out_on_request() {
     fs::write(user.path("tree/src/CACHEDIR.TAG"), "Signature: 8a477f597d28d172789f06886806bc55\n").unwrap();
     let all = user.json(&["push", &tree, "all", "--json", "--dry-run"]);
     let fewer = user.json(&["push", &tree, "fewer", "--json", "--dry-run", "--exclude-caches"]);
-    assert_eq!((&all["files"], &fewer["files"]), (&4.into(), &2.into()));
+    assert_eq!((&all["file_count"], &fewer["file_count"]), (&4.into(), &2.into()));
 }
 
 /// What has not changed is neither opened nor listed: a directory costs opening it and asking about what is in it.
@@ -224,18 +225,19 @@ fn cache_directories_are_left_out_on_request() {
 fn a_second_push_opens_the_group_of_what_changed() {
     let user = User::new();
     // A file system whose directories are known to be stamped.
-    let tree = tempfile::tempdir_in("/dev/shm").unwrap();
+    let shared = Path::new("/dev/shm");
+    let tree = tempfile::tempdir_in(shared).unwrap();
     let root = tree.path().to_str().unwrap();
     for number in 0..2000 {
         let directory = tree.path().join(format!("{:02}", number % 20));
         fs::create_dir_all(&directory).unwrap();
         fs::write(directory.join(number.to_string()), bytes_of(number, 3000)).unwrap();
     }
-    std::thread::sleep(Duration::from_millis(40));
+    wait_until_trusted(shared);
     user.floe(&["push", root, "main"], 0);
     let changed = format!("{root}/07/1007");
     fs::write(&changed, "changed\n").unwrap();
-    std::thread::sleep(Duration::from_millis(40));
+    wait_until_trusted(shared);
     let Some(trace) = user.traced("trace=openat,getdents64", &["push", root, "main"]) else { return };
     let (listed, opened): (Vec<_>, Vec<_>) =
         trace.lines().filter(|line| line.contains(root)).partition(|line| line.contains("getdents64"));

@@ -5,6 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::environment::{User, shape, stdout};
+use crate::report::report;
 
 fn user_with_a_push() -> User {
     let user = User::new();
@@ -27,7 +28,7 @@ fn a_directory_is_listed() {
     let report = user.json(&["ls", "main:src", "--json"]);
     insta::assert_json_snapshot!("ls_directory", shape(&report));
     let files = report["entries"].as_array().unwrap();
-    assert_eq!((files[1]["path"].clone(), files[1]["size_bytes"].clone()), ("src/main.rs".into(), 13.into()));
+    assert_eq!((files[1]["path"].clone(), files[1]["file_bytes"].clone()), ("src/main.rs".into(), 13.into()));
     user.floe(&["ls", "main:absent", "--json"], 1).stdout("");
     user.floe(&["ls", "--long"], 2);
 }
@@ -119,7 +120,7 @@ fn a_sound_store_verifies() {
     let user = user_with_a_push();
     let report = user.json(&["verify", "--json"]);
     insta::assert_json_snapshot!("verify", shape(&report));
-    assert_eq!((&report["refs"], &report["snapshots"]), (&1.into(), &1.into()));
+    assert_eq!((&report["ref_count"], &report["snapshot_count"]), (&1.into(), &1.into()));
     user.floe(&["verify", "--quick", "main"], 0).stdout("");
     user.floe(&["verify", "mian"], 1);
     fs::copy(pack(&user), user.path(".local/share/floe/default/packs").join("0".repeat(32))).unwrap();
@@ -149,8 +150,7 @@ fn damage_is_named() {
         "{}",
         stdout(&corrupt)
     );
-    let report = user.floe(&["verify", "--json"], 3);
-    let report: Value = serde_json::from_str(&stdout(&report)).unwrap();
+    let report = report("verify", &user.floe(&["verify", "--json"], 3).get_output().stdout);
     assert!(!report["damages"].as_array().unwrap().is_empty());
     for arguments in [&["archive", "main"][..], &["cat", "main:src/deep/data"]] {
         let corrupt = user.floe(&[arguments, &["--cache-dir", "fresh"]].concat(), 3);

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use assert_cmd::Command;
-use floe_testkit::{Asked, Gate, S3Server};
+use floe_testkit::{Asked, Gate, S3Server, wait_until_trusted};
 use tokio::sync::Notify;
 
 use crate::environment::{User, stdout};
+use crate::report::report;
 
 /// Where a user's store is, and with what keys.
 #[derive(Clone)]
@@ -110,13 +111,13 @@ async fn a_second_push_makes_few_requests() {
     user.in_s3(&access, &["push", &tree, "main"]).assert().code(0);
     let second = |content: &str, options: &[&str]| {
         std::fs::write(user.path("tree/README.md"), content).unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(40));
+        wait_until_trusted(user.home());
         asked.lock().unwrap().clear();
         let arguments = [&["push", &tree, "main", "--json"], options].concat();
         let pushed = user.in_s3(&access, &arguments).assert().code(0);
-        let told: serde_json::Value = serde_json::from_str(&stdout(&pushed)).unwrap();
+        let told = report("push", &pushed.get_output().stdout);
         let asked = asked.lock().unwrap().clone();
-        assert_eq!(told["requests"], asked.values().sum::<usize>(), "{asked:?}");
+        assert_eq!(told["request_count"], asked.values().sum::<usize>(), "{asked:?}");
         asked
     };
     let counted = |list: &[(&str, usize)]| list.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect();

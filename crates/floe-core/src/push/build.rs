@@ -233,13 +233,13 @@ impl Build {
         let Assembled { segments, entries, files, file_bytes, .. } = assembled;
         let (reused_files, reused_file_bytes) = (assembled.reused_files, assembled.reused_file_bytes);
         let index = build_index(segments.iter().map(|made| made.item.clone()).collect())?;
-        let content_bytes = segments.iter().map(|made| made.item.length).sum();
+        let tar_bytes = segments.iter().map(|made| made.item.length).sum();
         let keeping = self.keeping();
         let root = Root {
             kept: keeping.kept,
             reproducible: keeping.reproducible,
             parameters: self.parameters,
-            length: content_bytes,
+            length: tar_bytes,
             entries,
             files,
             file_bytes,
@@ -258,8 +258,8 @@ impl Build {
             file_bytes,
             reused_files,
             reused_file_bytes,
-            reused_bytes: content_bytes,
-            content_bytes,
+            reused_tar_bytes: tar_bytes,
+            tar_bytes,
             uploaded_bytes: 0,
             packs: 0,
             skipped,
@@ -275,7 +275,7 @@ impl Build {
         let written = packs.finish(index_segments)?;
         pushed.packs = written.data.packs().len() as u64;
         pushed.uploaded_bytes = written.data.packs().iter().map(|pack| pack.pack_len).sum();
-        pushed.reused_bytes = content_bytes.saturating_sub(written.plain_bytes);
+        pushed.reused_tar_bytes = tar_bytes.saturating_sub(written.plain_bytes);
         let layout = layout_of(&index, &segments, &written, &self.packs, elsewhere)?;
         if self.options.dry_run {
             return Ok((NewSnapshot::DryRun(pushed.at), pushed));

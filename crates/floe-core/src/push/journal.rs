@@ -82,7 +82,7 @@ mod tests {
         let journal = Journal::new(Some(directory.path()), Path::new("/source"), &"main".parse().unwrap());
         let write = |bytes: &[u8]| fs::write(journal.file.as_ref().unwrap().as_path(), bytes).unwrap();
         let (one, two) = (pack(1).to_string(), pack(2).to_string());
-        for damage in [&b""[..], b"\n", b"\0\0\0", b"\xff", one[..9].as_bytes()] {
+        for damage in [&b""[..], b"\n", b"\0\0\0", b"\xff", &one.as_bytes()[..9]] {
             write(&[one.as_bytes(), b"\n", damage, b"\n", two.as_bytes(), b"\n", damage].concat());
             assert_eq!(journal.packs(), [pack(1), pack(2)], "{}", damage.escape_ascii());
             journal.add(&pack(3));

@@ -124,7 +124,11 @@ impl Stat {
     }
 
     /// Asks about an open file.
-    pub(super) fn of_file(file: impl AsFd) -> Result<Self, Errno> {
+    ///
+    /// # Errors
+    ///
+    /// The kernel cannot say, or the file is of no kind that there is.
+    pub fn of_file(file: impl AsFd) -> Result<Self, Errno> {
         Self::new(&rustix::fs::statx(file, c"", AtFlags::EMPTY_PATH, MASK)?)
     }
 

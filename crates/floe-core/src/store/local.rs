@@ -30,7 +30,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{Cursor, Key, KeyPrefix, Page, Part, PartTag, PartsId, PutMode, Store, Version};
-use crate::{Error, ErrorKind, Result};
+use crate::{Ambient, Error, ErrorKind, Result};
 use buffers::Buffers;
 use disk::Disk;
 use temp::{Session, TempFile};
@@ -60,6 +60,7 @@ pub struct LocalStore {
 struct Inner {
     root: PathBuf,
     disk: Disk,
+    ambient: Ambient,
     session: Mutex<Option<Arc<Session>>>,
     /// Directories whose entries, all the way up, survive power loss.
     durable: Mutex<HashSet<PathBuf>>,
@@ -68,29 +69,38 @@ struct Inner {
 }
 
 impl LocalStore {
-    /// The store at `root`; touches nothing.
+    /// The store at `root`, by the machine's clock and randomness; touches nothing.
     ///
     /// # Errors
     /// When `root` is relative and there is no current directory.
     pub fn new(root: impl AsRef<Path>) -> Result<Self> {
-        Self::with_disk(root.as_ref(), Disk::default())
+        Self::with_ambient(root, Ambient::default())
     }
 
-    /// The same with `watch` told of everything that is to be changed on disk, before it is.
+    /// The same by others, of which it takes the names of what is not to be seen yet.
+    ///
+    /// # Errors
+    /// As [`LocalStore::new`].
+    pub fn with_ambient(root: impl AsRef<Path>, ambient: Ambient) -> Result<Self> {
+        Self::with_disk(root.as_ref(), Disk::default(), ambient)
+    }
+
+    /// As [`LocalStore::new`] with `watch` told of everything that is to be changed on disk, before it is.
     ///
     /// # Errors
     /// As [`LocalStore::new`].
     pub fn watched(root: impl AsRef<Path>, watch: Arc<dyn DiskWatch>) -> Result<Self> {
-        Self::with_disk(root.as_ref(), Disk::watched(watch))
+        Self::with_disk(root.as_ref(), Disk::watched(watch), Ambient::default())
     }
 
-    fn with_disk(root: &Path, disk: Disk) -> Result<Self> {
+    fn with_disk(root: &Path, disk: Disk, ambient: Ambient) -> Result<Self> {
         let root = std::path::absolute(root)
             .map_err(|e| Error::io(format!("cannot tell where `{}` is", root.display()), e))?;
         Ok(Self {
             inner: Arc::new(Inner {
                 root,
                 disk,
+                ambient,
                 session: Mutex::new(None),
                 durable: Mutex::new(HashSet::new()),
                 parts: Mutex::new(HashMap::new()),
@@ -329,7 +339,8 @@ impl Inner {
                 Some(session) => Arc::clone(session),
                 None => {
                     self.ensure_dir(&self.root)?;
-                    let begun = Arc::new(Session::begin(&self.root.join(TEMP_DIR), &self.disk)?);
+                    let begun =
+                        Arc::new(Session::begin(&self.root.join(TEMP_DIR), &self.disk, &self.ambient)?);
                     Arc::clone(session.insert(begun))
                 }
             }

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::remote::{self, RemoteStore};
 use super::{Conditions, Environment, Limit, LocalStore, Retry, Store, StoreSettings, SystemTimer, Timer};
-use crate::{Error, ErrorKind, Result};
+use crate::{Ambient, Error, ErrorKind, Result};
 
 /// Opens the store at `file://PATH`, at a plain path, or at `s3://`, `gs://` or `az://` and `BUCKET/PREFIX`.
 ///
@@ -15,14 +15,19 @@ use crate::{Error, ErrorKind, Result};
 ///
 /// # Errors
 /// `Invalid` for a location that cannot be; `Unsupported` for a kind of store that there is not.
-pub fn open(location: &str, settings: &StoreSettings, environment: &Environment) -> Result<Arc<dyn Store>> {
+pub fn open(
+    location: &str,
+    settings: &StoreSettings,
+    environment: &Environment,
+    ambient: &Ambient,
+) -> Result<Arc<dyn Store>> {
     let timer: Arc<dyn Timer> = Arc::new(SystemTimer::default());
     let store: Arc<dyn Store> = match location.split_once("://") {
         None if location.is_empty() => {
             return Err(Error::new(ErrorKind::Invalid, "the store's location is empty"));
         }
-        None => Arc::new(LocalStore::new(location)?),
-        Some(("file", _)) => Arc::new(LocalStore::new(file_path(location)?)?),
+        None => Arc::new(LocalStore::with_ambient(location, ambient.clone())?),
+        Some(("file", _)) => Arc::new(LocalStore::with_ambient(file_path(location)?, ambient.clone())?),
         Some(("s3" | "gs" | "az", _)) => {
             let remote = RemoteStore::open(&parse(location)?, environment, settings.retry.deadline)?;
             Arc::new(Retry::new(Arc::new(remote), settings.retry.clone(), Arc::clone(&timer)))

@@ -40,6 +40,7 @@ impl Timer for SystemTimer {
         tokio::time::sleep(time).await;
     }
 
+    #[expect(clippy::disallowed_methods, reason = "this is what is handed in")]
     fn jitter(&self) -> f64 {
         rand::random()
     }

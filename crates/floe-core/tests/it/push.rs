@@ -173,7 +173,7 @@ async fn a_tree_comes_back_and_a_second_push_is_unchanged() {
 async fn an_empty_tree_is_a_tree() {
     let bench = Bench::new().await;
     let pushed = bench.push().await.unwrap();
-    assert_eq!((pushed.entries, pushed.content_bytes), (0, 1024));
+    assert_eq!((pushed.entries, pushed.tar_bytes), (0, 1024));
     bench.assert_pulls_back(&pushed).await;
 }
 

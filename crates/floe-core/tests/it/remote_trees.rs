@@ -36,7 +36,7 @@ impl Place {
     /// In the bucket that `FLOE_TEST_STORE` names, with what else the environment says of the cloud.
     pub(crate) fn of_environment() -> Self {
         let bucket = env::var("FLOE_TEST_STORE").expect("FLOE_TEST_STORE names a bucket");
-        let location = format!("{bucket}/test-{:016x}", rand::random::<u64>());
+        let location = format!("{bucket}/test-{:016x}", u64::from_be_bytes(Ambient::default().random()));
         Self { location, environment: env::vars().collect(), _server: None }
     }
 
@@ -52,7 +52,7 @@ impl Place {
     }
 
     pub(crate) fn store(&self) -> Arc<dyn Store> {
-        open(&self.location, &StoreSettings::default(), &self.environment).unwrap()
+        open(&self.location, &StoreSettings::default(), &self.environment, &Ambient::default()).unwrap()
     }
 }
 

@@ -41,6 +41,9 @@ impl Parameters {
     }
 
     /// Checks the bounds of `docs/format.md` §8.
+    ///
+    /// # Errors
+    /// `Invalid` for parameters out of those bounds.
     pub fn validate(&self) -> Result<()> {
         self.check().map_err(Error::invalid)
     }

@@ -1,3 +1,4 @@
+use floe_testkit::bytes_of;
 use proptest::prelude::*;
 
 use super::*;
@@ -19,12 +20,6 @@ const INTERESTING_SIZES: [usize; 13] = [
     MAX_FRAME_PLAIN - 1,
     MAX_FRAME_PLAIN,
 ];
-
-fn noise(len: usize) -> Vec<u8> {
-    let mut bytes = vec![0; len];
-    blake3::Hasher::new().finalize_xof().fill(&mut bytes);
-    bytes
-}
 
 fn text(len: usize) -> Vec<u8> {
     b"a frame of words and words of a frame, ".iter().copied().cycle().take(len).collect()
@@ -67,7 +62,7 @@ fn interesting_sizes_round_trip_at_every_level() {
     for level in [-7, 1, 3, 9, 19, 22] {
         let mut compressor = Compressor::new(level).unwrap();
         for len in INTERESTING_SIZES {
-            for plain in [noise(len), text(len), vec![0; len]] {
+            for plain in [bytes_of(1, len).to_vec(), text(len), vec![0; len]] {
                 let mut stored = b"x".to_vec();
                 let written = compressor.compress(&plain, &mut stored).unwrap();
                 assert_eq!(written, stored.len() - 1);
@@ -97,9 +92,9 @@ fn the_level_is_used_and_checked() {
 fn what_was_compressed_before_leaves_no_trace() {
     let mut used = Compressor::new(3).unwrap();
     for len in INTERESTING_SIZES {
-        used.compress(&noise(len), &mut Vec::new()).unwrap();
+        used.compress(&bytes_of(1, len), &mut Vec::new()).unwrap();
         assert!(used.compress(&[], &mut Vec::new()).is_err());
-        for plain in [text(len), noise(len / 2 + 1), text(70_000)] {
+        for plain in [text(len), bytes_of(1, len / 2 + 1).to_vec(), text(70_000)] {
             let mut stored = Vec::new();
             used.compress(&plain, &mut stored).unwrap();
             assert!(stored == compressed(&plain), "{len} bytes");
@@ -230,7 +225,7 @@ fn a_decompressor_recovers_from_corruption() {
 
 #[test]
 fn every_truncation_and_every_changed_byte_is_detected_or_harmless() {
-    let plain = [text(700), noise(100), text(3000)].concat();
+    let plain = [text(700), bytes_of(1, 100).to_vec(), text(3000)].concat();
     let id = FrameId::of(&plain);
     let stored = compressed(&plain);
     for len in 0..stored.len() {

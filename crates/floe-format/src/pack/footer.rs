@@ -111,6 +111,9 @@ impl PackFooter {
 
     /// The footer with these bytes, which are the last [`PACK_FOOTER_LEN`] of the `pack_len` bytes stored as pack
     /// `pack_id`.
+    ///
+    /// # Errors
+    /// `Corrupt` for bytes that are no footer, or that of another pack; `Unsupported` for a version that is not known.
     pub fn decode(pack_id: PackId, pack_len: u64, bytes: &[u8]) -> Result<Self> {
         if bytes.len() != PACK_FOOTER_LEN || bytes[PACK_FOOTER_LEN - FOOTER_MAGIC.len()..] != *FOOTER_MAGIC {
             return Err(Error::corrupt(format!("pack {pack_id}: does not end with a footer")));

@@ -18,6 +18,9 @@ impl PackDirectory {
     ///
     /// The stored bytes of the index segments are in `bytes` too ([`PackFrame::stored`] from
     /// [`PackFooter::directory_start`]) and not checked here.
+    ///
+    /// # Errors
+    /// `Corrupt` where lengths, sums or records are wrong; `Unsupported` for a version or codec that is not known.
     pub fn parse(pack_id: PackId, pack_len: u64, bytes: &[u8]) -> Result<Self> {
         let footer = footer_at_end(pack_id, pack_len, bytes)?;
         check_len(&footer, "directory", footer.directory_len(), bytes)?;
@@ -79,6 +82,9 @@ impl PackTail {
     /// The stored bytes of segments and index segments are in `bytes` too ([`PackFrame::stored`] from
     /// [`PackFooter::tail_start`]) and not checked here. What is returned takes some 1.3 times the memory of `bytes`
     /// at most.
+    ///
+    /// # Errors
+    /// `Corrupt` where lengths, sums or records are wrong; `Unsupported` for a version or codec that is not known.
     pub fn parse(pack_id: PackId, pack_len: u64, bytes: &[u8]) -> Result<Self> {
         let footer = footer_at_end(pack_id, pack_len, bytes)?;
         check_len(&footer, "tail", footer.tail_len(), bytes)?;

@@ -25,6 +25,9 @@ pub struct FrameRecord {
 
 impl FrameRecord {
     /// The record of frame `id` with these stored bytes.
+    ///
+    /// # Errors
+    /// `Invalid` where a frame may not have these lengths.
     pub fn new(id: FrameId, plain_len: u32, codec: Codec, stored: &[u8]) -> Result<Self> {
         let record = Self {
             id,
@@ -38,6 +41,9 @@ impl FrameRecord {
     }
 
     /// Checks that these are the stored bytes the index means: what has to be done before they are sent on as they are.
+    ///
+    /// # Errors
+    /// `Corrupt` where they are not.
     pub fn check_stored(&self, stored: &[u8]) -> Result<()> {
         if stored.len() == self.stored_len as usize && Sum128::of(stored) == self.stored_sum {
             Ok(())
@@ -101,6 +107,9 @@ impl PackFrame {
     }
 
     /// Its stored bytes, unchecked, out of bytes of the pack that begin at `from`.
+    ///
+    /// # Errors
+    /// `Corrupt` where they lie outside of `bytes`.
     pub fn stored<'a>(&self, from: StoredOffset, bytes: &'a [u8]) -> Result<&'a [u8]> {
         self.offset
             .checked_distance(from)

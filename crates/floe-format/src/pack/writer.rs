@@ -68,7 +68,8 @@ impl PackWriter {
 
     /// Adds a data frame, whose stored bytes the caller writes next, and returns where they lie.
     ///
-    /// A frame that does not fit is [`Invalid`](crate::ErrorKind::Invalid), and changes nothing.
+    /// # Errors
+    /// `Invalid` for a frame that does not fit; nothing has changed then.
     pub fn add_data(&mut self, record: &FrameRecord) -> Result<StoredOffset> {
         check(&self.footer, record)?;
         let offset = self.footer.data_range().end;
@@ -107,8 +108,8 @@ impl PackMetadataWriter {
 
     /// Adds a segment, whose stored bytes the caller writes next, and returns where they lie.
     ///
-    /// One that does not fit, or comes after an index segment, is [`Invalid`](crate::ErrorKind::Invalid), and changes
-    /// nothing.
+    /// # Errors
+    /// `Invalid` for one that does not fit, or comes after an index segment; nothing has changed then.
     pub fn add_segment(&mut self, record: &FrameRecord) -> Result<StoredOffset> {
         if self.footer.index_segments > 0 {
             return Err(Error::invalid("a segment after an index segment of its pack"));
@@ -121,7 +122,8 @@ impl PackMetadataWriter {
 
     /// Adds an index segment, whose stored bytes the caller writes next, and returns where they lie.
     ///
-    /// One that does not fit is [`Invalid`](crate::ErrorKind::Invalid), and changes nothing.
+    /// # Errors
+    /// `Invalid` for one that does not fit; nothing has changed then.
     pub fn add_index_segment(&mut self, record: &FrameRecord) -> Result<StoredOffset> {
         let offset = self.add(record)?;
         self.footer.index_segments_len += u64::from(record.stored_len);

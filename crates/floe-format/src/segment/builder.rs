@@ -50,6 +50,9 @@ impl SegmentBuilder {
     }
 
     /// Adds an entry; it must be valid and come after the one added before.
+    ///
+    /// # Errors
+    /// `Invalid` for one that is not, or of which the segment holds the most already.
     pub fn add_entry(&mut self, entry: &EntryRef<'_>) -> Result<()> {
         let shared = self.cursor.shared_with(entry.path);
         self.cursor
@@ -65,11 +68,17 @@ impl SegmentBuilder {
     }
 
     /// Adds a frame; it joins the last run if it is equal to that one's.
+    ///
+    /// # Errors
+    /// `Invalid` for a length that no frame has, or where the segment holds the most frames already.
     pub fn add_frame(&mut self, id: FrameId, plain_len: u32) -> Result<()> {
         self.add_run(Run { count: 1, plain_len, id })
     }
 
     /// Adds frames that are equal; they join the last run if they are equal to that one's.
+    ///
+    /// # Errors
+    /// `Invalid` for a length that no frame has, or where the segment holds the most frames already.
     pub fn add_run(&mut self, run: Run) -> Result<()> {
         if !run.is_valid() {
             return Err(Error::invalid(format!(
@@ -93,6 +102,9 @@ impl SegmentBuilder {
     }
 
     /// The segment's plain bytes; `has_end` says that the tar's end is the last frame added.
+    ///
+    /// # Errors
+    /// `Invalid` for a segment without frames, or longer than one may be.
     pub fn finish(self, has_end: bool) -> Result<Vec<u8>> {
         if self.runs.is_empty() || self.lead > super::MAX_LEAD {
             return Err(Error::invalid("a segment without frames, or with a lead over 2^60 bytes"));

@@ -62,6 +62,9 @@ impl Content {
 
     /// Checks that this segment follows one that left `owed` bytes of a file to come (the first: 0), and says how many
     /// are to come after this one.
+    ///
+    /// # Errors
+    /// `Corrupt` where it does not follow.
     pub fn follow(&self, owed: u64) -> Result<u64> {
         if self.ends_lead && self.lead == owed {
             Ok(self.unfinished)

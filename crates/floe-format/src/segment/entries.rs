@@ -143,6 +143,9 @@ impl<'a> SegmentEntries<'a> {
     }
 
     /// The next entry, checked: valid, and after the one before it. After an error there is none.
+    ///
+    /// # Errors
+    /// `Corrupt` for an entry that is not; `Unsupported` for a kind that is not known.
     #[inline]
     #[expect(clippy::should_implement_trait, reason = "an iterator cannot lend its buffer")]
     pub fn next(&mut self) -> Result<Option<EntryRef<'_>>> {

@@ -137,6 +137,9 @@ impl<'a> EntryRef<'a> {
 
     /// Checks the entry for a snapshot that keeps `kept`, alone: what it has to do with other entries is not looked at,
     /// except that a hard link's path comes before its own.
+    ///
+    /// # Errors
+    /// `Invalid` for an entry that such a snapshot cannot have.
     pub fn validate(&self, kept: Kept) -> Result<()> {
         validate_path(self.path)?;
         self.check(kept).map_err(|what| Error::invalid(format!("entry {}: {what}", Shown(self.path))))

@@ -17,7 +17,10 @@ impl Kept {
     /// Extended attributes.
     pub const XATTRS: Self = Self(4);
 
-    /// The set with these bits; unknown ones are [`Unsupported`](crate::ErrorKind::Unsupported).
+    /// The set with these bits.
+    ///
+    /// # Errors
+    /// `Unsupported` for bits that are not known.
     pub fn from_bits(bits: u8) -> Result<Self> {
         if bits <= 7 { Ok(Self(bits)) } else { Err(Error::unsupported(format!("kept bits {bits:#x}"))) }
     }

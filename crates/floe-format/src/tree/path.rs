@@ -11,6 +11,9 @@ pub const MAX_PATH_BYTES: usize = 65_535;
 pub const MAX_NAME_BYTES: usize = 255;
 
 /// Checks that a path has the form of `docs/format.md` §5.1.
+///
+/// # Errors
+/// `Invalid` where it has not.
 pub fn validate_path(path: &[u8]) -> Result<()> {
     check_names(path, 0).map_err(|what| Error::invalid(format!("path {}: {what}", Shown(path))))
 }

@@ -93,6 +93,9 @@ pub struct XattrList {
 
 impl XattrList {
     /// The list of these names and values, in any order.
+    ///
+    /// # Errors
+    /// `Invalid` for a name that cannot be or stands twice, and over 256 KiB in all.
     pub fn new<N, V>(attributes: impl IntoIterator<Item = (N, V)>) -> Result<Self>
     where
         N: AsRef<[u8]>,

@@ -11,11 +11,12 @@ use floe_format::{
     Body, Compressor, FrameId, Kept, LayoutId, OwnedBody, PackId, Parameters, Root, Segment, SegmentBuilder,
     Timestamp,
 };
+use floe_testkit::bytes_of;
 
 use crate::golden::samples::samples;
 use crate::stored::{Stored, format_json, seal, store, write_objects};
 use crate::streaming::stream;
-use crate::trees::{Member, file, in_order, noise, plain};
+use crate::trees::{Member, file, in_order, plain};
 
 /// Whether the reader can run here.
 fn can_run() -> bool {
@@ -123,12 +124,12 @@ fn the_python_reader_extracts_a_tree_of_many_segments() {
         chunk_avg: 1024,
         chunk_max: 4096,
     };
-    let mut members = vec![file(b"big", 0o600, &noise(200_000, 3)), file(b"zeros", 0o600, &[0; 100_000])];
+    let mut members = vec![file(b"big", 0o600, &bytes_of(3, 200_000)), file(b"zeros", 0o600, &[0; 100_000])];
     for n in 0..600 {
         if n % 30 == 0 {
             members.push((plain(format!("d{}", n / 30).as_bytes(), 0o750, OwnedBody::Directory), vec![]));
         }
-        members.push(file(format!("d{}/file{n}", n / 30).as_bytes(), 0o644, &noise(n % 700, n as u64)));
+        members.push(file(format!("d{}/file{n}", n / 30).as_bytes(), 0o644, &bytes_of(n as u64, n % 700)));
     }
     for (n, (entry, _)) in (0u32..).zip(&mut members) {
         entry.mtime = Some(Timestamp { seconds: 1_700_000_000 + i64::from(n), nanos: n });

@@ -6,11 +6,12 @@ use floe_format::{
     Chunker, Entry, FrameId, IndexSegment, Item, Kept, OwnedBody, Parameters, Root, Segment, SnapshotId,
     TAR_END,
 };
+use floe_testkit::bytes_of;
 use proptest::prelude::*;
 
 use crate::reference::{Snapshot, chunk_len, frame_tree};
 use crate::streaming::stream;
-use crate::trees::{Member, file, in_order, kept, noise, plain, tree};
+use crate::trees::{Member, file, in_order, kept, plain, tree};
 
 /// Parameters as small as they may be, so that small trees have many of everything.
 fn small() -> Parameters {
@@ -107,7 +108,7 @@ proptest! {
         length in 0usize..20_000,
         piece in 1usize..3000,
     ) {
-        let content = noise(length, seed);
+        let content = bytes_of(seed, length);
         let chunker = Chunker::new(&p);
         let mut rest = &content[..];
         while !rest.is_empty() {
@@ -167,7 +168,7 @@ fn many(changed: Option<usize>) -> Vec<Member> {
         members.push((plain(path.as_bytes(), 0o755, OwnedBody::Directory), vec![]));
         for n in 0..100 {
             let number = directory * 100 + n;
-            let mut content = noise(number % 1500, number as u64);
+            let mut content = bytes_of(number as u64, number % 1500).to_vec();
             if changed == Some(number) {
                 content.extend_from_slice(b"changed");
             }
@@ -205,7 +206,7 @@ fn one_change_changes_few_frames_and_segments() {
 fn a_bigger_tree_of_default_parameters_equals_the_reference() {
     let mut members = many(None);
     members.truncate(3000);
-    members.push(file(b"zz/big", 0o644, &noise(3 << 20, 5)));
+    members.push(file(b"zz/big", 0o644, &bytes_of(5, 3 << 20)));
     members.push(file(b"zz/sparse", 0o644, &vec![0; 5 << 20]));
     members.push((plain(b"zz", 0o755, OwnedBody::Directory), vec![]));
     let members = in_order(members);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use floe_format::{
     ContentHash, Entry, EntryKind, Kept, OwnedBody, Owner, Timestamp, XattrList, compare_paths,
 };
+use floe_testkit::bytes_of;
 use proptest::prelude::*;
 
 /// An entry and its content, empty for all but files.
@@ -43,22 +44,9 @@ fn content() -> impl Strategy<Value = Vec<u8>> {
     ];
     (length, 0u8..4, any::<u64>()).prop_map(|(length, style, seed)| match style {
         0 => vec![0; length],
-        1 => noise(length.min(3000), seed).into_iter().cycle().take(length).collect(),
-        _ => noise(length, seed),
+        1 => bytes_of(seed, length.min(3000)).to_vec().into_iter().cycle().take(length).collect(),
+        _ => bytes_of(seed, length).to_vec(),
     })
-}
-
-/// Bytes that look random, always the same.
-pub(crate) fn noise(length: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed | 1;
-    (0..length)
-        .map(|_| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state >> 32) as u8
-        })
-        .collect()
 }
 
 fn name() -> impl Strategy<Value = Vec<u8>> {

@@ -19,17 +19,17 @@ struct PushReport<'a> {
     snapshot: String,
     layout: String,
     outcome: &'static str,
-    entries: u64,
-    files: u64,
+    entry_count: u64,
+    file_count: u64,
     file_bytes: u64,
-    content_bytes: u64,
-    reused_files: u64,
+    tar_bytes: u64,
+    reused_file_count: u64,
     reused_file_bytes: u64,
-    reused_bytes: u64,
+    reused_tar_bytes: u64,
     uploaded_bytes: u64,
-    packs: u64,
+    uploaded_pack_count: u64,
     skipped: Vec<UnreadReport<'a>>,
-    sockets: u64,
+    skipped_socket_count: u64,
     elapsed_seconds: f64,
     #[serde(flatten)]
     traffic: TrafficReport,
@@ -63,21 +63,21 @@ pub(crate) fn show(
             snapshot: pushed.at.snapshot.to_string(),
             layout: pushed.at.layout.to_string(),
             outcome,
-            entries: pushed.entries,
-            files: pushed.files,
+            entry_count: pushed.entries,
+            file_count: pushed.files,
             file_bytes: pushed.file_bytes,
-            content_bytes: pushed.content_bytes,
-            reused_files: pushed.reused_files,
+            tar_bytes: pushed.tar_bytes,
+            reused_file_count: pushed.reused_files,
             reused_file_bytes: pushed.reused_file_bytes,
-            reused_bytes: pushed.reused_bytes,
+            reused_tar_bytes: pushed.reused_tar_bytes,
             uploaded_bytes: pushed.uploaded_bytes,
-            packs: pushed.packs,
+            uploaded_pack_count: pushed.packs,
             skipped: pushed
                 .skipped
                 .iter()
                 .map(|unread| UnreadReport { path: ShownPath::new(&unread.path), error: unread.reason() })
                 .collect(),
-            sockets: pushed.sockets,
+            skipped_socket_count: pushed.sockets,
             elapsed_seconds: elapsed.as_secs_f64(),
             traffic: session.traffic(),
         });
@@ -112,7 +112,7 @@ fn closing_line(pushed: &Pushed, elapsed: Duration) -> String {
     let mut line =
         format!("{done} {all}: {reused}, {} {uploaded} in {time}", ByteCount(pushed.uploaded_bytes));
     // In tenths; what is sent is the best measure of a push over a slow line.
-    let tenths = pushed.content_bytes.saturating_mul(10).checked_div(pushed.uploaded_bytes).unwrap_or(0);
+    let tenths = pushed.tar_bytes.saturating_mul(10).checked_div(pushed.uploaded_bytes).unwrap_or(0);
     if tenths > 10 {
         let times =
             if tenths < 100 { format!("{}.{}", tenths / 10, tenths % 10) } else { thousands(tenths / 10) };

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 
-use floe_testkit::copy_tree;
+use floe_testkit::{bytes_of, copy_tree};
 
 use super::{can, told, tree};
 use crate::environment::User;
@@ -207,7 +207,7 @@ fn fill(root: &Path) {
         fs::write(root.join(format!("a/f{file}")), format!("one {file} ").repeat(200)).unwrap();
         fs::write(root.join(format!("a/b/c/g{file}")), format!("two {file} ").repeat(200)).unwrap();
     }
-    fs::write(root.join("large"), noise(3 << 20)).unwrap();
+    fs::write(root.join("large"), bytes_of(1, 3 << 20)).unwrap();
 }
 
 fn edit(root: &Path) {
@@ -217,18 +217,9 @@ fn edit(root: &Path) {
     fs::remove_file(root.join("a/f1")).unwrap();
     fs::create_dir(root.join("new")).unwrap();
     fs::write(root.join("new/x"), "x").unwrap();
-    let mut large = noise(3 << 20);
+    let mut large = bytes_of(1, 3 << 20).to_vec();
     large.extend([b'y'; 5_000]);
     fs::write(root.join("large"), large).unwrap();
-}
-
-fn noise(length: usize) -> Vec<u8> {
-    let mut state = 1_u64;
-    let next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        state.to_be_bytes()[0]
-    };
-    std::iter::repeat_with(next).take(length).collect()
 }
 
 fn can_kill() -> bool {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 
-use floe_testkit::{S3Server, skip};
+use floe_testkit::{S3Server, bytes_of, skip};
 
 use super::{can, told, unprivileged};
 use crate::environment::User;
@@ -128,8 +128,7 @@ fn a_full_disk_is_told_and_changes_nothing() {
     }
     user.tree("tree");
     user.tree("large");
-    let noise: Vec<u8> = (0..300_000_u32).map(blake).collect();
-    fs::write(user.path("large/noise"), noise).unwrap();
+    fs::write(user.path("large/noise"), bytes_of(1, 300_000)).unwrap();
     // All in one namespace of mounts: the disk is gone after it.
     let script = format!(
         "mount -t tmpfs -o size=200k tmpfs {place} && export FLOE_STORE=file://{place} && \
@@ -146,11 +145,4 @@ fn a_full_disk_is_told_and_changes_nothing() {
     assert!(told.contains("no space left") && told.contains("Make room"), "{told}");
     assert!(!shown.contains(".out") && !shown.contains("\nout"), "a failed pull leaves something: {shown}");
     assert!(user.path("out/README.md").exists());
-}
-
-/// A byte that no compressor foretells.
-fn blake(number: u32) -> u8 {
-    let mixed = (u64::from(number) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    (mixed ^ (mixed >> 27)).to_be_bytes()[0]
 }

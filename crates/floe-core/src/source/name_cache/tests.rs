@@ -3,8 +3,8 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::sync::Arc;
-use std::time::Duration;
 
+use floe_testkit::wait_until_trusted;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::layout::{Item, header, tail};
@@ -273,7 +273,7 @@ fn a_walk_sees_each_change_of_a_real_directory() {
     ];
     let open = || {
         // What changes within a tick of the clock is not believed.
-        std::thread::sleep(Duration::from_millis(40));
+        wait_until_trusted(directory.path());
         Arc::new(NameCache::of_source(&directory.path().join("cache"), &root))
     };
     let known = open();
@@ -296,7 +296,7 @@ fn a_name_that_is_not_found_makes_the_walk_read_the_directory() {
     let root = directory.path().join("tree");
     fs::create_dir(&root).unwrap();
     fs::write(root.join("real"), "").unwrap();
-    std::thread::sleep(Duration::from_millis(40));
+    wait_until_trusted(directory.path());
     let open = || Arc::new(NameCache::of_source(&directory.path().join("cache"), &root));
     let stat = Stat::of_file(File::open(&root).unwrap()).unwrap();
     let other = names(&[(b"other", Some(FileKind::File))]);

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::disk::Disk;
+use crate::Ambient;
 
 /// The right to make temporary files.
 #[derive(Debug)]
@@ -27,11 +28,11 @@ pub(super) struct Session {
 
 impl Session {
     /// Begins a session in a directory, which is made, and clears away what dead ones left.
-    pub(super) fn begin(dir: &Path, disk: &Disk) -> io::Result<Self> {
+    pub(super) fn begin(dir: &Path, disk: &Disk, ambient: &Ambient) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
         sweep(dir)?;
         loop {
-            let name = format!("{:016x}", rand::random::<u64>());
+            let name = format!("{:016x}", u64::from_be_bytes(ambient.random()));
             let path = dir.join(format!("{name}.lock"));
             let lock = OpenOptions::new().write(true).create_new(true).open(&path)?;
             lock.lock()?;

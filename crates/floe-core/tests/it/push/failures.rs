@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use floe_core::store::{KeyPrefix, list_all};
 use floe_core::{ErrorKind, PushOutcome, PushSource, push};
-use floe_testkit::{Fault, FaultStore, MemoryStore, copy_tree};
+use floe_testkit::{Fault, FaultStore, MemoryStore, bytes_of, copy_tree};
 
 use super::{Bench, fill, main_ref, namespace, text, write};
 
@@ -69,16 +69,9 @@ async fn i5_a_push_killed_at_any_request_changes_nothing_and_can_be_repeated() {
 async fn i5_a_repeated_push_sends_only_what_was_not_published() {
     let memory = MemoryStore::new();
     let bench = Bench::on(Arc::new(memory.clone())).await;
-    let mut state = 1u64;
     for file in 0..10 {
         // Not to be compressed, so that there are three packs.
-        let noise: Vec<u8> = std::iter::repeat_with(|| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (state >> 40) as u8
-        })
-        .take(16 << 20)
-        .collect();
-        write(&bench.source().join(format!("noise{file}")), &noise);
+        write(&bench.source().join(format!("noise{file}")), &bytes_of(file, 16 << 20));
     }
     let total = {
         let dry = floe_core::PushOptions { dry_run: true, cache_dir: None, ..bench.options() };

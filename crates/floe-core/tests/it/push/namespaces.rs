@@ -50,7 +50,7 @@ async fn i9_a_second_namespace_gets_all_anew_and_the_first_is_not_asked() {
             assert_eq!(asked_now, asked, "as of the first push of all");
         }
         assert_eq!(pushed.at.snapshot, first.at.snapshot);
-        let told = |pushed: &Pushed| (pushed.reused_files, pushed.reused_bytes, pushed.packs);
+        let told = |pushed: &Pushed| (pushed.reused_files, pushed.reused_tar_bytes, pushed.packs);
         assert_eq!(told(&pushed), told(&first), "{name}");
         assert_eq!(pushed.uploaded_bytes, first.uploaded_bytes, "{name}");
     }

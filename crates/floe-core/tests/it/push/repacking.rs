@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use floe_core::store::{Key, Store};
 use floe_core::{PushOutcome, PushProgress, Pushed, Snapshot, VerifyOptions, verify};
-use floe_testkit::{MemoryStore, Operation};
+use floe_testkit::{MemoryStore, Operation, wait_until_trusted};
 
 use super::{Bench, fill, text, write};
 
@@ -28,8 +27,8 @@ impl Bench {
 async fn many_small_pushes_keep_to_few_packs() {
     let bench = Bench::new().await;
     fill(&bench.source());
-    // The file system's clock has to move on, or hashes are not remembered.
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    // Or hashes are not remembered.
+    wait_until_trusted(bench.dir.path());
     bench.push().await.unwrap();
     let (mut most, mut before, mut repacked) = (0, 0, 0);
     for round in 0..60 {

@@ -155,7 +155,7 @@ async fn i4_a_tar_is_the_snapshot_of_its_directory() {
                 let pushed = bench.push_tar(tar.clone(), options).await.unwrap();
                 assert_eq!(pushed.at.snapshot, expected.at.snapshot, "{program:?} {options:?}");
                 assert_eq!((pushed.files, pushed.file_bytes), (expected.files, expected.file_bytes));
-                assert_eq!(pushed.reused_bytes, pushed.content_bytes, "the namespace has it all");
+                assert_eq!(pushed.reused_tar_bytes, pushed.tar_bytes, "the namespace has it all");
             }
         }
     }

@@ -1,6 +1,7 @@
 //! What a collector does to others' objects, done at once.
 
 use bytes::Bytes;
+use floe_core::Ambient;
 use floe_core::store::{Key, Store};
 use floe_testkit::MemoryStore;
 use serde_json::{Map, Value, json};
@@ -22,7 +23,7 @@ fn seal(mut fields: Map<String, Value>) -> Bytes {
 }
 
 fn token() -> String {
-    format!("{:032x}", rand::random::<u128>())
+    Ambient::default().token().to_string()
 }
 
 /// Changes an object.

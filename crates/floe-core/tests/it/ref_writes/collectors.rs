@@ -40,6 +40,16 @@ fn lose_the_commit(
     })
 }
 
+/// A collector ends all leases.
+fn end_all(memory: &MemoryStore) -> Meddling {
+    let memory = memory.clone();
+    let meddling = async move {
+        end_leases(&memory).await;
+        Ok(())
+    };
+    Some(meddling.boxed())
+}
+
 /// Another writer moves a ref to one snapshot after another.
 async fn move_elsewhere(memory: MemoryStore, name: &'static str, to: Vec<SnapshotAt>) {
     let name_of_namespace = NamespaceName::default();
@@ -65,16 +75,7 @@ async fn i5_an_attempt_that_a_collector_ends_is_made_again() {
         for number in 1..count_of_requests(change).await {
             let world = World::new().await;
             let memory = world.memory.clone();
-            let end = move || {
-                let memory = memory.clone();
-                Some(
-                    async move {
-                        end_leases(&memory).await;
-                        Ok(())
-                    }
-                    .boxed(),
-                )
-            };
+            let end = move || end_all(&memory);
             let store = RecordingStore::new(Arc::new(Meddler::new(&world.memory, once(number, end))));
             let made = change.make(&world, &world.through(Arc::new(store.clone())).await).await.unwrap();
             change.assert_made(&world, &made, &format!("ended before {number}")).await;
@@ -115,15 +116,8 @@ async fn a_collector_that_ends_every_attempt_is_reported() {
         let world = World::new().await;
         let memory = world.memory.clone();
         let meddler = Meddler::new(&world.memory, move |upcoming| {
-            let memory = memory.clone();
             let is_commit = upcoming.put.is_some() && upcoming.what.contains("/refs/");
-            is_commit.then(|| {
-                async move {
-                    end_leases(&memory).await;
-                    Ok(())
-                }
-                .boxed()
-            })
+            if is_commit { end_all(&memory) } else { None }
         });
         let error = change.make(&world, &world.through(Arc::new(meddler)).await).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict);
@@ -270,16 +264,7 @@ async fn i2_random_faults_and_collectors_leave_the_truth() {
         let meddler = Meddler::new(&world.memory, move |upcoming| {
             let random = blake3::hash(&[seed, upcoming.number].map(u64::to_le_bytes).concat());
             match random.as_bytes()[0] {
-                0..24 => {
-                    let memory = memory.clone();
-                    Some(
-                        async move {
-                            end_leases(&memory).await;
-                            Ok(())
-                        }
-                        .boxed(),
-                    )
-                }
+                0..24 => end_all(&memory),
                 24..48 => {
                     next_generation(&memory);
                     None

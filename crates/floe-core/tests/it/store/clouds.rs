@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use floe_core::store::{
-    Environment, KeyPrefix, PartTag, PartsId, PutMode, Store, Version, conditions_of, open, probe_conditions,
+    Environment, KeyPrefix, PartTag, PartsId, PutMode, Store, Version, conditions_of, probe_conditions,
 };
 use floe_core::{Error, ErrorKind, Result};
 use floe_testkit::CannedServer;
 
 use super::key;
-use super::remote::once;
+use super::remote::{once, open};
 
 /// A client of each kind for whatever is at an endpoint, by the variables that people use.
 fn environments(endpoint: &str) -> [(&'static str, Environment); 2] {

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 
 use super::key;
 use bytes::Bytes;
-use floe_core::ErrorKind;
 use floe_core::store::local::{DiskOp, DiskWatch};
 use floe_core::store::{LocalStore, PutMode, Store};
+use floe_core::{Ambient, Entropy, ErrorKind, SystemClock};
 
 fn temp_files(root: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(root.join(".tmp")) else {
@@ -136,4 +136,23 @@ async fn a_second_push_syncs_little() {
     store.delete(&key("ns/leases/2")).await.unwrap();
     let syncs = syncs.0.lock().unwrap();
     assert_eq!(syncs.len(), 12, "{syncs:#?}");
+}
+
+/// Gives the same bytes again and again.
+#[derive(Debug)]
+struct Same;
+
+impl Entropy for Same {
+    fn fill(&self, bytes: &mut [u8]) {
+        bytes.fill(0xab);
+    }
+}
+
+#[tokio::test]
+async fn names_of_what_is_not_to_be_seen_come_from_what_is_handed_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let ambient = Ambient::new(Arc::new(SystemClock), Arc::new(Same));
+    let store = LocalStore::with_ambient(dir.path(), ambient).unwrap();
+    store.start_parts(&key("ns/packs/1")).await.unwrap();
+    assert_eq!(temp_files(dir.path()), [dir.path().join(".tmp/abababababababab.0")]);
 }

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use floe_core::ErrorKind;
-use floe_core::store::{Environment, KeyPrefix, PutMode, StoreSettings, Version, open, probe_conditions};
+use floe_core::store::{
+    self, Environment, KeyPrefix, PutMode, Store, StoreSettings, Version, probe_conditions,
+};
+use floe_core::{Ambient, ErrorKind, Result};
 use floe_testkit::conformance::{self, KnownGap};
 use floe_testkit::s3::environment;
 use floe_testkit::{CannedServer, MemoryStore, S3Server};
@@ -13,6 +15,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::key;
 use crate::remote_trees::Place;
+
+pub(super) fn open(
+    location: &str,
+    settings: &StoreSettings,
+    environment: &Environment,
+) -> Result<Arc<dyn Store>> {
+    store::open(location, settings, environment, &Ambient::default())
+}
 
 pub(super) fn once() -> StoreSettings {
     let mut settings = StoreSettings::default();

@@ -9,7 +9,7 @@ use super::{layout_id, pack_id};
 use crate::reference::Snapshot;
 use crate::stored::{NAMESPACE, format_json, seal};
 use crate::streaming::stream;
-use crate::trees::{Member, file, in_order, noise, plain};
+use crate::trees::{Member, file, in_order, plain};
 
 pub(crate) const P: Parameters = Parameters {
     group_min: 32 << 10,
@@ -255,4 +255,17 @@ pub(crate) fn json(snapshot: &dyn Fn(&str) -> SnapshotId) -> Vec<(String, Vec<u8
     let mut all = vec![("format.json", format_json(&P))];
     all.extend(objects.iter().map(|(key, fields)| (*key, seal(fields))));
     all.into_iter().map(|(key, bytes)| (format!("store/default/{key}"), bytes)).collect()
+}
+
+/// Bytes that look random. The golden files hold them, so they are made here and never otherwise.
+fn noise(length: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed | 1;
+    (0..length)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 32) as u8
+        })
+        .collect()
 }

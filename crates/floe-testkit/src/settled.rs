@@ -1,0 +1,24 @@
+//! Waiting for the clock that files are stamped with.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use floe_core::source::{HashClock, Stat, is_trusted};
+
+/// After this the clock stands still.
+const MOST: Duration = Duration::from_secs(60);
+
+/// Waits until hashes of what was written so far on the file system of `directory` may be remembered.
+///
+/// It asks again and again, since nothing tells that a clock has moved on. What `directory` holds stays as it is, but its
+/// own times may change.
+pub fn wait_until_trusted(directory: &Path) {
+    // Stamped after all that was written before.
+    let last = tempfile::tempfile_in(directory).unwrap();
+    let stat = Stat::of_file(&last).unwrap();
+    let deadline = Instant::now() + MOST;
+    while !is_trusted(&stat, HashClock::read(&last).unwrap()) {
+        assert!(Instant::now() < deadline, "the file system's clock does not move on");
+        std::thread::yield_now();
+    }
+}
