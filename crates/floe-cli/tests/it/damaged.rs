@@ -77,3 +77,52 @@ fn a_damaged_ref_does_not_hide_the_others() {
     assert_eq!(report["refs"].as_array().unwrap().len(), 2);
     assert_eq!(report["damages"][0]["ref"], "b");
 }
+
+#[test]
+fn i1_a_push_brings_back_a_snapshot_object_that_is_gone_or_damaged() {
+    let overwrite: fn(&PathBuf) = |path| fs::write(path, "damaged").unwrap();
+    for damage in [overwrite, |path| fs::remove_file(path).unwrap()] {
+        let user = User::new();
+        let tree = user.tree("tree");
+        let pushed = user.json(&["push", &tree, "main", "--json"]);
+        damage(&layout_of(&user, "main"));
+        for command in [&["pull", "main", "back"][..], &["ls", "main"], &["tag", "main", "other"]] {
+            let told = user.stderr(&user.floe(command, 3));
+            assert!(told.contains("--full"), "{told}");
+        }
+        // With its caches a push need not look at the object.
+        fs::remove_dir_all(user.path(".cache/floe")).unwrap();
+        let again = user.floe(&["push", &tree, "main", "--json"], 0);
+        assert!(user.stderr(&again).contains("everything is stored anew"), "{}", user.stderr(&again));
+        let report: serde_json::Value = serde_json::from_str(&stdout(&again)).unwrap();
+        assert_eq!((&report["outcome"], &report["reused_files"]), (&"committed".into(), &0.into()));
+        assert_eq!(report["snapshot"], pushed["snapshot"]);
+        user.floe(&["pull", "main", "back"], 0);
+        assert_eq!(listing(&user.path("tree")), listing(&user.path("back")));
+    }
+}
+
+#[test]
+fn i1_a_tag_brings_back_a_snapshot_whose_object_is_gone() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "a"], 0);
+    user.floe(&["push", &tree, "b", "--full"], 0);
+    let lost = layout_of(&user, "b");
+    assert_ne!(lost, layout_of(&user, "a"), "one snapshot in two places");
+    assert_eq!(user.json(&["tag", "a@1", "b", "--json"])["unchanged"], true, "both are whole");
+    fs::remove_file(lost).unwrap();
+    user.floe(&["pull", "b", "back"], 3);
+    let tagged = user.json(&["tag", "a@1", "b", "--json"]);
+    assert_eq!((&tagged["unchanged"], &tagged["generation"]), (&false.into(), &2.into()));
+    user.floe(&["pull", "b", "back"], 0);
+    assert_eq!(listing(&user.path("tree")), listing(&user.path("back")));
+}
+
+/// The snapshot object that a ref names.
+fn layout_of(user: &User, name: &str) -> PathBuf {
+    let logged = user.json(&["log", name, "--json"]);
+    let named = |key: &str| logged["generations"][0][key].as_str().unwrap().to_owned();
+    let snapshots = user.path(".local/share/floe/default/snapshots");
+    snapshots.join(named("snapshot")).join(named("layout"))
+}
