@@ -314,20 +314,34 @@ impl Namespace {
         })
     }
 
-    /// The names of all refs, removed ones too, in order.
-    pub async fn ref_names(&self) -> Result<Vec<RefName>> {
+    /// The names of all refs, removed ones too, in order; and what stands among them and is none.
+    pub async fn ref_names(&self) -> Result<RefNames> {
         let prefix = self.keys().references();
-        let mut names = Vec::new();
+        let mut found = RefNames::default();
         for entry in list_all(self.store().as_ref(), &prefix, MAX_REFS).await? {
             let part = self.keys().rest(&entry.key, &prefix).unwrap_or_default();
-            names.push(RefName::from_key_part(part).map_err(|e| {
-                Error::new(ErrorKind::Corrupt, format!("`{}` is where only refs may be", entry.key))
-                    .with_source(e)
-            })?);
+            match RefName::from_key_part(part) {
+                Ok(name) if self.keys().reference(&name) == entry.key => found.names.push(name),
+                _ => found.strays.push(entry.key.to_string()),
+            }
         }
-        names.sort();
-        Ok(names)
+        found.names.sort();
+        Ok(found)
     }
+}
+
+/// What is found where a namespace keeps its refs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RefNames {
+    /// The names of all refs, removed ones too, in order.
+    pub names: Vec<RefName>,
+    /// The keys of what no ref is called: the copy that an editor made, say.
+    pub strays: Vec<String>,
+}
+
+impl RefNames {
+    /// What is wrong with a stray.
+    pub const STRAY: &str = "it is where only refs may be";
 }
 
 /// Reads `format.json`.

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::catalog::PackShape;
 use crate::collector_state::CollectorState;
 use crate::names::RefName;
-use crate::namespace::Namespace;
+use crate::namespace::{Namespace, RefNames};
 use crate::offload::{Offloaded, default_threads, offload};
 use crate::pack_tails::PackTails;
 use crate::reader::{Reach, Sources};
@@ -152,7 +152,14 @@ async fn open_snapshots(
     packs: &mut BTreeMap<PackId, PackShape>,
     verified: &mut Verified,
 ) -> Result<Vec<(SnapshotAt, Option<Snapshot>)>> {
-    let names = if options.refs.is_empty() { namespace.ref_names().await? } else { options.refs.clone() };
+    let names = if options.refs.is_empty() {
+        let found = namespace.ref_names().await?;
+        let strays = found.strays.into_iter();
+        verified.damages.extend(strays.map(|object| Damage { object, message: RefNames::STRAY.to_owned() }));
+        found.names
+    } else {
+        options.refs.clone()
+    };
     let mut wanted: Vec<SnapshotAt> = Vec::new();
     let mut known = HashSet::new();
     for name in names {

@@ -1,6 +1,6 @@
 //! The refs of a namespace, as `floe ls` without a reference lists them.
 
-use floe_core::{ErrorKind, Generation, Namespace, RefName, Snapshot};
+use floe_core::{ErrorKind, Generation, Namespace, RefName, RefNames, Snapshot};
 use futures::{StreamExt, stream};
 use serde::Serialize;
 
@@ -18,7 +18,7 @@ const READS_AT_ONCE: usize = 16;
 struct RefsReport<'a> {
     namespace: &'a str,
     refs: Vec<RefReport<'a>>,
-    /// Refs that cannot be read, or whose snapshots cannot.
+    /// Refs that cannot be read, or whose snapshots cannot; and what stands among the refs and is none.
     damages: Vec<DamageReport<'a>>,
     #[serde(flatten)]
     traffic: TrafficReport,
@@ -39,7 +39,7 @@ struct RefReport<'a> {
 struct DamageReport<'a> {
     #[serde(rename = "ref")]
     name: &'a str,
-    message: String,
+    message: &'a str,
 }
 
 /// A ref that names something, and how big that is.
@@ -53,23 +53,26 @@ struct ListedRef {
 
 pub(crate) async fn list(session: &Session, json: bool) -> Result<Code, Failure> {
     let namespace = &session.namespace(Limits::default()).await?;
-    let names = namespace.ref_names().await?;
-    let read: Vec<(RefName, floe_core::Result<Option<ListedRef>>)> = stream::iter(names)
+    let found = namespace.ref_names().await?;
+    let read: Vec<(RefName, floe_core::Result<Option<ListedRef>>)> = stream::iter(found.names)
         .map(|name| async move { (name.clone(), read(namespace, name).await) })
         .buffered(READS_AT_ONCE)
         .collect()
         .await;
-    let (mut refs, mut damages) = (Vec::new(), Vec::new());
+    let (mut refs, mut damages) = (Vec::new(), Vec::<(String, String)>::new());
     for (name, read) in read {
         match read {
             Ok(listed) => refs.extend(listed),
             // One that is damaged does not hide the others.
             Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {
-                damages.push((name, error));
+                damages.push((name.to_string(), error.to_string()));
             }
             Err(error) => return Err(error.into()),
         }
     }
+    let unread = damages.len() as u64;
+    let strays = found.strays.len() as u64;
+    damages.extend(found.strays.into_iter().map(|key| (key, RefNames::STRAY.to_owned())));
     if json {
         let refs = refs
             .iter()
@@ -81,10 +84,7 @@ pub(crate) async fn list(session: &Session, json: bool) -> Result<Code, Failure>
                 file_bytes: listed.file_bytes,
             })
             .collect();
-        let damages = damages
-            .iter()
-            .map(|(name, error)| DamageReport { name: name.as_str(), message: error.to_string() })
-            .collect();
+        let damages = damages.iter().map(|(name, message)| DamageReport { name, message }).collect();
         let (namespace, traffic) = (namespace.name().as_str(), session.traffic());
         session.output().json(&RefsReport { namespace, refs, damages, traffic })?;
     } else {
@@ -92,14 +92,17 @@ pub(crate) async fn list(session: &Session, json: bool) -> Result<Code, Failure>
             session.output().note("No ref names anything here; `floe push PATH REF` makes one.");
         }
         show(session, &refs)?;
-        for (name, error) in &damages {
-            session.output().note(&format!("damaged: {name}: {}", printable(&error.to_string())));
+        for (name, message) in &damages {
+            session.output().note(&format!("damaged: {}: {}", printable(name), printable(message)));
         }
     }
     if damages.is_empty() {
         return Ok(Code::Done);
     }
-    let message = count(damages.len() as u64, "ref cannot be read", "refs cannot be read");
+    let message = match unread {
+        0 => count(strays, "object is where only refs may be", "objects are where only refs may be"),
+        _ => count(unread, "ref cannot be read", "refs cannot be read"),
+    };
     let advice = "Run `floe verify` to see what is damaged; push again from the source with --full, or restore the \
                   objects from a copy of the store.";
     Err(Failure::new(Code::Corrupt, message, advice))

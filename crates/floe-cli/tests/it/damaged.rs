@@ -79,6 +79,47 @@ fn a_damaged_ref_does_not_hide_the_others() {
 }
 
 #[test]
+fn what_is_no_ref_hides_no_ref() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    for name in ["a", "b/c"] {
+        user.floe(&["push", &tree, name], 0);
+    }
+    let refs = user.path(".local/share/floe/default/refs");
+    fs::write(refs.join("a~"), "x\n").unwrap();
+    fs::create_dir(refs.join("b")).unwrap();
+    fs::write(refs.join("b/c"), "not where the ref of this name is").unwrap();
+    let strays = ["default/refs/a~", "default/refs/b/c"];
+    let listed = user.floe(&["ls"], 3);
+    let names: Vec<_> = stdout(&listed).lines().map(|line| line[..5].trim().to_owned()).collect();
+    assert_eq!(names, ["a@1", "b/c@1"]);
+    let verified = user.floe(&["verify"], 3);
+    for stray in strays {
+        let told = format!("damaged: {stray}: it is where only refs may be");
+        assert!(user.stderr(&listed).contains(&told), "{}", user.stderr(&listed));
+        assert!(stdout(&verified).contains(&told), "{}", stdout(&verified));
+    }
+    let report: serde_json::Value =
+        serde_json::from_str(&stdout(&user.floe(&["verify", "--json"], 3))).unwrap();
+    assert_eq!((&report["refs"], &report["snapshots"]), (&2.into(), &2.into()), "all else is looked at");
+    // Names that look alike are found all the same.
+    let told = user.stderr(&user.floe(&["pull", "aa", "out"], 1));
+    assert!(told.contains("`a`"), "{told}");
+    user.floe(&["pull", "b/c", "out"], 0);
+}
+
+#[test]
+fn what_is_no_snapshot_hides_no_snapshot() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    let pushed = user.json(&["push", &tree, "main", "--json"]);
+    let id = pushed["snapshot"].as_str().unwrap();
+    let snapshots = user.path(".local/share/floe/default/snapshots").join(id);
+    fs::write(snapshots.join("backup~"), "x").unwrap();
+    user.floe(&["pull", &id[..12], "out"], 0);
+}
+
+#[test]
 fn i1_a_push_brings_back_a_snapshot_object_that_is_gone_or_damaged() {
     let overwrite: fn(&PathBuf) = |path| fs::write(path, "damaged").unwrap();
     for damage in [overwrite, |path| fs::remove_file(path).unwrap()] {
