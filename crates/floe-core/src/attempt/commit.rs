@@ -30,6 +30,11 @@ impl WriteAttempt {
         annotation: Annotation,
         publish: impl Future<Output = Result<()>> + Send,
     ) -> Result<Committed, WriteError> {
+        let Some(generation) = RefRecord::next_generation(self.view.former()) else {
+            self.lease.end().await;
+            let message = format!("the ref `{}` has come to the last generation that there is", self.target);
+            return Err(WriteError::Failed(Error::new(ErrorKind::Invalid, message)));
+        };
         let version = self.view.former.as_ref().map(|(_, version)| version.clone());
         let announce = self.lease.announce_commit(&self.target, version.as_ref());
         // Both are awaited, whatever the other's fate, so that nothing of this attempt is under way after it.
@@ -39,9 +44,10 @@ impl WriteAttempt {
             return Err(e);
         }
         let ambient = self.namespace.ambient();
-        let push = Push { token: ambient.token(), generation: self.former_generation() + 1 };
+        let push = Push { token: ambient.token(), generation };
         let (namespace, now) = (self.namespace.id(), ambient.timestamp());
-        let mut next = RefRecord::following(namespace, self.view.former(), at, now, annotation, push.token);
+        let former = self.view.former();
+        let mut next = RefRecord::following(namespace, former, generation, at, now, annotation, push.token);
         let body = match next.seal_within_limit() {
             Ok(body) => body,
             Err(e) => {
@@ -66,10 +72,6 @@ impl WriteAttempt {
                 Err(WriteError::Failed(Error::new(e.kind(), message).with_source(e)))
             }
         }
-    }
-
-    fn former_generation(&self) -> u64 {
-        self.view.former().map_or(0, |record| record.current.generation)
     }
 
     /// W9: swaps the ref, and settles it.

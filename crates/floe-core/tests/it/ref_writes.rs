@@ -4,6 +4,7 @@
 mod collector;
 mod collectors;
 mod faults;
+mod foreign;
 mod meddler;
 mod requests;
 mod tagging;
