@@ -162,7 +162,6 @@ impl Namespace {
         if let Some((ref_name, number)) = named {
             let keys = Keys::new(name.clone());
             if let Some((record, _)) = read_ref(store.as_ref(), &keys, ref_name).await? {
-                check_features(&name, record.features())?;
                 let (id, settings) = (record.namespace(), OnceCell::new());
                 let namespace = Self::of(Inner { store, name, keys, id, settings, ambient });
                 let resolved = namespace.resolve_record(ref_name, number, record).await?;
@@ -290,6 +289,9 @@ impl Namespace {
     }
 
     /// A ref's record and the version of its object, `None` for one that never was.
+    ///
+    /// # Errors
+    /// `Unsupported` where it needs what this version does not know, for whatever it is read.
     pub async fn read_ref(&self, name: &RefName) -> Result<Option<(RefRecord, Version)>> {
         let read = read_ref(self.store().as_ref(), self.keys(), name).await?;
         if let Some((record, _)) = &read
@@ -358,7 +360,7 @@ async fn read_settings(
         other => other?,
     };
     let record: NamespaceRecord = unseal(key.as_str(), &bytes)?;
-    check_features(name, &record.features)?;
+    check_features(format_args!("namespace `{name}`"), &record.features)?;
     let settings = record.settings(version);
     settings.parameters.validate()?;
     Ok((record.namespace, settings))
@@ -367,17 +369,20 @@ async fn read_settings(
 async fn read_ref(store: &dyn Store, keys: &Keys, name: &RefName) -> Result<Option<(RefRecord, Version)>> {
     let key = keys.reference(name);
     match store.get(&key, MAX_SEALED_BYTES).await {
-        Ok((bytes, version)) => Ok(Some((RefRecord::from_bytes(key.as_str(), &bytes)?, version))),
+        Ok((bytes, version)) => {
+            let record = RefRecord::from_bytes(key.as_str(), &bytes)?;
+            check_features(format_args!("the ref `{name}`"), record.features())?;
+            Ok(Some((record, version)))
+        }
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e),
     }
 }
 
 /// Refuses features that this version does not know: all.
-fn check_features(name: &NamespaceName, features: &[String]) -> Result<()> {
+fn check_features(what: impl std::fmt::Display, features: &[String]) -> Result<()> {
     let Some(feature) = features.first() else { return Ok(()) };
-    let message =
-        format!("namespace `{name}` needs the feature {feature:?}, which this version does not know");
+    let message = format!("{what} needs the feature {feature:?}, which this version does not know");
     Err(Error::new(ErrorKind::Unsupported, message))
 }
 

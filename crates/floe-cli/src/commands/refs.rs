@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::commands::generation::GenerationReport;
 use crate::counting::TrafficReport;
-use crate::failure::{Code, Failure};
+use crate::failure::{Code, Failure, TOO_NEW};
 use crate::output::printable;
 use crate::quantities::{ByteCount, age, count, thousands};
 use crate::session::{Limits, Session};
@@ -20,6 +20,8 @@ struct RefsReport<'a> {
     refs: Vec<RefReport<'a>>,
     /// Refs that cannot be read, or whose snapshots cannot; and what stands among the refs and is none.
     damages: Vec<DamageReport<'a>>,
+    /// Refs that need another version than this one.
+    unsupported: Vec<DamageReport<'a>>,
     #[serde(flatten)]
     traffic: TrafficReport,
 }
@@ -59,13 +61,16 @@ pub(crate) async fn list(session: &Session, json: bool) -> Result<Code, Failure>
         .buffered(READS_AT_ONCE)
         .collect()
         .await;
-    let (mut refs, mut damages) = (Vec::new(), Vec::<(String, String)>::new());
+    let (mut refs, mut damages, mut unsupported) = (Vec::new(), Noted::new(), Noted::new());
     for (name, read) in read {
         match read {
             Ok(listed) => refs.extend(listed),
             // One that is damaged does not hide the others.
             Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {
                 damages.push((name.to_string(), error.to_string()));
+            }
+            Err(error) if error.kind() == ErrorKind::Unsupported => {
+                unsupported.push((name.to_string(), error.to_string()));
             }
             Err(error) => return Err(error.into()),
         }
@@ -84,17 +89,23 @@ pub(crate) async fn list(session: &Session, json: bool) -> Result<Code, Failure>
                 file_bytes: listed.file_bytes,
             })
             .collect();
-        let damages = damages.iter().map(|(name, message)| DamageReport { name, message }).collect();
+        let (damages, unsupported) = (reports(&damages), reports(&unsupported));
         let (namespace, traffic) = (namespace.name().as_str(), session.traffic());
-        session.output().json(&RefsReport { namespace, refs, damages, traffic })?;
+        session.output().json(&RefsReport { namespace, refs, damages, unsupported, traffic })?;
     } else {
-        if refs.is_empty() && damages.is_empty() {
+        if refs.is_empty() && damages.is_empty() && unsupported.is_empty() {
             session.output().note("No ref names anything here; `floe push PATH REF` makes one.");
         }
         show(session, &refs)?;
-        for (name, message) in &damages {
-            session.output().note(&format!("damaged: {}: {}", printable(name), printable(message)));
+        for (what, noted) in [("damaged", &damages), ("too new", &unsupported)] {
+            for (name, message) in noted {
+                session.output().note(&format!("{what}: {}: {}", printable(name), printable(message)));
+            }
         }
+    }
+    if damages.is_empty() && !unsupported.is_empty() {
+        let message = count(unsupported.len() as u64, "ref is too new", "refs are too new");
+        return Err(Failure::new(Code::Failed, message, TOO_NEW));
     }
     if damages.is_empty() {
         return Ok(Code::Done);
@@ -106,6 +117,13 @@ pub(crate) async fn list(session: &Session, json: bool) -> Result<Code, Failure>
     let advice = "Run `floe verify` to see what is damaged; push again from the source with --full, or restore the \
                   objects from a copy of the store.";
     Err(Failure::new(Code::Corrupt, message, advice))
+}
+
+/// Names, and what is wrong with what has them.
+type Noted = Vec<(String, String)>;
+
+fn reports(noted: &Noted) -> Vec<DamageReport<'_>> {
+    noted.iter().map(|(name, message)| DamageReport { name, message }).collect()
 }
 
 /// Reads one ref and the snapshot that it names; `None` for one that was removed.

@@ -167,3 +167,66 @@ fn layout_of(user: &User, name: &str) -> PathBuf {
     let snapshots = user.path(".local/share/floe/default/snapshots");
     snapshots.join(named("snapshot")).join(named("layout"))
 }
+
+/// The sum in the first line is made right again.
+fn edit_sealed(path: &PathBuf, from: &str, to: &str) {
+    let text = fs::read_to_string(path).unwrap();
+    let (_, fields) = text.split_once('\n').unwrap();
+    assert!(fields.contains(from), "{fields}");
+    let fields = fields.replacen(from, to, 1);
+    let sum = floe_format::Sum128::of(fields.as_bytes());
+    fs::write(path, format!("{{\"sum\":\"{sum}\",\n{fields}")).unwrap();
+}
+
+#[test]
+fn what_is_too_new_is_not_damaged_and_is_left_alone() {
+    for (from, to) in [("\"features\": []", "\"features\": [\"x\"]"), ("\"format\": 1", "\"format\": 2")] {
+        let user = User::new();
+        let tree = user.tree("tree");
+        for name in ["a", "b"] {
+            user.floe(&["push", &tree, name], 0);
+        }
+        let path = user.path(".local/share/floe/default/refs/b");
+        edit_sealed(&path, from, to);
+        let before = fs::read(&path).unwrap();
+        let advice = "Use a version of Floe";
+        for command in [
+            &["push", &tree, "b"][..],
+            &["push", &tree, "b", "--full"],
+            &["push", &tree, "b", "--dry-run"],
+            &["tag", "a", "b"],
+            &["tag", "b", "c"],
+            &["rm", "b"],
+            &["log", "b"],
+            &["show", "b"],
+            &["pull", "b", "out"],
+            &["ls", "b"],
+            &["verify", "b"],
+        ] {
+            let told = user.stderr(&user.floe(command, 1));
+            assert!(told.contains(advice) && !told.contains("--full"), "{command:?}: {told}");
+        }
+        assert_eq!(fs::read(&path).unwrap(), before);
+        let listed = user.floe(&["ls"], 1);
+        assert!(stdout(&listed).starts_with("a@1"), "{}", stdout(&listed));
+        assert!(user.stderr(&listed).contains("too new: b: "), "{}", user.stderr(&listed));
+        let verified = user.floe(&["verify"], 1);
+        assert!(stdout(&verified).starts_with("too new: default/refs/b: "), "{}", stdout(&verified));
+        assert!(user.stderr(&verified).contains(advice), "{}", user.stderr(&verified));
+        let report: serde_json::Value =
+            serde_json::from_str(&stdout(&user.floe(&["verify", "--json"], 1))).unwrap();
+        assert_eq!(
+            (&report["unsupported"][0]["object"], &report["snapshots"]),
+            (&"default/refs/b".into(), &1.into())
+        );
+        assert_eq!(
+            (&report["damages"], &report["unreferenced_packs"]),
+            (&Vec::<u8>::new().into(), &Vec::<u8>::new().into())
+        );
+        // What is damaged besides is said, too, and weighs more.
+        fs::write(user.path(".local/share/floe/default/refs/a"), "{}").unwrap();
+        for command in ["ls", "verify"] {
+            user.floe(&[command], 3);
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use floe_core::ErrorKind;
 use floe_core::store::Key;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::collector::edit;
 use super::{Change, World};
@@ -31,4 +31,10 @@ async fn i2_a_ref_that_cannot_count_on_is_not_written_to() {
         assert_refused(|fields| fields["fence"] = generation.into(), ErrorKind::Corrupt).await;
     }
     assert_refused(|fields| fields["generation"] = MAX_COUNT.into(), ErrorKind::Invalid).await;
+}
+
+#[tokio::test]
+async fn i2_a_ref_with_a_feature_of_another_version_is_not_written_to() {
+    assert_refused(|fields| fields["features"] = json!(["x"]), ErrorKind::Unsupported).await;
+    assert_refused(|fields| fields["format"] = 2.into(), ErrorKind::Unsupported).await;
 }
