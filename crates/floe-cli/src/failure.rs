@@ -6,6 +6,10 @@ use std::process::ExitCode;
 
 use floe_core::{Error, ErrorKind};
 
+/// What to do about what another version wrote.
+pub(crate) const TOO_NEW: &str =
+    "Use a version of Floe or a store that can do it; `floe --version` tells this one.";
+
 /// Exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Code {
@@ -163,10 +167,7 @@ impl From<Error> for Failure {
                 "Run `floe verify` to see what else is damaged; push again from the source with --full, or restore \
                  the object from a copy of the store.",
             ),
-            ErrorKind::Unsupported => (
-                Code::Failed,
-                "Use a version of Floe or a store that can do it; `floe --version` tells this one.",
-            ),
+            ErrorKind::Unsupported => (Code::Failed, TOO_NEW),
             ErrorKind::Denied => {
                 (Code::Failed, "Check the permissions or credentials, then run the command again.")
             }

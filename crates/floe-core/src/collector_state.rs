@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::namespace::Namespace;
 use crate::reference::SnapshotAt;
-use crate::sealed::{as_text, as_text_set, seal, unseal};
+use crate::sealed::{as_text, as_text_set, count, seal, unseal};
 use crate::{Error, ErrorKind, Result};
 
 /// The most bytes of `gc/state`.
@@ -20,6 +20,7 @@ pub(crate) struct CollectorState {
     #[serde(with = "as_text")]
     token: Token,
     /// Counts the condemnations, from 0.
+    #[serde(deserialize_with = "count")]
     pub(crate) generation: u64,
     condemned: Objects,
     /// What is about to be deleted, for collectors that say so.
@@ -103,6 +104,7 @@ mod tests {
     use floe_format::{LayoutId, SnapshotId};
 
     use super::*;
+    use crate::sealed::MAX_COUNT;
 
     #[test]
     fn condemned_and_doomed_are_alike() {
@@ -123,6 +125,15 @@ mod tests {
         }
         assert!(!state.is_condemned_pack(&pack(3)) && !state.is_condemned_snapshot(&at(3)));
         assert!(state.condemns_packs());
+    }
+
+    #[test]
+    fn a_generation_beyond_counting_is_refused() {
+        let state = CollectorState::new(Token::from_bytes([1; 16]));
+        for (generation, is_good) in [(MAX_COUNT, true), (MAX_COUNT + 1, false), (u64::MAX, false)] {
+            let state = CollectorState { generation, ..state.clone() };
+            assert_eq!(CollectorState::from_bytes("it", &state.to_bytes().unwrap()).is_ok(), is_good);
+        }
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub use diff::{Change, diff, diff_directory};
 pub use error::{Error, ErrorKind, Result};
 pub use listing::{CatOptions, Depth, cat, entry_at, list};
 pub use names::{NamespaceName, RefName, Reference};
-pub use namespace::{Namespace, NamespaceSettings, Writers};
+pub use namespace::{Namespace, NamespaceSettings, RefNames, Writers};
 pub use pull::{PullOptions, PullOutcome, PullProgress, Pulled, pull};
 pub use push::{PushOptions, PushOutcome, PushProgress, PushSource, Pushed, Unread, directory_bytes, push};
 pub use reference::{

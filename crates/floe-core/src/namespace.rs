@@ -173,7 +173,6 @@ impl Namespace {
         if let Some((ref_name, number)) = named {
             let keys = Keys::new(name.clone());
             if let Some((record, _)) = read_ref(store.as_ref(), &keys, ref_name).await? {
-                check_features(&name, record.features())?;
                 let (id, settings) = (record.namespace(), OnceCell::new());
                 let namespace = Self::of(Inner { store, name, keys, id, settings, ambient });
                 let resolved = namespace.resolve_record(ref_name, number, record).await?;
@@ -301,6 +300,9 @@ impl Namespace {
     }
 
     /// A ref's record and the version of its object, `None` for one that never was.
+    ///
+    /// # Errors
+    /// `Unsupported` where it needs what this version does not know, for whatever it is read.
     pub async fn read_ref(&self, name: &RefName) -> Result<Option<(RefRecord, Version)>> {
         let read = read_ref(self.store().as_ref(), self.keys(), name).await?;
         if let Some((record, _)) = &read
@@ -325,20 +327,34 @@ impl Namespace {
         })
     }
 
-    /// The names of all refs, removed ones too, in order.
-    pub async fn ref_names(&self) -> Result<Vec<RefName>> {
+    /// The names of all refs, removed ones too, in order; and what stands among them and is none.
+    pub async fn ref_names(&self) -> Result<RefNames> {
         let prefix = self.keys().references();
-        let mut names = Vec::new();
+        let mut found = RefNames::default();
         for entry in list_all(self.store().as_ref(), &prefix, MAX_REFS).await? {
             let part = self.keys().rest(&entry.key, &prefix).unwrap_or_default();
-            names.push(RefName::from_key_part(part).map_err(|e| {
-                Error::new(ErrorKind::Corrupt, format!("`{}` is where only refs may be", entry.key))
-                    .with_source(e)
-            })?);
+            match RefName::from_key_part(part) {
+                Ok(name) if self.keys().reference(&name) == entry.key => found.names.push(name),
+                _ => found.strays.push(entry.key.to_string()),
+            }
         }
-        names.sort();
-        Ok(names)
+        found.names.sort();
+        Ok(found)
     }
+}
+
+/// What is found where a namespace keeps its refs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RefNames {
+    /// The names of all refs, removed ones too, in order.
+    pub names: Vec<RefName>,
+    /// The keys of what no ref is called: the copy that an editor made, say.
+    pub strays: Vec<String>,
+}
+
+impl RefNames {
+    /// What is wrong with a stray.
+    pub const STRAY: &str = "it is where only refs may be";
 }
 
 /// Reads `format.json`.
@@ -361,17 +377,20 @@ async fn read_settings(
 async fn read_ref(store: &dyn Store, keys: &Keys, name: &RefName) -> Result<Option<(RefRecord, Version)>> {
     let key = keys.reference(name);
     match store.get(&key, MAX_SEALED_BYTES).await {
-        Ok((bytes, version)) => Ok(Some((RefRecord::from_bytes(key.as_str(), &bytes)?, version))),
+        Ok((bytes, version)) => {
+            let record = RefRecord::from_bytes(key.as_str(), &bytes)?;
+            check_features(format_args!("the ref `{name}`"), record.features())?;
+            Ok(Some((record, version)))
+        }
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e),
     }
 }
 
 /// Refuses features that this version does not know: all.
-fn check_features(name: &NamespaceName, features: &[String]) -> Result<()> {
+fn check_features(what: impl std::fmt::Display, features: &[String]) -> Result<()> {
     let Some(feature) = features.first() else { return Ok(()) };
-    let message =
-        format!("namespace `{name}` needs the feature {feature:?}, which this version does not know");
+    let message = format!("{what} needs the feature {feature:?}, which this version does not know");
     Err(Error::new(ErrorKind::Unsupported, message))
 }
 

@@ -14,6 +14,7 @@ mod restore;
 mod selection;
 mod single;
 mod sparse;
+mod stand_ins;
 mod survey;
 mod tree;
 mod write;

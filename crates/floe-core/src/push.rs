@@ -271,7 +271,13 @@ impl Push {
         memory: &Memory,
         guess: Option<Base>,
     ) -> Result<Built> {
-        let base = self.base(view, memory, guess).await?;
+        let found = if self.options.full { FoundBase::Lost } else { self.base(view, memory, guess).await? };
+        // Where the base is damaged or gone, whatever else is known of is not relied on either.
+        let is_full = matches!(found, FoundBase::Lost);
+        let base = match found {
+            FoundBase::Some(base) => Some(*base),
+            FoundBase::None | FoundBase::Lost => None,
+        };
         let journal = Journal::new(memory.directory(), &self.source_name, &self.target);
         let base_packs = base.as_ref().map(|base| base.snapshot.layout().packs.iter().map(|pack| pack.id));
         let base_packs = base_packs.into_iter().flatten().collect();
@@ -287,9 +293,9 @@ impl Push {
             tails: self.tails.clone(),
             base: base.as_ref().map(|base| base.snapshot.root().clone()),
             packs: Arc::new(base.map(|base| base.packs).unwrap_or_default()),
-            elsewhere: self.elsewhere(view, base_packs, &journal),
+            elsewhere: if is_full { None } else { self.elsewhere(view, base_packs, &journal) },
             journal,
-            former: view.former().and_then(|former| former.current.at()).filter(|_| !self.options.full),
+            former: view.former().and_then(|former| former.current.at()).filter(|_| !is_full),
         };
         let built = tokio::task::spawn_blocking(move || build.run(listings)).await.map_err(|e| {
             Error::new(ErrorKind::Internal, "the push was broken off by a fault of its own").with_source(e)
@@ -322,21 +328,18 @@ impl Push {
     }
 
     /// The snapshot to push against, and where its frames are.
-    async fn base(&self, view: &RefView, memory: &Memory, guess: Option<Base>) -> Result<Option<Base>> {
-        if self.options.full {
-            return Ok(None);
-        }
+    async fn base(&self, view: &RefView, memory: &Memory, guess: Option<Base>) -> Result<FoundBase> {
         let named = view.former().and_then(|former| former.current.at());
         let Some(at) = self.options.base.or(named).or_else(|| memory.last_pushed(&self.source_name)) else {
-            return Ok(None);
+            return Ok(FoundBase::None);
         };
         let guess = guess.filter(|guess| guess.at == at);
         match self.load_base(view, at, memory, guess).await {
-            Ok(base) => Ok(Some(base)),
+            Ok(base) => Ok(FoundBase::Some(Box::new(base))),
             // What is damaged or gone cannot be built on, and need not be.
             Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::Corrupt) => {
                 tracing::warn!(snapshot = %at.snapshot, error = %e, "the base cannot be used; everything is stored anew");
-                Ok(None)
+                Ok(FoundBase::Lost)
             }
             Err(e) => Err(e),
         }
@@ -369,7 +372,7 @@ impl Push {
 
     /// Where frames may be that the base has not; only caches and the journal tell.
     fn elsewhere(&self, view: &RefView, base: HashSet<PackId>, journal: &Journal) -> Option<Arc<Elsewhere>> {
-        self.options.cache_dir.as_ref().filter(|_| !self.options.full)?;
+        self.options.cache_dir.as_ref()?;
         Some(Arc::new(Elsewhere::new(Places {
             namespace: self.namespace.clone(),
             tails: self.tails.clone(),
@@ -458,6 +461,15 @@ struct Base {
     at: SnapshotAt,
     snapshot: Snapshot,
     packs: BasePacks,
+}
+
+/// What was found to push against.
+enum FoundBase {
+    Some(Box<Base>),
+    /// There is nothing to push against.
+    None,
+    /// There is, and it is damaged or gone; or it is taken for that, on request.
+    Lost,
 }
 
 /// What came of a push that has nothing to commit.

@@ -14,7 +14,7 @@ use floe_format::{LayoutId, NamespaceId, SnapshotId, Token};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::sealed::{MAX_SEALED_BYTES, as_text, seal, unseal};
+use crate::sealed::{MAX_COUNT, MAX_SEALED_BYTES, as_text, count, seal, unseal};
 use crate::{Error, ErrorKind, Result};
 
 /// The most former snapshots that a ref remembers.
@@ -62,6 +62,7 @@ impl FromStr for SnapshotAt {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Generation {
     /// Counts the changes of the ref, from 1; 0 for what a collector shut out before it was.
+    #[serde(deserialize_with = "count")]
     pub generation: u64,
     /// The token of the push that made it.
     #[serde(rename = "entry_token", with = "as_text")]
@@ -169,6 +170,7 @@ pub struct RefRecord {
     /// What a reader must know, as in `format.json`.
     features: Vec<String>,
     /// Counts the rewrites by which a collector shut out a commit under way.
+    #[serde(deserialize_with = "count")]
     pub fence: u64,
     /// What the ref names now.
     #[serde(flatten)]
@@ -178,27 +180,27 @@ pub struct RefRecord {
 }
 
 impl RefRecord {
-    /// The record that follows `former`: a snapshot, or none for a removed ref.
-    ///
-    /// # Errors
-    /// `Unsupported` where there is no number for another generation.
+    /// The generation that follows `former`; none after the last that can be counted.
+    pub(crate) fn next_generation(former: Option<&Self>) -> Option<u64> {
+        let next = former.map_or(0, |former| former.current.generation).checked_add(1)?;
+        (next <= MAX_COUNT).then_some(next)
+    }
+
+    /// The record that follows `former` as this generation: a snapshot, or none for a removed ref.
     pub(crate) fn following(
         namespace: NamespaceId,
         former: Option<&Self>,
+        generation: u64,
         at: Option<SnapshotAt>,
         time: Timestamp,
         annotation: Annotation,
         token: Token,
-    ) -> Result<Self> {
+    ) -> Self {
         let Some(former) = former else {
-            let current = Generation::new(1, at, time, annotation, token);
+            let current = Generation::new(generation, at, time, annotation, token);
             let (features, history) = (Vec::new(), Vec::new());
-            return Ok(Self { format: 1, token, namespace, features, fence: 0, current, history });
+            return Self { format: 1, token, namespace, features, fence: 0, current, history };
         };
-        // No ref comes so far by pushes, but its object is not only written by them.
-        let generation = former.current.generation.checked_add(1).ok_or_else(|| {
-            Error::new(ErrorKind::Unsupported, "there is no number for another generation of the ref")
-        })?;
         let mut current = Generation::new(generation, at, time, annotation, token);
         let mut previous = former.current.clone();
         current.extra = std::mem::take(&mut previous.extra);
@@ -206,7 +208,7 @@ impl RefRecord {
         let previous = Some(previous).filter(|previous| previous.generation > 0);
         let history = previous.into_iter().chain(former.history.iter().cloned()).take(MAX_HISTORY).collect();
         let features = former.features.clone();
-        Ok(Self { format: 1, token, namespace, features, fence: former.fence, current, history })
+        Self { format: 1, token, namespace, features, fence: former.fence, current, history }
     }
 
     /// The namespace it is in.

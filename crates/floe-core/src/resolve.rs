@@ -81,10 +81,12 @@ impl Namespace {
         let prefix = self.keys().snapshots(digits);
         let mut found: Option<(SnapshotAt, std::time::SystemTime)> = None;
         for entry in list_all(self.store().as_ref(), &prefix, MAX_CANDIDATES).await? {
-            let at: SnapshotAt =
-                self.keys().rest(&entry.key, &all).and_then(|rest| rest.parse().ok()).ok_or_else(|| {
-                    Error::new(ErrorKind::Corrupt, format!("`{}` is where only snapshots may be", entry.key))
-                })?;
+            let parsed = self.keys().rest(&entry.key, &all).and_then(|rest| rest.parse::<SnapshotAt>().ok());
+            let Some(at) = parsed else {
+                // A stranger's, which hides no snapshot.
+                tracing::warn!(key = %entry.key, "it is where only snapshots may be");
+                continue;
+            };
             if let Some((other, _)) = found
                 && other.snapshot != at.snapshot
             {
@@ -110,6 +112,7 @@ impl Namespace {
         let mut alike: Vec<_> = self
             .ref_names()
             .await?
+            .names
             .into_iter()
             .filter_map(|other| {
                 let distance = edit_distance(name.as_str(), other.as_str());

@@ -2,14 +2,17 @@
 
 use bytes::Bytes;
 use floe_format::Sum128;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::store::{Key, PutMode, Settled, Store, Version, put_settled};
 use crate::{Error, ErrorKind, Result};
 
 /// The most bytes of a sealed object other than `gc/state`.
 pub(crate) const MAX_SEALED_BYTES: u64 = 1 << 20;
+
+/// The most that is counted: what every reader of JSON has exactly.
+pub(crate) const MAX_COUNT: u64 = (1 << 53) - 1;
 
 const OPENING: &str = "{\"sum\":\"";
 const CLOSING: &str = "\",\n";
@@ -86,6 +89,15 @@ pub(crate) async fn put_sealed<T: Serialize>(
             Err(Error::new(ErrorKind::Conflict, format!("`{key}` was changed by somebody else")))
         }
     }
+}
+
+/// Reads what counts up, and has room to go on in a `u64`.
+pub(crate) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<u64, D::Error> {
+    let number = u64::deserialize(deserializer)?;
+    if number <= MAX_COUNT {
+        return Ok(number);
+    }
+    Err(serde::de::Error::custom(format_args!("{number} is more than is ever counted")))
 }
 
 /// Serde of a value through its `Display` and `FromStr`.

@@ -19,7 +19,7 @@ const PACKS_AT_ONCE: usize = 32;
 pub enum Tagged {
     /// The ref was moved, and this is what it is now.
     Committed(RefRecord),
-    /// The ref named the snapshot already, and is left as it is.
+    /// The ref named the snapshot already, all of which is there, and is left as it is.
     Unchanged(RefRecord),
 }
 
@@ -29,7 +29,7 @@ impl Namespace {
     /// **Cancel safety.** The ref may or may not be moved; a lease is left to the collector.
     ///
     /// # Errors
-    /// `NotFound` where the snapshot or one of its packs is gone; `Conflict` where a collector is about to delete it, or
+    /// `Corrupt` where the snapshot or one of its packs is gone; `Conflict` where a collector is about to delete it, or
     /// somebody else moved the ref at the same time. Where it is not known whether the ref was moved, the message says so.
     pub async fn tag(
         &self,
@@ -50,13 +50,22 @@ impl Namespace {
         annotation: Annotation,
     ) -> Result<Tagged, WriteError> {
         let attempt = WriteAttempt::begin(self, name, None, holder).await?;
-        let named = attempt.view().former().filter(|former| {
-            // Another layout of the same snapshot is another place, not another content.
-            former.current.at().is_some_and(|now| now.snapshot == at.snapshot)
-        });
+        let named = attempt
+            .view()
+            .former()
+            .filter(|former| former.current.at().is_some_and(|now| now.snapshot == at.snapshot));
         if let Some(record) = named.cloned() {
-            attempt.abandon().await;
-            return Ok(Tagged::Unchanged(record));
+            match self.is_there(&record, at).await {
+                Ok(false) => {}
+                Ok(true) => {
+                    attempt.abandon().await;
+                    return Ok(Tagged::Unchanged(record));
+                }
+                Err(e) => {
+                    attempt.abandon().await;
+                    return Err(e.into());
+                }
+            }
         }
         if let Err(e) = self.check_usable(&attempt, at).await {
             attempt.abandon().await;
@@ -64,6 +73,20 @@ impl Namespace {
         }
         let committed = attempt.commit(Some(at), annotation, std::future::ready(Ok(()))).await?;
         Ok(Tagged::Committed(committed.end().await))
+    }
+
+    /// Whether a ref that names this snapshot, by whatever layout, can stay as it is: another layout of the same snapshot
+    /// is another place, not another content, unless the place is damaged or gone.
+    async fn is_there(&self, record: &RefRecord, at: SnapshotAt) -> Result<bool> {
+        let Some(now) = record.current.at().filter(|now| *now != at) else { return Ok(true) };
+        let checked = match Snapshot::open(self, now).await {
+            Ok(snapshot) => self.check_packs(&snapshot).await,
+            Err(e) => Err(e),
+        };
+        match checked {
+            Err(e) if e.kind() == ErrorKind::Corrupt => Ok(false),
+            other => other.map(|()| true),
+        }
     }
 
     /// Shows that nothing of a snapshot is condemned (W4), and that all of it exists (W5): what the target ref names does,
@@ -84,9 +107,14 @@ impl Namespace {
         if is_named {
             return Ok(());
         }
+        self.check_packs(&snapshot).await
+    }
+
+    async fn check_packs(&self, snapshot: &Snapshot) -> Result<()> {
+        let packs = &snapshot.layout().packs;
         let mut checks = Vec::with_capacity(packs.len());
         for pack in packs {
-            checks.push(self.check_pack(at, pack));
+            checks.push(self.check_pack(snapshot.at(), pack));
         }
         stream::iter(checks).buffer_unordered(PACKS_AT_ONCE).try_collect::<()>().await
     }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::catalog::PackShape;
 use crate::collector_state::CollectorState;
 use crate::names::RefName;
-use crate::namespace::Namespace;
+use crate::namespace::{Namespace, RefNames};
 use crate::offload::{Offloaded, default_threads, offload};
 use crate::pack_tails::PackTails;
 use crate::reader::{Reach, Sources};
@@ -65,6 +65,8 @@ pub struct Verified {
     pub read_bytes: u64,
     /// What is wrong, by object.
     pub damages: Vec<Damage>,
+    /// What needs another version than this one, which cannot tell whether it is as it should be; by object.
+    pub unsupported: Vec<Damage>,
     /// Packs that none of the snapshots looked at needs; told only when all refs were. What a push just wrote may be among
     /// them.
     pub unreferenced: Vec<PackId>,
@@ -117,6 +119,8 @@ pub async fn verify(namespace: &Namespace, options: &VerifyOptions) -> Result<Ve
     .await?;
     verified.damages.sort();
     verified.damages.dedup();
+    verified.unsupported.sort();
+    verified.unsupported.dedup();
     Ok(verified)
 }
 
@@ -129,19 +133,16 @@ fn bytes_to_read<'a>(packs: impl Iterator<Item = &'a PackShape>, quick: bool) ->
     packs.map(of).sum()
 }
 
-/// Notes what is damaged or missing; passes on what says nothing of the object.
+/// Notes what is damaged, missing or too new; passes on what says nothing of the object.
 fn note(verified: &mut Verified, object: String, checked: Result<()>) -> Result<()> {
-    match checked {
-        Err(error) if says_damage(&error) => {
-            verified.damages.push(Damage { object, message: error.to_string() });
-            Ok(())
-        }
-        other => other,
-    }
-}
-
-fn says_damage(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound | ErrorKind::Unsupported)
+    let Err(error) = checked else { return Ok(()) };
+    let noted = match error.kind() {
+        ErrorKind::Corrupt | ErrorKind::NotFound => &mut verified.damages,
+        ErrorKind::Unsupported => &mut verified.unsupported,
+        _ => return Err(error),
+    };
+    noted.push(Damage { object, message: error.to_string() });
+    Ok(())
 }
 
 /// Opens every snapshot that the refs and their histories name, each once, and collects their packs. The first ones are
@@ -152,7 +153,14 @@ async fn open_snapshots(
     packs: &mut BTreeMap<PackId, PackShape>,
     verified: &mut Verified,
 ) -> Result<Vec<(SnapshotAt, Option<Snapshot>)>> {
-    let names = if options.refs.is_empty() { namespace.ref_names().await? } else { options.refs.clone() };
+    let names = if options.refs.is_empty() {
+        let found = namespace.ref_names().await?;
+        let strays = found.strays.into_iter();
+        verified.damages.extend(strays.map(|object| Damage { object, message: RefNames::STRAY.to_owned() }));
+        found.names
+    } else {
+        options.refs.clone()
+    };
     let mut wanted: Vec<SnapshotAt> = Vec::new();
     let mut known = HashSet::new();
     for name in names {
@@ -192,7 +200,7 @@ async fn check_sizes(
     verified: &mut Verified,
 ) -> Result<HashSet<PackId>> {
     let prefix = namespace.keys().packs();
-    let all_known = verified.damages.is_empty();
+    let all_known = verified.damages.is_empty() && verified.unsupported.is_empty();
     let mut sizes = BTreeMap::new();
     for entry in list_all(namespace.store().as_ref(), &prefix, MAX_PACKS).await? {
         match namespace.keys().rest(&entry.key, &prefix).and_then(|part| PackId::from_hex(part).ok()) {
@@ -215,7 +223,7 @@ async fn check_sizes(
         bad.insert(*id);
         verified.damages.push(Damage { object: namespace.keys().pack(id).to_string(), message });
     }
-    // What a damaged ref or snapshot object refers to is not known.
+    // What a ref or snapshot object refers to that is damaged or too new is not known.
     if options.refs.is_empty() && all_known {
         verified.unreferenced = sizes.into_keys().filter(|id| !packs.contains_key(id)).collect();
     }
@@ -291,20 +299,23 @@ fn check_snapshot(
         namespace,
         default_threads(),
         |planner| plan_all(planner, snapshot, &mut sources, seen),
-        || Inspector { object: key.to_owned(), damages: Vec::new() },
+        || Inspector { object: key.to_owned(), found: Verified::default() },
     )?;
-    verified.damages.extend(found.into_iter().flatten());
+    for found in found {
+        verified.damages.extend(found.damages);
+        verified.unsupported.extend(found.unsupported);
+    }
     Ok(())
 }
 
 /// Looks at everything, and goes on when something is damaged.
 struct Inspector {
     object: String,
-    damages: Vec<Damage>,
+    found: Verified,
 }
 
 impl<'t> Output<'t> for Inspector {
-    type Done = Vec<Damage>;
+    type Done = Verified;
 
     fn whole(&mut self, _: u64, _: &EntryRef<'_>, _: &[u8]) -> Result<()> {
         Ok(())
@@ -319,14 +330,10 @@ impl<'t> Output<'t> for Inspector {
     }
 
     fn failed(&mut self, _unit: &Unit<'t>, error: Error) -> Result<()> {
-        if !says_damage(&error) {
-            return Err(error);
-        }
-        self.damages.push(Damage { object: self.object.clone(), message: error.to_string() });
-        Ok(())
+        note(&mut self.found, self.object.clone(), Err(error))
     }
 
-    fn done(self) -> Vec<Damage> {
-        self.damages
+    fn done(self) -> Verified {
+        self.found
     }
 }

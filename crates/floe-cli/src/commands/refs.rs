@@ -1,12 +1,12 @@
 //! The refs of a namespace, as `floe ls` without a reference lists them.
 
-use floe_core::{ErrorKind, Generation, Namespace, RefName, Snapshot};
+use floe_core::{ErrorKind, Generation, Namespace, RefName, RefNames, Snapshot};
 use futures::{StreamExt, stream};
 use serde::Serialize;
 
 use crate::commands::generation::GenerationReport;
 use crate::counting::TrafficReport;
-use crate::failure::{Code, Failure};
+use crate::failure::{Code, Failure, TOO_NEW};
 use crate::output::printable;
 use crate::quantities::{ByteCount, age, count, thousands};
 use crate::session::{Limits, Session};
@@ -18,8 +18,10 @@ const READS_AT_ONCE: usize = 16;
 struct RefsReport<'a> {
     namespace: &'a str,
     refs: Vec<RefReport<'a>>,
-    /// Refs that cannot be read, or whose snapshots cannot.
+    /// Refs that cannot be read, or whose snapshots cannot; and what stands among the refs and is none.
     damages: Vec<DamageReport<'a>>,
+    /// Refs that need another version than this one.
+    unsupported: Vec<DamageReport<'a>>,
     #[serde(flatten)]
     traffic: TrafficReport,
 }
@@ -39,7 +41,7 @@ struct RefReport<'a> {
 struct DamageReport<'a> {
     #[serde(rename = "ref")]
     name: &'a str,
-    error: String,
+    error: &'a str,
 }
 
 /// A ref that names something, and how big that is.
@@ -53,23 +55,29 @@ struct ListedRef {
 
 pub(crate) async fn list(session: &Session, json: bool) -> Result<Code, Failure> {
     let namespace = &session.namespace(Limits::default()).await?;
-    let names = namespace.ref_names().await?;
-    let read: Vec<(RefName, floe_core::Result<Option<ListedRef>>)> = stream::iter(names)
+    let found = namespace.ref_names().await?;
+    let read: Vec<(RefName, floe_core::Result<Option<ListedRef>>)> = stream::iter(found.names)
         .map(|name| async move { (name.clone(), read(namespace, name).await) })
         .buffered(READS_AT_ONCE)
         .collect()
         .await;
-    let (mut refs, mut damages) = (Vec::new(), Vec::new());
+    let (mut refs, mut damages, mut unsupported) = (Vec::new(), Noted::new(), Noted::new());
     for (name, read) in read {
         match read {
             Ok(listed) => refs.extend(listed),
             // One that is damaged does not hide the others.
             Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {
-                damages.push((name, error));
+                damages.push((name.to_string(), error.to_string()));
+            }
+            Err(error) if error.kind() == ErrorKind::Unsupported => {
+                unsupported.push((name.to_string(), error.to_string()));
             }
             Err(error) => return Err(error.into()),
         }
     }
+    let unread = damages.len() as u64;
+    let strays = found.strays.len() as u64;
+    damages.extend(found.strays.into_iter().map(|key| (key, RefNames::STRAY.to_owned())));
     if json {
         let refs = refs
             .iter()
@@ -81,28 +89,41 @@ pub(crate) async fn list(session: &Session, json: bool) -> Result<Code, Failure>
                 file_bytes: listed.file_bytes,
             })
             .collect();
-        let damages = damages
-            .iter()
-            .map(|(name, error)| DamageReport { name: name.as_str(), error: error.to_string() })
-            .collect();
+        let (damages, unsupported) = (reports(&damages), reports(&unsupported));
         let (namespace, traffic) = (namespace.name().as_str(), session.traffic());
-        session.output().json(&RefsReport { namespace, refs, damages, traffic })?;
+        session.output().json(&RefsReport { namespace, refs, damages, unsupported, traffic })?;
     } else {
-        if refs.is_empty() && damages.is_empty() {
+        if refs.is_empty() && damages.is_empty() && unsupported.is_empty() {
             session.output().note("No ref names anything here; `floe push PATH REF` makes one.");
         }
         show(session, &refs)?;
-        for (name, error) in &damages {
-            session.output().note(&format!("damaged: {name}: {}", printable(&error.to_string())));
+        for (what, noted) in [("damaged", &damages), ("too new", &unsupported)] {
+            for (name, message) in noted {
+                session.output().note(&format!("{what}: {}: {}", printable(name), printable(message)));
+            }
         }
+    }
+    if damages.is_empty() && !unsupported.is_empty() {
+        let message = count(unsupported.len() as u64, "ref is too new", "refs are too new");
+        return Err(Failure::new(Code::Failed, message, TOO_NEW));
     }
     if damages.is_empty() {
         return Ok(Code::Done);
     }
-    let message = count(damages.len() as u64, "ref cannot be read", "refs cannot be read");
+    let message = match unread {
+        0 => count(strays, "object is where only refs may be", "objects are where only refs may be"),
+        _ => count(unread, "ref cannot be read", "refs cannot be read"),
+    };
     let advice = "Run `floe verify` to see what is damaged; push again from the source with --full, or restore the \
                   objects from a copy of the store.";
     Err(Failure::new(Code::Corrupt, message, advice))
+}
+
+/// Names, and what is wrong with what has them.
+type Noted = Vec<(String, String)>;
+
+fn reports(noted: &Noted) -> Vec<DamageReport<'_>> {
+    noted.iter().map(|(name, error)| DamageReport { name, error }).collect()
 }
 
 /// Reads one ref and the snapshot that it names; `None` for one that was removed.

@@ -4,19 +4,20 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
-use floe_core::{RefName, Verified, VerifyOptions};
+use floe_core::{Damage, RefName, Verified, VerifyOptions};
 use serde::Serialize;
 
 use crate::arguments::ReportArguments;
 use crate::counting::TrafficReport;
-use crate::failure::{Code, Failure};
+use crate::failure::{Code, Failure, TOO_NEW};
 use crate::output::printable;
 use crate::quantities::{ByteCount, count, duration};
 use crate::session::{Limits, Session};
 
 /// Check that all that refs name, now and in their histories, is there and is what its ids say
 ///
-/// Ends with exit code 3 where something is damaged, after all else was looked at.
+/// Ends with exit code 3 where something is damaged, after all else was looked at; with 1 where something is too new for
+/// this version to tell.
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArguments {
     /// Which refs [default: all; then packs that none of them needs are named too]
@@ -37,6 +38,7 @@ struct VerifyReport<'a> {
     pack_count: u64,
     quick: bool,
     damages: Vec<DamageReport<'a>>,
+    unsupported: Vec<DamageReport<'a>>,
     unreferenced_packs: Vec<String>,
     elapsed_seconds: f64,
     #[serde(flatten)]
@@ -63,14 +65,14 @@ pub(crate) async fn run(session: &Session, arguments: VerifyArguments) -> Result
     drop(shown);
     let verified = verified?;
     if arguments.report.json {
-        let damages = verified.damages.iter();
         session.output().json(&VerifyReport {
             namespace: namespace.name().as_str(),
             ref_count: verified.refs,
             snapshot_count: verified.snapshots,
             pack_count: verified.packs,
             quick: options.quick,
-            damages: damages.map(|d| DamageReport { object: &d.object, error: &d.message }).collect(),
+            damages: reports(&verified.damages),
+            unsupported: reports(&verified.unsupported),
             unreferenced_packs: verified.unreferenced.iter().map(ToString::to_string).collect(),
             elapsed_seconds: started.elapsed().as_secs_f64(),
             traffic: session.traffic(),
@@ -78,6 +80,10 @@ pub(crate) async fn run(session: &Session, arguments: VerifyArguments) -> Result
     } else {
         show(session, &verified)?;
         session.output().note(&closing_line(&verified, options.quick, started.elapsed()));
+    }
+    if verified.damages.is_empty() && !verified.unsupported.is_empty() {
+        let message = count(verified.unsupported.len() as u64, "object is too new", "objects are too new");
+        return Err(Failure::new(Code::Failed, message, TOO_NEW));
     }
     if verified.damages.is_empty() {
         return Ok(Code::Done);
@@ -87,10 +93,17 @@ pub(crate) async fn run(session: &Session, arguments: VerifyArguments) -> Result
     Err(Failure::new(Code::Corrupt, damages, advice))
 }
 
+fn reports(noted: &[Damage]) -> Vec<DamageReport<'_>> {
+    noted.iter().map(|d| DamageReport { object: &d.object, error: &d.message }).collect()
+}
+
 fn show(session: &Session, verified: &Verified) -> Result<(), Failure> {
     session.output().data(|out| {
         for damage in &verified.damages {
             writeln!(out, "damaged: {}: {}", printable(&damage.object), printable(&damage.message))?;
+        }
+        for new in &verified.unsupported {
+            writeln!(out, "too new: {}: {}", printable(&new.object), printable(&new.message))?;
         }
         for pack in &verified.unreferenced {
             writeln!(out, "unreferenced: pack {pack}")?;

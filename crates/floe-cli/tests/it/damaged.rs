@@ -78,3 +78,156 @@ fn a_damaged_ref_does_not_hide_the_others() {
     assert_eq!(report["refs"].as_array().unwrap().len(), 2);
     assert_eq!(report["damages"][0]["ref"], "b");
 }
+
+#[test]
+fn what_is_no_ref_hides_no_ref() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    for name in ["a", "b/c"] {
+        user.floe(&["push", &tree, name], 0);
+    }
+    let refs = user.path(".local/share/floe/default/refs");
+    fs::write(refs.join("a~"), "x\n").unwrap();
+    fs::create_dir(refs.join("b")).unwrap();
+    fs::write(refs.join("b/c"), "not where the ref of this name is").unwrap();
+    let strays = ["default/refs/a~", "default/refs/b/c"];
+    let listed = user.floe(&["ls"], 3);
+    let names: Vec<_> = stdout(&listed).lines().map(|line| line[..5].trim().to_owned()).collect();
+    assert_eq!(names, ["a@1", "b/c@1"]);
+    let verified = user.floe(&["verify"], 3);
+    for stray in strays {
+        let told = format!("damaged: {stray}: it is where only refs may be");
+        assert!(user.stderr(&listed).contains(&told), "{}", user.stderr(&listed));
+        assert!(stdout(&verified).contains(&told), "{}", stdout(&verified));
+    }
+    let report: serde_json::Value =
+        serde_json::from_str(&stdout(&user.floe(&["verify", "--json"], 3))).unwrap();
+    assert_eq!((&report["refs"], &report["snapshots"]), (&2.into(), &2.into()), "all else is looked at");
+    // Names that look alike are found all the same.
+    let told = user.stderr(&user.floe(&["pull", "aa", "out"], 1));
+    assert!(told.contains("`a`"), "{told}");
+    user.floe(&["pull", "b/c", "out"], 0);
+}
+
+#[test]
+fn what_is_no_snapshot_hides_no_snapshot() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    let pushed = user.json(&["push", &tree, "main", "--json"]);
+    let id = pushed["snapshot"].as_str().unwrap();
+    let snapshots = user.path(".local/share/floe/default/snapshots").join(id);
+    fs::write(snapshots.join("backup~"), "x").unwrap();
+    user.floe(&["pull", &id[..12], "out"], 0);
+}
+
+#[test]
+fn i1_a_push_brings_back_a_snapshot_object_that_is_gone_or_damaged() {
+    let overwrite: fn(&PathBuf) = |path| fs::write(path, "damaged").unwrap();
+    for damage in [overwrite, |path| fs::remove_file(path).unwrap()] {
+        let user = User::new();
+        let tree = user.tree("tree");
+        let pushed = user.json(&["push", &tree, "main", "--json"]);
+        damage(&layout_of(&user, "main"));
+        for command in [&["pull", "main", "back"][..], &["ls", "main"], &["tag", "main", "other"]] {
+            let told = user.stderr(&user.floe(command, 3));
+            assert!(told.contains("--full"), "{told}");
+        }
+        // With its caches a push need not look at the object.
+        fs::remove_dir_all(user.path(".cache/floe")).unwrap();
+        let again = user.floe(&["push", &tree, "main", "--json"], 0);
+        assert!(user.stderr(&again).contains("everything is stored anew"), "{}", user.stderr(&again));
+        let report: serde_json::Value = serde_json::from_str(&stdout(&again)).unwrap();
+        assert_eq!((&report["outcome"], &report["reused_files"]), (&"committed".into(), &0.into()));
+        assert_eq!(report["snapshot"], pushed["snapshot"]);
+        user.floe(&["pull", "main", "back"], 0);
+        assert_eq!(listing(&user.path("tree")), listing(&user.path("back")));
+    }
+}
+
+#[test]
+fn i1_a_tag_brings_back_a_snapshot_whose_object_is_gone() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "a"], 0);
+    user.floe(&["push", &tree, "b", "--full"], 0);
+    let lost = layout_of(&user, "b");
+    assert_ne!(lost, layout_of(&user, "a"), "one snapshot in two places");
+    assert_eq!(user.json(&["tag", "a@1", "b", "--json"])["unchanged"], true, "both are whole");
+    fs::remove_file(lost).unwrap();
+    user.floe(&["pull", "b", "back"], 3);
+    let tagged = user.json(&["tag", "a@1", "b", "--json"]);
+    assert_eq!((&tagged["unchanged"], &tagged["generation"]), (&false.into(), &2.into()));
+    user.floe(&["pull", "b", "back"], 0);
+    assert_eq!(listing(&user.path("tree")), listing(&user.path("back")));
+}
+
+/// The snapshot object that a ref names.
+fn layout_of(user: &User, name: &str) -> PathBuf {
+    let logged = user.json(&["log", name, "--json"]);
+    let named = |key: &str| logged["generations"][0][key].as_str().unwrap().to_owned();
+    let snapshots = user.path(".local/share/floe/default/snapshots");
+    snapshots.join(named("snapshot")).join(named("layout"))
+}
+
+/// The sum in the first line is made right again.
+fn edit_sealed(path: &PathBuf, from: &str, to: &str) {
+    let text = fs::read_to_string(path).unwrap();
+    let (_, fields) = text.split_once('\n').unwrap();
+    assert!(fields.contains(from), "{fields}");
+    let fields = fields.replacen(from, to, 1);
+    let sum = floe_format::Sum128::of(fields.as_bytes());
+    fs::write(path, format!("{{\"sum\":\"{sum}\",\n{fields}")).unwrap();
+}
+
+#[test]
+fn what_is_too_new_is_not_damaged_and_is_left_alone() {
+    for (from, to) in [("\"features\": []", "\"features\": [\"x\"]"), ("\"format\": 1", "\"format\": 2")] {
+        let user = User::new();
+        let tree = user.tree("tree");
+        for name in ["a", "b"] {
+            user.floe(&["push", &tree, name], 0);
+        }
+        let path = user.path(".local/share/floe/default/refs/b");
+        edit_sealed(&path, from, to);
+        let before = fs::read(&path).unwrap();
+        let advice = "Use a version of Floe";
+        for command in [
+            &["push", &tree, "b"][..],
+            &["push", &tree, "b", "--full"],
+            &["push", &tree, "b", "--dry-run"],
+            &["tag", "a", "b"],
+            &["tag", "b", "c"],
+            &["rm", "b"],
+            &["log", "b"],
+            &["show", "b"],
+            &["pull", "b", "out"],
+            &["ls", "b"],
+            &["verify", "b"],
+        ] {
+            let told = user.stderr(&user.floe(command, 1));
+            assert!(told.contains(advice) && !told.contains("--full"), "{command:?}: {told}");
+        }
+        assert_eq!(fs::read(&path).unwrap(), before);
+        let listed = user.floe(&["ls"], 1);
+        assert!(stdout(&listed).starts_with("a@1"), "{}", stdout(&listed));
+        assert!(user.stderr(&listed).contains("too new: b: "), "{}", user.stderr(&listed));
+        let verified = user.floe(&["verify"], 1);
+        assert!(stdout(&verified).starts_with("too new: default/refs/b: "), "{}", stdout(&verified));
+        assert!(user.stderr(&verified).contains(advice), "{}", user.stderr(&verified));
+        let report: serde_json::Value =
+            serde_json::from_str(&stdout(&user.floe(&["verify", "--json"], 1))).unwrap();
+        assert_eq!(
+            (&report["unsupported"][0]["object"], &report["snapshots"]),
+            (&"default/refs/b".into(), &1.into())
+        );
+        assert_eq!(
+            (&report["damages"], &report["unreferenced_packs"]),
+            (&Vec::<u8>::new().into(), &Vec::<u8>::new().into())
+        );
+        // What is damaged besides is said, too, and weighs more.
+        fs::write(user.path(".local/share/floe/default/refs/a"), "{}").unwrap();
+        for command in ["ls", "verify"] {
+            user.floe(&[command], 3);
+        }
+    }
+}

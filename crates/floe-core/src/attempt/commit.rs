@@ -30,6 +30,11 @@ impl WriteAttempt {
         annotation: Annotation,
         publish: impl Future<Output = Result<()>> + Send,
     ) -> Result<Committed, WriteError> {
+        let Some(generation) = RefRecord::next_generation(self.view.former()) else {
+            self.lease.end().await;
+            let message = format!("the ref `{}` has come to the last generation that there is", self.target);
+            return Err(WriteError::Failed(Error::new(ErrorKind::Invalid, message)));
+        };
         let version = self.view.former.as_ref().map(|(_, version)| version.clone());
         let announce = self.lease.announce_commit(&self.target, version.as_ref());
         // Both are awaited, whatever the other's fate, so that nothing of this attempt is under way after it.
@@ -39,16 +44,17 @@ impl WriteAttempt {
             return Err(e);
         }
         let ambient = self.namespace.ambient();
-        let (namespace, now, token) = (self.namespace.id(), ambient.timestamp(), ambient.token());
-        let next = RefRecord::following(namespace, self.view.former(), at, now, annotation, token);
-        let (next, body) = match next.and_then(|mut next| next.seal_within_limit().map(|body| (next, body))) {
-            Ok(sealed) => sealed,
+        let push = Push { token: ambient.token(), generation };
+        let (namespace, now) = (self.namespace.id(), ambient.timestamp());
+        let former = self.view.former();
+        let mut next = RefRecord::following(namespace, former, generation, at, now, annotation, push.token);
+        let body = match next.seal_within_limit() {
+            Ok(body) => body,
             Err(e) => {
                 self.lease.end().await;
                 return Err(e.into());
             }
         };
-        let push = Push { token, generation: next.current.generation };
         let mode = version.map_or(PutMode::Create, PutMode::Swap);
         match self.move_ref(&push, body, mode).await {
             Ok(Moved::Won) => Ok(Committed { record: next, lease: self.lease }),

@@ -4,18 +4,22 @@ use std::collections::HashMap;
 
 use floe_format::{Entry, EntryKind, parent_and_name};
 
-use crate::destination::{DirId, Tree, Worker};
-use crate::reader::{Links, Reach, SegmentWalk, Sources, Span, find_entry, shown};
+use crate::destination::{DirId, Tree, Wanted, Worker};
+use crate::reader::{Links, Reach, SegmentWalk, Sources, Span, shown};
 use crate::unpack::{plan_entry, run};
 use crate::{Error, ErrorKind, Result};
 
 use super::Pull;
-use super::restore::below;
+use super::restore::{wanted_kind, with_entry};
+use super::stand_ins::pulled_path;
+use super::survey::{Decision, Surveyed};
 use super::write::{Writer, Written};
 
 /// A hard link to be made.
 #[derive(Clone, Debug)]
 pub(super) struct Link {
+    /// Its number in the walk.
+    pub(super) ordinal: u64,
     pub(super) directory: DirId,
     pub(super) name: Vec<u8>,
     /// The path in the snapshot of the file that it is.
@@ -25,10 +29,11 @@ pub(super) struct Link {
 
 impl Pull {
     /// Checks the hard links that passed, and makes those that are selected. Of links whose file is not pulled, the first
-    /// becomes that file and the others links to it.
+    /// becomes that file, as far as a survey found that it is not, and the others links to it.
     pub(super) fn make_links(
         &mut self,
         tree: &Tree,
+        surveyed: Option<&Surveyed>,
         own: &mut Worker<'_>,
         links: Vec<Link>,
         passed: &mut Links,
@@ -47,9 +52,7 @@ impl Pull {
         let mut stand_ins: HashMap<Vec<u8>, (DirId, Vec<u8>)> = HashMap::new();
         for link in links {
             self.work.check()?;
-            let inside = below(&self.top.path, &link.target)
-                .filter(|relative| self.selection.pick_path(relative).is_selected());
-            let place = match inside {
+            let place = match pulled_path(&self.top.path, &self.selection, &link.target) {
                 Some(relative) => {
                     let (parent, name) = parent_and_name(relative);
                     let directory = tree.find(parent).filter(|_| passed.is_found(&link.target));
@@ -61,13 +64,21 @@ impl Pull {
                 own.hard_link(link.directory, &link.name, directory, &name)?;
                 continue;
             }
-            let cache = self.options.cache_dir.as_deref();
-            let file = self.work.wait(find_entry(&self.namespace, &self.snapshot, cache, &link.target))?;
-            if file.as_entry().kind() != EntryKind::File || file.mode != link.mode {
-                return Err(no_file(&link.target));
-            }
             let place = (link.directory, link.name);
-            written.add(self.write_entry(tree, &file, place.clone())?);
+            match surveyed.map_or(Decision::Write, |surveyed| surveyed.decision(link.ordinal)) {
+                Decision::Keep | Decision::Skip => {}
+                Decision::Fix => {
+                    let file = self.linked_file(&link.target, link.mode)?;
+                    let kind = wanted_kind(&file.body.as_body(), place.0);
+                    with_entry(&file.as_entry(), self.restore(), |meta| {
+                        own.fix(place.0, &Wanted { name: &place.1, kind, meta: *meta })
+                    })?;
+                }
+                Decision::Write => {
+                    let file = self.linked_file(&link.target, link.mode)?;
+                    written.add(self.write_entry(tree, &file, place.clone())?);
+                }
+            }
             stand_ins.insert(link.target, place);
         }
         Ok(())
@@ -81,7 +92,7 @@ impl Pull {
         let sources = Sources::open(namespace, snapshot, cache, &items, Reach::Data);
         let mut sources = self.work.wait(sources)?;
         let (restore, progress) = (self.restore(), &*self.progress);
-        let ((), done) = run(
+        let (fetched_bytes, done) = run(
             &self.work,
             namespace,
             self.threads,
@@ -90,11 +101,11 @@ impl Pull {
                 planner.flush()?;
                 let fetched = planner.fetched_bytes();
                 progress.fetched_bytes.fetch_add(fetched, std::sync::atomic::Ordering::Relaxed);
-                Ok(())
+                Ok(fetched)
             },
             || Writer::single(tree, place.clone(), restore, progress),
         )?;
-        let mut written = Written::default();
+        let mut written = Written { fetched_bytes, ..Written::default() };
         for mut done in done {
             // Their numbers are of another walk.
             done.sections.clear();
@@ -104,7 +115,7 @@ impl Pull {
     }
 }
 
-fn no_file(target: &[u8]) -> Error {
+pub(super) fn no_file(target: &[u8]) -> Error {
     let message = format!("the snapshot has a hard link to {}, which is no file of it", shown(target));
     Error::new(ErrorKind::Corrupt, message)
 }

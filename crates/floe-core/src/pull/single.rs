@@ -3,7 +3,6 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 
 use floe_format::{Body, Entry, EntryKind, parent_and_name};
 
@@ -64,8 +63,8 @@ impl Pull {
                 PullOutcome::Updated
             }
             Verdict::Create | Verdict::Replace | Verdict::Link => {
-                self.write_entry(place.tree(), &entry, (DirId::ROOT, name))?;
-                counted.fetched_bytes = self.progress.fetched_bytes.load(Ordering::Relaxed);
+                let written = self.write_entry(place.tree(), &entry, (DirId::ROOT, name))?;
+                counted.fetched_bytes = written.fetched_bytes;
                 if verdict == Verdict::Create { PullOutcome::Created } else { PullOutcome::Updated }
             }
         };

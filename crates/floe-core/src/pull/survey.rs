@@ -21,6 +21,7 @@ use super::hashing::Hashing;
 use super::options::{PullOptions, PullOutcome, Pulled};
 use super::restore::{Restore, below, wanted_kind, with_entry};
 use super::selection::{Picked, Selection};
+use super::stand_ins::{OutsideLink, pulled_path};
 use super::tree::Dir;
 
 /// What is done about an entry.
@@ -52,6 +53,8 @@ pub(super) struct Surveyed {
     /// Hard links, as they are there, and files that are as they should be and have other names.
     present_links: Vec<PresentLink>,
     linked_files: HashMap<Vec<u8>, LinkedFile>,
+    /// Hard links to files that are not pulled.
+    pub(super) outside: Vec<OutsideLink>,
     /// Names that the snapshot does not have, and that are not excluded.
     pub(super) extra: Vec<(DirId, Vec<u8>)>,
     /// What killed pulls left behind.
@@ -155,12 +158,29 @@ impl Surveyed {
         }
         self.skipped_devices += u64::from(decision == Decision::Skip);
         if decision != Decision::Keep {
-            let index = usize::try_from(ordinal).unwrap_or(usize::MAX);
-            if self.decisions.len() <= index {
-                self.decisions.resize(index + 1, Decision::Keep);
-            }
-            self.decisions[index] = decision;
+            self.set_decision(ordinal, decision);
         }
+    }
+
+    pub(super) fn set_decision(&mut self, ordinal: u64, decision: Decision) {
+        let index = usize::try_from(ordinal).unwrap_or(usize::MAX);
+        if self.decisions.len() <= index {
+            self.decisions.resize(index + 1, Decision::Keep);
+        }
+        self.decisions[index] = decision;
+    }
+
+    /// Keeps a hard link that was to be made.
+    pub(super) fn keep_link(&mut self, ordinal: u64) {
+        self.set_decision(ordinal, Decision::Keep);
+        self.links -= 1;
+        self.changes -= 1;
+    }
+
+    /// Counts a hard link that is written as the file itself.
+    pub(super) fn count_written(&mut self, size: u64) {
+        self.written_files += 1;
+        self.written_bytes += size;
     }
 
     /// Finds the hard links that are what they should be; `relative` is what a path of the snapshot is here.
@@ -170,10 +190,7 @@ impl Surveyed {
             if file.is_some_and(|file| {
                 file.is == link.is && file.mode == link.mode && file.ordinal < link.ordinal
             }) {
-                let index = usize::try_from(link.ordinal).unwrap_or(usize::MAX);
-                self.decisions[index] = Decision::Keep;
-                self.links -= 1;
-                self.changes -= 1;
+                self.keep_link(link.ordinal);
             }
         }
         self.linked_files.clear();
@@ -195,6 +212,7 @@ impl Surveyed {
         self.links += other.links;
         self.present_links.extend(other.present_links);
         self.linked_files.extend(other.linked_files);
+        self.outside.extend(other.outside);
         self.changes += other.changes;
         self.entries += other.entries;
         self.files += other.files;
@@ -274,19 +292,20 @@ impl Pull {
         let cache = self.options.cache_dir.as_ref().and_then(|caches| open_cache(caches, destination));
         let work = Offloaded { runtime: self.work.runtime.clone(), cancel: self.work.cancel.child_token() };
         let (restore, by_hash, threads) = (self.restore(), self.options.by_hash, self.threads);
-        let selection = self.selection.clone();
+        let (selection, top) = (self.selection.clone(), self.top.path.clone());
         let compared = Compared::default();
         let (sender, receiver) = crossbeam_channel::bounded::<Group>(64);
         let (listed, found) = std::thread::scope(|scope| {
             let workers: Vec<_> = (0..threads.max(1))
                 .map(|_| {
                     let (receiver, cache, compared) = (receiver.clone(), cache.as_ref(), &compared);
-                    let (selection, work) = (&selection, &work);
+                    let (selection, top, work) = (&selection, &top, &work);
                     scope.spawn(move || {
                         let mut surveyor = Surveyor {
                             worker: tree.worker(),
                             restore,
                             selection,
+                            top,
                             cursor: cache.filter(|_| !by_hash).map(StatCache::cursor),
                             hashing: Hashing::default(),
                             keeps: cache.is_some(),
@@ -340,6 +359,7 @@ impl Pull {
             return Err(error);
         }
         surveyed.keep_links(|target| below(&self.top.path, target).map(<[u8]>::to_vec));
+        self.survey_stand_ins(tree, &mut surveyed)?;
         let worker = tree.worker();
         let root_differs = self.top.with_meta(self.restore(), |meta| worker.root_differs(meta))?;
         surveyed.changes += u64::from(root_differs);
@@ -445,6 +465,8 @@ struct Surveyor<'a> {
     worker: Worker<'a>,
     restore: Restore,
     selection: &'a Selection,
+    /// The path in the snapshot of what is pulled.
+    top: &'a [u8],
     cursor: Option<CacheCursor>,
     hashing: Hashing,
     /// Whether what is known of equal files is kept for the cache.
@@ -505,6 +527,22 @@ impl Surveyor<'_> {
             found.changes +=
                 u64::from(is_directory && *verdict == Verdict::Keep && worker.differs(member.id));
             found.decide(member.ordinal, *verdict, &member.entry.body.as_body());
+        }
+        for (number, member) in group.entries.iter().enumerate() {
+            let Member { ordinal, entry, .. } = member;
+            if let OwnedBody::HardLink { target } = &entry.body
+                && pulled_path(self.top, self.selection, target).is_none()
+            {
+                let is = survey.linked.binary_search_by_key(&number, |(number, _)| *number);
+                found.outside.push(OutsideLink {
+                    ordinal: *ordinal,
+                    directory: group.directory,
+                    name: wanted[number].name.to_vec(),
+                    target: target.clone(),
+                    mode: entry.mode,
+                    is: is.ok().map(|at| survey.linked[at].1),
+                });
+            }
         }
         for (number, is) in survey.linked {
             let Member { ordinal, entry, .. } = &group.entries[number];

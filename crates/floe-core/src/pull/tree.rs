@@ -187,7 +187,7 @@ impl Pull {
             written.add(done);
         }
         let Pass { links, mut counted, .. } = pass;
-        self.make_links(tree, &mut own, links, &mut passed, &mut written)?;
+        self.make_links(tree, surveyed, &mut own, links, &mut passed, &mut written)?;
         self.work.check()?;
         if let Some(surveyed) = surveyed {
             surveyed.remove_extra(&self.options, &mut own)?;
@@ -196,6 +196,7 @@ impl Pull {
         counted.written_files = written.written_files;
         counted.written_bytes = written.written_bytes;
         counted.skipped_devices += written.skipped_devices;
+        counted.fetched_bytes += written.fetched_bytes;
         counted.sections = written.sections;
         Ok(counted)
     }
@@ -303,7 +304,8 @@ impl Pass<'_> {
         let decision = self.surveyed.map_or(Decision::Write, |surveyed| surveyed.decision(ordinal));
         if let Body::HardLink { target } = entry.body {
             let target = target.to_vec();
-            self.links.push(Link { directory: parent.id, name: name.to_vec(), target, mode: entry.mode });
+            let (directory, name, mode) = (parent.id, name.to_vec(), entry.mode);
+            self.links.push(Link { ordinal, directory, name, target, mode });
             // Its header is compared even so, unless it was there already.
             return Ok(self.surveyed.is_none());
         }

@@ -22,6 +22,8 @@ pub(super) struct Written {
     pub(super) written_files: u64,
     pub(super) written_bytes: u64,
     pub(super) skipped_devices: u64,
+    /// Stored bytes that were asked of the store for it alone; those of a whole plan are counted there.
+    pub(super) fetched_bytes: u64,
 }
 
 impl Written {
@@ -30,6 +32,7 @@ impl Written {
         self.written_files += other.written_files;
         self.written_bytes += other.written_bytes;
         self.skipped_devices += other.skipped_devices;
+        self.fetched_bytes += other.fetched_bytes;
     }
 }
 

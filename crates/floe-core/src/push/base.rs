@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use floe_format::{
-    Decompressor, EntryRef, FrameId, FrameRecord, IndexSegment, Item, Parameters, Root, Run, Segment,
+    Decompressor, EntryRef, FrameId, FrameRecord, IndexSegment, Item, Kept, Parameters, Root, Run, Segment,
     compare_paths, tar_header_len, tar_len, tar_padding,
 };
 use futures::{StreamExt, TryStreamExt};
@@ -102,7 +102,8 @@ impl BasePacks {
 #[derive(Debug)]
 pub(super) struct BaseSegment {
     ordinal: usize,
-    id: FrameId,
+    item: Item,
+    kept: Kept,
     has_end: bool,
     runs: Vec<Run>,
     entries: EntryTable,
@@ -113,7 +114,7 @@ pub(super) struct BaseSegment {
 }
 
 impl BaseSegment {
-    fn parse(ordinal: usize, id: FrameId, plain: &[u8], parameters: &Parameters) -> Result<Self> {
+    fn parse(ordinal: usize, item: Item, plain: &[u8], parameters: &Parameters) -> Result<Self> {
         let segment = Segment::parse(plain)?;
         let mut entries = EntryTable::with_capacity(segment.entry_count());
         let mut coded = segment.entries();
@@ -128,7 +129,7 @@ impl BaseSegment {
         for (position, run) in segment.runs().iter().enumerate() {
             let run_end =
                 run.content_len().and_then(|length| run_start.checked_add(length)).ok_or_else(|| {
-                    Error::new(ErrorKind::Corrupt, format!("segment {id} has more than 2^64 bytes"))
+                    Error::new(ErrorKind::Corrupt, format!("segment {} has more than 2^64 bytes", item.id))
                 })?;
             let first = next;
             let begins = entry_start == run_start;
@@ -152,7 +153,8 @@ impl BaseSegment {
         }
         Ok(Self {
             ordinal,
-            id,
+            item,
+            kept: segment.kept(),
             has_end: segment.has_end(),
             runs: segment.runs().to_vec(),
             entries,
@@ -166,8 +168,14 @@ impl BaseSegment {
         self.ordinal
     }
 
-    pub(super) fn id(&self) -> FrameId {
-        self.id
+    /// What the base lists of it.
+    pub(super) fn item(&self) -> &Item {
+        &self.item
+    }
+
+    /// What it keeps of its entries; it says so also where it has none.
+    pub(super) fn kept(&self) -> Kept {
+        self.kept
     }
 
     pub(super) fn has_end(&self) -> bool {
@@ -331,7 +339,7 @@ impl BaseCursor {
             return Ok(false);
         };
         let plain = self.packs.frames.read(&item.id, &mut self.decompressor)?;
-        let segment = BaseSegment::parse(self.next_segment, item.id, &plain, &self.parameters)?;
+        let segment = BaseSegment::parse(self.next_segment, item.clone(), &plain, &self.parameters)?;
         self.current = Some(Arc::new(segment));
         self.next_entry = 0;
         self.next_segment += 1;

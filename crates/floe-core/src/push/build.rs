@@ -152,7 +152,8 @@ impl Build {
         };
         let (slot_sender, slots) = bounded(SLOTS_AHEAD);
         let (job_sender, jobs) = bounded(JOBS_AHEAD);
-        let base = match &self.base {
+        // One that was cut otherwise has no group or chunk of this one; its frames are known all the same.
+        let base = match self.base.as_ref().filter(|root| root.parameters == self.parameters) {
             Some(root) => Some(BaseCursor::new(Arc::clone(&self.packs), root)?),
             None => None,
         };
@@ -235,6 +236,11 @@ impl Build {
         let index = build_index(segments.iter().map(|made| made.item.clone()).collect())?;
         let tar_bytes = segments.iter().map(|made| made.item.length).sum();
         let keeping = self.keeping();
+        // Nobody could read a snapshot whose segments keep something else than its root says.
+        if segments.iter().any(|segment| segment.kept != keeping.kept) {
+            let message = "a segment of the base keeps something else of entries than this push";
+            return Err(Error::new(ErrorKind::Internal, message));
+        }
         let root = Root {
             kept: keeping.kept,
             reproducible: keeping.reproducible,

@@ -2,6 +2,7 @@
 
 use floe_format::{Body, FrameId, Item, Kept, OwnedBody, Run, SegmentBuilder};
 
+use super::base::BaseSegment;
 use super::meta;
 use super::unit::{Entries, ReadFile, Unit};
 use crate::Result;
@@ -23,6 +24,8 @@ pub(super) struct Draft {
 pub(super) struct MadeSegment {
     pub(super) item: Item,
     pub(super) runs: Vec<Run>,
+    /// What it says that it keeps of its entries.
+    pub(super) kept: Kept,
 }
 
 /// A segment and, unless the base has it, its plain bytes.
@@ -83,9 +86,15 @@ impl Draft {
     pub(super) fn encode(self, kept: Kept, is_known: impl Fn(&FrameId) -> bool) -> Result<Encoded> {
         let length = self.units.iter().map(|unit| content_len(&unit.run)).sum();
         let entries = self.units.iter().map(|unit| unit.entry_count() as u64).sum();
-        if let Some((id, runs)) = self.same_as_base().filter(|(id, _)| is_known(id)) {
-            let item = Item { id, length, entries, path: self.path };
-            return Ok(Encoded { segment: MadeSegment { item, runs }, plain: None });
+        // What the base lists of it is what the index is to list: it is not looked into again.
+        let is_same = |base: &&BaseSegment| {
+            let item = base.item();
+            is_known(&item.id) && (item.length, item.entries, &item.path) == (length, entries, &self.path)
+        };
+        if let Some(base) = self.same_as_base(kept).filter(is_same) {
+            let (item, runs) = (base.item().clone(), base.runs().to_vec());
+            let segment = MadeSegment { item, runs, kept: base.kept() };
+            return Ok(Encoded { segment, plain: None });
         }
         let mut builder = SegmentBuilder::new(kept);
         builder.set_lead(self.lead);
@@ -98,14 +107,18 @@ impl Draft {
         let runs = builder.runs().to_vec();
         let plain = builder.finish(self.has_end)?;
         let item = Item { id: FrameId::of(&plain), length, entries, path: self.path };
-        Ok(Encoded { segment: MadeSegment { item, runs }, plain: Some(plain) })
+        Ok(Encoded { segment: MadeSegment { item, runs, kept }, plain: Some(plain) })
     }
 
-    /// The id of the base's segment that has exactly these units, all of them unchanged.
-    fn same_as_base(&self) -> Option<(FrameId, Vec<Run>)> {
+    /// The base's segment that has exactly these units, all of them unchanged, and keeps as much of its entries.
+    fn same_as_base(&self, kept: Kept) -> Option<&BaseSegment> {
         let segment = &self.units.first()?.base.as_ref()?.segment;
         let runs = self.units.len() - usize::from(self.has_end);
-        if self.has_end != segment.has_end() || segment.runs().len() != self.units.len() {
+        // Entries that are equal, or none at all, do not tell what was kept of them.
+        if segment.kept() != kept
+            || self.has_end != segment.has_end()
+            || segment.runs().len() != self.units.len()
+        {
             return None;
         }
         let is_unchanged = |(position, unit): (usize, &Unit)| {
@@ -120,7 +133,7 @@ impl Draft {
                 }
         };
         let unchanged = self.units[..runs].iter().enumerate().all(is_unchanged);
-        unchanged.then(|| (segment.id(), segment.runs().to_vec()))
+        unchanged.then_some(&**segment)
     }
 }
 

@@ -12,6 +12,7 @@ use crate::aside::{read_line, read_within, write_aside};
 use crate::cache_room::{Room, evict_now_and_then, note_used};
 use crate::namespace::Namespace;
 use crate::reference::SnapshotAt;
+use crate::sealed::MAX_COUNT;
 use crate::snapshot::Snapshot;
 
 /// For a thousand sources in one namespace, of each three files.
@@ -36,7 +37,8 @@ impl Memory {
 
     /// The collector's generation as last seen.
     pub(super) fn collector_generation(&self) -> Option<u64> {
-        read_line(&self.directory.as_ref()?.join("collector"))?.trim().parse().ok()
+        let line = read_line(&self.directory.as_ref()?.join("collector"))?;
+        line.trim().parse().ok().filter(|generation| *generation <= MAX_COUNT)
     }
 
     pub(super) fn set_collector_generation(&self, generation: u64) {

@@ -10,7 +10,16 @@ fn at(n: u8) -> SnapshotAt {
 /// The record that follows, made by the push with this token.
 fn follow(former: Option<&RefRecord>, at: Option<SnapshotAt>, token: u8) -> RefRecord {
     let token = Token::from_bytes([token; 16]);
-    RefRecord::following(NAMESPACE, former, at, Timestamp::UNIX_EPOCH, Annotation::default(), token).unwrap()
+    let generation = RefRecord::next_generation(former).unwrap();
+    RefRecord::following(
+        NAMESPACE,
+        former,
+        generation,
+        at,
+        Timestamp::UNIX_EPOCH,
+        Annotation::default(),
+        token,
+    )
 }
 
 fn read(record: &RefRecord) -> Result<RefRecord> {
@@ -51,16 +60,6 @@ fn i2_every_entry_keeps_the_token_of_its_push() {
 }
 
 #[test]
-fn after_the_last_number_there_is_no_generation() {
-    let mut last = follow(None, Some(at(1)), 1);
-    last.current.generation = u64::MAX;
-    let last = read(&last).unwrap();
-    let (time, token) = (Timestamp::UNIX_EPOCH, Token::from_bytes([2; 16]));
-    let next = RefRecord::following(NAMESPACE, Some(&last), Some(at(2)), time, Annotation::default(), token);
-    assert_eq!(next.unwrap_err().kind(), ErrorKind::Unsupported);
-}
-
-#[test]
 fn a_record_that_contradicts_itself_is_refused() {
     let first = follow(None, Some(at(1)), 1);
     let second = follow(Some(&first), Some(at(2)), 2);
@@ -81,6 +80,27 @@ fn a_record_that_contradicts_itself_is_refused() {
     for bad in [repeated, zero, twins, half, both, unborn] {
         assert_eq!(read(&bad).unwrap_err().kind(), ErrorKind::Corrupt, "{bad:?}");
     }
+}
+
+#[test]
+fn what_counts_up_is_bounded() {
+    let second = follow(Some(&follow(None, Some(at(1)), 1)), Some(at(2)), 2);
+    let counted = |at: &str, number: u64| {
+        let mut json = serde_json::to_value(&second).unwrap();
+        *json.pointer_mut(at).unwrap() = number.into();
+        RefRecord::from_bytes("r", &seal(&json).unwrap())
+    };
+    for number in [MAX_COUNT + 1, u64::MAX - 1, u64::MAX] {
+        for at in ["/generation", "/fence", "/history/0/generation"] {
+            assert_eq!(counted(at, number).unwrap_err().kind(), ErrorKind::Corrupt, "{at} {number}");
+        }
+    }
+    assert!(counted("/fence", MAX_COUNT).is_ok());
+    let last = counted("/generation", MAX_COUNT).unwrap();
+    assert_eq!(RefRecord::next_generation(Some(&last)), None);
+    let before = counted("/generation", MAX_COUNT - 1).unwrap();
+    assert_eq!(RefRecord::next_generation(Some(&before)), Some(MAX_COUNT));
+    assert_eq!(RefRecord::next_generation(None), Some(1));
 }
 
 #[test]
@@ -131,8 +151,8 @@ fn a_history_too_long_to_be_read_is_cut() {
     for n in 0..40 {
         let token = Token::from_bytes([n; 16]);
         let (time, annotation) = (Timestamp::UNIX_EPOCH, annotation.clone());
-        let next = RefRecord::following(NAMESPACE, record.as_ref(), Some(at(n)), time, annotation, token);
-        let mut next = next.unwrap();
+        let (former, number) = (record.as_ref(), u64::from(n) + 1);
+        let mut next = RefRecord::following(NAMESPACE, former, number, Some(at(n)), time, annotation, token);
         let bytes = next.seal_within_limit().unwrap();
         assert!(bytes.len() as u64 <= MAX_SEALED_BYTES);
         assert_eq!(RefRecord::from_bytes("r", &bytes).unwrap(), next);

@@ -40,7 +40,7 @@ async fn the_golden_store_is_read() {
     };
     assert_eq!(namespace.settings().await.unwrap().parameters, parameters);
     assert_eq!(namespace.id().to_string(), "6e616d6573706163652069642031362e");
-    let names = namespace.ref_names().await.unwrap();
+    let names = namespace.ref_names().await.unwrap().names;
     let expected = ["deep", "every-kind", "gone", "many", "never", "release/1.0"].map(name);
     assert_eq!(names, expected);
     for (reference, entries) in [("every-kind", 15), ("deep", 258), ("many", 1247), ("release/1.0", 0)] {

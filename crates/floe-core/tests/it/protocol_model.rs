@@ -251,7 +251,7 @@ fn i1_needs_one_of_two_rules_where_the_state_is_missing() {
 /// deleting. What they are for is a snapshot object that no ref names, found by its id; and even they do not make
 /// one whole: a snapshot whose push never moved the ref can outlive the packs that it shares with condemned ones,
 /// because it was published after the collector's list. So who uses a snapshot object that no ref names (a tag of
-/// an id, a pull of one) asks for every pack, as W5 does, and is told NotFound.
+/// an id, a pull of one) asks for every pack, as W5 does, and is told that they are gone.
 #[test]
 fn a_snapshot_object_alone_proves_nothing() {
     for rule in [Rule::PacksBeforeSnapshot, Rule::SnapshotsDeletedFirst] {

@@ -2,6 +2,7 @@
 
 mod edits;
 mod failures;
+mod flags;
 mod histories;
 mod measure;
 mod namespaces;

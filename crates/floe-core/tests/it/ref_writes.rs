@@ -4,6 +4,7 @@
 mod collector;
 mod collectors;
 mod faults;
+mod foreign;
 mod meddler;
 mod requests;
 mod tagging;
@@ -150,6 +151,11 @@ fn pack_id(snapshot: u8, n: u8) -> PackId {
 
 /// Puts an empty tree, its own directory of mode `n`, into the store, with packs of nothing but their length.
 fn put_snapshot(memory: &MemoryStore, n: u8) -> SnapshotAt {
+    put_snapshot_at(memory, n, n)
+}
+
+/// The same, in packs and a layout of another number.
+fn put_snapshot_at(memory: &MemoryStore, n: u8, place: u8) -> SnapshotAt {
     let root = Root {
         kept: Kept::NONE,
         reproducible: false,
@@ -164,7 +170,7 @@ fn put_snapshot(memory: &MemoryStore, n: u8) -> SnapshotAt {
         items: vec![Item { id: FrameId::of(&[n]), length: 1024, entries: 0, path: Vec::new() }],
     };
     let pack = |m| LayoutPack {
-        id: pack_id(n, m),
+        id: pack_id(place, m),
         has_metadata: true,
         len: MIN_PACK_LEN,
         directory_len: MIN_DIRECTORY_LEN,
@@ -173,12 +179,12 @@ fn put_snapshot(memory: &MemoryStore, n: u8) -> SnapshotAt {
     };
     let layout = Layout { packs: (0..PACKS).map(pack).collect(), items: vec![ItemHasher::new().finish()] };
     let (root, layout) = (root.to_bytes().unwrap(), layout.encode().unwrap());
-    let at = SnapshotAt { snapshot: SnapshotId::of(&root), layout: LayoutId::from_bytes([n; 16]) };
+    let at = SnapshotAt { snapshot: SnapshotId::of(&root), layout: LayoutId::from_bytes([place; 16]) };
     let object = SnapshotObject { layout_id: at.layout, root: &root, layout: &layout }.encode().unwrap();
     let key = |rest: String| Key::new(format!("default/{rest}")).unwrap();
     for m in 0..PACKS {
         let body = Bytes::from(vec![0; MIN_PACK_LEN as usize]);
-        memory.set(&key(format!("packs/{}", pack_id(n, m))), Some(body));
+        memory.set(&key(format!("packs/{}", pack_id(place, m))), Some(body));
     }
     memory.set(&key(format!("snapshots/{at}")), Some(object.into()));
     at

@@ -185,6 +185,7 @@ impl Truth {
                 for damage in &verified.damages {
                     assert!(!damage.object.is_empty() && !damage.message.is_empty(), "{told}");
                 }
+                assert_eq!(verified.unsupported, [], "{told}: what is damaged is not too new");
                 verified.damages.is_empty()
             }
             Err(error) => {

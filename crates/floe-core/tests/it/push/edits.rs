@@ -12,7 +12,7 @@ use super::{Bench, fill, text, write};
 
 /// A change of the tree at a place told by the two numbers.
 #[derive(Clone, Debug)]
-enum Edit {
+pub(super) enum Edit {
     Write(u8, u8, usize),
     Append(u8, u8),
     Touch(u8, u8),
@@ -25,7 +25,7 @@ enum Edit {
     RenameDirectory(u8, u8),
 }
 
-fn edits() -> impl Strategy<Value = Vec<Edit>> {
+pub(super) fn edits() -> impl Strategy<Value = Vec<Edit>> {
     let size = prop_oneof![
         Just(0usize),
         Just(1),
@@ -50,7 +50,7 @@ fn edits() -> impl Strategy<Value = Vec<Edit>> {
 }
 
 /// Applies what can be; what cannot is no change.
-fn apply(root: &Path, edit: &Edit) {
+pub(super) fn apply(root: &Path, edit: &Edit) {
     let directory = |d: &u8| root.join(format!("d{d}"));
     let file = |d: &u8, f: &u8| {
         fs::create_dir_all(directory(d)).unwrap();

@@ -39,7 +39,7 @@ async fn i9_a_second_namespace_gets_all_anew_and_the_first_is_not_asked() {
             let error = other.resolve(&reference.parse().unwrap()).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::NotFound, "{reference}");
         }
-        assert_eq!(Snapshot::open(&other, first.at).await.unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(Snapshot::open(&other, first.at).await.unwrap_err().kind(), ErrorKind::Corrupt);
         asked_only_of(&other, &bench.store);
 
         let options = PushOptions { base, ..bench.options() };

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::sync::Arc;
 
-use floe_core::{Ambient, ErrorKind, Namespace, NamespaceName, PullOptions, PullOutcome};
+use floe_core::{Ambient, ErrorKind, Namespace, NamespaceName, PullOptions, PullOutcome, Pulled};
 use floe_format::OwnedBody;
 use floe_testkit::{Fault, FaultStore, MemoryStore, bytes_of};
 
@@ -268,4 +268,83 @@ async fn one_entry_that_is_there_already_is_not_written_again() {
     assert_eq!(fs::read(&one).unwrap(), bytes_of(4, 500));
     assert_eq!(pull("d/link").await, (PullOutcome::Updated, 1, true));
     assert_eq!(pull("d/link").await, (PullOutcome::Unchanged, 0, false));
+}
+
+/// A hard link whose file is not pulled is that file, and is not written again where it is there.
+#[tokio::test]
+async fn what_stands_in_for_a_file_that_is_not_pulled_is_written_once() {
+    let store = MemoryStore::new();
+    let namespace = namespace(&store).await;
+    let link = |path: &str| hard_link(path.as_bytes(), b"a");
+    let nodes =
+        vec![file("a", b"linked"), dir("d"), file("d/own", b"own"), link("z"), link("d/one"), link("d/two")];
+    let at = write(&namespace, nodes, &Making::small()).await;
+    let above = tempfile::tempdir().unwrap();
+    let own = PullOptions { path: "d/own".into(), ..PullOptions::default() };
+    let own_bytes = pull_to(&namespace, at, above.path(), &own).await.unwrap().fetched_bytes;
+    let globs = |globs: &[&str]| globs.iter().map(|glob| (*glob).to_owned()).collect::<Vec<_>>();
+    for (path, include, exclude, links) in [
+        ("d", globs(&[]), globs(&[]), &["one", "two"][..]),
+        ("", globs(&[]), globs(&["/a"]), &["z", "d/one", "d/two"]),
+        ("", globs(&["d"]), globs(&[]), &["d/one", "d/two"]),
+    ] {
+        let above = tempfile::tempdir().unwrap();
+        let destination = above.path().join("tree");
+        let options = PullOptions { path: path.into(), include, exclude, ..PullOptions::default() };
+        let pull = async || pull_to(&namespace, at, &destination, &options).await.unwrap();
+        let inodes = || -> Vec<u64> {
+            links.iter().map(|link| fs::symlink_metadata(destination.join(link)).unwrap().ino()).collect()
+        };
+        let told = |pulled: Pulled| (pulled.outcome, pulled.written_files, pulled.fetched_bytes > 0);
+        let first = pull().await;
+        assert_eq!((first.outcome, first.written_files), (PullOutcome::Created, 2), "{path}");
+        assert!(first.fetched_bytes > own_bytes, "{path}: what is fetched for a link alone counts, too");
+        let made = inodes();
+        assert!(made.iter().all(|inode| *inode == made[0]), "{path}");
+        assert_eq!(told(pull().await), (PullOutcome::Unchanged, 0, false), "{path}");
+        assert_eq!(inodes(), made, "{path}");
+        let dry = PullOptions { dry_run: true, ..options.clone() };
+        let dry = async || pull_to(&namespace, at, &destination, &dry).await.unwrap().written_files;
+        assert_eq!(dry().await, 0, "{path}");
+        // One of the other links is lost: it is made again, and nothing is fetched.
+        fs::remove_file(destination.join(links[1])).unwrap();
+        assert_eq!(told(pull().await), (PullOutcome::Updated, 0, false), "{path}");
+        assert_eq!(inodes(), made, "{path}");
+        fs::write(destination.join(links[0]), b"LINKED").unwrap();
+        assert_eq!(dry().await, 1, "{path}");
+        assert_eq!(told(pull().await), (PullOutcome::Updated, 1, true), "{path}");
+        assert!(inodes().iter().all(|inode| *inode == inodes()[0]), "{path}");
+        assert_eq!(fs::read(destination.join(links[1])).unwrap(), b"linked");
+        assert_eq!(told(pull().await), (PullOutcome::Unchanged, 0, false), "{path}");
+    }
+}
+
+/// The only name of such a file may have other attributes alone.
+#[tokio::test]
+async fn what_stands_in_for_a_file_gets_other_attributes_in_place() {
+    let store = MemoryStore::new();
+    let namespace = namespace(&store).await;
+    let nodes = vec![file("0", b"A"), hard_link(b"z", b"0")];
+    let at = write(&namespace, nodes, &Making::small()).await;
+    let above = tempfile::tempdir().unwrap();
+    let destination = above.path().join("tree");
+    let options = PullOptions { exclude: vec!["0".into()], ..PullOptions::default() };
+    let pull = async || {
+        let pulled = pull_to(&namespace, at, &destination, &options).await.unwrap();
+        (pulled.outcome, pulled.written_files, pulled.fetched_bytes > 0)
+    };
+    assert_eq!(pull().await, (PullOutcome::Created, 1, true));
+    let inode = || fs::metadata(destination.join("z")).unwrap().ino();
+    let made = inode();
+    assert_eq!(pull().await, (PullOutcome::Unchanged, 0, false));
+    fs::set_permissions(destination.join("z"), fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(pull().await, (PullOutcome::Updated, 0, false));
+    assert_eq!(fs::metadata(destination.join("z")).unwrap().permissions().mode() & 0o7777, 0o644);
+    assert_eq!(pull().await, (PullOutcome::Unchanged, 0, false));
+    assert_eq!(inode(), made);
+    // The whole tree, and then again without the file.
+    let whole = above.path().join("whole");
+    pull_to(&namespace, at, &whole, &PullOptions::default()).await.unwrap();
+    let again = pull_to(&namespace, at, &whole, &options).await.unwrap();
+    assert_eq!((again.outcome, again.written_files), (PullOutcome::Unchanged, 0));
 }

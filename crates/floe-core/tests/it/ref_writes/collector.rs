@@ -27,7 +27,7 @@ fn token() -> String {
 }
 
 /// Changes an object.
-fn edit(memory: &MemoryStore, key: &Key, change: impl FnOnce(&mut Map<String, Value>)) {
+pub(super) fn edit(memory: &MemoryStore, key: &Key, change: impl FnOnce(&mut Map<String, Value>)) {
     let mut fields = unseal(&memory.objects()[key]);
     change(&mut fields);
     memory.set(key, Some(seal(fields)));

@@ -9,7 +9,7 @@ use floe_format::LayoutId;
 
 use super::collector::condemn;
 use super::meddler::Meddler;
-use super::{CHANGES, Change, World, pack_id, ref_name};
+use super::{CHANGES, Change, World, pack_id, put_snapshot_at, ref_name};
 
 fn packs_of(n: u8) -> [String; 2] {
     [0, 1].map(|m| pack_id(n, m).to_string())
@@ -28,10 +28,32 @@ async fn a_tag_of_what_the_ref_names_is_unchanged() {
     assert_eq!(world.memory.objects(), before);
 }
 
+/// Another layout of the same snapshot takes the place of one that is not whole any more.
+#[tokio::test]
+async fn i1_a_tag_brings_back_what_is_whole_elsewhere() {
+    for missing in ["snapshot", "pack"] {
+        let world = World::new().await;
+        let namespace = world.plain().await;
+        let elsewhere = put_snapshot_at(&world.memory, 1, 77);
+        assert_eq!((elsewhere.snapshot, elsewhere == world.at[1]), (world.at[1].snapshot, false));
+        match missing {
+            "snapshot" => world.remove(&format!("snapshots/{}", world.at[1])),
+            _ => world.remove(&format!("packs/{}", pack_id(1, 1))),
+        }
+        let Tagged::Committed(record) = world.tag(&namespace, "main", elsewhere).await.unwrap() else {
+            panic!("unchanged without its {missing}")
+        };
+        assert_eq!((record.current.generation, record.current.at()), (3, Some(elsewhere)));
+        assert_eq!(world.leases(), []);
+        let again = world.tag(&namespace, "main", elsewhere).await.unwrap();
+        assert!(matches!(again, Tagged::Unchanged(_)));
+    }
+}
+
 #[tokio::test]
 async fn i1_only_what_is_whole_is_tagged() {
     let snapshot = |world: &World| format!("snapshots/{}", world.at[2]);
-    for (missing, kind) in [("snapshot", ErrorKind::NotFound), ("pack", ErrorKind::Corrupt)] {
+    for missing in ["snapshot", "pack"] {
         let world = World::new().await;
         match missing {
             "snapshot" => world.remove(&snapshot(&world)),
@@ -39,7 +61,7 @@ async fn i1_only_what_is_whole_is_tagged() {
         }
         for change in [Change::New, Change::Move] {
             let error = change.make(&world, &world.plain().await).await.unwrap_err();
-            assert_eq!(error.kind(), kind, "{error}");
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
             change.assert_not_made(&world, missing).await;
             assert_eq!(world.leases(), []);
         }

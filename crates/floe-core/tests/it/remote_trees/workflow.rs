@@ -72,7 +72,7 @@ async fn whole(place: &Place) {
     let tagged = namespace.tag(&name("release/1"), first.at, "test", Annotation::default()).await.unwrap();
     assert!(matches!(tagged, Tagged::Committed(_)));
     namespace.remove_ref(&name("main"), "test", Annotation::default()).await.unwrap();
-    assert_eq!(namespace.ref_names().await.unwrap(), [name("main"), name("release/1")]);
+    assert_eq!(namespace.ref_names().await.unwrap().names, [name("main"), name("release/1")]);
     let verified = verify(&namespace, &VerifyOptions::default()).await.unwrap();
     assert_eq!((verified.damages, verified.unreferenced), (vec![], vec![]));
     assert_eq!((verified.refs, verified.snapshots, verified.packs), (2, 2, 2));
