@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use floe_core::source::{OwnDirectory, Purpose};
 use floe_core::store::{self, Conditions, StoreSettings};
-use floe_core::{Ambient, ErrorKind, Namespace, Reference, Resolved, Snapshot};
+use floe_core::{Ambient, Error, ErrorKind, Namespace, Reference, Resolved, Snapshot};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -129,6 +130,14 @@ impl Session {
         self.settings.cache_dir().clone()
     }
 
+    /// Where this command itself writes on this machine, so that it neither stores nor removes that.
+    pub(crate) fn own_directories(&self) -> Result<Vec<OwnDirectory>, Failure> {
+        let store = store::local_directory(self.settings.store()).map_err(bad_location)?;
+        let store = store.map(|path| OwnDirectory { path, purpose: Purpose::Store });
+        let caches = OwnDirectory { path: self.cache_dir(), purpose: Purpose::Caches };
+        Ok(store.into_iter().chain([caches]).collect())
+    }
+
     /// Who this is, for people who find a lease.
     pub(crate) fn holder(&self, command: &str) -> String {
         let system = rustix::system::uname();
@@ -154,10 +163,8 @@ impl Session {
             download_bytes_per_second: limit(limits.download, said.download_bytes_per_second),
             ..said.clone()
         };
-        let elsewhere = "Name a directory, file://, s3://, gs:// or az:// with --store or FLOE_STORE.";
-        let location = [ErrorKind::Invalid, ErrorKind::Unsupported];
         let store = store::open(self.settings.store(), &transfer, &settings::store_environment())
-            .map_err(|error| Failure::advised(error, &location, elsewhere))?;
+            .map_err(bad_location)?;
         Ok(Arc::new(CountingStore::new(store, Arc::clone(&self.traffic))))
     }
 
@@ -168,4 +175,10 @@ impl Session {
             self.settings.store()
         )
     }
+}
+
+/// The failure of a store's location that cannot be.
+fn bad_location(error: Error) -> Failure {
+    let elsewhere = "Name a directory, file://, s3://, gs:// or az:// with --store or FLOE_STORE.";
+    Failure::advised(error, &[ErrorKind::Invalid, ErrorKind::Unsupported], elsewhere)
 }

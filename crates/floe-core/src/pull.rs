@@ -10,6 +10,7 @@ mod hashing;
 mod in_place;
 mod links;
 mod options;
+mod own;
 mod restore;
 mod selection;
 mod single;
@@ -31,7 +32,7 @@ use crate::namespace::Namespace;
 use crate::offload::{Offloaded, default_threads, offload};
 use crate::reader::{Reach, SegmentWalk, Sources, Span, find_entry, shown};
 use crate::snapshot::Snapshot;
-use crate::source::StatCache;
+use crate::source::{StatCache, refuse_in_store};
 use crate::{Error, ErrorKind, Result};
 
 use restore::{Restore, Top};
@@ -56,7 +57,7 @@ struct Pull {
 /// # Errors
 /// `NotFound` where the path is not in the snapshot; `Corrupt` where the snapshot is not what its ids say, or no tree, or
 /// a pack is gone (resolve the reference again, once); `Invalid` where something at the destination is in
-/// the way; `Conflict` where another pull writes there.
+/// the way, or it lies in a store; `Conflict` where another pull writes there.
 ///
 /// # Cancel safety
 /// When the future is dropped the pull stops soon after, and a destination that was not there before is not there.
@@ -67,6 +68,7 @@ pub async fn pull(
     options: &PullOptions,
     progress: &Arc<PullProgress>,
 ) -> Result<Pulled> {
+    refuse_in_store(destination, &options.own)?;
     let cache = options.cache_dir.as_deref();
     let root = snapshot.root();
     let (span, top) = if options.path.is_empty() {

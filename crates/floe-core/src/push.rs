@@ -55,7 +55,7 @@ use crate::offload::offload;
 use crate::pack_tails::PackTails;
 use crate::reference::{Annotation, RefRecord, SnapshotAt};
 use crate::snapshot::Snapshot;
-use crate::source::{CacheWriter, Exclusions, StatCache};
+use crate::source::{CacheWriter, Exclusions, OwnFound, StatCache};
 use crate::store::PutMode;
 use crate::write_error::WriteError;
 use crate::{Error, ErrorKind, Result};
@@ -176,6 +176,8 @@ pub struct Pushed {
     pub skipped: Vec<Unread>,
     /// Sockets, which no snapshot holds.
     pub sockets: u64,
+    /// Directories of Floe's own that were left out.
+    pub own: Vec<OwnFound>,
 }
 
 /// What became of the ref.

@@ -67,7 +67,7 @@ struct ChangeReport<'a> {
 
 pub(crate) async fn run(session: &Session, arguments: DiffArguments) -> Result<Code, Failure> {
     let (before, after) = (Operand::new(arguments.before)?, Operand::new(arguments.after)?);
-    let exclusions = arguments.exclusions.read()?;
+    let exclusions = arguments.exclusions.read(session.own_directories()?)?;
     let (out, outcome) = session.output().stream();
     let mut teller = Teller::new(out, arguments.report.json, session.output().is_terminal(), arguments.times);
     let cache = session.cache_dir();

@@ -84,6 +84,7 @@ pub(crate) async fn run(session: &Session, arguments: PullArguments) -> Result<C
         special_bits: arguments.setuid,
         sync: arguments.sync,
         by_hash: arguments.by_hash,
+        own: session.own_directories()?,
         cache_dir: Some(session.cache_dir()),
         threads: arguments.jobs.map(usize::from),
         cancel: session.cancellation(),

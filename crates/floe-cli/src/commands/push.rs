@@ -27,7 +27,8 @@ const LONG_PUSH: Duration = Duration::from_millis(250);
 
 /// Store a directory as a snapshot and make a ref name it
 ///
-/// Only what the ref's snapshot does not have is sent. A push of what the ref names already changes nothing.
+/// Only what the ref's snapshot does not have is sent. A push of what the ref names already changes nothing. A store on
+/// this machine and the cache directory are left out where they are in PATH, and told of.
 #[derive(Debug, Args)]
 pub(crate) struct PushArguments {
     /// The directory, or `-` for a tar on standard input
@@ -65,7 +66,7 @@ pub(crate) struct PushArguments {
 pub(crate) async fn run(session: &Session, arguments: PushArguments) -> Result<Code, Failure> {
     let started = Instant::now();
     let source = source(arguments.path)?;
-    let mut options = arguments.what.options()?;
+    let mut options = arguments.what.options(session.own_directories()?)?;
     let limits = Limits { upload: arguments.limit_upload, ..Limits::default() };
     let namespace = match arguments.dry_run {
         true => session.namespace_for_looking(limits).await?,

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU64;
 use tokio_util::sync::CancellationToken;
 
 use crate::destination::Complaints;
+use crate::source::OwnDirectory;
 
 /// How a snapshot is pulled.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +36,8 @@ pub struct PullOptions {
     pub sync: bool,
     /// In place: read every file, whatever the stat cache knows.
     pub by_hash: bool,
+    /// Directories of Floe's own: nothing is pulled into a store, and none of them is removed.
+    pub own: Vec<OwnDirectory>,
     /// Where caches are.
     pub cache_dir: Option<PathBuf>,
     /// How many threads write; as many as the machine has cores when none are given.

@@ -9,6 +9,7 @@ use floe_format::{Body, Entry, EntryKind, parent_and_name};
 
 use crate::destination::{DirId, InPlace, Occupant, Tree, Verdict, Wanted, look};
 use crate::reader::{find_entry, shown};
+use crate::source::refuse_in_store;
 use crate::{Error, ErrorKind, Result};
 
 use super::Pull;
@@ -26,6 +27,7 @@ impl Pull {
             return Err(Error::new(ErrorKind::Internal, "a single entry without one"));
         };
         let (directory, name) = place(destination, parent_and_name(&entry.path).1)?;
+        refuse_in_store(&directory.join(OsStr::from_bytes(&name)), &self.options.own)?;
         if let Body::HardLink { target } = entry.body.as_body() {
             let cache = self.options.cache_dir.as_deref();
             let found = self.work.wait(find_entry(&self.namespace, &self.snapshot, cache, target))?;

@@ -264,6 +264,7 @@ impl Build {
             packs: 0,
             skipped,
             sockets: planned.sockets,
+            own: planned.own,
         };
         if let Some(former) = self.former.filter(|former| former.snapshot == snapshot) {
             return Ok((NewSnapshot::Unchanged(former), pushed));

@@ -21,7 +21,7 @@ use super::input::{InputFiles, KnownContents, Listings};
 use super::meta::Keeping;
 use super::unit::{Entries, MadeGroup, Note, NotedContent, Unit};
 use super::work::{Failure, FileJob, FilePiece, GroupJob, Job, PlannedEntry, Unread, changed, pieces_ahead};
-use crate::source::{CacheHit, Child, FileKind, Listing, Stat};
+use crate::source::{CacheHit, Child, FileKind, Listing, OwnFound, Stat};
 use crate::{Error, ErrorKind, Result};
 
 /// How many known groups are handed out together.
@@ -48,6 +48,8 @@ pub(super) struct Planned {
     pub(super) root_xattrs: XattrList,
     pub(super) unread: Vec<Unread>,
     pub(super) sockets: u64,
+    /// Directories of Floe's own that the walk did not enter.
+    pub(super) own: Vec<OwnFound>,
     /// The first bytes of the hashes of all files of the base; none where there is no base.
     pub(super) base_contents: Option<Vec<u64>>,
 }
@@ -111,6 +113,7 @@ impl Planner<'_> {
                     root_xattrs: self.xattrs(b"", b"")?,
                     unread: Vec::new(),
                     sockets: 0,
+                    own: Vec::new(),
                     base_contents: None,
                 }),
             };
@@ -119,6 +122,7 @@ impl Planner<'_> {
                 let error = Error::io(format!("cannot read {shown}"), problem.error);
                 planned.unread.push(Unread { path: problem.path, error });
             }
+            planned.own.extend(listing.take_own());
             self.add_listing(&listing, &mut grouper, &mut group, &mut links, &mut path, planned)?;
         }
         if !group.is_empty() {

@@ -19,6 +19,7 @@ use ::ignore::gitignore::{Gitignore, GitignoreBuilder};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
+use super::own::{OwnDirectories, OwnDirectory, Purpose};
 use super::stat::{FileKind, Stat};
 use super::walk::Names;
 use crate::error::{Error, ErrorKind, Result};
@@ -51,6 +52,8 @@ pub struct Exclusions {
     pub larger_than_bytes: Option<u64>,
     /// Whether directories on another file system than the root's are kept without what is in them.
     pub one_file_system: bool,
+    /// Directories of Floe's own, which are left out whatever their names, and told of.
+    pub own: Vec<OwnDirectory>,
 }
 
 /// The contents of a file with globs, and its name for messages.
@@ -70,6 +73,7 @@ pub(super) struct Filter {
     caches: bool,
     larger_than_bytes: Option<u64>,
     one_file_system: bool,
+    own: OwnDirectories,
 }
 
 /// The ignore files of a directory, on top of those above it.
@@ -112,6 +116,7 @@ impl Filter {
             caches: exclusions.caches,
             larger_than_bytes: exclusions.larger_than_bytes,
             one_file_system: exclusions.one_file_system,
+            own: OwnDirectories::find(&exclusions.own),
         })
     }
 
@@ -149,6 +154,11 @@ impl Filter {
     /// Whether an entry is left out for what the kernel says about it.
     pub(super) fn excludes_stat(&self, stat: &Stat) -> bool {
         stat.kind == FileKind::File && self.larger_than_bytes.is_some_and(|limit| stat.size > limit)
+    }
+
+    /// What a directory is of Floe's own, where it is left out for that.
+    pub(super) fn own(&self, directory: &Stat) -> Option<Purpose> {
+        self.own.purpose(directory)
     }
 
     /// Whether a directory is to be entered. Only directories are asked for their device: overlay file systems show
