@@ -5,7 +5,8 @@
 //! asked for, the deepest first. Only files inside the tree count: no global ignore file, no `.git/info/exclude`, and
 //! `.git` itself is a directory like any other. A directory left out is not entered, so nothing in it can be brought
 //! back. Ignore files themselves are part of the tree. In the files `{` and `}` stand for themselves, as in git; in
-//! the caller's globs `{a,b}` means either.
+//! the caller's globs `{a,b}` means either. A malformed pattern is an error, but in a `.gitignore`, where it leaves
+//! nothing out, as in git.
 //!
 //! Where no rule holds, an entry costs nothing: there is no [`Excluder`].
 
@@ -24,8 +25,11 @@ use super::stat::{FileKind, Stat};
 use super::walk::Names;
 use crate::error::{Error, ErrorKind, Result};
 
+mod pattern;
 #[cfg(test)]
 mod tests;
+
+use self::pattern::Dialect;
 
 const FLOE_IGNORE: &str = ".floeignore";
 const GIT_IGNORE: &str = ".gitignore";
@@ -101,13 +105,12 @@ impl Filter {
     pub(super) fn new(exclusions: &Exclusions) -> Result<Self> {
         let mut builder = builder();
         for glob in &exclusions.globs {
-            builder.add_line(None, glob).map_err(|error| {
-                let message = format!("malformed exclude pattern {glob:?}: {}", reason(&error));
-                Error::new(ErrorKind::Invalid, message)
+            add_line(&mut builder, glob.as_bytes(), Dialect::Globs).map_err(|reason| {
+                Error::new(ErrorKind::Invalid, format!("malformed exclude pattern {glob:?}: {reason}"))
             })?;
         }
         for file in &exclusions.files {
-            add_lines(&mut builder, &file.contents, &file.name, Braces::Alternatives)?;
+            add_lines(&mut builder, &file.contents, &file.name, Dialect::Globs)?;
         }
         let globs = build(&builder, "exclude patterns")?;
         Ok(Self {
@@ -215,13 +218,6 @@ impl Excluder<'_> {
     }
 }
 
-/// What braces mean in patterns.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Braces {
-    Alternatives,
-    Literal,
-}
-
 fn builder() -> GitignoreBuilder {
     // "." makes the matcher take paths as they are, relative to the file with the patterns.
     let mut builder = GitignoreBuilder::new(".");
@@ -235,47 +231,29 @@ fn build(builder: &GitignoreBuilder, name: &str) -> Result<Gitignore> {
     })
 }
 
-fn add_lines(builder: &mut GitignoreBuilder, contents: &[u8], name: &str, braces: Braces) -> Result<()> {
+fn add_lines(builder: &mut GitignoreBuilder, contents: &[u8], name: &str, dialect: Dialect) -> Result<()> {
     let contents = contents.strip_prefix(b"\xef\xbb\xbf").unwrap_or(contents);
     for (index, line) in contents.split(|byte| *byte == b'\n').enumerate() {
-        let malformed = |reason: &str| {
-            let message = format!("malformed pattern in {name}, line {}: {reason}", index + 1);
-            Error::new(ErrorKind::Invalid, message)
-        };
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let line = std::str::from_utf8(line).map_err(|_| malformed("not UTF-8"))?;
-        let line = if braces == Braces::Literal { escape_braces(line) } else { line.to_owned() };
-        builder.add_line(None, &line).map_err(|error| malformed(&reason(&error)))?;
+        let Err(reason) = add_line(builder, line, dialect) else { continue };
+        let message = format!("malformed pattern in {name}, line {}: {reason}", index + 1);
+        if dialect != Dialect::GitIgnore {
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        // To git it is one that matches nothing, and a tree may hold many that nobody here wrote.
+        tracing::info!("{message}; it leaves nothing out");
     }
     Ok(())
 }
 
-/// Makes braces stand for themselves, as they do in git, except in classes, where they do so anyway.
-fn escape_braces(line: &str) -> String {
-    let mut escaped = String::with_capacity(line.len());
-    let mut characters = line.chars().peekable();
-    let mut class_length = None;
-    while let Some(character) = characters.next() {
-        match (character, &mut class_length) {
-            ('\\', _) => {
-                escaped.push('\\');
-                escaped.extend(characters.next());
-                continue;
-            }
-            ('{' | '}', None) => escaped.push('\\'),
-            ('[', None) => {
-                escaped.push('[');
-                escaped.extend(characters.next_if(|next| matches!(next, '!' | '^')));
-                class_length = Some(0_usize);
-                continue;
-            }
-            (']', Some(length)) if *length > 0 => class_length = None,
-            (_, Some(length)) => *length += 1,
-            _ => {}
-        }
-        escaped.push(character);
+/// Adds a pattern; an error says what is malformed.
+fn add_line(builder: &mut GitignoreBuilder, line: &[u8], dialect: Dialect) -> Result<(), String> {
+    if line.starts_with(b"#") {
+        return Ok(());
     }
-    escaped
+    let line = std::str::from_utf8(line).map_err(|_| "not UTF-8".to_owned())?;
+    let line = pattern::translate(line, dialect)?;
+    builder.add_line(None, &line).map(drop).map_err(|error| reason(&error))
 }
 
 /// What the matcher found wrong, without what it does not know.
@@ -304,7 +282,8 @@ fn read_ignore_file(directory: &OwnedFd, path: &[u8], file: &str) -> Result<Opti
         return Err(Error::new(ErrorKind::Invalid, message));
     }
     let mut builder = builder();
-    add_lines(&mut builder, &contents, &name, Braces::Literal)?;
+    let dialect = if file == FLOE_IGNORE { Dialect::FloeIgnore } else { Dialect::GitIgnore };
+    add_lines(&mut builder, &contents, &name, dialect)?;
     let patterns = build(&builder, &name)?;
     Ok((!patterns.is_empty()).then_some(patterns))
 }
