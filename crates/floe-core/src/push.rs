@@ -56,7 +56,7 @@ use crate::pack_tails::PackTails;
 use crate::reference::{Annotation, RefRecord, SnapshotAt};
 use crate::snapshot::Snapshot;
 use crate::source::{CacheWriter, Exclusions, OwnFound, StatCache};
-use crate::store::PutMode;
+use crate::store::{OpenUploads, PutMode};
 use crate::write_error::WriteError;
 use crate::{Error, ErrorKind, Result};
 
@@ -218,6 +218,7 @@ pub async fn push(
         options: options.clone(),
         progress: Arc::clone(progress),
         tails: PackTails::new(namespace, options.cache_dir.as_deref()),
+        uploads: OpenUploads::default(),
     };
     rearming(|| push.attempt()).await
 }
@@ -232,6 +233,7 @@ struct Push {
     options: PushOptions,
     progress: Arc<PushProgress>,
     tails: PackTails,
+    uploads: OpenUploads,
 }
 
 impl Push {
@@ -260,7 +262,8 @@ impl Push {
         match self.build(attempt.view(), listings, &memory, guess).await {
             Ok(built) => self.commit(attempt, built, memory).await,
             Err(e) => {
-                attempt.abandon().await;
+                // What was being sent was dropped, and is given up beside the lease.
+                futures::join!(attempt.abandon(), self.uploads.abort_all(self.namespace.store().as_ref()));
                 Err(e.into())
             }
         }
@@ -291,6 +294,7 @@ impl Push {
             packs: Arc::new(base.map(|base| base.packs).unwrap_or_default()),
             elsewhere: self.elsewhere(view, base_packs, &journal),
             journal,
+            uploads: self.uploads.clone(),
             former: view.former().and_then(|former| former.current.at()).filter(|_| !self.options.full),
         };
         let built = tokio::task::spawn_blocking(move || build.run(listings)).await.map_err(|e| {

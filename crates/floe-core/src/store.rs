@@ -43,7 +43,7 @@ pub use retry::{Retry, RetrySettings};
 pub use settings::StoreSettings;
 pub use settle::{Settled, put_settled};
 pub use timer::{SystemTimer, Timer};
-pub use upload::{PART_BYTES, Upload};
+pub use upload::{OpenUploads, PART_BYTES, Upload};
 
 /// A place that holds objects under keys; every method is one request.
 ///

@@ -25,6 +25,7 @@ use crate::namespace::Namespace;
 use crate::pack_tails::PackTails;
 use crate::reference::SnapshotAt;
 use crate::source::{CacheWriter, StatCache};
+use crate::store::OpenUploads;
 use crate::{Error, ErrorKind, Result};
 
 /// How often a source that changes meanwhile is planned.
@@ -48,6 +49,7 @@ pub(super) struct Build {
     pub(super) packs: Arc<BasePacks>,
     pub(super) elsewhere: Option<Arc<Elsewhere>>,
     pub(super) journal: Journal,
+    pub(super) uploads: OpenUploads,
     /// What the ref names.
     pub(super) former: Option<SnapshotAt>,
 }
@@ -81,7 +83,8 @@ impl Build {
             &self.tails,
             &self.journal,
             &self.progress,
-            self.options.dry_run,
+            &self.uploads,
+            &self.options,
         );
         let mut left_out = HashSet::new();
         let mut skipped = Vec::new();
