@@ -68,6 +68,12 @@ impl Session {
         self.traffic.report()
     }
 
+    /// Tells how many bytes the store has confirmed so far.
+    pub(crate) fn confirmed_bytes(&self) -> impl Fn() -> u64 + Send + use<> {
+        let traffic = Arc::clone(&self.traffic);
+        move || traffic.bytes_confirmed()
+    }
+
     /// Shows what is read of the store from now on, of so many bytes; 0 as long as that is not known.
     pub(crate) fn show_reading(&self, what: &'static str, total_bytes: Arc<AtomicU64>) -> Progress {
         let (traffic, before) = (Arc::clone(&self.traffic), self.traffic.bytes_read());

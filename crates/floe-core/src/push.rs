@@ -125,6 +125,9 @@ impl Default for PushOptions {
 }
 
 /// How far a push is; all numbers only grow, except that a source that changes may be walked again.
+///
+/// What is counted went into the snapshot, and what of it is new was handed on to be sent: the last of it may still be
+/// on its way.
 #[derive(Debug, Default)]
 #[expect(missing_docs, reason = "their names say it all")]
 pub struct PushProgress {

@@ -88,7 +88,7 @@ pub(crate) async fn run(session: &Session, arguments: PushArguments) -> Result<C
     let name = arguments.name;
     let progress = Arc::new(PushProgress::default());
     let size = Size::new(&namespace, &name, &source, &options);
-    let shown = show_progress(session, size, &progress);
+    let shown = show_progress(session, size, &progress, arguments.dry_run);
     let pushed = floe_core::push(&namespace, source, &name, &options, &progress).await;
     drop(shown);
     report::show(session, &name, &pushed?, started.elapsed(), arguments.report.json)?;
@@ -117,7 +117,7 @@ fn source(path: PathBuf) -> Result<PushSource, Failure> {
 }
 
 /// Shows how far the push is.
-fn show_progress(session: &Session, size: Size, progress: &Arc<PushProgress>) -> Progress {
+fn show_progress(session: &Session, size: Size, progress: &Arc<PushProgress>, dry_run: bool) -> Progress {
     let expected_bytes = Arc::new(AtomicU64::new(0));
     let told = Arc::clone(&expected_bytes);
     let finding = session.output().shows_progress().then(|| {
@@ -125,18 +125,29 @@ fn show_progress(session: &Session, size: Size, progress: &Arc<PushProgress>) ->
         AbortOnDropHandle::new(finding)
     });
     let progress = Arc::clone(progress);
+    let confirmed = session.confirmed_bytes();
     Progress::start(session.output(), "Pushing", move || {
         // Dropped with this, it stops.
         let _ = &finding;
         let expected = expected_bytes.load(Ordering::Relaxed);
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (done, reused) = (count(&progress.file_bytes), count(&progress.reused_file_bytes));
+        let handed_on = count(&progress.uploaded_bytes);
+        let sent = if dry_run { handed_on } else { confirmed().min(handed_on) };
         Moment {
-            bytes: progress.file_bytes.load(Ordering::Relaxed),
+            bytes: done.saturating_sub(on_their_way(done.saturating_sub(reused), sent, handed_on)),
             total_bytes: Some(expected).filter(|bytes| *bytes > 0),
-            reused_bytes: Some(progress.reused_file_bytes.load(Ordering::Relaxed)),
-            files: Some(progress.files.load(Ordering::Relaxed)),
-            uploaded_bytes: Some(progress.uploaded_bytes.load(Ordering::Relaxed)),
+            reused_bytes: Some(reused),
+            files: Some(count(&progress.files)),
+            uploaded_bytes: (!dry_run).then_some(sent),
         }
     })
+}
+
+/// How many of new bytes of files are not in the store yet, where of the bytes that were made of them only a part is.
+fn on_their_way(new_bytes: u64, sent: u64, handed_on: u64) -> u64 {
+    let part = u128::from(new_bytes) * u128::from(handed_on.saturating_sub(sent));
+    part.checked_div(handed_on.into()).and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0)
 }
 
 /// What is needed to find out how much there is to push.
@@ -173,5 +184,18 @@ impl Size {
         }
         let Some(directory) = self.directory else { return 0 };
         floe_core::directory_bytes(&directory, &self.exclusions, &self.cancel).await.unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_on_its_way_is_not_done() {
+        assert_eq!(on_their_way(0, 0, 0), 0);
+        assert_eq!(on_their_way(1_000, 0, 300), 1_000);
+        assert_eq!(on_their_way(1_000, 75, 300), 750);
+        assert_eq!(on_their_way(u64::MAX, 300, 300), 0);
     }
 }

@@ -169,7 +169,6 @@ impl Build {
             keeping,
             left_out,
             workers: settings.workers,
-            progress: &self.progress,
             slots: slot_sender,
             has_changed: false,
             known: Vec::new(),

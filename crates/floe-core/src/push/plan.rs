@@ -6,7 +6,6 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use floe_format::{
@@ -14,7 +13,6 @@ use floe_format::{
     validate_path,
 };
 
-use super::PushProgress;
 use super::assemble::Ended;
 use super::base::{BaseCursor, BaseEntry, BasePacks, BaseRun};
 use super::input::{InputFiles, KnownContents, Listings};
@@ -66,7 +64,6 @@ pub(super) struct Planner<'a> {
     /// Paths to be left out, since they could not be read before.
     pub(super) left_out: &'a HashSet<Vec<u8>>,
     pub(super) workers: usize,
-    pub(super) progress: &'a Arc<PushProgress>,
     pub(super) slots: Sender<Slot>,
     /// Whether the plan fails because the source is not as the walk found it.
     pub(super) has_changed: bool,
@@ -163,7 +160,6 @@ impl Planner<'_> {
                 continue;
             }
             let Some(candidate) = self.candidate(listing.path(), &child, path, links)? else { continue };
-            self.count(&candidate);
             let cut = {
                 let entry = match &candidate.state {
                     State::Same(base) => base.entry(),
@@ -180,15 +176,6 @@ impl Planner<'_> {
             }
         }
         Ok(())
-    }
-
-    fn count(&self, candidate: &Candidate) {
-        let progress = self.progress;
-        progress.entries.fetch_add(1, Ordering::Relaxed);
-        if candidate.note.stat.kind == FileKind::File {
-            progress.files.fetch_add(1, Ordering::Relaxed);
-            progress.file_bytes.fetch_add(candidate.note.stat.size, Ordering::Relaxed);
-        }
     }
 
     /// The entry for a child; nothing if it vanished.
