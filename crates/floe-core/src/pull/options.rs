@@ -30,7 +30,8 @@ pub struct PullOptions {
     pub xattrs: bool,
     /// Make device nodes.
     pub devices: bool,
-    /// Restore setuid, setgid and sticky bits of what is not a directory.
+    /// Restore setuid, setgid and sticky bits of what is not a directory. On directories they lend nobody any rights:
+    /// they say whose group new entries have and who may remove them, and are restored as all of the mode is.
     pub special_bits: bool,
     /// Return only when what was written survives a loss of power.
     pub sync: bool,
