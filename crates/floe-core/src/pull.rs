@@ -1,7 +1,7 @@
 //! Pull: a snapshot, or a part of it, written to a directory.
 //!
-//! A new destination is written aside and renamed into place when all of it was checked. An existing directory is first
-//! surveyed, so that whatever stands in the way is known before anything changes, and then only what differs is fetched and
+//! A new destination is written aside and renamed into place when all of it was checked. An existing directory, be it
+//! empty, is used as it is: whoever made it chose its place, its owner and who may write beside it. It is first surveyed, so that whatever stands in the way is known before anything changes, and then only what differs is fetched and
 //! written, each file at once. Metadata is read again for each of these passes, where it is needed, rather than
 //! kept; what is kept is a byte an entry for verdicts, and a record of each file for the stat cache.
 
@@ -102,9 +102,9 @@ impl Pull {
             return self.pull_single(destination);
         }
         match look(destination)? {
-            Occupant::Absent | Occupant::Empty => self.pull_staged(destination),
+            Occupant::Absent => self.pull_staged(destination),
             Occupant::Directory => self.pull_in_place(destination),
-            _ => {
+            Occupant::Other => {
                 let path = shown(std::os::unix::ffi::OsStrExt::as_bytes(destination.as_os_str())).to_string();
                 let message = format!("{path} is not a directory, and a directory is to be pulled there");
                 Err(Error::new(ErrorKind::Invalid, message))

@@ -19,8 +19,9 @@ use crate::tree_path::TreePath;
 
 /// Write a snapshot, or a part of it, to a directory
 ///
-/// A new directory appears when all of it is there. In an existing one only what differs is written, each file at once;
-/// what the snapshot does not have stays, unless --delete is given.
+/// A new directory appears when all of it is there. An existing one is used as it is, and only what differs is written in
+/// it, each file at once; its mode and time become the snapshot's, and what the snapshot does not have stays, unless
+/// --delete is given. Where PATH is a file, it is written into DEST if that is a directory, else as DEST.
 #[derive(Debug, Args)]
 pub(crate) struct PullArguments {
     /// Which snapshot, and which part of it

@@ -102,7 +102,7 @@ impl Pull {
 
 /// The directory and the name that one entry is written to.
 fn place(destination: &Path, own_name: &[u8]) -> Result<(PathBuf, Vec<u8>)> {
-    if matches!(look(destination)?, Occupant::Directory | Occupant::Empty) {
+    if look(destination)? == Occupant::Directory {
         return Ok((destination.to_owned(), own_name.to_vec()));
     }
     let name = destination.file_name().map(OsStr::as_bytes).ok_or_else(|| {
