@@ -161,7 +161,7 @@ impl Pull {
         let place = InPlace::open(destination, self.settings(false))?;
         let surveyed = self.survey(place.tree(), destination)?;
         if self.options.dry_run {
-            return Ok(surveyed.would_be(&self.options));
+            return Ok(surveyed.would_be(&self.options, &self.selection));
         }
         let mut pulled = self.bring(&place, &surveyed)?;
         pulled.complaints = place.tree().complaints();

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use floe_core::{ErrorKind, PullOptions, PullProgress};
 
 use crate::arguments::ReportArguments;
@@ -31,10 +32,10 @@ pub(crate) struct PullArguments {
     #[arg(value_name = "DEST")]
     destination: PathBuf,
     /// Only what matches a glob or is below what does; may be repeated
-    #[arg(long, value_name = "GLOB")]
+    #[arg(long, value_name = "GLOB", value_parser = NonEmptyStringValueParser::new())]
     include: Vec<String>,
     /// Not what matches a glob or is below what does; may be repeated
-    #[arg(long, value_name = "GLOB")]
+    #[arg(long, value_name = "GLOB", value_parser = NonEmptyStringValueParser::new())]
     exclude: Vec<String>,
     /// Tell what would be written, and write nothing
     #[arg(short = 'n', long)]

@@ -292,3 +292,26 @@ fn a_place_where_nothing_can_be_made_is_no_lost_race() {
         assert!(!told.contains("another pull") && !told.contains("somebody else"), "{told}");
     }
 }
+
+#[test]
+fn what_an_inclusion_does_not_find_is_told() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main"], 0);
+    let told =
+        user.stderr(&user.floe(&["pull", "main", "one", "--include", "./src/deep", "--include", "no*"], 0));
+    assert!(told.contains("warning: --include no* matched nothing\nPulled 1 file "), "{told}");
+    assert_eq!(user.stderr(&user.floe(&["pull", "main", "one", "--include", "*.md", "-q"], 0)), "");
+    for arguments in
+        [&["pull", "main", "two", "--include", "x"][..], &["pull", "main", "one", "--include", "x", "-n"]]
+    {
+        let told = user.stderr(&user.floe(arguments, 0));
+        assert!(told.starts_with("warning: --include x matched nothing\n"), "{told}");
+    }
+    for option in ["--include", "--exclude"] {
+        user.floe(&["pull", "main", "three", option, ""], 2);
+        let told = user.stderr(&user.floe(&["pull", "main", "three", option, "./"], 1));
+        assert!(told.contains("a glob that is empty names nothing"), "{told}");
+    }
+    assert!(!user.path("three").exists());
+}

@@ -17,7 +17,8 @@ pub struct PullOptions {
     pub include: Vec<String>,
     /// Not what matches one of these globs, nor what is below it.
     ///
-    /// A glob with a `/` that is not its last character is matched against whole paths below what is pulled, others against names.
+    /// A glob with a `/` that is not its last character is matched against whole paths below what is pulled, others against names;
+    /// a `./` in front says the former.
     /// In place, with [`delete`](Self::delete), what they match is left alone.
     pub exclude: Vec<String>,
     /// Tell what would be written, and write nothing.
@@ -94,6 +95,8 @@ pub struct Pulled {
     pub written_bytes: u64,
     /// Names removed because the snapshot does not have them; what was below them is not counted.
     pub removed: u64,
+    /// Globs of what was to be included that matched nothing.
+    pub unmatched: Vec<String>,
     /// Device nodes that were not made because nobody asked for them.
     pub skipped_devices: u64,
     /// Stored bytes of data asked of the store.

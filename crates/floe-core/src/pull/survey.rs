@@ -121,7 +121,7 @@ impl Surveyed {
     }
 
     /// What a pull would have done.
-    pub(super) fn would_be(&self, options: &PullOptions) -> Pulled {
+    pub(super) fn would_be(&self, options: &PullOptions, selection: &Selection) -> Pulled {
         Pulled {
             outcome: PullOutcome::DryRun,
             entries: self.entries,
@@ -130,6 +130,7 @@ impl Surveyed {
             written_files: self.written_files,
             written_bytes: self.written_bytes,
             removed: if options.delete { self.extra.len() as u64 } else { 0 },
+            unmatched: selection.unmatched(),
             skipped_devices: self.skipped_devices,
             fetched_bytes: 0,
             complaints: crate::destination::Complaints::default(),
@@ -549,7 +550,7 @@ impl Surveyor<'_> {
         }
         for name in survey.extra {
             let path = joined(&group.path, &name);
-            if self.selection.pick(group.picked, &path).is_selected() && !self.own.stands_at(&path) {
+            if self.selection.pick_extra(group.picked, &path).is_selected() && !self.own.stands_at(&path) {
                 found.extra.push((group.directory, name));
             }
         }
