@@ -61,6 +61,12 @@ pub fn local_directory(location: &str) -> Result<Option<PathBuf>> {
     }
 }
 
+/// Where requests to S3 go instead of AWS, for people: the endpoint without any secret, and the variable that says so,
+/// none where it is the AWS profile.
+pub fn s3_endpoint(environment: &Environment) -> Option<(String, Option<&'static str>)> {
+    remote::shown_s3_endpoint(environment)
+}
+
 fn parse(location: &str) -> Result<Url> {
     let url = Url::parse(location)
         .map_err(|e| Error::new(ErrorKind::Invalid, "the store's location is not a URL").with_source(e))?;
