@@ -103,6 +103,13 @@ impl Failure {
         self
     }
 
+    /// The same failure with another exit code.
+    #[must_use]
+    pub(crate) fn with_code(mut self, code: Code) -> Self {
+        self.code = code;
+        self
+    }
+
     /// The failure of an error, with another sentence that says what to do where it is of one of these kinds.
     pub(crate) fn advised(error: Error, kinds: &[ErrorKind], advice: &str) -> Self {
         let is_advised = kinds.contains(&error.kind());

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::counting::{CountingStore, Traffic, TrafficReport};
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 use crate::interrupt::Interrupts;
 use crate::output::Output;
 use crate::progress::{Moment, Progress};
@@ -138,7 +138,7 @@ impl Session {
 
     /// Where this command itself writes on this machine, so that it neither stores nor removes that.
     pub(crate) fn own_directories(&self) -> Result<Vec<OwnDirectory>, Failure> {
-        let store = store::local_directory(self.settings.store()).map_err(bad_location)?;
+        let store = store::local_directory(self.settings.store()).map_err(|e| self.bad_location(e))?;
         let store = store.map(|path| OwnDirectory { path, purpose: Purpose::Store });
         let caches = OwnDirectory { path: self.cache_dir(), purpose: Purpose::Caches };
         Ok(store.into_iter().chain([caches]).collect())
@@ -170,8 +170,18 @@ impl Session {
             ..said.clone()
         };
         let store = store::open(self.settings.store(), &transfer, &settings::store_environment())
-            .map_err(bad_location)?;
+            .map_err(|e| self.bad_location(e))?;
         Ok(Arc::new(CountingStore::new(store, Arc::clone(&self.traffic))))
+    }
+
+    /// The failure of a store's location that cannot be.
+    fn bad_location(&self, error: Error) -> Failure {
+        if !matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Unsupported) {
+            return error.into();
+        }
+        let failure = Failure::from(error)
+            .advise("Name a directory, file://, s3://, gs:// or az:// with --store or FLOE_STORE.");
+        if self.settings.store_is_of_command_line() { failure.with_code(Code::Usage) } else { failure }
     }
 
     fn where_namespaces_come_from(&self) -> String {
@@ -181,10 +191,4 @@ impl Session {
             self.settings.store()
         )
     }
-}
-
-/// The failure of a store's location that cannot be.
-fn bad_location(error: Error) -> Failure {
-    let elsewhere = "Name a directory, file://, s3://, gs:// or az:// with --store or FLOE_STORE.";
-    Failure::advised(error, &[ErrorKind::Invalid, ErrorKind::Unsupported], elsewhere)
 }
