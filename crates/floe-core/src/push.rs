@@ -90,6 +90,8 @@ pub struct PushOptions {
     pub base: Option<SnapshotAt>,
     /// Whether everything is stored anew, whatever the store has: where that is damaged or lost.
     pub full: bool,
+    /// Whether every file is read, whatever the stat cache knows.
+    pub by_hash: bool,
     /// Whether nothing is written to the store, not even a lease.
     pub dry_run: bool,
     /// Whether what cannot be read is left out, and told in the ref, instead of failing the push.
@@ -114,6 +116,7 @@ impl Default for PushOptions {
             annotation: Annotation::default(),
             base: None,
             full: false,
+            by_hash: false,
             dry_run: false,
             skip_unreadable: false,
             holder: String::new(),

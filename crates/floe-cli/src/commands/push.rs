@@ -48,6 +48,9 @@ pub(crate) struct PushArguments {
     /// Send everything, whatever the store has; brings back what is damaged or lost there
     #[arg(long, conflicts_with = "base")]
     full: bool,
+    /// Read every file, whatever the times and sizes say
+    #[arg(long)]
+    by_hash: bool,
     /// Tell what would be sent, and write nothing to the store
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -75,6 +78,7 @@ pub(crate) async fn run(session: &Session, arguments: PushArguments) -> Result<C
     options.level = arguments.level.unwrap_or_else(|| session.settings().level());
     options.annotation = arguments.annotation.into();
     options.full = arguments.full;
+    options.by_hash = arguments.by_hash;
     options.dry_run = arguments.dry_run;
     options.holder = session.holder("push");
     options.cache_dir = Some(session.cache_dir());

@@ -162,7 +162,7 @@ impl Build {
         let planner = Planner {
             listings,
             files: files.try_clone()?,
-            contents: self.input.known_contents(cache.as_ref()),
+            contents: self.input.known_contents(cache.as_ref().filter(|_| !self.options.by_hash)),
             base,
             packs: &self.packs,
             parameters: self.parameters,
