@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::bounded;
 use floe_format::{
-    Compressor, Index, Layout, LayoutId, Parameters, Root, SnapshotId, SnapshotObject, build_index,
+    Compressor, Index, Item, Layout, LayoutId, Parameters, Root, SnapshotId, SnapshotObject, build_index,
 };
 
 use super::assemble::{Assembled, Assembly, Ended, count_reused, metadata_frame};
@@ -232,9 +232,14 @@ impl Build {
         skipped: Vec<Unread>,
         mut packs: PackOutput,
     ) -> Result<(NewSnapshot, Pushed)> {
-        let Assembled { segments, entries, files, file_bytes, .. } = assembled;
+        let Assembled { mut segments, entries, files, file_bytes, .. } = assembled;
         let (reused_files, reused_file_bytes) = (assembled.reused_files, assembled.reused_file_bytes);
-        let index = build_index(segments.iter().map(|made| made.item.clone()).collect())?;
+        // The index takes the paths along, which nobody else needs and which are long in a deep tree.
+        let items = segments.iter_mut().map(|made| {
+            let path = std::mem::take(&mut made.item.path);
+            Item { path, ..made.item.clone() }
+        });
+        let index = build_index(items.collect())?;
         let content_bytes = segments.iter().map(|made| made.item.length).sum();
         let keeping = self.keeping();
         let root = Root {
