@@ -17,7 +17,7 @@ use crate::commands;
     disable_help_subcommand = true,
     after_help = "A reference is `name`, `name@GENERATION`, or a snapshot id or its first 12 digits or more.\n\
                   Exit codes: 0 done, 1 failed, 2 usage, 3 corrupt data found, 4 lost a race (retry), 130 \
-                  interrupted."
+                  interrupted, 129 and 143 by SIGHUP and SIGTERM."
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]

@@ -72,6 +72,14 @@ impl ConfigurationFile {
         if !(1..=19).contains(&values.level) {
             return Err(format!("level is {}, not 1 to 19", values.level));
         }
+        for (key, value) in [
+            ("transfer.max_requests", values.transfer.max_requests as u64),
+            ("transfer.retry.tries", values.transfer.retry.tries.into()),
+        ] {
+            if value == 0 {
+                return Err(format!("{key} is 0, and nothing would be asked of the store"));
+            }
+        }
         values.namespace.parse::<NamespaceName>().map_err(|e| e.to_string())?;
         let said = toml::from_str(text).map_err(|e| e.to_string())?;
         Ok(Self { values, said })
@@ -125,6 +133,8 @@ mod tests {
             "[transfer]\nmax_request = 1",
             "[transfer.retry]\ntry = 1",
             "level = 20",
+            "[transfer]\nmax_requests = 0",
+            "[transfer.retry]\ntries = 0",
             "level = \"high\"",
             "namespace = \"a/b\"",
             "store = ",

@@ -16,6 +16,8 @@ pub(crate) struct Traffic {
     requests: AtomicU64,
     bytes_read: AtomicU64,
     bytes_written: AtomicU64,
+    /// Of the bytes written those that the store has confirmed.
+    bytes_confirmed: AtomicU64,
 }
 
 /// Requests made and bytes moved, as reports show them.
@@ -39,6 +41,15 @@ impl Traffic {
     /// Bytes read so far.
     pub(crate) fn bytes_read(&self) -> u64 {
         self.bytes_read.load(Ordering::Relaxed)
+    }
+
+    /// Bytes written so far that are no longer on their way.
+    pub(crate) fn bytes_confirmed(&self) -> u64 {
+        self.bytes_confirmed.load(Ordering::Relaxed)
+    }
+
+    fn confirm(&self, written_bytes: usize) {
+        self.bytes_confirmed.fetch_add(written_bytes as u64, Ordering::Relaxed);
     }
 
     fn request(&self, written_bytes: u64) {
@@ -71,7 +82,10 @@ impl Store for CountingStore {
     async fn put(&self, key: &Key, body: Bytes, mode: PutMode) -> Result<Version> {
         self.traffic.request(body.len() as u64);
         tracing::info!(%key, bytes = body.len(), "writing");
-        self.inner.put(key, body, mode).await
+        let written_bytes = body.len();
+        let put = self.inner.put(key, body, mode).await?;
+        self.traffic.confirm(written_bytes);
+        Ok(put)
     }
 
     async fn get(&self, key: &Key, max_bytes: u64) -> Result<(Bytes, Version)> {
@@ -121,7 +135,10 @@ impl Store for CountingStore {
     async fn put_part(&self, key: &Key, id: &PartsId, part: Part, body: Bytes) -> Result<PartTag> {
         self.traffic.request(body.len() as u64);
         tracing::debug!(%key, bytes = body.len(), "writing a part");
-        self.inner.put_part(key, id, part, body).await
+        let written_bytes = body.len();
+        let put = self.inner.put_part(key, id, part, body).await?;
+        self.traffic.confirm(written_bytes);
+        Ok(put)
     }
 
     async fn finish_parts(&self, key: &Key, id: &PartsId, tags: Vec<PartTag>) -> Result<()> {

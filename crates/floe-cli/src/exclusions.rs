@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use floe_core::source::{ExcludeFile, Exclusions};
+use floe_core::source::{ExcludeFile, Exclusions, OwnDirectory};
 
 use crate::failure::Failure;
 use crate::quantities::ByteCount;
@@ -32,8 +32,8 @@ pub(crate) struct ExclusionArguments {
 }
 
 impl ExclusionArguments {
-    /// The exclusions that these say; files with patterns are read.
-    pub(crate) fn read(self) -> Result<Exclusions, Failure> {
+    /// The exclusions that these say, and Floe's own directories; files with patterns are read.
+    pub(crate) fn read(self, own: Vec<OwnDirectory>) -> Result<Exclusions, Failure> {
         let mut files = Vec::with_capacity(self.exclude_from.len());
         for path in self.exclude_from {
             let name = path.display().to_string();
@@ -50,6 +50,7 @@ impl ExclusionArguments {
             caches: self.exclude_caches,
             larger_than_bytes: self.exclude_larger_than.map(|size| size.0),
             one_file_system: self.one_file_system,
+            own,
         })
     }
 }

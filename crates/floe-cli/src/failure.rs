@@ -82,6 +82,15 @@ impl Failure {
         Self::from(Error::new(ErrorKind::Cancelled, "interrupted"))
     }
 
+    /// The command was interrupted, and did not get to clean up behind itself.
+    pub(crate) fn interrupted_uncleaned() -> Self {
+        let message = "interrupted; the store did not answer in time to clean up behind the command";
+        Self::from(Error::new(ErrorKind::Cancelled, message)).advise(
+            "See with `floe log` whether the ref was moved, and run the command again if not; what is left behind is \
+             a lease, and unfinished uploads for the bucket's rule.",
+        )
+    }
+
     /// The same failure; where it is an interruption, the one by this signal.
     #[must_use]
     pub(crate) fn by_signal(mut self, signal: Option<u8>) -> Self {
@@ -95,6 +104,13 @@ impl Failure {
     #[must_use]
     pub(crate) fn advise(mut self, advice: impl Into<String>) -> Self {
         self.advice = advice.into();
+        self
+    }
+
+    /// The same failure with another exit code.
+    #[must_use]
+    pub(crate) fn with_code(mut self, code: Code) -> Self {
+        self.code = code;
         self
     }
 

@@ -1,4 +1,5 @@
-//! Being interrupted: the first Ctrl-C asks the command to stop, the second ends the process.
+//! Being interrupted: the first Ctrl-C asks the command to stop, the second ends the process. So do SIGTERM and SIGHUP,
+//! the latter unless whoever started the command wants it to outlive the terminal (`nohup`).
 //!
 //! Signals are awaited on a thread of their own, so that no work in the runtime delays the second one. A command that
 //! takes the [`CancellationToken`] is waited for, since it has leases to end or staging to remove; any other is
@@ -16,6 +17,7 @@ use crate::failure::Failure;
 /// How long a command may take to clean up behind itself.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+const SIGHUP: u8 = 1;
 const SIGINT: u8 = 2;
 const SIGTERM: u8 = 15;
 
@@ -57,10 +59,18 @@ impl Interrupts {
             // Then signals do what they do by default: they end the process.
             return;
         };
+        let mut hang_up = if is_ignored(SIGHUP) { None } else { signal(SignalKind::hangup()).ok() };
         loop {
+            let hung_up = async {
+                match &mut hang_up {
+                    Some(hang_up) => hang_up.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
             let came = tokio::select! {
                 _ = interrupt.recv() => SIGINT,
                 _ = terminate.recv() => SIGTERM,
+                _ = hung_up => SIGHUP,
             };
             if self.inner.signal.swap(came, Ordering::SeqCst) != 0 {
                 exit_at_once(came);
@@ -80,13 +90,23 @@ impl Interrupts {
         Some(self.inner.signal.load(Ordering::SeqCst)).filter(|signal| *signal != 0)
     }
 
-    /// Waits for an interrupt that the command does not heed, or not in time.
-    pub(crate) async fn unheeded(&self) {
+    /// Waits for an interrupt that the command does not heed, or not in time; the failure that it then is.
+    pub(crate) async fn unheeded(&self) -> Failure {
         self.inner.cancel.cancelled().await;
-        if self.inner.heeded.load(Ordering::SeqCst) {
-            tokio::time::sleep(PATIENCE).await;
+        if !self.inner.heeded.load(Ordering::SeqCst) {
+            return Failure::interrupted();
         }
+        tokio::time::sleep(PATIENCE).await;
+        Failure::interrupted_uncleaned()
     }
+}
+
+/// Whether the process was started with this signal ignored.
+fn is_ignored(signal: u8) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    ignored >> (signal - 1) & 1 == 1
 }
 
 #[expect(clippy::exit, clippy::disallowed_methods, reason = "whoever asks twice wants no cleaning up")]

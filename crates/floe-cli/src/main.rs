@@ -12,6 +12,7 @@ mod exclusions;
 mod failure;
 mod interrupt;
 mod output;
+mod pace;
 mod program;
 mod progress;
 mod quantities;

@@ -48,7 +48,7 @@ fn execute(arguments: Arguments, output: &Output) -> Result<Code, Failure> {
         tokio::select! {
             biased;
             done = commands::run(&session, arguments.command) => done,
-            () = interrupts.unheeded() => Err(Failure::interrupted()),
+            failure = interrupts.unheeded() => Err(failure),
         }
     });
     // Nothing is waited for: what was cancelled has cleaned up by now, or had its time.

@@ -1,21 +1,22 @@
-//! Progress on a terminal: bytes, rate, time left, reused share.
+//! Progress on a terminal: bytes, rate, time left, reused share; what is not known is not shown.
 //!
 //! The engine counts, this samples. Nothing is drawn in the first quarter of a second, so that short commands leave
 //! no flicker, and nothing stays when the command has ended.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::task::JoinHandle;
 
 use crate::output::Output;
-use crate::quantities::{ByteCount, count, percent};
+use crate::pace::Pace;
+use crate::quantities::{ByteCount, count, duration, percent};
 
 const DELAY: Duration = Duration::from_millis(250);
 const INTERVAL: Duration = Duration::from_millis(100);
 
-const MEASURED: &str = "{prefix} [{bar:25}] {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left{msg}";
-const UNMEASURED: &str = "{prefix} {spinner} {bytes}, {bytes_per_sec}{msg}";
+const MEASURED: &str = "{prefix} [{bar:25}] {bytes}/{total_bytes}{msg}";
+const UNMEASURED: &str = "{prefix} {spinner} {bytes}{msg}";
 
 /// How far a command is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -56,8 +57,10 @@ impl Progress {
             drawn.set_draw_target(ProgressDrawTarget::stderr());
             drawn.set_style(style(UNMEASURED));
             let mut measured = false;
+            let (started, mut pace) = (Instant::now(), Pace::default());
             loop {
                 let moment = sample();
+                pace.note(started.elapsed(), moment.bytes);
                 if let Some(total) = moment.total_bytes {
                     if !measured {
                         drawn.set_style(style(MEASURED));
@@ -65,7 +68,7 @@ impl Progress {
                     }
                     drawn.set_length(total.max(moment.bytes));
                 }
-                drawn.set_message(message(&moment));
+                drawn.set_message(message(&moment, &pace));
                 drawn.set_position(moment.bytes);
                 drawn.tick();
                 tokio::time::sleep(INTERVAL).await;
@@ -84,8 +87,16 @@ impl Drop for Progress {
     }
 }
 
-fn message(moment: &Moment) -> String {
+fn message(moment: &Moment, pace: &Pace) -> String {
     let mut message = String::new();
+    if let Some(rate) = pace.bytes_per_second() {
+        message.push_str(&format!(", {}/s", ByteCount(rate)));
+    }
+    if let Some(left) = moment.total_bytes.and_then(|total| pace.left(total)) {
+        let seconds = left.as_secs();
+        let left = if seconds < 60 { format!("{} s", seconds.max(1)) } else { duration(left) };
+        message.push_str(&format!(", {left} left"));
+    }
     if let Some(files) = moment.files {
         message.push_str(&format!(", {}", count(files, "file", "files")));
     }
@@ -115,12 +126,21 @@ mod tests {
     #[test]
     fn the_message_tells_files_and_reused_share() {
         let mut moment = Moment { bytes: 200, ..Moment::default() };
-        assert_eq!(message(&moment), "");
+        let mut pace = Pace::default();
+        assert_eq!(message(&moment, &pace), "");
         moment.files = Some(1_234);
-        assert_eq!(message(&moment), ", 1,234 files");
+        assert_eq!(message(&moment, &pace), ", 1,234 files");
         moment.reused_bytes = Some(50);
-        assert_eq!(message(&moment), ", 1,234 files, 25 % reused");
+        assert_eq!(message(&moment, &pace), ", 1,234 files, 25 % reused");
         moment.uploaded_bytes = Some(2 << 10);
-        assert_eq!(message(&moment), ", 1,234 files, 25 % reused, 2.0 KiB uploaded");
+        assert_eq!(message(&moment, &pace), ", 1,234 files, 25 % reused, 2.0 KiB uploaded");
+        pace.note(Duration::ZERO, 0);
+        pace.note(Duration::from_secs(2), 200);
+        moment = Moment { bytes: 200, total_bytes: Some(1_200), ..Moment::default() };
+        assert_eq!(message(&moment, &pace), ", 100 B/s, 10 s left");
+        moment.total_bytes = Some(20_200);
+        assert_eq!(message(&moment, &pace), ", 100 B/s, 3 min 20 s left");
+        moment.total_bytes = Some(200);
+        assert_eq!(message(&moment, &pace), ", 100 B/s");
     }
 }

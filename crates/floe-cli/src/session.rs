@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use floe_core::source::{OwnDirectory, Purpose};
 use floe_core::store::{self, Conditions, StoreSettings};
-use floe_core::{Ambient, ErrorKind, Namespace, Reference, Resolved, Snapshot};
+use floe_core::{Ambient, Error, ErrorKind, Namespace, Reference, Resolved, Snapshot};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::counting::{CountingStore, Traffic, TrafficReport};
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 use crate::interrupt::Interrupts;
 use crate::output::Output;
 use crate::progress::{Moment, Progress};
@@ -65,6 +66,12 @@ impl Session {
     /// What was asked of the store so far.
     pub(crate) fn traffic(&self) -> TrafficReport {
         self.traffic.report()
+    }
+
+    /// Tells how many bytes the store has confirmed so far.
+    pub(crate) fn confirmed_bytes(&self) -> impl Fn() -> u64 + Send + use<> {
+        let traffic = Arc::clone(&self.traffic);
+        move || traffic.bytes_confirmed()
     }
 
     /// Shows what is read of the store from now on, of so many bytes; 0 as long as that is not known.
@@ -129,6 +136,14 @@ impl Session {
         self.settings.cache_dir().clone()
     }
 
+    /// Where this command itself writes on this machine, so that it neither stores nor removes that.
+    pub(crate) fn own_directories(&self) -> Result<Vec<OwnDirectory>, Failure> {
+        let store = store::local_directory(self.settings.store()).map_err(|e| self.bad_location(e))?;
+        let store = store.map(|path| OwnDirectory { path, purpose: Purpose::Store });
+        let caches = OwnDirectory { path: self.cache_dir(), purpose: Purpose::Caches };
+        Ok(store.into_iter().chain([caches]).collect())
+    }
+
     /// Who this is, for people who find a lease.
     pub(crate) fn holder(&self, command: &str) -> String {
         let system = rustix::system::uname();
@@ -154,12 +169,20 @@ impl Session {
             download_bytes_per_second: limit(limits.download, said.download_bytes_per_second),
             ..said.clone()
         };
-        let elsewhere = "Name a directory, file://, s3://, gs:// or az:// with --store or FLOE_STORE.";
-        let location = [ErrorKind::Invalid, ErrorKind::Unsupported];
         let environment = settings::store_environment();
         let store = store::open(self.settings.store(), &transfer, &environment, &self.ambient)
-            .map_err(|error| Failure::advised(error, &location, elsewhere))?;
+            .map_err(|e| self.bad_location(e))?;
         Ok(Arc::new(CountingStore::new(store, Arc::clone(&self.traffic))))
+    }
+
+    /// The failure of a store's location that cannot be.
+    fn bad_location(&self, error: Error) -> Failure {
+        if !matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Unsupported) {
+            return error.into();
+        }
+        let failure = Failure::from(error)
+            .advise("Name a directory, file://, s3://, gs:// or az:// with --store or FLOE_STORE.");
+        if self.settings.store_is_of_command_line() { failure.with_code(Code::Usage) } else { failure }
     }
 
     fn where_namespaces_come_from(&self) -> String {

@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use floe_core::NamespaceName;
-use floe_core::store::{Environment, StoreSettings};
+use floe_core::store::{Environment, StoreSettings, s3_endpoint};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -24,6 +24,8 @@ pub(crate) enum Origin {
     Environment,
     /// The configuration file.
     File,
+    /// The AWS profile.
+    Profile,
     /// Nobody said otherwise.
     Default,
 }
@@ -34,6 +36,7 @@ impl fmt::Display for Origin {
             Self::Flag => "flag",
             Self::Environment => "environment",
             Self::File => "file",
+            Self::Profile => "profile",
             Self::Default => "default",
         })
     }
@@ -78,6 +81,9 @@ pub(crate) struct ShownSetting {
     pub(crate) value: Value,
     /// Where it comes from.
     pub(crate) origin: Origin,
+    /// The variable of the environment, where several could say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) variable: Option<&'static str>,
 }
 
 impl Settings {
@@ -144,6 +150,11 @@ impl Settings {
         &self.store.value
     }
 
+    /// Whether it was said on the command line where the snapshots are.
+    pub(crate) fn store_is_of_command_line(&self) -> bool {
+        self.store.origin == Origin::Flag
+    }
+
     /// Which namespace of the store.
     pub(crate) fn namespace(&self) -> &NamespaceName {
         &self.namespace.value
@@ -171,8 +182,12 @@ impl Settings {
 
     /// Every setting, in the order of the configuration file.
     pub(crate) fn shown(&self) -> Vec<ShownSetting> {
-        let line =
-            |key: &str, value: String, origin| ShownSetting { key: key.into(), value: value.into(), origin };
+        let line = |key: &str, value: String, origin| ShownSetting {
+            key: key.into(),
+            value: value.into(),
+            origin,
+            variable: None,
+        };
         let mut shown = vec![
             line("store", self.store.value.clone(), self.store.origin),
             line("namespace", self.namespace.value.to_string(), self.namespace.origin),
@@ -196,10 +211,30 @@ impl Settings {
             }
             value => {
                 let origin = if self.file.says(&key) { Origin::File } else { Origin::Default };
-                shown.push(ShownSetting { key, value, origin });
+                shown.push(ShownSetting { key, value, origin, variable: None });
             }
         }
     }
+}
+
+/// What the environment and the AWS profile say of S3, without credentials.
+pub(crate) fn shown_s3(environment: &Environment) -> [ShownSetting; 2] {
+    let (endpoint, variable, origin) = match s3_endpoint(environment) {
+        Some((endpoint, Some(variable))) => (Some(endpoint), Some(variable), Origin::Environment),
+        Some((endpoint, None)) => (Some(endpoint), None, Origin::Profile),
+        None => (None, None, Origin::Default),
+    };
+    let allows = "FLOE_S3_ALLOW_HTTP";
+    let says = environment.get(allows).is_some();
+    [
+        ShownSetting { key: "s3.endpoint".into(), value: endpoint.into(), origin, variable },
+        ShownSetting {
+            key: "s3.allow_http".into(),
+            value: environment.is_on(allows).into(),
+            origin: if says { Origin::Environment } else { Origin::Default },
+            variable: says.then_some(allows),
+        },
+    ]
 }
 
 /// The environment variables that stores look at.
@@ -278,5 +313,33 @@ mod tests {
         let variables = [("HOME", "/nonexistent"), ("XDG_CACHE_HOME", "relative")];
         let settings = load(&CommonArguments::default(), &variables);
         assert_eq!(settings.cache_dir(), &PathBuf::from("/nonexistent/.cache/floe"));
+    }
+
+    #[test]
+    fn of_s3_is_shown_who_says_where_it_is_and_no_secret() {
+        let shown = |variables: &[(&str, &str)]| {
+            let environment = variables.iter().copied().collect::<Environment>();
+            shown_s3(&environment)
+                .map(|ShownSetting { value, origin, variable, .. }| (value, origin, variable))
+        };
+        let nothing = [(Value::Null, Origin::Default, None), (Value::from(false), Origin::Default, None)];
+        assert_eq!(shown(&[("AWS_SECRET_ACCESS_KEY", "secret")]), nothing);
+        let both = [("AWS_ENDPOINT_URL", "http://aws"), ("FLOE_S3_ENDPOINT", "http://floe")];
+        let [endpoint, _] = shown(&both);
+        assert_eq!(endpoint, (Value::from("http://floe"), Origin::Environment, Some("FLOE_S3_ENDPOINT")));
+        let [endpoint, allowed] = shown(&[
+            ("AWS_ENDPOINT_URL", "http://me:secret@host:9000/?key=secret"),
+            ("FLOE_S3_ALLOW_HTTP", "1"),
+        ]);
+        assert_eq!(
+            endpoint,
+            (Value::from("http://host:9000/"), Origin::Environment, Some("AWS_ENDPOINT_URL"))
+        );
+        assert_eq!(allowed, (Value::from(true), Origin::Environment, Some("FLOE_S3_ALLOW_HTTP")));
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config");
+        std::fs::write(&file, "[default]\nendpoint_url = http://profile\n").unwrap();
+        let [endpoint, _] = shown(&[("AWS_CONFIG_FILE", file.to_str().unwrap())]);
+        assert_eq!(endpoint, (Value::from("http://profile"), Origin::Profile, None));
     }
 }

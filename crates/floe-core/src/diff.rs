@@ -16,7 +16,7 @@ use crate::reader::{Reach, SegmentWalk, Sources, Span, shown};
 use crate::snapshot::Snapshot;
 use crate::{Error, ErrorKind, Result};
 
-pub use directory::diff_directory;
+pub use directory::{DiffOptions, diff_directory};
 
 /// One entry that differs.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -46,7 +46,7 @@ mod write_error;
 
 pub use ambient::{Ambient, Clock, Entropy, SystemClock, SystemEntropy};
 pub use archive::{ArchiveFormat, ArchiveOptions, archive};
-pub use diff::{Change, diff, diff_directory};
+pub use diff::{Change, DiffOptions, diff, diff_directory};
 pub use error::{Error, ErrorKind, Result};
 pub use listing::{CatOptions, Depth, cat, entry_at, list};
 pub use names::{NamespaceName, RefName, Reference};

@@ -1,7 +1,7 @@
 //! Pull: a snapshot, or a part of it, written to a directory.
 //!
-//! A new destination is written aside and renamed into place when all of it was checked. An existing directory is first
-//! surveyed, so that whatever stands in the way is known before anything changes, and then only what differs is fetched and
+//! A new destination is written aside and renamed into place when all of it was checked. An existing directory, be it
+//! empty, is used as it is: whoever made it chose its place, its owner and who may write beside it. It is first surveyed, so that whatever stands in the way is known before anything changes, and then only what differs is fetched and
 //! written, each file at once. Metadata is read again for each of these passes, where it is needed, rather than
 //! kept; what is kept is a byte an entry for verdicts, and a record of each file for the stat cache.
 
@@ -10,6 +10,7 @@ mod hashing;
 mod in_place;
 mod links;
 mod options;
+mod own;
 mod restore;
 mod selection;
 mod single;
@@ -32,7 +33,7 @@ use crate::namespace::Namespace;
 use crate::offload::{Offloaded, default_threads, offload};
 use crate::reader::{Reach, SegmentWalk, Sources, Span, find_entry, shown};
 use crate::snapshot::Snapshot;
-use crate::source::StatCache;
+use crate::source::{StatCache, refuse_in_store};
 use crate::{Error, ErrorKind, Result};
 
 use restore::{Restore, Top};
@@ -57,7 +58,7 @@ struct Pull {
 /// # Errors
 /// `NotFound` where the path is not in the snapshot; `Corrupt` where the snapshot is not what its ids say, or no tree, or
 /// a pack is gone (resolve the reference again, once); `Invalid` where something at the destination is in
-/// the way; `Conflict` where another pull writes there.
+/// the way, or it lies in a store; `Conflict` where another pull writes there.
 ///
 /// # Cancel safety
 /// When the future is dropped the pull stops soon after, and a destination that was not there before is not there.
@@ -68,6 +69,7 @@ pub async fn pull(
     options: &PullOptions,
     progress: &Arc<PullProgress>,
 ) -> Result<Pulled> {
+    refuse_in_store(destination, &options.own)?;
     let cache = options.cache_dir.as_deref();
     let root = snapshot.root();
     let (span, top) = if options.path.is_empty() {
@@ -101,9 +103,9 @@ impl Pull {
             return self.pull_single(destination);
         }
         match look(destination)? {
-            Occupant::Absent | Occupant::Empty => self.pull_staged(destination),
+            Occupant::Absent => self.pull_staged(destination),
             Occupant::Directory => self.pull_in_place(destination),
-            _ => {
+            Occupant::Other => {
                 let path = shown(std::os::unix::ffi::OsStrExt::as_bytes(destination.as_os_str())).to_string();
                 let message = format!("{path} is not a directory, and a directory is to be pulled there");
                 Err(Error::new(ErrorKind::Invalid, message))
@@ -160,7 +162,7 @@ impl Pull {
         let place = InPlace::open(destination, self.settings(false))?;
         let surveyed = self.survey(place.tree(), destination)?;
         if self.options.dry_run {
-            return Ok(surveyed.would_be(&self.options));
+            return Ok(surveyed.would_be(&self.options, &self.selection));
         }
         let mut pulled = self.bring(&place, &surveyed)?;
         pulled.complaints = place.tree().complaints();

@@ -55,8 +55,8 @@ use crate::offload::offload;
 use crate::pack_tails::PackTails;
 use crate::reference::{Annotation, RefRecord, SnapshotAt};
 use crate::snapshot::Snapshot;
-use crate::source::{CacheWriter, Exclusions, StatCache};
-use crate::store::PutMode;
+use crate::source::{CacheWriter, Exclusions, OwnFound, StatCache};
+use crate::store::{OpenUploads, PutMode};
 use crate::write_error::WriteError;
 use crate::{Error, ErrorKind, Result};
 
@@ -90,6 +90,8 @@ pub struct PushOptions {
     pub base: Option<SnapshotAt>,
     /// Whether everything is stored anew, whatever the store has: where that is damaged or lost.
     pub full: bool,
+    /// Whether every file is read, whatever the stat cache knows.
+    pub by_hash: bool,
     /// Whether nothing is written to the store, not even a lease.
     pub dry_run: bool,
     /// Whether what cannot be read is left out, and told in the ref, instead of failing the push.
@@ -114,6 +116,7 @@ impl Default for PushOptions {
             annotation: Annotation::default(),
             base: None,
             full: false,
+            by_hash: false,
             dry_run: false,
             skip_unreadable: false,
             holder: String::new(),
@@ -125,6 +128,9 @@ impl Default for PushOptions {
 }
 
 /// How far a push is; all numbers only grow, except that a source that changes may be walked again.
+///
+/// What is counted went into the snapshot, and what of it is new was handed on to be sent: the last of it may still be
+/// on its way.
 #[derive(Debug, Default)]
 #[expect(missing_docs, reason = "their names say it all")]
 pub struct PushProgress {
@@ -176,6 +182,8 @@ pub struct Pushed {
     pub skipped: Vec<Unread>,
     /// Sockets, which no snapshot holds.
     pub sockets: u64,
+    /// Directories of Floe's own that were left out.
+    pub own: Vec<OwnFound>,
 }
 
 /// What became of the ref.
@@ -216,6 +224,7 @@ pub async fn push(
         options: options.clone(),
         progress: Arc::clone(progress),
         tails: PackTails::new(namespace, options.cache_dir.as_deref()),
+        uploads: OpenUploads::default(),
     };
     rearming(|| push.attempt()).await
 }
@@ -230,6 +239,7 @@ struct Push {
     options: PushOptions,
     progress: Arc<PushProgress>,
     tails: PackTails,
+    uploads: OpenUploads,
 }
 
 impl Push {
@@ -258,7 +268,8 @@ impl Push {
         match self.build(attempt.view(), listings, &memory, guess).await {
             Ok(built) => self.commit(attempt, built, memory).await,
             Err(e) => {
-                attempt.abandon().await;
+                // What was being sent was dropped, and is given up beside the lease.
+                futures::join!(attempt.abandon(), self.uploads.abort_all(self.namespace.store().as_ref()));
                 Err(e.into())
             }
         }
@@ -295,6 +306,7 @@ impl Push {
             packs: Arc::new(base.map(|base| base.packs).unwrap_or_default()),
             elsewhere: if is_full { None } else { self.elsewhere(view, base_packs, &journal) },
             journal,
+            uploads: self.uploads.clone(),
             former: view.former().and_then(|former| former.current.at()).filter(|_| !is_full),
         };
         let built = tokio::task::spawn_blocking(move || build.run(listings)).await.map_err(|e| {

@@ -9,6 +9,7 @@
 
 mod ignore;
 mod name_cache;
+mod own;
 mod path_order;
 mod read;
 mod replacement;
@@ -23,6 +24,8 @@ pub use ignore::{ExcludeFile, Exclusions};
 pub(crate) use name_cache::NameCache;
 #[cfg(feature = "fuzzing")]
 pub(crate) use name_cache::fuzzing as fuzzed_names;
+pub(crate) use own::refuse_in_store;
+pub use own::{OwnDirectory, OwnFound, Purpose};
 pub use path_order::{compare_directories, compare_names};
 pub use read::{ContentSink, OpenFile, ReadLink, ReadOutcome, SourceFiles};
 pub use spool::{Spool, SpoolListings, SpoolOptions, SpooledFile};

@@ -35,7 +35,7 @@ pub use environment::Environment;
 pub use key::{Key, KeyPrefix};
 pub use limit::Limit;
 pub use local::LocalStore;
-pub use location::{conditions_of, open};
+pub use location::{conditions_of, local_directory, open, s3_endpoint};
 pub use probe::probe_conditions;
 pub(crate) use probe::{must_refuse_create, must_refuse_swap};
 pub use remote::RemoteStore;
@@ -43,7 +43,7 @@ pub use retry::{Retry, RetrySettings};
 pub use settings::StoreSettings;
 pub use settle::{Settled, put_settled};
 pub use timer::{SystemTimer, Timer};
-pub use upload::{PART_BYTES, Upload};
+pub use upload::{OpenUploads, PART_BYTES, Upload};
 
 /// A place that holds objects under keys; every method is one request.
 ///

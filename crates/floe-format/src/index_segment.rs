@@ -217,8 +217,12 @@ pub fn build_index(segments: Vec<Item>) -> Result<Index> {
         }
         index.level += 1;
         let mut above = Vec::new();
-        for range in cut_items(&index.items) {
-            let content = IndexSegment { level: index.level, items: index.items[range].to_vec() };
+        let cuts = cut_items(&index.items);
+        // Moved, not copied: in a deep tree the paths are most of what a push has in memory.
+        let mut items = std::mem::take(&mut index.items).into_iter();
+        for range in cuts {
+            let content =
+                IndexSegment { level: index.level, items: items.by_ref().take(range.len()).collect() };
             let plain = content.to_plain()?;
             let id = FrameId::of(&plain);
             let (length, entries) =

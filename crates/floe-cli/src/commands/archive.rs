@@ -1,5 +1,6 @@
 //! `floe archive`.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -29,7 +30,7 @@ pub(crate) struct ArchiveArguments {
     /// What to write [default: what FILE's name says, else tar.zst]
     #[arg(long, value_name = "FORMAT")]
     format: Option<Format>,
-    /// Write to this file, which appears when it is whole
+    /// Write to this file, which appears when it is whole; `-` is standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Read at most so much a second from the store, as 10MiB; 0 is no limit
@@ -48,14 +49,17 @@ enum Format {
 }
 
 impl Format {
+    /// What a file's name says it is to be, tar.zst where it says nothing; none where it says something else.
     fn of_name(path: &Path) -> Option<Self> {
-        let name = path.file_name()?.to_str()?;
+        // What ends the names of archives that are not written here.
+        const OTHERS: [&str; 9] = [".gz", ".tgz", ".xz", ".txz", ".bz2", ".tbz2", ".lz4", ".zip", ".7z"];
+        let name = path.file_name().map(OsStr::to_string_lossy).unwrap_or_default();
         if name.ends_with(".tar") {
             Some(Self::Tar)
-        } else if name.ends_with(".tar.zst") || name.ends_with(".tzst") {
-            Some(Self::TarZst)
-        } else {
+        } else if OTHERS.iter().any(|end| name.ends_with(end)) {
             None
+        } else {
+            Some(Self::TarZst)
         }
     }
 
@@ -79,8 +83,9 @@ struct ArchiveReport<'a> {
     traffic: TrafficReport,
 }
 
-pub(crate) async fn run(session: &Session, arguments: ArchiveArguments) -> Result<Code, Failure> {
+pub(crate) async fn run(session: &Session, mut arguments: ArchiveArguments) -> Result<Code, Failure> {
     let started = Instant::now();
+    arguments.output = arguments.output.filter(|path| path.as_os_str() != "-");
     let format = choose_format(&arguments)?;
     let output = session.output();
     let Some(path) = &arguments.output else {
@@ -126,7 +131,7 @@ fn choose_format(arguments: &ArchiveArguments) -> Result<Format, Failure> {
     }
     let Some(path) = &arguments.output else { return Ok(Format::TarZst) };
     Format::of_name(path).ok_or_else(|| {
-        let message = format!("the name {} does not say what archive to write", path.display());
+        let message = format!("the name {} is of an archive that Floe does not write", path.display());
         Failure::usage(message, "Say --format tar or --format tar.zst, or end the name in .tar or .tar.zst.")
     })
 }

@@ -8,7 +8,7 @@ use crate::arguments::ReportArguments;
 use crate::failure::{Code, Failure};
 use crate::output::printable;
 use crate::session::Session;
-use crate::settings::ShownSetting;
+use crate::settings::{ShownSetting, shown_s3, store_environment};
 
 /// Look at the configuration
 #[derive(Debug, Args)]
@@ -19,7 +19,7 @@ pub(crate) struct ConfigArguments {
 
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
-    /// Show every setting and where its value comes from: flag, environment, file or default
+    /// Show every setting and where its value comes from: flag, environment, file, AWS profile or default
     Show(ReportArguments),
 }
 
@@ -32,7 +32,8 @@ struct ConfigReport<'a> {
 pub(crate) fn run(session: &Session, arguments: &ConfigArguments) -> Result<Code, Failure> {
     let ConfigCommand::Show(ReportArguments { json }) = arguments.command;
     let file = session.settings().path().to_string_lossy();
-    let settings = session.settings().shown();
+    let mut settings = session.settings().shown();
+    settings.extend(shown_s3(&store_environment()));
     if json {
         session.output().json(&ConfigReport { file: &file, settings })?;
         return Ok(Code::Done);
@@ -40,13 +41,16 @@ pub(crate) fn run(session: &Session, arguments: &ConfigArguments) -> Result<Code
     let width = settings.iter().map(|setting| setting.key.len()).max().unwrap_or(0);
     session.output().data(|out| {
         writeln!(out, "# {}", printable(&file))?;
-        for ShownSetting { key, value, origin } in &settings {
+        for ShownSetting { key, value, origin, variable } in &settings {
             let value = match value {
                 Value::Null => "none".to_owned(),
                 Value::String(text) => printable(text),
                 other => other.to_string(),
             };
-            writeln!(out, "{key:width$}  {value}  ({origin})")?;
+            match variable {
+                Some(variable) => writeln!(out, "{key:width$}  {value}  ({origin}: {variable})")?,
+                None => writeln!(out, "{key:width$}  {value}  ({origin})")?,
+            }
         }
         Ok(())
     })?;

@@ -6,8 +6,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use clap::Args;
-use floe_core::{Change, Error, Reference};
+use floe_core::{Change, DiffOptions, Error, Reference};
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use crate::arguments::ReportArguments;
 use crate::exclusions::ExclusionArguments;
@@ -31,6 +32,9 @@ pub(crate) struct DiffArguments {
     /// Also show entries of which only the time differs
     #[arg(long)]
     times: bool,
+    /// Read every file of the directory, whatever the times and sizes say
+    #[arg(long)]
+    by_hash: bool,
     /// Exit with code 1 where anything differs
     #[arg(long)]
     exit_code: bool,
@@ -67,7 +71,12 @@ struct ChangeReport<'a> {
 
 pub(crate) async fn run(session: &Session, arguments: DiffArguments) -> Result<Code, Failure> {
     let (before, after) = (Operand::new(arguments.before)?, Operand::new(arguments.after)?);
-    let exclusions = arguments.exclusions.read()?;
+    let options = DiffOptions {
+        exclusions: arguments.exclusions.read(session.own_directories()?)?,
+        by_hash: arguments.by_hash,
+        cache_dir: Some(session.cache_dir()),
+        cancel: CancellationToken::new(),
+    };
     let (out, outcome) = session.output().stream();
     let mut teller = Teller::new(out, arguments.report.json, session.output().is_terminal(), arguments.times);
     let cache = session.cache_dir();
@@ -79,13 +88,11 @@ pub(crate) async fn run(session: &Session, arguments: DiffArguments) -> Result<C
                 .await
         }
         (Operand::Snapshot(before), Operand::Directory(after)) => {
-            let exclusions = &exclusions;
-            against_directory(session, &before, &after, exclusions, &mut |c| teller.tell(&c)).await?
+            against_directory(session, &before, &after, options, &mut |c| teller.tell(&c)).await?
         }
         (Operand::Directory(before), Operand::Snapshot(after)) => {
-            let exclusions = &exclusions;
             let tell = &mut |change| teller.tell(&reversed(change));
-            against_directory(session, &after, &before, exclusions, tell).await?
+            against_directory(session, &after, &before, options, tell).await?
         }
         (Operand::Directory(_), Operand::Directory(_)) => {
             let advice = "Push one of them first, or use diff -r.";
@@ -103,13 +110,12 @@ async fn against_directory(
     session: &Session,
     snapshot: &Reference,
     directory: &std::path::Path,
-    exclusions: &floe_core::source::Exclusions,
+    options: DiffOptions,
     tell: &mut (dyn FnMut(Change) -> floe_core::Result<()> + Send),
 ) -> Result<floe_core::Result<()>, Failure> {
     let (namespace, _, snapshot) = session.snapshot(snapshot, Limits::default()).await?;
-    let (cache, cancel) = (session.cache_dir(), session.cancellation());
-    Ok(floe_core::diff_directory(&namespace, &snapshot, directory, exclusions, Some(&cache), &cancel, tell)
-        .await)
+    let options = DiffOptions { cancel: session.cancellation(), ..options };
+    Ok(floe_core::diff_directory(&namespace, &snapshot, directory, &options, tell).await)
 }
 
 /// The same change, seen from the other side.

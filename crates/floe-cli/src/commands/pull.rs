@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use floe_core::{ErrorKind, PullOptions, PullProgress};
 
 use crate::arguments::ReportArguments;
@@ -19,8 +20,9 @@ use crate::tree_path::TreePath;
 
 /// Write a snapshot, or a part of it, to a directory
 ///
-/// A new directory appears when all of it is there. In an existing one only what differs is written, each file at once;
-/// what the snapshot does not have stays, unless --delete is given.
+/// A new directory appears when all of it is there. An existing one is used as it is, and only what differs is written in
+/// it, each file at once; its mode and time become the snapshot's, and what the snapshot does not have stays, unless
+/// --delete is given. Where PATH is a file, it is written into DEST if that is a directory, else as DEST.
 #[derive(Debug, Args)]
 pub(crate) struct PullArguments {
     /// Which snapshot, and which part of it
@@ -30,10 +32,10 @@ pub(crate) struct PullArguments {
     #[arg(value_name = "DEST")]
     destination: PathBuf,
     /// Only what matches a glob or is below what does; may be repeated
-    #[arg(long, value_name = "GLOB")]
+    #[arg(long, value_name = "GLOB", value_parser = NonEmptyStringValueParser::new())]
     include: Vec<String>,
     /// Not what matches a glob or is below what does; may be repeated
-    #[arg(long, value_name = "GLOB")]
+    #[arg(long, value_name = "GLOB", value_parser = NonEmptyStringValueParser::new())]
     exclude: Vec<String>,
     /// Tell what would be written, and write nothing
     #[arg(short = 'n', long)]
@@ -56,7 +58,7 @@ pub(crate) struct PullArguments {
     /// Make device nodes
     #[arg(long)]
     devices: bool,
-    /// Restore the setuid, setgid and sticky bits of files
+    /// Restore the setuid, setgid and sticky bits of files; directories have theirs restored always
     #[arg(long)]
     setuid: bool,
     /// Read at most so much a second from the store, as 10MiB; 0 is no limit
@@ -84,6 +86,7 @@ pub(crate) async fn run(session: &Session, arguments: PullArguments) -> Result<C
         special_bits: arguments.setuid,
         sync: arguments.sync,
         by_hash: arguments.by_hash,
+        own: session.own_directories()?,
         cache_dir: Some(session.cache_dir()),
         threads: arguments.jobs.map(usize::from),
         cancel: session.cancellation(),

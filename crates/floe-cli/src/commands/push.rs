@@ -27,7 +27,8 @@ const LONG_PUSH: Duration = Duration::from_millis(250);
 
 /// Store a directory as a snapshot and make a ref name it
 ///
-/// Only what the ref's snapshot does not have is sent. A push of what the ref names already changes nothing.
+/// Only what the ref's snapshot does not have is sent. A push of what the ref names already changes nothing. A store on
+/// this machine and the cache directory are left out where they are in PATH, and told of.
 #[derive(Debug, Args)]
 pub(crate) struct PushArguments {
     /// The directory, or `-` for a tar on standard input
@@ -47,6 +48,9 @@ pub(crate) struct PushArguments {
     /// Send everything, whatever the store has; brings back what is damaged or lost there
     #[arg(long, conflicts_with = "base")]
     full: bool,
+    /// Read every file, whatever the times and sizes say
+    #[arg(long)]
+    by_hash: bool,
     /// Tell what would be sent, and write nothing to the store
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -65,7 +69,7 @@ pub(crate) struct PushArguments {
 pub(crate) async fn run(session: &Session, arguments: PushArguments) -> Result<Code, Failure> {
     let started = Instant::now();
     let source = source(arguments.path)?;
-    let mut options = arguments.what.options()?;
+    let mut options = arguments.what.options(session.own_directories()?)?;
     let limits = Limits { upload: arguments.limit_upload, ..Limits::default() };
     let namespace = match arguments.dry_run {
         true => session.namespace_for_looking(limits).await?,
@@ -74,6 +78,7 @@ pub(crate) async fn run(session: &Session, arguments: PushArguments) -> Result<C
     options.level = arguments.level.unwrap_or_else(|| session.settings().level());
     options.annotation = arguments.annotation.into();
     options.full = arguments.full;
+    options.by_hash = arguments.by_hash;
     options.dry_run = arguments.dry_run;
     options.holder = session.holder("push");
     options.cache_dir = Some(session.cache_dir());
@@ -87,7 +92,7 @@ pub(crate) async fn run(session: &Session, arguments: PushArguments) -> Result<C
     let name = arguments.name;
     let progress = Arc::new(PushProgress::default());
     let size = Size::new(&namespace, &name, &source, &options);
-    let shown = show_progress(session, size, &progress);
+    let shown = show_progress(session, size, &progress, arguments.dry_run);
     let pushed = floe_core::push(&namespace, source, &name, &options, &progress).await;
     drop(shown);
     report::show(session, &name, &pushed?, started.elapsed(), arguments.report.json)?;
@@ -116,7 +121,7 @@ fn source(path: PathBuf) -> Result<PushSource, Failure> {
 }
 
 /// Shows how far the push is.
-fn show_progress(session: &Session, size: Size, progress: &Arc<PushProgress>) -> Progress {
+fn show_progress(session: &Session, size: Size, progress: &Arc<PushProgress>, dry_run: bool) -> Progress {
     let expected_bytes = Arc::new(AtomicU64::new(0));
     let told = Arc::clone(&expected_bytes);
     let finding = session.output().shows_progress().then(|| {
@@ -124,18 +129,29 @@ fn show_progress(session: &Session, size: Size, progress: &Arc<PushProgress>) ->
         AbortOnDropHandle::new(finding)
     });
     let progress = Arc::clone(progress);
+    let confirmed = session.confirmed_bytes();
     Progress::start(session.output(), "Pushing", move || {
         // Dropped with this, it stops.
         let _ = &finding;
         let expected = expected_bytes.load(Ordering::Relaxed);
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (done, reused) = (count(&progress.file_bytes), count(&progress.reused_file_bytes));
+        let handed_on = count(&progress.uploaded_bytes);
+        let sent = if dry_run { handed_on } else { confirmed().min(handed_on) };
         Moment {
-            bytes: progress.file_bytes.load(Ordering::Relaxed),
+            bytes: done.saturating_sub(on_their_way(done.saturating_sub(reused), sent, handed_on)),
             total_bytes: Some(expected).filter(|bytes| *bytes > 0),
-            reused_bytes: Some(progress.reused_file_bytes.load(Ordering::Relaxed)),
-            files: Some(progress.files.load(Ordering::Relaxed)),
-            uploaded_bytes: Some(progress.uploaded_bytes.load(Ordering::Relaxed)),
+            reused_bytes: Some(reused),
+            files: Some(count(&progress.files)),
+            uploaded_bytes: (!dry_run).then_some(sent),
         }
     })
+}
+
+/// How many of new bytes of files are not in the store yet, where of the bytes that were made of them only a part is.
+fn on_their_way(new_bytes: u64, sent: u64, handed_on: u64) -> u64 {
+    let part = u128::from(new_bytes) * u128::from(handed_on.saturating_sub(sent));
+    part.checked_div(handed_on.into()).and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0)
 }
 
 /// What is needed to find out how much there is to push.
@@ -172,5 +188,18 @@ impl Size {
         }
         let Some(directory) = self.directory else { return 0 };
         floe_core::directory_bytes(&directory, &self.exclusions, &self.cancel).await.unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_on_its_way_is_not_done() {
+        assert_eq!(on_their_way(0, 0, 0), 0);
+        assert_eq!(on_their_way(1_000, 0, 300), 1_000);
+        assert_eq!(on_their_way(1_000, 75, 300), 750);
+        assert_eq!(on_their_way(u64::MAX, 300, 300), 0);
     }
 }

@@ -102,7 +102,7 @@ fn what_is_no_ref_hides_no_ref() {
     }
     let report: serde_json::Value =
         serde_json::from_str(&stdout(&user.floe(&["verify", "--json"], 3))).unwrap();
-    assert_eq!((&report["refs"], &report["snapshots"]), (&2.into(), &2.into()), "all else is looked at");
+    assert_eq!((&report["ref_count"], &report["snapshot_count"]), (&2.into(), &2.into()), "all else is looked at");
     // Names that look alike are found all the same.
     let told = user.stderr(&user.floe(&["pull", "aa", "out"], 1));
     assert!(told.contains("`a`"), "{told}");
@@ -137,7 +137,7 @@ fn i1_a_push_brings_back_a_snapshot_object_that_is_gone_or_damaged() {
         let again = user.floe(&["push", &tree, "main", "--json"], 0);
         assert!(user.stderr(&again).contains("everything is stored anew"), "{}", user.stderr(&again));
         let report: serde_json::Value = serde_json::from_str(&stdout(&again)).unwrap();
-        assert_eq!((&report["outcome"], &report["reused_files"]), (&"committed".into(), &0.into()));
+        assert_eq!((&report["outcome"], &report["reused_file_count"]), (&"committed".into(), &0.into()));
         assert_eq!(report["snapshot"], pushed["snapshot"]);
         user.floe(&["pull", "main", "back"], 0);
         assert_eq!(listing(&user.path("tree")), listing(&user.path("back")));
@@ -152,11 +152,11 @@ fn i1_a_tag_brings_back_a_snapshot_whose_object_is_gone() {
     user.floe(&["push", &tree, "b", "--full"], 0);
     let lost = layout_of(&user, "b");
     assert_ne!(lost, layout_of(&user, "a"), "one snapshot in two places");
-    assert_eq!(user.json(&["tag", "a@1", "b", "--json"])["unchanged"], true, "both are whole");
+    assert_eq!(user.json(&["tag", "a@1", "b", "--json"])["outcome"], "unchanged", "both are whole");
     fs::remove_file(lost).unwrap();
     user.floe(&["pull", "b", "back"], 3);
     let tagged = user.json(&["tag", "a@1", "b", "--json"]);
-    assert_eq!((&tagged["unchanged"], &tagged["generation"]), (&false.into(), &2.into()));
+    assert_eq!((&tagged["outcome"], &tagged["generation"]), (&"committed".into(), &2.into()));
     user.floe(&["pull", "b", "back"], 0);
     assert_eq!(listing(&user.path("tree")), listing(&user.path("back")));
 }
@@ -217,7 +217,7 @@ fn what_is_too_new_is_not_damaged_and_is_left_alone() {
         let report: serde_json::Value =
             serde_json::from_str(&stdout(&user.floe(&["verify", "--json"], 1))).unwrap();
         assert_eq!(
-            (&report["unsupported"][0]["object"], &report["snapshots"]),
+            (&report["unsupported"][0]["object"], &report["snapshot_count"]),
             (&"default/refs/b".into(), &1.into())
         );
         assert_eq!(

@@ -22,6 +22,8 @@ fn what_cannot_be_is_usage() {
         &["rm", "0123456789ab"],
         &["ls", "--namespace", "a/b"],
         &["ls", "-q", "-v"],
+        &["ls", "--store", "s3://"],
+        &["ls", "--store", "file://relative"],
     ] {
         user.floe(arguments, 2).stdout("");
     }
@@ -30,6 +32,6 @@ fn what_cannot_be_is_usage() {
 #[test]
 fn an_unknown_kind_of_store_is_named() {
     let user = User::new();
-    let refused = user.floe(&["ls", "--store", "ftp://x/y"], 1);
+    let refused = user.floe(&["ls", "--store", "ftp://x/y"], 2);
     insta::assert_snapshot!(user.stderr(&refused));
 }

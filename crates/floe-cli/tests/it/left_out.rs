@@ -159,3 +159,63 @@ fn what_vanishes_meanwhile_is_not_listed() {
     assert_eq!((&report["skipped"], &report["file_count"]), (&Value::Array(Vec::new()), &3.into()));
     assert!(!stdout(&user.floe(&["ls", "-R", "main"], 0)).contains("vanishing"));
 }
+
+/// Wherever they are called what: a store in the source would be pushed into itself, and no push be like the one before.
+#[test]
+fn the_store_and_the_caches_are_no_part_of_the_source() {
+    let user = User::new();
+    user.tree("tree");
+    let own = [(".cache/floe", "the caches"), (".local/share/floe", "the store")];
+    let first = user.floe(&["push", ".", "home"], 0);
+    for (path, what) in own {
+        let line = format!("left out: {path}: it is {what} of this very command\n");
+        assert!(user.stderr(&first).contains(&line), "{line}: {}", user.stderr(&first));
+    }
+    assert!(user.stderr(&user.floe(&["push", ".", "home"], 0)).contains("\nUnchanged: 3 files "));
+    let listed = stdout(&user.floe(&["ls", "-R", "home"], 0));
+    assert!(listed.contains(".local/share/\n") && !listed.contains("floe"), "{listed}");
+    // They are not as if they were missing, nor does the ref say that something could not be read.
+    assert_eq!(stdout(&user.floe(&["diff", "home", ".", "--exit-code"], 0)), "");
+    let report = user.json(&["push", ".", "home", "--json"]);
+    let skipped: Vec<_> = report["skipped"].as_array().unwrap().iter().map(|one| &one["path"]).collect();
+    assert_eq!(skipped, own.map(|(path, _)| path));
+    assert_eq!(user.json(&["log", "home", "--json"])["generations"][0]["skipped_count"], 0);
+
+    // By another name, and where there is nothing yet.
+    std::os::unix::fs::symlink("new", user.path("link")).unwrap();
+    fs::create_dir(user.path("new")).unwrap();
+    let arguments = ["push", ".", "home", "--store", "link/store", "--cache-dir", "link/caches"];
+    let told = user.stderr(&user.floe(&arguments, 0));
+    for line in ["left out: new/caches: it is the caches", "left out: new/store: it is the store"] {
+        assert!(told.contains(line), "{told}");
+    }
+    let told = user.stderr(&user.floe(&["push", ".local/share/floe", "x"], 1));
+    assert!(told.contains("/floe is the store of this very command"), "{told}");
+}
+
+#[test]
+fn a_pull_neither_writes_to_the_store_nor_removes_it() {
+    let user = User::new();
+    user.tree("tree");
+    user.floe(&["push", "tree", "main"], 0);
+    for place in [".local/share/floe", ".local/share/floe/new/below", ".local/share/floe/default/packs/"] {
+        let told = user.stderr(&user.floe(&["pull", "main", place], 1));
+        assert!(told.contains("lies in the store") && told.contains("only Floe's objects"), "{told}");
+    }
+    // The snapshot has neither of the directories that the store and the caches are in.
+    fs::create_dir(user.path("tree/.cache")).unwrap();
+    fs::write(user.path("tree/.cache/other"), "no cache of Floe's").unwrap();
+    user.floe(&["push", "tree", "cached"], 0);
+    user.floe(&["pull", "cached", ".", "--delete"], 0);
+    assert!(user.path("README.md").exists() && !user.path("tree").exists());
+    assert!(user.path(".cache/floe").exists() && user.path(".cache/other").exists());
+    user.floe(&["verify"], 0);
+    fs::remove_dir_all(user.path(".cache")).unwrap();
+    // What would have to go for a file.
+    fs::create_dir(user.path("files")).unwrap();
+    fs::write(user.path("files/.local"), "a file").unwrap();
+    user.floe(&["push", "files", "files"], 0);
+    let told = user.stderr(&user.floe(&["pull", "files", ".", "--delete"], 1));
+    assert!(told.contains(".local") && told.contains("which the store or the caches are in"), "{told}");
+    user.floe(&["verify"], 0);
+}

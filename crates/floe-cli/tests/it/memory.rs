@@ -73,3 +73,18 @@ fn i8_memory_is_bounded_whatever_is_moved() {
     // Nothing of it is there yet.
     user.peak(tar.into(), &["push", "-", "main", "--namespace", "tars"]);
 }
+
+/// A small tar asks for a gigabyte of paths, none of which is kept longer than it is needed.
+#[test]
+fn i8_memory_is_bounded_however_deep_a_tree_is() {
+    const DEEP: &str = "import sys, tarfile
+with tarfile.open(sys.argv[1], 'w', format=tarfile.PAX_FORMAT) as tar:
+    tar.addfile(tarfile.TarInfo('a/' * 32_000 + 'file'))";
+    if !can(&["python3", "-c", "import resource"]) {
+        return;
+    }
+    let user = User::new();
+    let path = user.path("deep.tar");
+    assert!(Command::new("python3").args(["-c", DEEP]).arg(&path).status().unwrap().success());
+    user.peak(File::open(&path).unwrap().into(), &["push", "-", "deep"]);
+}

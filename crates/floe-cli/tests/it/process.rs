@@ -38,6 +38,11 @@ impl User {
     fn endless_push(&self) -> Child {
         self.big_tree();
         let push = self.process(&["push", "big", "main", "--limit-upload", "100"]).spawn().unwrap();
+        self.wait_for_lease();
+        push
+    }
+
+    fn wait_for_lease(&self) {
         let deadline = Instant::now() + Duration::from_secs(60);
         // Before the namespace is made, what stands among the leases is a probe of the store.
         let namespace = self.path(".local/share/floe/default/format.json");
@@ -45,7 +50,6 @@ impl User {
             assert!(Instant::now() < deadline, "the push took no lease");
             std::thread::yield_now();
         }
-        push
     }
 }
 
@@ -60,7 +64,7 @@ fn ended(child: Child) -> (Option<i32>, String) {
 
 #[test]
 fn i5_an_interrupted_push_ends_its_lease_and_moves_nothing() {
-    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
         let user = User::new();
         let push = user.endless_push();
         interrupt(&push, signal);
@@ -69,7 +73,24 @@ fn i5_an_interrupted_push_ends_its_lease_and_moves_nothing() {
         assert!(told.starts_with("error: ") && told.contains("run the command again"), "{told}");
         assert_eq!(user.objects("leases"), [""; 0]);
         assert_eq!(user.objects("refs"), [""; 0]);
+        let left = user.objects("../.tmp");
+        assert!(left.iter().all(|name| name.starts_with("swap-")), "{left:?}");
     }
+}
+
+#[test]
+fn who_outlives_the_terminal_does_not_hang_up() {
+    let user = User::new();
+    user.big_tree();
+    let arguments = ["push", "big", "main", "--limit-upload", "100"];
+    let mut command = Command::new("nohup");
+    command.arg(env!("CARGO_BIN_EXE_floe")).args(arguments).env_clear().env("HOME", user.home());
+    command.current_dir(user.home()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let Ok(push) = command.spawn() else { return floe_testkit::skip("no nohup on this machine") };
+    user.wait_for_lease();
+    interrupt(&push, Signal::HUP);
+    interrupt(&push, Signal::TERM);
+    assert_eq!(ended(push).0, Some(143));
 }
 
 #[test]

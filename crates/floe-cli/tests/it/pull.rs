@@ -249,3 +249,69 @@ fn what_is_excluded_is_not_pulled() {
     user.floe(&["pull", "main", "only", "--include", "*.rs"], 0);
     assert!(user.path("only/src/main.rs").exists() && !user.path("only/README.md").exists());
 }
+
+/// It may be a mount, or stand where its user may make nothing.
+#[test]
+fn an_empty_directory_is_used_as_it_is() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main"], 0);
+    fs::create_dir_all(user.path("above/there")).unwrap();
+    let identity = || {
+        let stat = fs::metadata(user.path("above/there")).unwrap();
+        (stat.ino(), stat.uid())
+    };
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(user.path("above/there"), Some(12_345), Some(12_345)).unwrap();
+    }
+    let before = identity();
+    let pulled = user.json(&["pull", "main", "above/there", "--json"]);
+    assert_eq!((&pulled["outcome"], &pulled["written_file_count"]), (&"updated".into(), &3.into()));
+    assert_eq!(identity(), before);
+    assert_eq!(listing(&user.path("above/there")), listing(&user.path("tree")));
+    assert_eq!(fs::read_dir(user.path("above")).unwrap().count(), 1);
+    assert_eq!(user.json(&["pull", "main", "above/there", "--json"])["outcome"], "unchanged");
+}
+
+/// Nobody else is to blame, and to try again does not help.
+#[test]
+fn a_place_where_nothing_can_be_made_is_no_lost_race() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main"], 0);
+    let told = user.stderr(&user.floe(&["pull", "main", "/proc/x"], 1));
+    assert!(
+        told.contains("no directory can be made in `/proc`") && told.contains("Check the path"),
+        "{told}"
+    );
+    for place in [".", "new"] {
+        let script = format!("mkdir gone && cd gone && rmdir ../gone && exec \"$0\" pull main {place}");
+        let output = user.under(&["sh", "-c", &script], &[]);
+        let told = crate::attack::told(&output);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(!told.contains("another pull") && !told.contains("somebody else"), "{told}");
+    }
+}
+
+#[test]
+fn what_an_inclusion_does_not_find_is_told() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main"], 0);
+    let told =
+        user.stderr(&user.floe(&["pull", "main", "one", "--include", "./src/deep", "--include", "no*"], 0));
+    assert!(told.contains("warning: --include no* matched nothing\nPulled 1 file "), "{told}");
+    assert_eq!(user.stderr(&user.floe(&["pull", "main", "one", "--include", "*.md", "-q"], 0)), "");
+    for arguments in
+        [&["pull", "main", "two", "--include", "x"][..], &["pull", "main", "one", "--include", "x", "-n"]]
+    {
+        let told = user.stderr(&user.floe(arguments, 0));
+        assert!(told.starts_with("warning: --include x matched nothing\n"), "{told}");
+    }
+    for option in ["--include", "--exclude"] {
+        user.floe(&["pull", "main", "three", option, ""], 2);
+        let told = user.stderr(&user.floe(&["pull", "main", "three", option, "./"], 1));
+        assert!(told.contains("a glob that is empty names nothing"), "{told}");
+    }
+    assert!(!user.path("three").exists());
+}

@@ -248,3 +248,25 @@ fn a_second_push_opens_the_group_of_what_changed() {
     // The others of a group stand beside it.
     assert!((2..80).contains(&files.len()), "{files:?}");
 }
+
+/// For what changes behind the back of times and sizes.
+#[test]
+fn by_hash_every_file_is_read() {
+    let user = User::new();
+    user.tree("tree");
+    // Else they are too young for the cache to be believed.
+    std::thread::sleep(std::time::Duration::from_millis(40));
+    user.floe(&["push", "tree", "main"], 0);
+    for (command, reads) in [
+        (&["push", "tree", "main"][..], false),
+        (&["push", "tree", "main", "--by-hash"], true),
+        (&["diff", "main", "./tree", "--exit-code"], false),
+        (&["diff", "main", "./tree", "--exit-code", "--by-hash"], true),
+    ] {
+        let Some(trace) = user.traced("trace=openat", command) else { return };
+        for file in ["README.md", "main.rs", "data"] {
+            assert_eq!(trace.contains(&format!("\"{file}\"")), reads, "{file} {command:?}: {trace}");
+        }
+    }
+    assert_eq!(user.json(&["push", "tree", "main", "--by-hash", "--json"])["outcome"], "unchanged");
+}

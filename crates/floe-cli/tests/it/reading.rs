@@ -173,7 +173,13 @@ fn archives_are_made() {
     assert_eq!(user.json(&["show", "main", "--json"])["archive_bytes"], stored.len());
     let piped = user.floe(&["archive", "main"], 0);
     assert_eq!(piped.get_output().stdout, stored);
-    user.floe(&["archive", "main", "-o", "archive"], 2);
+    user.floe(&["archive", "main", "-o", "archive.tar.gz"], 2);
+    user.floe(&["archive", "main", "-o", "archive"], 0);
+    assert_eq!(std::fs::read(user.path("archive")).unwrap(), stored);
+    let piped = user.floe(&["archive", "main", "-o", "-"], 0);
+    assert!(piped.get_output().stdout == stored && !user.path("-").exists());
+    user.floe(&["archive", "main", "-o", "-", "--json"], 2);
+    user.floe(&["archive", "main", "-o", "/dev/null"], 0);
     user.floe(&["archive", "main", "--json"], 2);
     user.floe(&["archive", "main", "-o", "absent/a.tar"], 1);
     user.floe(&["archive", "mian", "-o", "b.tar"], 1);

@@ -225,6 +225,44 @@ async fn a_server_that_ignores_conditions_is_refused() {
     user.in_s3(&access, &["ls", "main"]).assert().code(0);
 }
 
+/// i5: an interrupted push leaves nothing behind, not even what no listing shows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i5_an_interrupted_push_gives_up_its_uploads() {
+    let user = User::hasty();
+    std::fs::create_dir(user.path("big")).unwrap();
+    for number in 0..4_u64 {
+        std::fs::write(user.path("big").join(number.to_string()), floe_testkit::bytes_of(number, 8 << 20))
+            .unwrap();
+    }
+    let asked = Arc::new(Mutex::new(BTreeMap::<String, usize>::new()));
+    let (counts, sent) = (Arc::clone(&asked), Arc::new(Notify::new()));
+    let sends = Arc::clone(&sent);
+    let gate = Gate::at_once(move |asked| {
+        *counts.lock().unwrap().entry(asked.operation.clone()).or_default() += 1;
+        if asked.operation == "UploadPart" {
+            sends.notify_one();
+        }
+        None
+    });
+    let server = S3Server::start_behind(gate).await.unwrap();
+    let access = Access::to(server.endpoint());
+    let command = user.in_s3(&access, &["push", "big", "main", "--limit-upload", "1MiB"]);
+    let mut push = std::process::Command::new(command.get_program());
+    push.args(command.get_args()).current_dir(user.home()).env_clear().stderr(std::process::Stdio::piped());
+    push.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let push = push.spawn().unwrap();
+    sent.notified().await;
+    let pid = rustix::process::Pid::from_child(&push);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let ended = tokio::task::spawn_blocking(move || push.wait_with_output().unwrap()).await.unwrap();
+    let told = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(130), "{told}");
+    assert!(told.contains("the push was interrupted"), "{told}");
+    let asked = asked.lock().unwrap().clone();
+    assert_eq!(asked.get("CreateMultipartUpload"), asked.get("AbortMultipartUpload"), "{asked:?}");
+    assert!(asked.contains_key("CreateMultipartUpload"), "{asked:?}");
+}
+
 /// i2: a ref moves only by compare-and-swap; a lost race is reported, never overwritten.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn i2_a_lost_race_exits_with_4() {

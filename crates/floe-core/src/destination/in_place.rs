@@ -1,12 +1,13 @@
 //! Writing a tree over a directory that is there.
 
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, openat};
 use rustix::io::Errno;
 
-use super::entry::Settings;
+use super::entry::{FileStat, Settings};
 use super::names;
 use super::problem::failed;
 use super::tree::Tree;
@@ -28,12 +29,17 @@ impl InPlace {
     ///
     /// # Errors
     ///
-    /// Conflict: another pull is writing there.
+    /// Conflict: another pull is writing there. Invalid: it was removed, and is only still open.
     pub fn open(destination: &Path, settings: Settings) -> Result<Self> {
         let shown = names::shown(destination.as_os_str().as_bytes());
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = openat(CWD, destination, flags, Mode::empty())
             .map_err(|e| Error::io(format!("cannot open the directory `{shown}`"), e.into()))?;
+        let stat = FileStat::of_descriptor(root.as_fd()).map_err(|e| failed("look at", &shown, e))?;
+        if stat.links == 0 {
+            let message = format!("the directory `{shown}` was removed; nothing can be written in it");
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
         let is_locked = match flock(&root, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => true,
             Err(Errno::WOULDBLOCK) => {

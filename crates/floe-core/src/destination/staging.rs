@@ -6,8 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, CWD, FlockOperation, Mode, OFlags, RenameFlags, StatxAttributes, StatxFlags, flock, fsync,
-    mkdirat, openat, renameat, renameat_with, statx, unlinkat,
+    AtFlags, CWD, FlockOperation, Mode, OFlags, RenameFlags, StatxFlags, flock, fsync, mkdirat, openat,
+    renameat, renameat_with, statx, unlinkat,
 };
 use rustix::io::{self, Errno};
 
@@ -28,40 +28,25 @@ const NAME_BYTES: usize = 220;
 pub enum Occupant {
     /// Nothing: a tree can be staged.
     Absent,
-    /// An empty directory that can be replaced: a tree can be staged.
-    Empty,
-    /// A directory that must be written in place: it has entries, is mounted on, or is reached by a symlink or as `.`.
+    /// A directory, perhaps behind a symlink, which is used as it is: written in place.
     Directory,
     /// Something else; nothing can be pulled there.
     Other,
 }
 
-/// Looks at what a pull would replace.
+/// Looks at what a pull would write to.
 pub fn look(destination: &Path) -> Result<Occupant> {
-    let wrong = |errno| failed("look at", &shown(destination), errno);
-    let stat = match statx(CWD, destination, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS) {
-        Err(Errno::NOENT) => return Ok(Occupant::Absent),
-        other => other.map_err(wrong)?,
+    let ask = |flags| match statx(CWD, destination, flags, StatxFlags::BASIC_STATS) {
+        Ok(stat) => Ok(Some(FileStat::new(&stat).kind)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(failed("look at", &shown(destination), errno)),
     };
-    let kind = FileStat::new(&stat).kind;
-    if kind == Kind::Symlink {
-        return match statx(CWD, destination, AtFlags::empty(), StatxFlags::BASIC_STATS) {
-            Ok(stat) if FileStat::new(&stat).kind == Kind::Directory => Ok(Occupant::Directory),
-            Ok(_) | Err(Errno::NOENT) => Ok(Occupant::Other),
-            Err(errno) => Err(wrong(errno)),
-        };
-    }
-    if kind != Kind::Directory {
-        return Ok(Occupant::Other);
-    }
-    let plain = destination.file_name().is_some() && destination.components().next_back().is_some();
-    if !plain || ends_in_dot(destination) || stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) {
-        return Ok(Occupant::Directory);
-    }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = openat(CWD, destination, flags, Mode::empty()).map_err(wrong)?;
-    let listing = Listing::read(directory.as_fd()).map_err(wrong)?;
-    Ok(if listing.iter().next().is_none() { Occupant::Empty } else { Occupant::Directory })
+    let kind = match ask(AtFlags::SYMLINK_NOFOLLOW)? {
+        None => return Ok(Occupant::Absent),
+        Some(Kind::Symlink) => ask(AtFlags::empty())?,
+        kind => kind,
+    };
+    Ok(if kind == Some(Kind::Directory) { Occupant::Directory } else { Occupant::Other })
 }
 
 /// Whether a path ends in `/.`, which `Path` does not show.
@@ -80,22 +65,19 @@ pub struct Staging {
     name: Option<Vec<u8>>,
     destination: PathBuf,
     final_name: Vec<u8>,
-    replaces_empty: bool,
 }
 
 impl Staging {
-    /// Makes a staging directory for a destination that is [absent](Occupant::Absent) or [empty](Occupant::Empty), and
-    /// clears those that killed pulls to the same destination left behind.
+    /// Makes a staging directory for a destination that is [absent](Occupant::Absent), and clears those that killed
+    /// pulls to the same destination left behind.
     ///
     /// # Errors
     ///
     /// Invalid: something is there already. NotFound: the directory that it is to be in does not exist.
     pub fn create(destination: &Path, settings: Settings) -> Result<Self> {
-        let replaces_empty = match look(destination)? {
-            Occupant::Absent => false,
-            Occupant::Empty => true,
-            Occupant::Directory | Occupant::Other => return Err(occupied(ErrorKind::Invalid, destination)),
-        };
+        if look(destination)? != Occupant::Absent {
+            return Err(occupied(ErrorKind::Invalid, destination));
+        }
         let final_name = destination
             .file_name()
             .map(OsStr::as_bytes)
@@ -111,7 +93,13 @@ impl Staging {
         let parent = openat(CWD, above, flags, Mode::empty())
             .map_err(|e| Error::io(format!("cannot open the directory `{}`", shown(above)), e.into()))?;
         let prefix = prefix(&final_name);
-        let wrong = |doing, errno| failed(doing, &shown(destination), errno);
+        let wrong = |doing, errno| match errno {
+            // It is open, and yet nothing can be in it: it was removed, or is none where names are made.
+            Errno::NOENT => {
+                Error::io(format!("no directory can be made in `{}`", shown(above)), errno.into())
+            }
+            errno => failed(doing, &shown(destination), errno),
+        };
         clear_stale(parent.as_fd(), &prefix, settings.token)
             .map_err(|e| wrong("clear an interrupted pull to", e))?;
         let (name, root) = make(parent.as_fd(), &prefix, settings.token)
@@ -124,7 +112,6 @@ impl Staging {
             name: Some(name),
             destination: destination.to_owned(),
             final_name,
-            replaces_empty,
         })
     }
 
@@ -145,12 +132,7 @@ impl Staging {
         let Some(name) = self.name.clone() else {
             return Ok(());
         };
-        let moved = if self.replaces_empty {
-            renameat(&self.parent, &name, &self.parent, &self.final_name)
-        } else {
-            move_to_free_name(self.parent.as_fd(), &name, &self.final_name)
-        };
-        match moved {
+        match move_to_free_name(self.parent.as_fd(), &name, &self.final_name) {
             Ok(()) => self.name = None,
             Err(Errno::EXIST | Errno::NOTEMPTY | Errno::NOTDIR | Errno::BUSY) => {
                 return Err(occupied(ErrorKind::Conflict, &self.destination));
@@ -189,7 +171,7 @@ fn shown(path: &Path) -> String {
 
 fn occupied(kind: ErrorKind, destination: &Path) -> Error {
     let path = shown(destination);
-    Error::new(kind, format!("`{path}` exists and is not an empty directory that can be replaced"))
+    Error::new(kind, format!("`{path}` exists, and a new directory was to be made there"))
 }
 
 /// What the names of a destination's staging directories begin with.

@@ -48,32 +48,26 @@ fn names_in(path: &Path) -> Vec<String> {
 fn a_staged_tree_appears_whole_or_not_at_all() {
     let dir = tempfile::tempdir().unwrap();
     let dest = dir.path().join("dest");
-    for existing in [false, true] {
-        if existing {
-            fs::remove_dir_all(&dest).unwrap();
-            fs::create_dir(&dest).unwrap();
-        }
-        let staging = Staging::create(&dest, settings()).unwrap();
-        let tree = staging.tree();
-        let mut worker = tree.worker();
-        let sub = tree.add_directory(DirId::ROOT, b"sub", &FOLDER).unwrap();
-        worker.make_directory(sub, None).unwrap();
-        let stat = worker.write_small_file(sub, b"file", &PLAIN, &[b"hello ", b"world"]).unwrap().unwrap();
-        worker.finish(Some(&FOLDER)).unwrap();
-        drop(worker);
-        assert_eq!(dest.exists(), existing);
-        staging.commit(true).unwrap();
-        assert_eq!(fs::read(dest.join("sub/file")).unwrap(), b"hello world");
-        let now = fs::metadata(dest.join("sub/file")).unwrap();
-        assert_eq!((stat.inode, stat.device, stat.size), (now.ino(), now.dev(), 11));
-        assert_eq!((stat.ctime.seconds, i64::from(stat.ctime.nanoseconds)), (now.ctime(), now.ctime_nsec()));
-        assert_eq!((now.mtime(), now.mtime_nsec()), (1_000_000_000, 123_456_789));
-        for path in [dest.clone(), dest.join("sub")] {
-            let now = fs::metadata(path).unwrap();
-            assert_eq!((now.mode() & 0o7777, now.mtime()), (0o755, 1_000_000_000));
-        }
-        assert_eq!(names_in(dir.path()), ["dest"]);
+    let staging = Staging::create(&dest, settings()).unwrap();
+    let tree = staging.tree();
+    let mut worker = tree.worker();
+    let sub = tree.add_directory(DirId::ROOT, b"sub", &FOLDER).unwrap();
+    worker.make_directory(sub, None).unwrap();
+    let stat = worker.write_small_file(sub, b"file", &PLAIN, &[b"hello ", b"world"]).unwrap().unwrap();
+    worker.finish(Some(&FOLDER)).unwrap();
+    drop(worker);
+    assert!(!dest.exists());
+    staging.commit(true).unwrap();
+    assert_eq!(fs::read(dest.join("sub/file")).unwrap(), b"hello world");
+    let now = fs::metadata(dest.join("sub/file")).unwrap();
+    assert_eq!((stat.inode, stat.device, stat.size), (now.ino(), now.dev(), 11));
+    assert_eq!((stat.ctime.seconds, i64::from(stat.ctime.nanoseconds)), (now.ctime(), now.ctime_nsec()));
+    assert_eq!((now.mtime(), now.mtime_nsec()), (1_000_000_000, 123_456_789));
+    for path in [dest.clone(), dest.join("sub")] {
+        let now = fs::metadata(path).unwrap();
+        assert_eq!((now.mode() & 0o7777, now.mtime()), (0o755, 1_000_000_000));
     }
+    assert_eq!(names_in(dir.path()), ["dest"]);
     // Dropped, it leaves nothing.
     let staging = Staging::create(&dir.path().join("other"), settings()).unwrap();
     let mut worker = staging.tree().worker();
@@ -87,18 +81,13 @@ fn a_staged_tree_appears_whole_or_not_at_all() {
 fn a_taken_destination_is_a_conflict_and_stays_as_it_is() {
     let dir = tempfile::tempdir().unwrap();
     let dest = dir.path().join("dest");
-    for empty_before in [false, true] {
-        if empty_before {
-            fs::create_dir(&dest).unwrap();
-        }
-        let staging = Staging::create(&dest, settings()).unwrap();
-        fs::create_dir_all(&dest).unwrap();
-        fs::write(dest.join("theirs"), b"x").unwrap();
-        assert_eq!(staging.commit(false).unwrap_err().kind(), ErrorKind::Conflict);
-        assert_eq!(names_in(dir.path()), ["dest"]);
-        assert_eq!(names_in(&dest), ["theirs"]);
-        fs::remove_dir_all(&dest).unwrap();
-    }
+    let staging = Staging::create(&dest, settings()).unwrap();
+    // Not even an empty directory is replaced.
+    fs::create_dir_all(&dest).unwrap();
+    assert_eq!(staging.commit(false).unwrap_err().kind(), ErrorKind::Conflict);
+    assert_eq!(names_in(dir.path()), ["dest"]);
+    assert_eq!(Staging::create(&dest, settings()).unwrap_err().kind(), ErrorKind::Invalid);
+    fs::remove_dir_all(&dest).unwrap();
     fs::write(&dest, b"a file").unwrap();
     assert_eq!(Staging::create(&dest, settings()).unwrap_err().kind(), ErrorKind::Invalid);
 }
@@ -114,8 +103,8 @@ fn a_destination_is_what_it_is_through_any_path() {
     symlink("nowhere", at("dangling")).unwrap();
     for (name, occupant) in [
         ("absent", Occupant::Absent),
-        ("empty", Occupant::Empty),
-        ("empty/", Occupant::Empty),
+        ("empty", Occupant::Directory),
+        ("empty/", Occupant::Directory),
         ("empty/.", Occupant::Directory),
         ("full/..", Occupant::Directory),
         ("full", Occupant::Directory),

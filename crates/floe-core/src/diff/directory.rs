@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use floe_format::{
@@ -25,33 +25,47 @@ use super::{Change, Side, compare};
 /// Changes that wait for whoever is told of them.
 const QUEUED_CHANGES: usize = 256;
 
+/// How a directory is compared.
+#[derive(Clone, Debug, Default)]
+pub struct DiffOptions {
+    /// What is not there.
+    pub exclusions: Exclusions,
+    /// Whether every file is read, whatever the stat cache knows.
+    pub by_hash: bool,
+    /// Where caches are.
+    pub cache_dir: Option<PathBuf>,
+    /// Stops the comparison.
+    pub cancel: CancellationToken,
+}
+
 /// Shows what differs from a snapshot to a directory, in the canonical order.
 ///
-/// A file's content is looked at only where its size is the snapshot's, and then the stat cache is believed; of what was
+/// A file's content is looked at only where its size is the snapshot's, and then the stat cache is believed unless
+/// [`DiffOptions::by_hash`] says otherwise; of what was
 /// not looked at the hash is left out. Times and owners are compared where the snapshot keeps them, xattrs never. What the exclusions
 /// name is not there.
 pub async fn diff_directory(
     namespace: &Namespace,
     before: &Snapshot,
     directory: &Path,
-    exclusions: &Exclusions,
-    cache: Option<&Path>,
-    cancel: &CancellationToken,
+    options: &DiffOptions,
     each: &mut (dyn FnMut(Change) -> Result<()> + Send),
 ) -> Result<()> {
+    let DiffOptions { exclusions, cache_dir, cancel, .. } = options;
+    let cache = cache_dir.as_deref();
     let side = Side::open(namespace, before, cache).await?;
     let root = std::fs::canonicalize(directory)
         .map_err(|e| Error::io(format!("cannot open {}", directory.display()), e))?;
-    let cursor = cache.map(|caches| StatCache::of_source(caches, &root).cursor());
+    let cursor =
+        cache.filter(|_| !options.by_hash).map(|caches| StatCache::of_source(caches, &root).cursor());
     let names = cache.map(|caches| Arc::new(NameCache::of_source(caches, &root)));
-    let options =
-        WalkOptions { exclusions: exclusions.clone(), names: names.clone(), ..WalkOptions::default() };
+    let walk = WalkOptions { exclusions: exclusions.clone(), names: names.clone(), ..WalkOptions::default() };
     let (changes, mut told) = mpsc::channel(QUEUED_CHANGES);
     let snapshot = before.root().clone();
     let merged = offload("diff", cancel, move |work| {
         let files = SourceFiles::open(&root)?;
         let mut present = Present { root: snapshot, files, cursor, linked: HashMap::new() };
-        merge(&work, side, &root, &options, &mut present, &changes)?;
+        merge(&work, side, &root, &walk, &mut present, &changes)?;
         if let Some(names) = names {
             names.keep();
         }

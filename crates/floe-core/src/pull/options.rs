@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU64;
 use tokio_util::sync::CancellationToken;
 
 use crate::destination::Complaints;
+use crate::source::OwnDirectory;
 
 /// How a snapshot is pulled.
 #[derive(Clone, Debug, Default)]
@@ -16,7 +17,8 @@ pub struct PullOptions {
     pub include: Vec<String>,
     /// Not what matches one of these globs, nor what is below it.
     ///
-    /// A glob with a `/` that is not its last character is matched against whole paths below what is pulled, others against names.
+    /// A glob with a `/` that is not its last character is matched against whole paths below what is pulled, others against names;
+    /// a `./` in front says the former.
     /// In place, with [`delete`](Self::delete), what they match is left alone.
     pub exclude: Vec<String>,
     /// Tell what would be written, and write nothing.
@@ -29,12 +31,15 @@ pub struct PullOptions {
     pub xattrs: bool,
     /// Make device nodes.
     pub devices: bool,
-    /// Restore setuid, setgid and sticky bits of what is not a directory.
+    /// Restore setuid, setgid and sticky bits of what is not a directory. On directories they lend nobody any rights:
+    /// they say whose group new entries have and who may remove them, and are restored as all of the mode is.
     pub special_bits: bool,
     /// Return only when what was written survives a loss of power.
     pub sync: bool,
     /// In place: read every file, whatever the stat cache knows.
     pub by_hash: bool,
+    /// Directories of Floe's own: nothing is pulled into a store, and none of them is removed.
+    pub own: Vec<OwnDirectory>,
     /// Where caches are.
     pub cache_dir: Option<PathBuf>,
     /// How many threads write; as many as the machine has cores when none are given.
@@ -90,6 +95,8 @@ pub struct Pulled {
     pub written_bytes: u64,
     /// Names removed because the snapshot does not have them; what was below them is not counted.
     pub removed: u64,
+    /// Globs of what was to be included that matched nothing.
+    pub unmatched: Vec<String>,
     /// Device nodes that were not made because nobody asked for them.
     pub skipped_devices: u64,
     /// Stored bytes of data asked of the store.

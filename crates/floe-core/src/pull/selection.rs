@@ -3,18 +3,29 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::{Error, ErrorKind, Result};
 
-/// Globs of what is pulled and of what is not.
+/// Globs of what is pulled and of what is not; clones note the same.
 #[derive(Clone, Debug)]
 pub(super) struct Selection {
     include: GlobSet,
+    /// The globs of `include` as they were given, and which of them matched anything.
+    included: Arc<[Included]>,
     exclude: GlobSet,
     includes_all: bool,
     trivial: bool,
+}
+
+/// A glob of what is pulled.
+#[derive(Debug)]
+struct Included {
+    glob: String,
+    matched: AtomicBool,
 }
 
 /// What is said of an entry: of a directory, it holds for all below.
@@ -35,6 +46,10 @@ impl Selection {
     pub(super) fn new(include: &[String], exclude: &[String]) -> Result<Self> {
         Ok(Self {
             include: compile(include)?,
+            included: include
+                .iter()
+                .map(|glob| Included { glob: glob.clone(), matched: AtomicBool::new(false) })
+                .collect(),
             exclude: compile(exclude)?,
             includes_all: include.is_empty(),
             trivial: include.is_empty() && exclude.is_empty(),
@@ -59,9 +74,36 @@ impl Selection {
         }
         let path = Path::new(OsStr::from_bytes(path));
         Picked {
+            included: self.includes(path) || parent.included,
+            excluded: parent.excluded || self.exclude.is_match(path),
+        }
+    }
+
+    /// The same for what the snapshot does not have; it is no find.
+    pub(super) fn pick_extra(&self, parent: Picked, path: &[u8]) -> Picked {
+        let path = Path::new(OsStr::from_bytes(path));
+        Picked {
             included: parent.included || self.include.is_match(path),
             excluded: parent.excluded || self.exclude.is_match(path),
         }
+    }
+
+    fn includes(&self, path: &Path) -> bool {
+        let matching = self.include.matches(path);
+        for index in &matching {
+            let included = &self.included[*index];
+            // Most often it matched before, and other threads read it.
+            if !included.matched.load(Ordering::Relaxed) {
+                included.matched.store(true, Ordering::Relaxed);
+            }
+        }
+        !matching.is_empty()
+    }
+
+    /// The globs of what is pulled that have matched nothing so far.
+    pub(super) fn unmatched(&self) -> Vec<String> {
+        let unmatched = self.included.iter().filter(|included| !included.matched.load(Ordering::Relaxed));
+        unmatched.map(|included| included.glob.clone()).collect()
     }
 
     /// What is said of an entry when nothing is known of the directories above it.
@@ -77,7 +119,14 @@ fn compile(globs: &[String]) -> Result<GlobSet> {
     };
     let mut set = GlobSetBuilder::new();
     for glob in globs {
+        // As a shell completes it: from the top.
+        let from_top = glob.strip_prefix("./").map(|rest| format!("/{}", rest.trim_start_matches('/')));
+        let glob = from_top.as_ref().unwrap_or(glob);
         let plain = glob.strip_suffix('/').unwrap_or(glob);
+        if plain.is_empty() {
+            let message = "a glob that is empty names nothing; name an entry, or pull all without one";
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
         let anchored = match plain.strip_prefix('/') {
             Some(anchored) => anchored.to_owned(),
             None if plain.contains('/') => plain.to_owned(),
@@ -108,6 +157,25 @@ mod tests {
         assert!(selected(&["src"], &[], "src/a/b"));
         assert!(!selected(&["src"], &[], "a/b"));
         assert!(!selected(&["src"], &["b"], "src/a/b"));
-        assert!(Selection::new(&["[".to_owned()], &[]).is_err());
+        for from_top in ["./target", ".//target/", "/target"] {
+            assert!(selected(&[from_top], &[], "target/b"), "{from_top}");
+            assert!(!selected(&[from_top], &[], "x/target/b"), "{from_top}");
+        }
+        for bad in ["[", "", "/", "./"] {
+            assert!(Selection::new(&[bad.to_owned()], &[]).is_err(), "{bad}");
+            assert!(Selection::new(&[], &[bad.to_owned()]).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn globs_that_match_nothing_are_known() {
+        let globs = ["a*", "/b", "c", "ab"].map(str::to_owned);
+        let selection = Selection::new(&globs, &[]).unwrap();
+        assert_eq!(selection.unmatched(), globs);
+        for path in ["x/b", "ab", "ab/c"] {
+            selection.pick_path(path.as_bytes());
+        }
+        // What is below a directory that is included matches too.
+        assert_eq!(selection.unmatched(), ["/b"]);
     }
 }

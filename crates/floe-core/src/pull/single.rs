@@ -8,6 +8,7 @@ use floe_format::{Body, Entry, EntryKind, parent_and_name};
 
 use crate::destination::{DirId, InPlace, Occupant, Tree, Verdict, Wanted, look};
 use crate::reader::{find_entry, shown};
+use crate::source::refuse_in_store;
 use crate::{Error, ErrorKind, Result};
 
 use super::Pull;
@@ -25,6 +26,7 @@ impl Pull {
             return Err(Error::new(ErrorKind::Internal, "a single entry without one"));
         };
         let (directory, name) = place(destination, parent_and_name(&entry.path).1)?;
+        refuse_in_store(&directory.join(OsStr::from_bytes(&name)), &self.options.own)?;
         if let Body::HardLink { target } = entry.body.as_body() {
             let cache = self.options.cache_dir.as_deref();
             let found = self.work.wait(find_entry(&self.namespace, &self.snapshot, cache, target))?;
@@ -99,7 +101,7 @@ impl Pull {
 
 /// The directory and the name that one entry is written to.
 fn place(destination: &Path, own_name: &[u8]) -> Result<(PathBuf, Vec<u8>)> {
-    if matches!(look(destination)?, Occupant::Directory | Occupant::Empty) {
+    if look(destination)? == Occupant::Directory {
         return Ok((destination.to_owned(), own_name.to_vec()));
     }
     let name = destination.file_name().map(OsStr::as_bytes).ok_or_else(|| {

@@ -11,7 +11,7 @@ use floe_format::{Body, Entry, EntryKind, EntryRef, OwnedBody, Segment, parent_a
 
 use crate::destination::{DirId, FileId, Tree, Verdict, Wanted, Worker};
 use crate::offload::{Offloaded, cancelled};
-use crate::reader::{SegmentWalk, TreeCheck};
+use crate::reader::{SegmentWalk, TreeCheck, shown};
 use crate::source::{CacheCursor, CacheHit, CacheSection, Child, HashClock, StatCache, is_trusted};
 use crate::{Error, ErrorKind, Result};
 
@@ -19,6 +19,7 @@ use super::Pull;
 use super::cache::{open_cache, stat_of};
 use super::hashing::Hashing;
 use super::options::{PullOptions, PullOutcome, Pulled};
+use super::own::OwnBelow;
 use super::restore::{Restore, below, wanted_kind, with_entry};
 use super::selection::{Picked, Selection};
 use super::stand_ins::{OutsideLink, pulled_path};
@@ -123,7 +124,7 @@ impl Surveyed {
     }
 
     /// What a pull would have done.
-    pub(super) fn would_be(&self, options: &PullOptions) -> Pulled {
+    pub(super) fn would_be(&self, options: &PullOptions, selection: &Selection) -> Pulled {
         Pulled {
             outcome: PullOutcome::DryRun,
             entries: self.entries,
@@ -132,6 +133,7 @@ impl Surveyed {
             written_files: self.written_files,
             written_bytes: self.written_bytes,
             removed: if options.delete { self.extra.len() as u64 } else { 0 },
+            unmatched: selection.unmatched(),
             skipped_devices: self.skipped_devices,
             fetched_bytes: 0,
             complaints: crate::destination::Complaints::default(),
@@ -293,19 +295,21 @@ impl Pull {
         let work = Offloaded { runtime: self.work.runtime.clone(), cancel: self.work.cancel.child_token() };
         let (restore, by_hash, threads) = (self.restore(), self.options.by_hash, self.threads);
         let (selection, top) = (self.selection.clone(), self.top.path.clone());
+        let own = OwnBelow::find(destination, &self.options.own);
         let compared = Compared::default();
         let (sender, receiver) = crossbeam_channel::bounded::<Group>(64);
         let (listed, found) = std::thread::scope(|scope| {
             let workers: Vec<_> = (0..threads.max(1))
                 .map(|_| {
                     let (receiver, cache, compared) = (receiver.clone(), cache.as_ref(), &compared);
-                    let (selection, top, work) = (&selection, &top, &work);
+                    let (selection, top, own, work) = (&selection, &top, &own, &work);
                     scope.spawn(move || {
                         let mut surveyor = Surveyor {
                             worker: tree.worker(),
                             restore,
                             selection,
                             top,
+                            own,
                             cursor: cache.filter(|_| !by_hash).map(StatCache::cursor),
                             hashing: Hashing::default(),
                             keeps: cache.is_some(),
@@ -467,6 +471,7 @@ struct Surveyor<'a> {
     selection: &'a Selection,
     /// The path in the snapshot of what is pulled.
     top: &'a [u8],
+    own: &'a OwnBelow,
     cursor: Option<CacheCursor>,
     hashing: Hashing,
     /// Whether what is known of equal files is kept for the cache.
@@ -522,10 +527,13 @@ impl Surveyor<'_> {
             }
             Ok(known.is_some())
         })?;
-        for (member, verdict) in group.entries.iter().zip(&survey.verdicts) {
+        for (number, (member, verdict)) in group.entries.iter().zip(&survey.verdicts).enumerate() {
             let is_directory = matches!(member.entry.body, OwnedBody::Directory);
             found.changes +=
                 u64::from(is_directory && *verdict == Verdict::Keep && worker.differs(member.id));
+            if !is_directory && matches!(verdict, Verdict::Replace | Verdict::Link) {
+                refuse_own(self.own, &joined(&group.path, wanted[number].name))?;
+            }
             found.decide(member.ordinal, *verdict, &member.entry.body.as_body());
         }
         for (number, member) in group.entries.iter().enumerate() {
@@ -580,13 +588,25 @@ impl Surveyor<'_> {
         }
         for name in survey.extra {
             let path = joined(&group.path, &name);
-            if self.selection.pick(group.picked, &path).is_selected() {
+            if self.selection.pick_extra(group.picked, &path).is_selected() && !self.own.stands_at(&path) {
                 found.extra.push((group.directory, name));
             }
         }
         found.stale.extend(survey.stale.into_iter().map(|name| (group.directory, name)));
         Ok(())
     }
+}
+
+/// Refuses to write something else where a directory of Floe's own stands, or one that it is in.
+fn refuse_own(own: &OwnBelow, path: &[u8]) -> Result<()> {
+    if !own.stands_at(path) {
+        return Ok(());
+    }
+    let message = format!(
+        "the snapshot has something else where the directory {} is, which the store or the caches are in",
+        shown(path)
+    );
+    Err(Error::new(ErrorKind::Invalid, message))
 }
 
 fn joined(directory: &[u8], name: &[u8]) -> Vec<u8> {

@@ -142,6 +142,7 @@ impl Pull {
             written_files: written.written_files,
             written_bytes: written.written_bytes,
             removed: 0,
+            unmatched: self.selection.unmatched(),
             skipped_devices: written.skipped_devices,
             fetched_bytes: written.fetched_bytes,
             complaints: crate::destination::Complaints::default(),

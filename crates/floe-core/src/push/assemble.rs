@@ -74,6 +74,8 @@ struct State {
     file: Option<BigFile>,
     /// Equal chunks, to which more may come.
     pending: Option<Unit>,
+    /// Bytes of the last file, not yet told: where its content comes by itself, they are told with that.
+    untold_bytes: u64,
     out: Assembled,
 }
 
@@ -95,6 +97,7 @@ impl Assembly<'_> {
             segments: Vec::new(),
             file: None,
             pending: None,
+            untold_bytes: 0,
             out: Assembled::default(),
         };
         for slot in slots {
@@ -142,13 +145,18 @@ impl Assembly<'_> {
         is_known: bool,
     ) -> Result<(), Ended> {
         self.flush(state)?;
+        let progress = self.progress;
         let out = &mut state.out;
         for (entry, note) in unit.entries().zip(&notes) {
+            progress.file_bytes.fetch_add(std::mem::take(&mut state.untold_bytes), Ordering::Relaxed);
+            progress.entries.fetch_add(1, Ordering::Relaxed);
             out.entries += 1;
             self.note(entry.path, note);
             let Body::File { size, hash } = entry.body else { continue };
             out.files += 1;
             out.file_bytes += size;
+            progress.files.fetch_add(1, Ordering::Relaxed);
+            state.untold_bytes = size;
             match hash {
                 _ if is_known => count_reused(out, self.progress, size),
                 Some(hash) => out.read_files.push((leading_u64(&hash), size)),
@@ -166,8 +174,11 @@ impl Assembly<'_> {
     }
 
     fn add_known_content(&mut self, state: &mut State, runs: Vec<BaseRun>) -> Result<(), Ended> {
+        state.untold_bytes = 0;
         for base in runs {
             let run = base.segment.runs()[base.run];
+            let bytes = u64::from(run.plain_len) * run.count;
+            self.progress.file_bytes.fetch_add(bytes, Ordering::Relaxed);
             self.flush(state)?;
             self.add_unit(state, Unit::of_content(run, Some(base)))?;
         }
@@ -175,11 +186,13 @@ impl Assembly<'_> {
     }
 
     fn add_content(&mut self, state: &mut State, pieces: &Receiver<FilePiece>) -> Result<(), Ended> {
+        state.untold_bytes = 0;
         loop {
             self.check_cancelled()?;
             match received(pieces.recv())? {
                 FilePiece::Chunk(made) => {
                     let run = self.store(received(made.recv())??)?;
+                    self.progress.file_bytes.fetch_add(run.plain_len.into(), Ordering::Relaxed);
                     match &mut state.pending {
                         Some(pending) if pending.run.id == run.id => pending.run.count += 1,
                         _ => {
@@ -264,6 +277,8 @@ impl Assembly<'_> {
 
     fn end(&mut self, state: &mut State) -> Result<(), Ended> {
         self.flush(state)?;
+        let untold = std::mem::take(&mut state.untold_bytes);
+        self.progress.file_bytes.fetch_add(untold, Ordering::Relaxed);
         let frame = make_frame(self.known, &mut self.compressor, &TAR_END)?;
         let end = self.store(frame)?;
         state.draft.get_or_insert_with(|| Draft::new(Vec::new())).push_end(end);

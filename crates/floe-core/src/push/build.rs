@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::bounded;
 use floe_format::{
-    Compressor, Index, Layout, LayoutId, Parameters, Root, SnapshotId, SnapshotObject, build_index,
+    Compressor, Index, Item, Layout, LayoutId, Parameters, Root, SnapshotId, SnapshotObject, build_index,
 };
 
 use super::assemble::{Assembled, Assembly, Ended, count_reused, metadata_frame};
@@ -25,6 +25,7 @@ use crate::namespace::Namespace;
 use crate::pack_tails::PackTails;
 use crate::reference::SnapshotAt;
 use crate::source::{CacheWriter, StatCache};
+use crate::store::OpenUploads;
 use crate::{Error, ErrorKind, Result};
 
 /// How often a source that changes meanwhile is planned.
@@ -48,6 +49,7 @@ pub(super) struct Build {
     pub(super) packs: Arc<BasePacks>,
     pub(super) elsewhere: Option<Arc<Elsewhere>>,
     pub(super) journal: Journal,
+    pub(super) uploads: OpenUploads,
     /// What the ref names.
     pub(super) former: Option<SnapshotAt>,
 }
@@ -81,7 +83,8 @@ impl Build {
             &self.tails,
             &self.journal,
             &self.progress,
-            self.options.dry_run,
+            &self.uploads,
+            &self.options,
         );
         let mut left_out = HashSet::new();
         let mut skipped = Vec::new();
@@ -160,14 +163,13 @@ impl Build {
         let planner = Planner {
             listings,
             files: files.try_clone()?,
-            contents: self.input.known_contents(cache.as_ref()),
+            contents: self.input.known_contents(cache.as_ref().filter(|_| !self.options.by_hash)),
             base,
             packs: &self.packs,
             parameters: self.parameters,
             keeping,
             left_out,
             workers: settings.workers,
-            progress: &self.progress,
             slots: slot_sender,
             has_changed: false,
             known: Vec::new(),
@@ -231,9 +233,14 @@ impl Build {
         skipped: Vec<Unread>,
         mut packs: PackOutput,
     ) -> Result<(NewSnapshot, Pushed)> {
-        let Assembled { segments, entries, files, file_bytes, .. } = assembled;
+        let Assembled { mut segments, entries, files, file_bytes, .. } = assembled;
         let (reused_files, reused_file_bytes) = (assembled.reused_files, assembled.reused_file_bytes);
-        let index = build_index(segments.iter().map(|made| made.item.clone()).collect())?;
+        // The index takes the paths along, which nobody else needs and which are long in a deep tree.
+        let items = segments.iter_mut().map(|made| {
+            let path = std::mem::take(&mut made.item.path);
+            Item { path, ..made.item.clone() }
+        });
+        let index = build_index(items.collect())?;
         let tar_bytes = segments.iter().map(|made| made.item.length).sum();
         let keeping = self.keeping();
         // Nobody could read a snapshot whose segments keep something else than its root says.
@@ -270,6 +277,7 @@ impl Build {
             packs: 0,
             skipped,
             sockets: planned.sockets,
+            own: planned.own,
         };
         if let Some(former) = self.former.filter(|former| former.snapshot == snapshot) {
             return Ok((NewSnapshot::Unchanged(former), pushed));

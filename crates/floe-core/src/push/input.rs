@@ -4,7 +4,9 @@
 //! here is where the two kinds of sources differ, and nowhere else.
 
 use std::fmt;
+use std::fs::DirBuilder;
 use std::io::Read;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -71,6 +73,11 @@ impl Input {
             PushSource::Directory(root) => std::path::absolute(&root)
                 .and_then(std::fs::canonicalize)
                 .map(|root| {
+                    // Before the walk: made in the source while that is walked, they would not be known for what
+                    // they are. What cannot be made is told by whoever writes there.
+                    if let Some(caches) = &options.cache_dir {
+                        let _ = DirBuilder::new().recursive(true).mode(0o700).create(caches);
+                    }
                     let names =
                         options.cache_dir.as_deref().map(|caches| NameCache::of_source(caches, &root));
                     Self::Directory(root, names.map(Arc::new))

@@ -11,13 +11,14 @@ use bytes::Bytes;
 use floe_format::{FrameRecord, PackFrame, PackMetadataWriter, PackSummary, PackWriter};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
-use super::PushProgress;
 use super::journal::Journal;
+use super::{PushOptions, PushProgress};
 use crate::catalog::{Catalog, FrameMap, PackShape};
 use crate::namespace::Namespace;
 use crate::pack_tails::PackTails;
-use crate::store::Upload;
+use crate::store::{OpenUploads, Upload};
 use crate::{Error, ErrorKind, Result};
 
 /// Metadata frames are held back up to this many stored bytes.
@@ -38,6 +39,8 @@ pub(super) struct PackOutput {
     tails: PackTails,
     journal: Journal,
     handle: Handle,
+    uploads: OpenUploads,
+    cancel: CancellationToken,
     progress: Arc<PushProgress>,
     is_dry_run: bool,
     data_pack: Option<DataPack>,
@@ -87,15 +90,18 @@ impl PackOutput {
         tails: &PackTails,
         journal: &Journal,
         progress: &Arc<PushProgress>,
-        is_dry_run: bool,
+        uploads: &OpenUploads,
+        options: &PushOptions,
     ) -> Self {
         Self {
             namespace: namespace.clone(),
             tails: tails.clone(),
             journal: journal.clone(),
             handle: Handle::current(),
+            uploads: uploads.clone(),
+            cancel: options.cancel.clone(),
             progress: Arc::clone(progress),
-            is_dry_run,
+            is_dry_run: options.dry_run,
             data_pack: None,
             metadata_pack: None,
             held: Vec::new(),
@@ -219,8 +225,10 @@ impl PackOutput {
         let id = self.namespace.ambient().pack_id();
         let mut gathered = Vec::new();
         let writer = PackWriter::new(id, &mut gathered);
-        let upload = (!self.is_dry_run)
-            .then(|| Upload::new(Arc::clone(self.namespace.store()), self.namespace.keys().pack(&id)));
+        let upload = (!self.is_dry_run).then(|| {
+            let store = Arc::clone(self.namespace.store());
+            Upload::noted(store, self.namespace.keys().pack(&id), &self.uploads)
+        });
         DataPack { stream: Stream { upload, gathered }, writer, frames: Vec::new() }
     }
 
@@ -265,7 +273,8 @@ impl PackOutput {
     /// Waits until no more packs than this are being finished.
     fn wait_until_at_most(&mut self, packs: usize) -> Result<()> {
         while self.finishing.len() > packs {
-            if let Some(finished) = self.handle.block_on(self.finishing.join_next()) {
+            let Self { handle, cancel, finishing, .. } = self;
+            if let Some(finished) = handle.block_on(unless_cancelled(cancel, finishing.join_next()))? {
                 finished.map_err(|e| {
                     Error::new(ErrorKind::Internal, "a pack was not written to its end").with_source(e)
                 })??;
@@ -290,7 +299,16 @@ impl PackOutput {
             return Ok(());
         }
         let gathered = Bytes::from(std::mem::take(&mut stream.gathered));
-        self.handle.block_on(upload.write(gathered))
+        self.handle.block_on(unless_cancelled(&self.cancel, upload.write(gathered)))?
+    }
+}
+
+/// Waits for the store, which may be slow, only as long as the push is wanted.
+async fn unless_cancelled<T>(cancel: &CancellationToken, waited_for: impl Future<Output = T>) -> Result<T> {
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(Error::new(ErrorKind::Cancelled, "the push was interrupted")),
+        done = waited_for => Ok(done),
     }
 }
 

@@ -6,7 +6,6 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use floe_format::{
@@ -14,14 +13,13 @@ use floe_format::{
     validate_path,
 };
 
-use super::PushProgress;
 use super::assemble::Ended;
 use super::base::{BaseCursor, BaseEntry, BasePacks, BaseRun};
 use super::input::{InputFiles, KnownContents, Listings};
 use super::meta::Keeping;
 use super::unit::{Entries, MadeGroup, Note, NotedContent, Unit};
 use super::work::{Failure, FileJob, FilePiece, GroupJob, Job, PlannedEntry, Unread, changed, pieces_ahead};
-use crate::source::{CacheHit, Child, FileKind, Listing, Stat};
+use crate::source::{CacheHit, Child, FileKind, Listing, OwnFound, Stat};
 use crate::{Error, ErrorKind, Result};
 
 /// How many known groups are handed out together.
@@ -48,6 +46,8 @@ pub(super) struct Planned {
     pub(super) root_xattrs: XattrList,
     pub(super) unread: Vec<Unread>,
     pub(super) sockets: u64,
+    /// Directories of Floe's own that the walk did not enter.
+    pub(super) own: Vec<OwnFound>,
     /// The first bytes of the hashes of all files of the base; none where there is no base.
     pub(super) base_contents: Option<Vec<u64>>,
 }
@@ -64,7 +64,6 @@ pub(super) struct Planner<'a> {
     /// Paths to be left out, since they could not be read before.
     pub(super) left_out: &'a HashSet<Vec<u8>>,
     pub(super) workers: usize,
-    pub(super) progress: &'a Arc<PushProgress>,
     pub(super) slots: Sender<Slot>,
     /// Whether the plan fails because the source is not as the walk found it.
     pub(super) has_changed: bool,
@@ -111,6 +110,7 @@ impl Planner<'_> {
                     root_xattrs: self.xattrs(b"", b"")?,
                     unread: Vec::new(),
                     sockets: 0,
+                    own: Vec::new(),
                     base_contents: None,
                 }),
             };
@@ -119,6 +119,7 @@ impl Planner<'_> {
                 let error = Error::io(format!("cannot read {shown}"), problem.error);
                 planned.unread.push(Unread { path: problem.path, error });
             }
+            planned.own.extend(listing.take_own());
             self.add_listing(&listing, &mut grouper, &mut group, &mut links, &mut path, planned)?;
         }
         if !group.is_empty() {
@@ -159,7 +160,6 @@ impl Planner<'_> {
                 continue;
             }
             let Some(candidate) = self.candidate(listing.path(), &child, path, links)? else { continue };
-            self.count(&candidate);
             let cut = {
                 let entry = match &candidate.state {
                     State::Same(base) => base.entry(),
@@ -176,15 +176,6 @@ impl Planner<'_> {
             }
         }
         Ok(())
-    }
-
-    fn count(&self, candidate: &Candidate) {
-        let progress = self.progress;
-        progress.entries.fetch_add(1, Ordering::Relaxed);
-        if candidate.note.stat.kind == FileKind::File {
-            progress.files.fetch_add(1, Ordering::Relaxed);
-            progress.file_bytes.fetch_add(candidate.note.stat.size, Ordering::Relaxed);
-        }
     }
 
     /// The entry for a child; nothing if it vanished.

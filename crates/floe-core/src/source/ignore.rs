@@ -5,7 +5,8 @@
 //! asked for, the deepest first. Only files inside the tree count: no global ignore file, no `.git/info/exclude`, and
 //! `.git` itself is a directory like any other. A directory left out is not entered, so nothing in it can be brought
 //! back. Ignore files themselves are part of the tree. In the files `{` and `}` stand for themselves, as in git; in
-//! the caller's globs `{a,b}` means either.
+//! the caller's globs `{a,b}` means either. A malformed pattern is an error, but in a `.gitignore`, where it leaves
+//! nothing out, as in git.
 //!
 //! Where no rule holds, an entry costs nothing: there is no [`Excluder`].
 
@@ -19,12 +20,16 @@ use ::ignore::gitignore::{Gitignore, GitignoreBuilder};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
+use super::own::{OwnDirectories, OwnDirectory, Purpose};
 use super::stat::{FileKind, Stat};
 use super::walk::Names;
 use crate::error::{Error, ErrorKind, Result};
 
+mod pattern;
 #[cfg(test)]
 mod tests;
+
+use self::pattern::Dialect;
 
 const FLOE_IGNORE: &str = ".floeignore";
 const GIT_IGNORE: &str = ".gitignore";
@@ -52,6 +57,8 @@ pub struct Exclusions {
     /// Whether what is mounted from another file system than the root's is left out: of a directory what is in it, all
     /// else with its name. Kernels before 5.8 do not tell of the latter that it is mounted; it is kept there.
     pub one_file_system: bool,
+    /// Directories of Floe's own, which are left out whatever their names, and told of.
+    pub own: Vec<OwnDirectory>,
 }
 
 /// The contents of a file with globs, and its name for messages.
@@ -71,6 +78,7 @@ pub(super) struct Filter {
     caches: bool,
     larger_than_bytes: Option<u64>,
     one_file_system: bool,
+    own: OwnDirectories,
 }
 
 /// The ignore files of a directory, on top of those above it.
@@ -98,13 +106,12 @@ impl Filter {
     pub(super) fn new(exclusions: &Exclusions) -> Result<Self> {
         let mut builder = builder();
         for glob in &exclusions.globs {
-            builder.add_line(None, glob).map_err(|error| {
-                let message = format!("malformed exclude pattern {glob:?}: {}", reason(&error));
-                Error::new(ErrorKind::Invalid, message)
+            add_line(&mut builder, glob.as_bytes(), Dialect::Globs).map_err(|reason| {
+                Error::new(ErrorKind::Invalid, format!("malformed exclude pattern {glob:?}: {reason}"))
             })?;
         }
         for file in &exclusions.files {
-            add_lines(&mut builder, &file.contents, &file.name, Braces::Alternatives)?;
+            add_lines(&mut builder, &file.contents, &file.name, Dialect::Globs)?;
         }
         let globs = build(&builder, "exclude patterns")?;
         Ok(Self {
@@ -113,6 +120,7 @@ impl Filter {
             caches: exclusions.caches,
             larger_than_bytes: exclusions.larger_than_bytes,
             one_file_system: exclusions.one_file_system,
+            own: OwnDirectories::find(&exclusions.own),
         })
     }
 
@@ -150,6 +158,11 @@ impl Filter {
     /// Whether an entry is left out for what the kernel says about it.
     pub(super) fn excludes_stat(&self, stat: &Stat) -> bool {
         stat.kind == FileKind::File && self.larger_than_bytes.is_some_and(|limit| stat.size > limit)
+    }
+
+    /// What a directory is of Floe's own, where it is left out for that.
+    pub(super) fn own(&self, directory: &Stat) -> Option<Purpose> {
+        self.own.purpose(directory)
     }
 
     /// Whether a directory is to be entered.
@@ -217,13 +230,6 @@ impl Excluder<'_> {
     }
 }
 
-/// What braces mean in patterns.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Braces {
-    Alternatives,
-    Literal,
-}
-
 fn builder() -> GitignoreBuilder {
     // "." makes the matcher take paths as they are, relative to the file with the patterns.
     let mut builder = GitignoreBuilder::new(".");
@@ -237,47 +243,29 @@ fn build(builder: &GitignoreBuilder, name: &str) -> Result<Gitignore> {
     })
 }
 
-fn add_lines(builder: &mut GitignoreBuilder, contents: &[u8], name: &str, braces: Braces) -> Result<()> {
+fn add_lines(builder: &mut GitignoreBuilder, contents: &[u8], name: &str, dialect: Dialect) -> Result<()> {
     let contents = contents.strip_prefix(b"\xef\xbb\xbf").unwrap_or(contents);
     for (index, line) in contents.split(|byte| *byte == b'\n').enumerate() {
-        let malformed = |reason: &str| {
-            let message = format!("malformed pattern in {name}, line {}: {reason}", index + 1);
-            Error::new(ErrorKind::Invalid, message)
-        };
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let line = std::str::from_utf8(line).map_err(|_| malformed("not UTF-8"))?;
-        let line = if braces == Braces::Literal { escape_braces(line) } else { line.to_owned() };
-        builder.add_line(None, &line).map_err(|error| malformed(&reason(&error)))?;
+        let Err(reason) = add_line(builder, line, dialect) else { continue };
+        let message = format!("malformed pattern in {name}, line {}: {reason}", index + 1);
+        if dialect != Dialect::GitIgnore {
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        // To git it is one that matches nothing, and a tree may hold many that nobody here wrote.
+        tracing::info!("{message}; it leaves nothing out");
     }
     Ok(())
 }
 
-/// Makes braces stand for themselves, as they do in git, except in classes, where they do so anyway.
-fn escape_braces(line: &str) -> String {
-    let mut escaped = String::with_capacity(line.len());
-    let mut characters = line.chars().peekable();
-    let mut class_length = None;
-    while let Some(character) = characters.next() {
-        match (character, &mut class_length) {
-            ('\\', _) => {
-                escaped.push('\\');
-                escaped.extend(characters.next());
-                continue;
-            }
-            ('{' | '}', None) => escaped.push('\\'),
-            ('[', None) => {
-                escaped.push('[');
-                escaped.extend(characters.next_if(|next| matches!(next, '!' | '^')));
-                class_length = Some(0_usize);
-                continue;
-            }
-            (']', Some(length)) if *length > 0 => class_length = None,
-            (_, Some(length)) => *length += 1,
-            _ => {}
-        }
-        escaped.push(character);
+/// Adds a pattern; an error says what is malformed.
+fn add_line(builder: &mut GitignoreBuilder, line: &[u8], dialect: Dialect) -> Result<(), String> {
+    if line.starts_with(b"#") {
+        return Ok(());
     }
-    escaped
+    let line = std::str::from_utf8(line).map_err(|_| "not UTF-8".to_owned())?;
+    let line = pattern::translate(line, dialect)?;
+    builder.add_line(None, &line).map(drop).map_err(|error| reason(&error))
 }
 
 /// What the matcher found wrong, without what it does not know.
@@ -306,7 +294,8 @@ fn read_ignore_file(directory: &OwnedFd, path: &[u8], file: &str) -> Result<Opti
         return Err(Error::new(ErrorKind::Invalid, message));
     }
     let mut builder = builder();
-    add_lines(&mut builder, &contents, &name, Braces::Literal)?;
+    let dialect = if file == FLOE_IGNORE { Dialect::FloeIgnore } else { Dialect::GitIgnore };
+    add_lines(&mut builder, &contents, &name, dialect)?;
     let patterns = build(&builder, &name)?;
     Ok((!patterns.is_empty()).then_some(patterns))
 }

@@ -123,6 +123,11 @@ impl Stat {
         Self::new(&rustix::fs::statx(directory, name, flags, MASK)?)
     }
 
+    /// Asks about a path, and follows it.
+    pub(super) fn of_path(path: &std::path::Path) -> Result<Self, Errno> {
+        Self::new(&rustix::fs::statx(rustix::fs::CWD, path, AtFlags::empty(), MASK)?)
+    }
+
     /// Asks about an open file.
     ///
     /// # Errors

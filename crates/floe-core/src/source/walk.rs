@@ -92,7 +92,8 @@ impl Walk {
     ///
     /// # Errors
     ///
-    /// The root cannot be opened, is no directory, or a glob of the exclusions is malformed.
+    /// The root cannot be opened, is no directory, or it is a directory of Floe's own, or a glob of the exclusions is
+    /// malformed.
     pub fn new(root: &Path, options: &WalkOptions) -> Result<Self> {
         let open = || -> Result<(OwnedFd, Stat), Errno> {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -107,6 +108,11 @@ impl Walk {
                 _ => Error::io(format!("cannot open {root}"), errno.into()),
             }
         })?;
+        let filter = Filter::new(&options.exclusions)?;
+        if let Some(purpose) = filter.own(&stat) {
+            let message = format!("{} is {purpose} of this very command", root.display());
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
         let root = Arc::new(Directory::root(descriptor));
         let shared = Arc::new(Shared {
             agenda: Mutex::new(Agenda::new(root, options.look_ahead_bytes)),
@@ -114,7 +120,7 @@ impl Walk {
             waiting: 0.into(),
             stopped: AtomicBool::new(false),
             broken: AtomicBool::new(false),
-            filter: Filter::new(&options.exclusions)?,
+            filter,
             names: options.names.clone(),
             root_device: stat.device,
             descriptors: Descriptors::default(),
@@ -381,6 +387,11 @@ impl Shared {
             if self.filter.excludes_stat(&stat)
                 || self.filter.excludes_mounted(&stat, self.root_device, is_mounted)
             {
+                continue;
+            }
+            if is_directory && let Some(purpose) = self.filter.own(&stat) {
+                let name = name.to_bytes().to_vec();
+                listing.push_own(&name, purpose);
                 continue;
             }
             if is_directory && self.filter.enters(&stat, self.root_device) {

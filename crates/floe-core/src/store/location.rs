@@ -1,6 +1,6 @@
 //! Locations of stores, as people write them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use url::Url;
@@ -54,6 +54,24 @@ pub fn conditions_of(location: &str, environment: &Environment, cache_dir: &Path
     }
 }
 
+/// The directory of a store at a location, where that is one on this machine.
+///
+/// # Errors
+/// As [`open`].
+pub fn local_directory(location: &str) -> Result<Option<PathBuf>> {
+    match location.split_once("://") {
+        None => Ok(Some(location.into())),
+        Some(("file", _)) => file_path(location).map(Some),
+        Some(_) => Ok(None),
+    }
+}
+
+/// Where requests to S3 go instead of AWS, for people: the endpoint without any secret, and the variable that says so,
+/// none where it is the AWS profile.
+pub fn s3_endpoint(environment: &Environment) -> Option<(String, Option<&'static str>)> {
+    remote::shown_s3_endpoint(environment)
+}
+
 fn parse(location: &str) -> Result<Url> {
     let url = Url::parse(location)
         .map_err(|e| Error::new(ErrorKind::Invalid, "the store's location is not a URL").with_source(e))?;
@@ -68,7 +86,7 @@ fn parse(location: &str) -> Result<Url> {
     Ok(url)
 }
 
-fn file_path(location: &str) -> Result<std::path::PathBuf> {
+fn file_path(location: &str) -> Result<PathBuf> {
     let invalid =
         || Error::new(ErrorKind::Invalid, format!("`{location}` is not file:// and an absolute path"));
     parse(location)?.to_file_path().map_err(|()| invalid())

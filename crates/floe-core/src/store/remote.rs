@@ -61,6 +61,8 @@ pub(super) fn server(url: &Url, environment: &Environment) -> Result<String> {
     ))
 }
 
+pub(super) use self::cloud::shown_s3_endpoint;
+
 /// What stands for the content of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Versions {

@@ -1,5 +1,7 @@
 //! Objects written piece by piece.
 
+mod open;
+
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -7,6 +9,8 @@ use tokio::task::JoinSet;
 
 use super::{Key, Part, PartTag, PartsId, PutMode, Store};
 use crate::{Error, ErrorKind, Result};
+
+pub use self::open::OpenUploads;
 
 /// The size of every part of an object but the last.
 pub const PART_BYTES: usize = 8 << 20;
@@ -19,13 +23,15 @@ const PARTS_IN_FLIGHT: usize = 3;
 /// A body of at most [`PART_BYTES`] is one plain put. A longer one goes in parts, sent while the next are being
 /// filled; memory is bounded by four parts. Nothing is visible before [`Upload::finish`] answers, and nothing is
 /// left visible by one that is aborted, fails or is dropped. Parts of one that was dropped are removed when a local
-/// store closes, and elsewhere by the bucket's own rule for uploads that were never finished.
+/// store closes, and elsewhere by [`OpenUploads::abort_all`], or by the bucket's own rule for uploads that were never
+/// finished.
 #[derive(Debug)]
 pub struct Upload {
     store: Arc<dyn Store>,
     key: Key,
     buffer: BytesMut,
     id: Option<PartsId>,
+    open: OpenUploads,
     started_parts: u32,
     written_bytes: u64,
     in_flight: JoinSet<(u32, Result<PartTag>)>,
@@ -35,11 +41,17 @@ pub struct Upload {
 impl Upload {
     /// Begins an object; asks nothing of the store yet.
     pub fn new(store: Arc<dyn Store>, key: Key) -> Self {
+        Self::noted(store, key, &OpenUploads::default())
+    }
+
+    /// The same, noted there while it is under way.
+    pub fn noted(store: Arc<dyn Store>, key: Key, open: &OpenUploads) -> Self {
         Self {
             store,
             key,
             buffer: BytesMut::new(),
             id: None,
+            open: open.clone(),
             started_parts: 0,
             written_bytes: 0,
             in_flight: JoinSet::new(),
@@ -78,6 +90,8 @@ impl Upload {
         if finished.is_err() {
             // The first error is the one to tell; what abort leaves behind is invisible.
             let _ = self.abort().await;
+        } else if let Some(id) = &self.id {
+            self.open.ended(id);
         }
         finished
     }
@@ -86,7 +100,11 @@ impl Upload {
     pub async fn abort(mut self) -> Result<()> {
         self.in_flight.shutdown().await;
         match &self.id {
-            Some(id) => self.store.abort_parts(&self.key, id).await,
+            Some(id) => {
+                self.store.abort_parts(&self.key, id).await?;
+                self.open.ended(id);
+                Ok(())
+            }
             None => Ok(()),
         }
     }
@@ -113,7 +131,9 @@ impl Upload {
 
     async fn send_part(&mut self) -> Result<()> {
         if self.id.is_none() {
-            self.id = Some(self.store.start_parts(&self.key).await?);
+            let id = self.store.start_parts(&self.key).await?;
+            self.open.began(&id, &self.key);
+            self.id = Some(id);
         }
         while self.in_flight.len() >= PARTS_IN_FLIGHT {
             self.join_part().await?;

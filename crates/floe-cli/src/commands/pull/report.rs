@@ -48,6 +48,9 @@ pub(crate) fn show(
 ) -> Result<(), Failure> {
     let named = resolved.generation.as_ref();
     let output = session.output();
+    for glob in &pulled.unmatched {
+        output.note(&format!("warning: --include {} matched nothing", printable(glob)));
+    }
     if json {
         return output.json(&PullReport {
             name: named.map(|(name, _)| name.as_str()),

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use floe_core::PushOptions;
+use floe_core::source::OwnDirectory;
 use floe_format::Kept;
 
 use crate::exclusions::ExclusionArguments;
@@ -27,8 +28,8 @@ pub(crate) struct WhatArguments {
 }
 
 impl WhatArguments {
-    /// The options that these say; all others are as by default.
-    pub(crate) fn options(self) -> Result<PushOptions, Failure> {
+    /// The options that these say, beside Floe's own directories; all others are as by default.
+    pub(crate) fn options(self, own: Vec<OwnDirectory>) -> Result<PushOptions, Failure> {
         let kept = match self.reproducible {
             true => Kept::NONE,
             false => [(self.owner, Kept::OWNER), (self.xattrs, Kept::XATTRS)]
@@ -40,7 +41,7 @@ impl WhatArguments {
             kept,
             reproducible: self.reproducible,
             skip_unreadable: self.skip_unreadable,
-            exclusions: self.exclusions.read()?,
+            exclusions: self.exclusions.read(own)?,
             ..PushOptions::default()
         })
     }

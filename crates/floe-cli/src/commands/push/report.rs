@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use floe_core::source::OwnFound;
 use floe_core::{PushOutcome, Pushed, RefName};
 use serde::Serialize;
 
@@ -72,11 +73,7 @@ pub(crate) fn show(
             reused_tar_bytes: pushed.reused_tar_bytes,
             uploaded_bytes: pushed.uploaded_bytes,
             uploaded_pack_count: pushed.packs,
-            skipped: pushed
-                .skipped
-                .iter()
-                .map(|unread| UnreadReport { path: ShownPath::new(&unread.path), error: unread.reason() })
-                .collect(),
+            skipped: skipped(pushed),
             skipped_socket_count: pushed.sockets,
             elapsed_seconds: elapsed.as_secs_f64(),
             traffic: session.traffic(),
@@ -85,6 +82,9 @@ pub(crate) fn show(
     for unread in &pushed.skipped {
         let reason = printable(&unread.reason());
         output.note(&format!("left out: {}: {reason}", printable_path(&unread.path)));
+    }
+    for own in &pushed.own {
+        output.note(&format!("left out: {}: {}", printable_path(&own.path), reason(own)));
     }
     if pushed.sockets > 0 {
         output.note(&format!("left out: {}", count(pushed.sockets, "socket", "sockets")));
@@ -95,6 +95,17 @@ pub(crate) fn show(
     }
     output.note(&closing_line(pushed, elapsed));
     Ok(())
+}
+
+fn skipped(pushed: &Pushed) -> Vec<UnreadReport<'_>> {
+    let report = |path, error| UnreadReport { path: ShownPath::new(path), error };
+    let unread = pushed.skipped.iter().map(|unread| report(&unread.path, unread.reason()));
+    unread.chain(pushed.own.iter().map(|own| report(&own.path, reason(own)))).collect()
+}
+
+/// Why a directory of Floe's own is left out.
+fn reason(own: &OwnFound) -> String {
+    format!("it is {} of this very command", own.purpose)
 }
 
 fn closing_line(pushed: &Pushed, elapsed: Duration) -> String {

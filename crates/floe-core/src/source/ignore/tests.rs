@@ -104,6 +104,72 @@ fn braces_in_ignore_files_are_those_of_git() {
     assert_eq!(walk(&root, Exclusions::default()), ".floeignore cookie x y");
 }
 
+/// Whatever git says of these patterns is what a push does: malformed ones leave nothing out, here or below.
+#[test]
+fn patterns_of_gitignore_files_are_those_of_git() {
+    let patterns = [
+        "a[[:digit:]]",
+        "b[[:alpha:]-]",
+        "c[![:space:]]",
+        "d[]-]",
+        "e[\\]]",
+        "f[z-a]",
+        "g[z-ax]",
+        "h[[:what:]]",
+        "i[",
+        "j\\",
+        "k[[:digit]",
+        "l[\\!]",
+        "m[^!]",
+        "n[a/]x",
+        "o[!b]p",
+        "q[[:punct:]]",
+        "[[:upper:]]*.r",
+        "s[a\\-c]",
+        "!t[",
+        "u[--0]",
+        "v[+--]",
+        "w[ä]",
+    ];
+    let names = [
+        "a1", "ax", "b-", "bx", "b1", "c ", "cx", "d]", "d-", "dx", "e]", "ex", "fz", "f[z-a]", "gx", "gz",
+        "hw", "i[", "i", "j", "j\\", "k:", "k1", "kd]", "l!", "lx", "m!", "mx", "nax", "o/p", "oap", "obp",
+        "q!", "qx", "X.r", "x.r", "sa", "sb", "s-", "t[", "u.", "u1", "v,", "v.", "after", "x/after",
+    ];
+    let root = tree(&names);
+    std::fs::write(root.path().join("x/.gitignore"), patterns.join("\n") + "\nafter\n").unwrap();
+    for name in names.iter().filter(|name| !name.contains("x/")) {
+        let path = root.path().join("x").join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "").unwrap();
+    }
+    std::fs::write(root.path().join(".gitignore"), b"bad[\n\xff\nafter\n").unwrap();
+    let git = |arguments: &[&str]| {
+        let mut command = std::process::Command::new("git");
+        command.arg("-C").arg(root.path()).args(arguments);
+        command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1").output()
+    };
+    let Ok(made) = git(&["init", "-q"]) else { return floe_testkit::skip("no git on this machine") };
+    assert!(made.status.success());
+    let listed = git(&["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).unwrap();
+    let mut expected: Vec<_> =
+        String::from_utf8(listed.stdout).unwrap().split_terminator('\0').map(str::to_owned).collect();
+    std::fs::remove_dir_all(root.path().join(".git")).unwrap();
+    let mut found = Vec::new();
+    let exclusions = Exclusions { gitignore: true, ..Exclusions::default() };
+    for listing in Walk::new(root.path(), &WalkOptions { exclusions, ..WalkOptions::default() }).unwrap() {
+        let listing = listing.unwrap();
+        let directory = String::from_utf8(listing.path().to_vec()).unwrap();
+        for child in listing.children().filter(|child| child.stat.kind == FileKind::File) {
+            let name = std::str::from_utf8(child.name).unwrap();
+            found.push(if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") });
+        }
+    }
+    expected.sort();
+    found.sort();
+    assert_eq!(found, expected);
+}
+
 #[test]
 fn git_itself_is_a_directory_like_any_other() {
     assert_eq!(walk(&tree(&[".git/HEAD"]), Exclusions::default()), ".git .git/HEAD");

@@ -24,13 +24,13 @@ const MAX_EXTENSION_BYTES: u64 = 1 << 20;
 /// The most bytes of holes in all sparse files, since a few bytes can claim any number.
 const MAX_HOLE_BYTES: u64 = 1 << 40;
 
-/// What compressed files begin with.
-const COMPRESSED: [(&[u8], &str); 5] = [
-    (b"\x1f\x8b", "gzip"),
-    (b"\x28\xb5\x2f\xfd", "zstd"),
-    (b"\xfd7zXZ\0", "xz"),
-    (b"BZh", "bzip2"),
-    (b"\x04\x22\x4d\x18", "lz4"),
+/// What compressed files begin with, by what they are made, and what decompresses them.
+const COMPRESSED: [(&[u8], &str, &str); 5] = [
+    (b"\x1f\x8b", "gzip", "zcat"),
+    (b"\x28\xb5\x2f\xfd", "zstd", "zstdcat"),
+    (b"\xfd7zXZ\0", "xz", "xzcat"),
+    (b"BZh", "bzip2", "bzcat"),
+    (b"\x04\x22\x4d\x18", "lz4", "lz4cat"),
 ];
 
 /// What is taken from a tar beyond paths, kinds, modes, times and contents.
@@ -80,7 +80,8 @@ impl<R: Read> MemberReader<R> {
     pub(super) fn run(mut self) -> Result<(TreeBuilder, ContentsWriter)> {
         let mut block = [0; BLOCK_BYTES];
         loop {
-            self.blocks.read_block(&mut block)?;
+            // It may be shorter than any tar.
+            self.blocks.read_block(&mut block).map_err(|e| self.compressed(&block).unwrap_or(e))?;
             if block == [0; BLOCK_BYTES] {
                 self.read_end()?;
                 return Ok((self.tree, self.contents));
@@ -105,6 +106,7 @@ impl<R: Read> MemberReader<R> {
                         return Err(self.blocks.invalid("two long link targets for one entry"));
                     }
                 }
+                b'V' => self.skip_label(&fields)?,
                 _ => self.read_member(&fields)?,
             }
         }
@@ -149,6 +151,14 @@ impl<R: Read> MemberReader<R> {
         Ok(bytes)
     }
 
+    /// Leaves out what names the tar itself, and is no entry of a tree.
+    fn skip_label(&mut self, fields: &Fields) -> Result<()> {
+        self.next = Next::default();
+        self.read_extension(fields)?;
+        tracing::warn!("left out: the volume label {} of the tar", shown(&fields.path()));
+        Ok(())
+    }
+
     fn read_long_name(&mut self, fields: &Fields) -> Result<Vec<u8>> {
         let mut name = self.read_extension(fields)?;
         let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
@@ -191,6 +201,14 @@ impl<R: Read> MemberReader<R> {
         if size > 0 && matches!(kind, b'1'..=b'6') {
             return Err(wrong(&self.blocks, "content, which its type cannot have"));
         }
+        let kind = if kind == b'D' {
+            // Of an incremental dump: a directory, and in its content the names that were in it.
+            self.blocks.read_bytes(size, |_| Ok(()))?;
+            self.blocks.skip_padding()?;
+            b'5'
+        } else {
+            kind
+        };
         if sparse.is_some() && kind != b'0' {
             return Err(wrong(&self.blocks, "extents, which its type cannot have"));
         }
@@ -357,18 +375,22 @@ impl<R: Read> MemberReader<R> {
     }
 
     fn not_a_header(&self, block: &[u8; BLOCK_BYTES]) -> Error {
-        if self.blocks.at() == BLOCK_BYTES as u64 {
-            let compressed = COMPRESSED.iter().find(|(magic, _)| block.starts_with(magic));
-            let message = match compressed {
-                Some((_, format)) => {
-                    format!(
-                        "the input is compressed with {format}, and is to be a plain tar: decompress it first"
-                    )
-                }
-                None => "the input is not a tar".to_owned(),
-            };
-            return Error::new(ErrorKind::Invalid, message);
+        if self.blocks.at() > BLOCK_BYTES as u64 {
+            return self.blocks.invalid("a header whose checksum is wrong");
         }
-        self.blocks.invalid("a header whose checksum is wrong")
+        let other = || Error::new(ErrorKind::Invalid, "the input is not a tar");
+        self.compressed(block).unwrap_or_else(other)
+    }
+
+    /// The error for an input that begins as compressed files do; nothing where it does not, or this is not its begin.
+    fn compressed(&self, block: &[u8; BLOCK_BYTES]) -> Option<Error> {
+        let is_first = self.blocks.at() <= BLOCK_BYTES as u64;
+        let (_, format, program) =
+            COMPRESSED.iter().find(|(magic, ..)| is_first && block.starts_with(magic))?;
+        let message = format!(
+            "the input is compressed with {format}, and is to be a plain tar: decompress it first, as with `{program} \
+             FILE | floe push - REF`"
+        );
+        Some(Error::new(ErrorKind::Invalid, message))
     }
 }

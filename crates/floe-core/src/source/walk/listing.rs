@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::source::Stat;
+use crate::source::own::{OwnFound, Purpose};
 
 /// A name that could not be read, and why.
 #[derive(Debug)]
@@ -37,6 +38,7 @@ pub struct Listing {
     pub(super) names: Vec<u8>,
     entries: Vec<Entry>,
     pub(super) problems: Vec<Problem>,
+    own: Vec<OwnFound>,
     pub(in crate::source) is_first: bool,
     pub(in crate::source) is_last: bool,
 }
@@ -45,7 +47,16 @@ impl Listing {
     /// A listing without children; `names` is where those of the children to come will be found.
     pub(in crate::source) fn new(path: Vec<u8>, stat: Stat, names: Vec<u8>, capacity: usize) -> Self {
         let entries = Vec::with_capacity(capacity);
-        Self { path, stat, names, entries, problems: Vec::new(), is_first: true, is_last: true }
+        Self {
+            path,
+            stat,
+            names,
+            entries,
+            problems: Vec::new(),
+            own: Vec::new(),
+            is_first: true,
+            is_last: true,
+        }
     }
 
     pub(in crate::source) fn push(&mut self, name_start: u32, name_length: u16, stat: Stat) {
@@ -55,6 +66,10 @@ impl Listing {
     pub(super) fn push_problem(&mut self, name: &[u8], error: impl Into<io::Error>) {
         let path = join(&self.path, name);
         self.problems.push(Problem { path, error: error.into() });
+    }
+
+    pub(super) fn push_own(&mut self, name: &[u8], purpose: Purpose) {
+        self.own.push(OwnFound { path: join(&self.path, name), purpose });
     }
 
     /// The directory's path below the root in raw bytes, with no `/` at either end; empty for the root itself.
@@ -84,6 +99,11 @@ impl Listing {
     /// The same, to keep.
     pub fn take_problems(&mut self) -> Vec<Problem> {
         std::mem::take(&mut self.problems)
+    }
+
+    /// Directories of Floe's own that would be among the children and are left out; to keep.
+    pub fn take_own(&mut self) -> Vec<OwnFound> {
+        std::mem::take(&mut self.own)
     }
 
     /// Whether this is the first listing of this directory.

@@ -136,9 +136,33 @@ pub(super) fn s3(bucket: &str, environment: &Environment) -> Result<Client> {
 }
 
 fn s3_endpoint(profile: &profile::Profile, environment: &Environment) -> Option<String> {
-    let named = ["FLOE_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
-    let named = named.iter().find_map(|name| environment.get(name).map(str::to_owned));
+    let named = named_endpoint(environment).map(|(_, endpoint)| endpoint.to_owned());
     named.or_else(|| profile.endpoint_url.clone())
+}
+
+/// The variable that says where the server is, and what it says.
+fn named_endpoint(environment: &Environment) -> Option<(&'static str, &str)> {
+    let names = ["FLOE_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
+    names.into_iter().find_map(|name| Some((name, environment.get(name)?)))
+}
+
+/// Where S3 is asked for, and by what: a variable of the environment, or the AWS profile. Holds no secret, and tells
+/// nothing of a profile that cannot be read.
+pub(in crate::store) fn shown_s3_endpoint(
+    environment: &Environment,
+) -> Option<(String, Option<&'static str>)> {
+    let (endpoint, variable) = match named_endpoint(environment) {
+        Some((variable, endpoint)) => (endpoint.to_owned(), Some(variable)),
+        None => (profile::load(environment).ok()?.endpoint_url?, None),
+    };
+    let Ok(mut url) = Url::parse(&endpoint) else { return Some((endpoint, variable)) };
+    if url.username().is_empty() && url.password().is_none() && url.query().is_none() {
+        return Some((endpoint, variable));
+    }
+    url.set_query(None);
+    // Where an URL can hold neither, none was there.
+    let _ = (url.set_username(""), url.set_password(None));
+    Some((url.into(), variable))
 }
 
 /// Where the servers of a scheme are, if elsewhere than usual; for Azure also whose.

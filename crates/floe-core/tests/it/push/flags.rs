@@ -31,25 +31,11 @@ impl Flags {
     }
 }
 
-/// Bytes that do not compress.
-fn noise(seed: u64, bytes: usize) -> Vec<u8> {
-    let mut state = seed | 1;
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    let mut out: Vec<u8> = std::iter::repeat_with(next).take(bytes / 8 + 1).flatten().collect();
-    out.truncate(bytes);
-    out
-}
-
 /// A file of several segments between small entries of several kinds.
 fn fill_segments(root: &Path) {
     fs::create_dir(root.join("d")).unwrap();
     write(&root.join("a"), b"small");
-    write(&root.join("big"), &noise(5, 5 << 20));
+    write(&root.join("big"), &floe_testkit::bytes_of(5, 5 << 20));
     for number in 0..80u64 {
         write(&root.join(format!("d/{number:02}")), &text(number, 3_000));
     }
@@ -63,7 +49,7 @@ fn fill_segments(root: &Path) {
 /// A tar of such a tree.
 fn segments_tar() -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
-    let big = ("big".to_owned(), noise(5, 5 << 20));
+    let big = ("big".to_owned(), floe_testkit::bytes_of(5, 5 << 20).to_vec());
     let small = (0..80u64).map(|number| (format!("d/{number:02}"), text(number, 3_000)));
     for (path, content) in std::iter::once(big).chain(small) {
         let mut header = tar::Header::new_ustar();
@@ -130,7 +116,7 @@ async fn check_rounds(rounds: Vec<(Vec<Edit>, usize)>) {
             apply(&bench.source(), &Edit::Write(d, f, 500 + 900 * usize::from(f)));
         }
     }
-    write(&bench.source().join("d1/many-segments"), &noise(9, 4 << 20));
+    write(&bench.source().join("d1/many-segments"), &floe_testkit::bytes_of(9, 4 << 20));
     for (edits, flags) in rounds {
         for edit in &edits {
             apply(&bench.source(), edit);

@@ -4,14 +4,12 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use floe_core::source::Exclusions;
 use floe_core::store::Store;
 use floe_core::{
-    Ambient, ArchiveFormat, CatOptions, Change, Depth, ErrorKind, Namespace, NamespaceName, Snapshot,
-    VerifyOptions, cat, diff, diff_directory, list,
+    Ambient, ArchiveFormat, CatOptions, Change, Depth, DiffOptions, ErrorKind, Namespace, NamespaceName,
+    Snapshot, VerifyOptions, cat, diff, diff_directory, list,
 };
 use floe_testkit::{MemoryStore, RecordingStore, bytes_of, skip};
-use tokio_util::sync::CancellationToken;
 
 use super::fixture::{Making, Node, dir, file, hard_link, write};
 use super::hostile::{Sink, archived};
@@ -147,8 +145,7 @@ async fn what_differs_is_found_without_reading_what_does_not() {
     for (snapshot, expected) in [(&before, &[][..]), (&after, &["~d21", "+d03/f50", "!d20/f07", "-d39/new"])]
     {
         let mut changes = Vec::new();
-        let cancel = CancellationToken::new();
-        diff_directory(&namespace, snapshot, &tree, &Exclusions::default(), None, &cancel, &mut |change| {
+        diff_directory(&namespace, snapshot, &tree, &DiffOptions::default(), &mut |change| {
             changes.push(shown(&change));
             Ok(())
         })

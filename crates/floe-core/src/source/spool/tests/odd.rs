@@ -72,6 +72,30 @@ fn every_type_is_known() {
     assert_eq!(read(&tar).unwrap().tree.find(b"char").unwrap().1.special, 4 << 32 | 5);
 }
 
+/// As `tar --label` and `tar --listed-incremental` write them in GNU's format.
+#[test]
+fn labels_are_left_out_and_dumped_directories_are_directories() {
+    let tar = tar_of(&[
+        entry(b'V', "/backup of ..", "", b""),
+        entry(b'D', "d/", "", b"Yfile\0Nother\0\0"),
+        file("d/file", "1"),
+        entry(b'D', "./", "", b"Dd\0\0"),
+    ]);
+    assert_eq!(lines(&tar), ["Directory d", "File d/file =1"]);
+    let spool = read(&tar).unwrap();
+    assert_eq!((spool.tree.find(b"d").unwrap().1.mode, spool.tree.root_stat().mode), (0o640, 0o640));
+}
+
+#[test]
+fn what_is_compressed_is_told_however_short_it_is() {
+    for length in [8, 511, 512, 2_000] {
+        let mut input = b"\x1f\x8b\x08\0".to_vec();
+        input.resize(length, 7);
+        let message = read(&input).unwrap_err().to_string();
+        assert!(message.contains("compressed with gzip") && message.contains("`zcat FILE |"), "{message}");
+    }
+}
+
 #[test]
 fn pax_records_take_the_place_of_fields() {
     let long = "d/".repeat(200) + "name";
