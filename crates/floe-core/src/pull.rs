@@ -103,7 +103,7 @@ impl Pull {
             return self.pull_single(destination);
         }
         match look(destination)? {
-            Occupant::Absent => self.pull_staged(destination),
+            Occupant::Absent => self.pull_staged(destination, None),
             Occupant::Directory => self.pull_in_place(destination),
             Occupant::Other => {
                 let path = shown(std::os::unix::ffi::OsStrExt::as_bytes(destination.as_os_str())).to_string();
@@ -130,7 +130,8 @@ impl Pull {
         }
     }
 
-    fn pull_staged(&mut self, destination: &Path) -> Result<Pulled> {
+    /// Writes a tree to a destination that is absent, or to an empty directory.
+    fn pull_staged(&mut self, destination: &Path, into: Option<(Staging, InPlace)>) -> Result<Pulled> {
         if self.options.dry_run {
             return self.count();
         }
@@ -140,14 +141,21 @@ impl Pull {
             self.progress.file_bytes_total.store(root.file_bytes, Ordering::Relaxed);
         }
         let caches = self.options.cache_dir.clone();
-        let staging = Staging::create(destination, self.settings(caches.is_some()))?;
-        let written = self.write_tree(staging.tree(), None)?;
+        let (staging, place) = match into {
+            Some((staging, place)) => (staging, Some(place)),
+            None => (Staging::create(destination, self.settings(caches.is_some()))?, None),
+        };
+        // Out of a directory of some modes nothing can be moved.
+        let written = self.write_tree(staging.tree(), None, place.is_none())?;
         let mut pulled = self.pulled(&written, PullOutcome::Created);
         pulled.complaints = staging.tree().complaints();
         self.work.check()?;
         // Until here nobody else could know the tree: what changes it has a time of change after this moment.
         let before_commit = cache::clock_near(destination);
         staging.commit(self.options.sync)?;
+        if let Some(place) = place {
+            self.top.with_meta(self.restore(), |meta| place.tree().worker().finish(Some(meta)))?;
+        }
         if let Some(caches) = caches {
             let cache = cache::open_cache(&caches, destination);
             if let (Some(cache), Some(clock)) = (cache, before_commit) {
@@ -160,6 +168,12 @@ impl Pull {
 
     fn pull_in_place(&mut self, destination: &Path) -> Result<Pulled> {
         let place = InPlace::open(destination, self.settings(false))?;
+        let settings = self.settings(self.options.cache_dir.is_some());
+        if !self.options.dry_run
+            && let Some(staging) = Staging::within(&place, destination, settings)?
+        {
+            return self.pull_staged(destination, Some((staging, place)));
+        }
         let surveyed = self.survey(place.tree(), destination)?;
         if self.options.dry_run {
             return Ok(surveyed.would_be(&self.options, &self.selection));

@@ -102,7 +102,11 @@ fn what_is_no_ref_hides_no_ref() {
     }
     let report: serde_json::Value =
         serde_json::from_str(&stdout(&user.floe(&["verify", "--json"], 3))).unwrap();
-    assert_eq!((&report["ref_count"], &report["snapshot_count"]), (&2.into(), &2.into()), "all else is looked at");
+    assert_eq!(
+        (&report["ref_count"], &report["snapshot_count"]),
+        (&2.into(), &2.into()),
+        "all else is looked at"
+    );
     // Names that look alike are found all the same.
     let told = user.stderr(&user.floe(&["pull", "aa", "out"], 1));
     assert!(told.contains("`a`"), "{told}");

@@ -266,11 +266,24 @@ fn an_empty_directory_is_used_as_it_is() {
     }
     let before = identity();
     let pulled = user.json(&["pull", "main", "above/there", "--json"]);
-    assert_eq!((&pulled["outcome"], &pulled["written_file_count"]), (&"updated".into(), &3.into()));
+    assert_eq!((&pulled["outcome"], &pulled["written_file_count"]), (&"created".into(), &3.into()));
     assert_eq!(identity(), before);
     assert_eq!(listing(&user.path("above/there")), listing(&user.path("tree")));
     assert_eq!(fs::read_dir(user.path("above")).unwrap().count(), 1);
     assert_eq!(user.json(&["pull", "main", "above/there", "--json"])["outcome"], "unchanged");
+}
+
+/// What a killed pull to an empty directory left in it goes when the next one ends.
+#[test]
+fn what_a_killed_pull_left_in_an_empty_directory_is_cleared() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main"], 0);
+    let left = user.path("back/.floe-0123456789abcdef-0.tmp");
+    fs::create_dir_all(left.join("d")).unwrap();
+    fs::write(left.join("d/half"), "hal").unwrap();
+    user.floe(&["pull", "main", "back"], 0);
+    assert_eq!(listing(&user.path("back")), listing(&user.path("tree")));
 }
 
 /// Nobody else is to blame, and to try again does not help.

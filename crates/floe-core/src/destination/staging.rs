@@ -1,4 +1,4 @@
-//! Writing a tree beside its destination, and moving it there when it is whole.
+//! Writing a tree beside its destination, or inside where that is an empty directory, and moving it there when it is whole.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -13,6 +13,7 @@ use rustix::io::{self, Errno};
 
 use super::entry::{FileStat, Kind, Settings};
 use super::existing::Listing;
+use super::in_place::InPlace;
 use super::problem::failed;
 use super::tree::Tree;
 use super::{names, open, removal};
@@ -56,7 +57,8 @@ fn ends_in_dot(path: &Path) -> bool {
     bytes[..end].ends_with(b"/.")
 }
 
-/// A directory beside the destination that a tree is written into; dropped without [`commit`](Self::commit), it is removed.
+/// A directory that a tree is written into before it is at its destination; dropped without [`commit`](Self::commit), it is
+/// removed.
 #[derive(Debug)]
 pub struct Staging {
     tree: Tree,
@@ -64,7 +66,8 @@ pub struct Staging {
     /// The staging directory's name, until it has that of the destination.
     name: Option<Vec<u8>>,
     destination: PathBuf,
-    final_name: Vec<u8>,
+    /// The name that it gets; none where what is in it goes to `parent`, the destination itself.
+    final_name: Option<Vec<u8>>,
 }
 
 impl Staging {
@@ -111,8 +114,35 @@ impl Staging {
             parent,
             name: Some(name),
             destination: destination.to_owned(),
-            final_name,
+            final_name: Some(final_name),
         })
+    }
+
+    /// Makes a staging directory inside an existing destination, if that is empty. Its name is one that a later pull takes
+    /// for stale, should this one be killed.
+    pub fn within(place: &InPlace, destination: &Path, settings: Settings) -> Result<Option<Self>> {
+        let wrong = |doing, errno| failed(doing, &shown(destination), errno);
+        let there = place.tree();
+        let listing = Listing::read(there.root.as_fd()).map_err(|e| wrong("look into", e))?;
+        if listing.iter().next().is_some() {
+            return Ok(None);
+        }
+        let parent = there.root.try_clone().map_err(|e| Error::io("cannot keep the destination open", e))?;
+        let name = there.temporary_name();
+        let made = || {
+            mkdirat(&parent, &name, Mode::RWXU)?;
+            open::readable(parent.as_fd(), &name)
+        };
+        let root = made().map_err(|e| wrong("make a staging directory in", e))?;
+        Tree::drop_inherited_acls(&root);
+        let mode = FileStat::of_descriptor(root.as_fd()).map_err(|e| wrong("look at", e))?.mode;
+        Ok(Some(Self {
+            tree: Tree::new(root, settings, false, mode == 0o700, shown(destination)),
+            parent,
+            name: Some(name),
+            destination: destination.to_owned(),
+            final_name: None,
+        }))
     }
 
     /// The tree to write.
@@ -132,8 +162,14 @@ impl Staging {
         let Some(name) = self.name.clone() else {
             return Ok(());
         };
-        match move_to_free_name(self.parent.as_fd(), &name, &self.final_name) {
-            Ok(()) => self.name = None,
+        let moved = match &self.final_name {
+            Some(to) => move_to_free_name(self.parent.as_fd(), &name, self.parent.as_fd(), to),
+            None => self.move_entries(),
+        };
+        match moved {
+            Ok(()) if self.final_name.is_some() => self.name = None,
+            // Nothing is in it any more.
+            Ok(()) => self.remove().map_err(|e| failed("end the pull to", &shown(&self.destination), e))?,
             Err(Errno::EXIST | Errno::NOTEMPTY | Errno::NOTDIR | Errno::BUSY) => {
                 return Err(occupied(ErrorKind::Conflict, &self.destination));
             }
@@ -141,6 +177,14 @@ impl Staging {
         }
         if sync {
             fsync(&self.parent).map_err(|e| failed("sync", &shown(&self.destination), e))?;
+        }
+        Ok(())
+    }
+
+    fn move_entries(&self) -> io::Result<()> {
+        let root = self.tree.root.as_fd();
+        for name in Listing::read(root)?.iter() {
+            move_to_free_name(root, name, self.parent.as_fd(), name)?;
         }
         Ok(())
     }
@@ -246,10 +290,10 @@ fn remove_held(parent: BorrowedFd<'_>, name: &[u8], root: &OwnedFd, token: u64) 
     Ok(())
 }
 
-fn move_to_free_name(parent: BorrowedFd<'_>, from: &[u8], to: &[u8]) -> io::Result<()> {
-    match renameat_with(parent, from, parent, to, RenameFlags::NOREPLACE) {
+fn move_to_free_name(at: BorrowedFd<'_>, from: &[u8], into: BorrowedFd<'_>, to: &[u8]) -> io::Result<()> {
+    match renameat_with(at, from, into, to, RenameFlags::NOREPLACE) {
         // The file system does not know the flag; a directory then replaces an empty directory at most.
-        Err(Errno::INVAL | Errno::NOSYS) => renameat(parent, from, parent, to),
+        Err(Errno::INVAL | Errno::NOSYS) => renameat(at, from, into, to),
         other => other,
     }
 }

@@ -16,7 +16,7 @@ impl Pull {
                 worker.remove(*directory, name)?;
             }
         }
-        let written = self.write_tree(place.tree(), Some(surveyed))?;
+        let written = self.write_tree(place.tree(), Some(surveyed), true)?;
         let removed = if self.options.delete { surveyed.extra.len() as u64 } else { 0 };
         let is_unchanged = surveyed.is_equal() && removed == 0;
         let outcome = if is_unchanged { PullOutcome::Unchanged } else { PullOutcome::Updated };

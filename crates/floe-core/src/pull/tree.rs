@@ -149,8 +149,13 @@ impl Pull {
         }
     }
 
-    /// Writes the tree; over an existing one what its survey says.
-    pub(super) fn write_tree(&mut self, tree: &Tree, surveyed: Option<&Surveyed>) -> Result<WrittenTree> {
+    /// Writes the tree; over an existing one what its survey says. The top gets its attributes where `finishes_top`.
+    pub(super) fn write_tree(
+        &mut self,
+        tree: &Tree,
+        surveyed: Option<&Surveyed>,
+        finishes_top: bool,
+    ) -> Result<WrittenTree> {
         let needed = match surveyed {
             Some(surveyed) => surveyed.needed.clone(),
             None => self.needed_directories()?,
@@ -193,7 +198,7 @@ impl Pull {
         if let Some(surveyed) = surveyed {
             surveyed.remove_extra(&self.options, &mut own)?;
         }
-        self.top.with_meta(restore, |meta| own.finish(Some(meta)))?;
+        self.top.with_meta(restore, |meta| own.finish(finishes_top.then_some(meta)))?;
         counted.written_files = written.written_files;
         counted.written_bytes = written.written_bytes;
         counted.skipped_devices += written.skipped_devices;
