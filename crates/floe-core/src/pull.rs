@@ -1,9 +1,11 @@
 //! Pull: a snapshot, or a part of it, written to a directory.
 //!
 //! A new destination is written aside and renamed into place when all of it was checked. An existing directory, be it
-//! empty, is used as it is: whoever made it chose its place, its owner and who may write beside it. It is first surveyed, so that whatever stands in the way is known before anything changes, and then only what differs is fetched and
-//! written, each file at once. Metadata is read again for each of these passes, where it is needed, rather than
-//! kept; what is kept is a byte an entry for verdicts, and a record of each file for the stat cache.
+//! empty, is used as it is: whoever made it chose its place, its owner and who may write beside it. What goes into an
+//! empty one is written to a directory inside it, and moved up name by name when all was checked. One with entries is
+//! surveyed first, so that whatever stands in the way is known before anything changes, and then only what differs is
+//! fetched and written, each file at once. Metadata is read again for each of these passes, where it is needed, rather
+//! than kept; what is kept is a byte an entry for verdicts, and a record of each file for the stat cache.
 
 mod cache;
 mod hashing;
