@@ -8,7 +8,7 @@ use crate::collector_state::CollectorState;
 use crate::namespace::NamespaceRecord;
 use crate::reference::{Annotation, RefRecord, SnapshotAt};
 use crate::sealed::seal;
-use crate::{NamespaceName, Result};
+use crate::{Error, ErrorKind, NamespaceName, Result};
 
 /// A ref's object as it was, and after one more push.
 pub fn rewritten_ref(bytes: &[u8]) -> Result<(Bytes, Result<Bytes>)> {
@@ -16,8 +16,14 @@ pub fn rewritten_ref(bytes: &[u8]) -> Result<(Bytes, Result<Bytes>)> {
     let at = SnapshotAt { snapshot: SnapshotId::from_bytes([7; 32]), layout: LayoutId::from_bytes([7; 16]) };
     let token = Token::from_bytes(*b"no other push's.");
     let (namespace, time) = (record.namespace(), Timestamp::UNIX_EPOCH);
-    let next = RefRecord::following(namespace, Some(&record), Some(at), time, Annotation::default(), token);
-    Ok((seal(&record)?, next.and_then(|mut next| next.seal_within_limit())))
+    let next = RefRecord::next_generation(Some(&record))
+        .ok_or_else(|| Error::new(ErrorKind::Invalid, "there is no generation after this one"))
+        .and_then(|generation| {
+            let annotation = Annotation::default();
+            RefRecord::following(namespace, Some(&record), generation, Some(at), time, annotation, token)
+                .seal_within_limit()
+        });
+    Ok((seal(&record)?, next))
 }
 
 /// `gc/state`.
