@@ -11,7 +11,9 @@ use crate::environment::User;
 impl User {
     /// `floe` with these arguments, to be started and watched.
     fn process(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_floe"));
+        // Whoever runs the tests may ignore what is to be heeded.
+        let mut command = Command::new("env");
+        command.arg("--default-signal=HUP,INT,TERM").arg(env!("CARGO_BIN_EXE_floe"));
         command.env_clear().env("HOME", self.home()).current_dir(self.home()).args(arguments);
         command.stdin(Stdio::null()).stderr(Stdio::piped());
         command
