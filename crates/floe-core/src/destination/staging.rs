@@ -29,7 +29,8 @@ const NAME_BYTES: usize = 220;
 pub enum Occupant {
     /// Nothing: a tree can be staged.
     Absent,
-    /// A directory, perhaps behind a symlink, which is used as it is: written in place.
+    /// A directory, perhaps behind a symlink, which is used as it is: written in place, or staged [inside](Staging::within)
+    /// where it is empty.
     Directory,
     /// Something else; nothing can be pulled there.
     Other,
@@ -120,6 +121,10 @@ impl Staging {
 
     /// Makes a staging directory inside an existing destination, if that is empty. Its name is one that a later pull takes
     /// for stale, should this one be killed.
+    ///
+    /// # Errors
+    ///
+    /// Denied: nothing may be made in the destination.
     pub fn within(place: &InPlace, destination: &Path, settings: Settings) -> Result<Option<Self>> {
         let wrong = |doing, errno| failed(doing, &shown(destination), errno);
         let there = place.tree();
@@ -154,7 +159,8 @@ impl Staging {
     ///
     /// # Errors
     ///
-    /// Conflict: something is there by now. The staging directory is removed then.
+    /// Conflict: something is there by now. The staging directory is removed then; of an empty destination's entries,
+    /// those that were moved before the one in the way stay, each whole.
     pub fn commit(mut self, sync: bool) -> Result<()> {
         if sync {
             self.tree.sync()?;
@@ -171,7 +177,13 @@ impl Staging {
             // Nothing is in it any more.
             Ok(()) => self.remove().map_err(|e| failed("end the pull to", &shown(&self.destination), e))?,
             Err(Errno::EXIST | Errno::NOTEMPTY | Errno::NOTDIR | Errno::BUSY) => {
-                return Err(occupied(ErrorKind::Conflict, &self.destination));
+                return Err(match self.final_name {
+                    Some(_) => occupied(ErrorKind::Conflict, &self.destination),
+                    None => {
+                        let path = shown(&self.destination);
+                        Error::new(ErrorKind::Conflict, format!("somebody wrote into `{path}` meanwhile"))
+                    }
+                });
             }
             Err(errno) => return Err(failed("move the tree to", &shown(&self.destination), errno)),
         }

@@ -78,6 +78,29 @@ fn a_staged_tree_appears_whole_or_not_at_all() {
 }
 
 #[test]
+fn what_appears_in_an_empty_destination_meanwhile_is_a_conflict_and_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    for is_taken in [false, true] {
+        let place = InPlace::open(dir.path(), settings()).unwrap();
+        let staging = Staging::within(&place, dir.path(), settings()).unwrap().unwrap();
+        let mut worker = staging.tree().worker();
+        worker.write_small_file(DirId::ROOT, b"file", &PLAIN, &[b"ours"]).unwrap();
+        drop(worker);
+        if is_taken {
+            fs::write(dir.path().join("file"), "theirs").unwrap();
+        }
+        let committed = staging.commit(true);
+        assert_eq!(committed.err().map(|e| e.kind()), is_taken.then_some(ErrorKind::Conflict));
+        let content = if is_taken { "theirs" } else { "ours" };
+        assert_eq!(fs::read_to_string(dir.path().join("file")).unwrap(), content);
+        assert_eq!(names_in(dir.path()), ["file"]);
+        // What is not empty is not staged in.
+        assert!(Staging::within(&place, dir.path(), settings()).unwrap().is_none());
+        fs::remove_file(dir.path().join("file")).unwrap();
+    }
+}
+
+#[test]
 fn a_taken_destination_is_a_conflict_and_stays_as_it_is() {
     let dir = tempfile::tempdir().unwrap();
     let dest = dir.path().join("dest");
