@@ -31,7 +31,7 @@ impl Default for Configuration {
             store: None,
             namespace: NamespaceName::default().as_str().to_owned(),
             cache_dir: None,
-            level: 3,
+            level: floe_format::DEFAULT_LEVEL,
             transfer: StoreSettings::default(),
         }
     }

@@ -2,9 +2,13 @@
 //!
 //! Bytes leave a [`Decompressor`] only after their BLAKE3-256 equals the frame's id; there is no way around it.
 
+mod repetition;
+
 use std::io::Cursor;
 
-use zstd::zstd_safe::{self, CCtx, CParameter, DCtx};
+use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, ParamSwitch, Strategy};
+
+use self::repetition::repeats_itself;
 
 use crate::wire::WireReader;
 use crate::{Error, FrameId, Result};
@@ -41,11 +45,31 @@ impl Codec {
     }
 }
 
-/// Compresses frames of one level, one after another, in one context.
+/// The level of zstd that is meant where none is named.
+///
+/// At this level, and no other, frames that repeat themselves, as most source code does, are searched with more care than
+/// zstd does: they come out smaller by a tenth or so, take twice the time, and are no slower to decompress.
+pub const DEFAULT_LEVEL: i32 = 3;
+
+/// What searches with more care: greedily, through 16 candidates of a hash chain, which in frames as short as these is
+/// faster and finds more than the rows that zstd takes by itself.
+const CAREFUL: [CParameter; 6] = [
+    CParameter::Strategy(Strategy::ZSTD_greedy),
+    CParameter::HashLog(17),
+    CParameter::ChainLog(17),
+    CParameter::SearchLog(4),
+    CParameter::MinMatch(5),
+    CParameter::UseRowMatchFinder(ParamSwitch::Disable),
+];
+
+/// Compresses frames of one level, one after another.
 ///
 /// Equal plain bytes give equal stored bytes, whatever was compressed before them.
 pub struct Compressor {
     context: CCtx<'static>,
+    /// For frames that repeat themselves, where the level is the default; made for the first of them.
+    careful: Option<CCtx<'static>>,
+    is_default: bool,
 }
 
 impl Compressor {
@@ -62,19 +86,7 @@ impl Compressor {
                 known.end()
             )));
         }
-        let mut context = CCtx::create();
-        for parameter in [
-            CParameter::CompressionLevel(level),
-            CParameter::ContentSizeFlag(true),
-            // The frame's id is a far better checksum.
-            CParameter::ChecksumFlag(false),
-            CParameter::DictIdFlag(false),
-        ] {
-            context
-                .set_parameter(parameter)
-                .map_err(|code| Error::invalid(format!("zstd: {}", zstd_safe::get_error_name(code))))?;
-        }
-        Ok(Self { context })
+        Ok(Self { context: context(level, &[])?, careful: None, is_default: level == DEFAULT_LEVEL })
     }
 
     /// Appends the stored bytes of the frame with these plain bytes, as [`Codec::Zstd`], and returns their number.
@@ -92,12 +104,32 @@ impl Compressor {
         out.reserve(zstd_safe::compress_bound(plain.len()));
         // `compress2` states the content size by itself. zstd takes no window larger than the content asks for, so
         // MAX_FRAME_PLAIN bounds it at every level.
-        let written = self
-            .context
-            .compress2(&mut after(out, start), plain)
-            .map_err(|code| Error::invalid(format!("zstd: {}", zstd_safe::get_error_name(code))))?;
-        Ok(written)
+        let context = match (&mut self.careful, self.is_default && repeats_itself(plain)) {
+            (_, false) => &mut self.context,
+            (Some(careful), true) => careful,
+            (none, true) => none.insert(context(DEFAULT_LEVEL, &CAREFUL)?),
+        };
+        context.compress2(&mut after(out, start), plain).map_err(zstd_error)
     }
+}
+
+fn context(level: i32, parameters: &[CParameter]) -> Result<CCtx<'static>> {
+    let mut context = CCtx::create();
+    let of_all = [
+        CParameter::CompressionLevel(level),
+        CParameter::ContentSizeFlag(true),
+        // The frame's id is a far better checksum.
+        CParameter::ChecksumFlag(false),
+        CParameter::DictIdFlag(false),
+    ];
+    for parameter in of_all.iter().chain(parameters) {
+        context.set_parameter(*parameter).map_err(zstd_error)?;
+    }
+    Ok(context)
+}
+
+fn zstd_error(code: zstd_safe::ErrorCode) -> Error {
+    Error::invalid(format!("zstd: {}", zstd_safe::get_error_name(code)))
 }
 
 /// Decompresses and verifies frames, one after another, in one context.

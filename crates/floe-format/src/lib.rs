@@ -27,7 +27,7 @@ pub mod wire;
 pub use content_hasher::ContentHasher;
 pub use cut::{Chunker, GroupCut, GroupEntry, Grouper, Parameters, SegmentCutter};
 pub use error::{Error, ErrorKind, Result};
-pub use frame::{Codec, Compressor, Decompressor, MAX_FRAME_PLAIN, MAX_FRAME_STORED};
+pub use frame::{Codec, Compressor, DEFAULT_LEVEL, Decompressor, MAX_FRAME_PLAIN, MAX_FRAME_STORED};
 pub use ids::{ContentHash, FrameId, LayoutId, LeaseId, NamespaceId, PackId, SnapshotId, Sum128, Token};
 pub use index_segment::{
     BuiltIndexSegment, Index, IndexSegment, Item, MAX_INDEX_SEGMENT_BYTES, MAX_ITEMS, MAX_LEVEL, build_index,

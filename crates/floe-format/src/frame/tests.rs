@@ -88,13 +88,50 @@ fn the_level_is_used_and_checked() {
     }
 }
 
+/// Lines as a program has them: names out of few, in an order that never comes again.
+fn code(len: usize) -> Vec<u8> {
+    let names = ["parse_header", "read_segment", "write_pack", "checked_len", "entries", "offset", "frame"];
+    let numbers = bytes_of(5, len);
+    let name = |at: usize| names[usize::from(numbers[at % len]) % names.len()];
+    let line = |at: usize| {
+        format!(
+            "    let {} = self.{}(&{}, {})?;\n",
+            name(at),
+            name(at + 1),
+            name(at + 2),
+            numbers[(at + 3) % len]
+        )
+    };
+    let mut code: Vec<u8> = (0..).step_by(4).flat_map(|at| line(at).into_bytes()).take(len).collect();
+    code.truncate(len);
+    code
+}
+
+#[test]
+fn what_repeats_itself_is_searched_with_more_care_at_the_default_level() {
+    let plain_zstd = |level, plain: &[u8]| {
+        let mut stored = Vec::with_capacity(zstd_safe::compress_bound(plain.len()));
+        zstd_safe::compress(&mut stored, plain, level).unwrap();
+        stored.len()
+    };
+    let length =
+        |level, plain: &[u8]| Compressor::new(level).unwrap().compress(plain, &mut Vec::new()).unwrap();
+    let code = code(60_000);
+    assert!(length(DEFAULT_LEVEL, &code) * 100 < plain_zstd(DEFAULT_LEVEL, &code) * 97);
+    let noise = bytes_of(1, 60_000);
+    assert_eq!(length(DEFAULT_LEVEL, &noise), plain_zstd(DEFAULT_LEVEL, &noise));
+    for level in [1, 2, 4, 9] {
+        assert_eq!(length(level, &code), plain_zstd(level, &code));
+    }
+}
+
 #[test]
 fn what_was_compressed_before_leaves_no_trace() {
-    let mut used = Compressor::new(3).unwrap();
+    let mut used = Compressor::new(DEFAULT_LEVEL).unwrap();
     for len in INTERESTING_SIZES {
         used.compress(&bytes_of(1, len), &mut Vec::new()).unwrap();
         assert!(used.compress(&[], &mut Vec::new()).is_err());
-        for plain in [text(len), bytes_of(1, len / 2 + 1).to_vec(), text(70_000)] {
+        for plain in [text(len), bytes_of(1, len / 2 + 1).to_vec(), code(len), text(70_000)] {
             let mut stored = Vec::new();
             used.compress(&plain, &mut stored).unwrap();
             assert!(stored == compressed(&plain), "{len} bytes");
