@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use floe_format::{FrameId, LayoutPack, PackFrame, PackId};
+use hashbrown::HashTable;
 
 /// A map keyed by frame ids, which are as good as random already.
 pub(crate) type FrameMap<V> = HashMap<FrameId, V, BuildHasherDefault<IdHasher>>;
@@ -26,6 +27,12 @@ impl Hasher for IdHasher {
     fn finish(&self) -> u64 {
         self.0
     }
+}
+
+fn hash_of(id: &FrameId) -> u64 {
+    let mut hasher = IdHasher::default();
+    hasher.write(id.as_bytes());
+    hasher.finish()
 }
 
 /// A frame and the pack it is in, by its position in the catalog.
@@ -51,33 +58,40 @@ impl From<&LayoutPack> for PackShape {
 }
 
 /// Packs in an order, and their frames. A frame that is in several is found in the first.
+///
+/// What is known of a frame stands once, in the table of its pack; ids are searched by the numbers of frames, counted
+/// through all tables. So a frame takes some 80 bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
     packs: Vec<PackShape>,
-    frames: FrameMap<Located>,
+    tables: Vec<Table>,
+    numbers: HashTable<u32>,
+}
+
+#[derive(Debug)]
+struct Table {
+    /// The number of its first frame.
+    first: u32,
+    frames: Vec<PackFrame>,
 }
 
 impl Catalog {
-    /// Room for so many frames.
-    pub(crate) fn with_capacity(frames: usize) -> Self {
-        Self {
-            packs: Vec::new(),
-            frames: FrameMap::with_capacity_and_hasher(frames, BuildHasherDefault::new()),
-        }
-    }
-
     /// Adds a pack behind the others; returns its position.
-    pub(crate) fn add_pack(
-        &mut self,
-        shape: PackShape,
-        frames: impl IntoIterator<Item = PackFrame>,
-    ) -> usize {
+    pub(crate) fn add_pack(&mut self, shape: PackShape, mut frames: Vec<PackFrame>) -> usize {
         let pack = self.packs.len();
+        let first = self.tables.last().map_or(0, Table::end);
+        // What is beyond four thousand million frames is in none of the packs.
+        frames.truncate((u32::MAX - first) as usize);
+        frames.shrink_to_fit();
         self.packs.push(shape);
-        let frames = frames.into_iter();
-        self.frames.reserve(frames.size_hint().0);
-        for frame in frames {
-            self.frames.entry(frame.record.id).or_insert(Located { pack, frame });
+        self.tables.push(Table { first, frames });
+        let Self { tables, numbers, .. } = self;
+        let hash = |number: &u32| hash_of(&frame(tables, *number).1.record.id);
+        numbers.reserve(tables[pack].frames.len(), hash);
+        for (number, added) in (first..).zip(&tables[pack].frames) {
+            let id = &added.record.id;
+            let is_it = |other: &u32| frame(tables, *other).1.record.id == *id;
+            numbers.entry(hash_of(id), is_it, hash).or_insert(number);
         }
         pack
     }
@@ -88,17 +102,77 @@ impl Catalog {
     }
 
     /// Where a frame is.
-    pub(crate) fn find(&self, id: &FrameId) -> Option<&Located> {
-        self.frames.get(id)
+    pub(crate) fn find(&self, id: &FrameId) -> Option<Located> {
+        let is_it = |number: &u32| frame(&self.tables, *number).1.record.id == *id;
+        let number = self.numbers.find(hash_of(id), is_it)?;
+        let (pack, frame) = frame(&self.tables, *number);
+        Some(Located { pack, frame: *frame })
     }
 
     /// The ids of all frames.
     pub(crate) fn ids(&self) -> impl Iterator<Item = FrameId> {
-        self.frames.keys().copied()
+        self.tables.iter().flat_map(|table| &table.frames).map(|frame| frame.record.id)
     }
 
     /// Whether a frame is in any of the packs.
     pub(crate) fn contains(&self, id: &FrameId) -> bool {
-        self.frames.contains_key(id)
+        self.find(id).is_some()
+    }
+}
+
+impl Table {
+    fn end(&self) -> u32 {
+        // `add_pack` sees to it.
+        self.first.saturating_add(u32::try_from(self.frames.len()).unwrap_or(u32::MAX))
+    }
+}
+
+/// The frame of a number, and its pack's position.
+fn frame(tables: &[Table], number: u32) -> (usize, &PackFrame) {
+    let pack = tables.partition_point(|table| table.end() <= number);
+    let table = &tables[pack];
+    (pack, &table.frames[(number - table.first) as usize])
+}
+
+#[cfg(test)]
+mod tests {
+    use floe_format::{Codec, FrameRecord, StoredOffset};
+
+    use super::*;
+
+    fn shape(number: u8) -> PackShape {
+        let id = PackId::from_bytes([number; 16]);
+        PackShape { id, pack_len: 1 << 20, directory_len: 200, tail_len: 300 }
+    }
+
+    fn frame_of(content: u32, offset: u64) -> PackFrame {
+        let id = FrameId::of(&content.to_le_bytes());
+        let record = FrameRecord::new(id, 4, Codec::Zstd, &content.to_le_bytes()).unwrap();
+        PackFrame { record, offset: StoredOffset::new(offset) }
+    }
+
+    #[test]
+    fn every_frame_is_found_in_the_first_pack_that_has_it() {
+        let mut catalog = Catalog::default();
+        // Each pack has a third of the one before; the second and the last have nothing.
+        let packs = [0..3000, 0..0, 2000..5000, 4000..7000, 0..0].map(|contents: std::ops::Range<u32>| {
+            contents.map(|content| frame_of(content, u64::from(content) * 100)).collect::<Vec<_>>()
+        });
+        for (number, frames) in (0u8..).zip(packs) {
+            assert_eq!(catalog.add_pack(shape(number), frames), usize::from(number));
+        }
+        for content in 0..7000u32 {
+            let pack = match content {
+                0..3000 => 0,
+                3000..5000 => 2,
+                _ => 3,
+            };
+            let located = catalog.find(&FrameId::of(&content.to_le_bytes())).unwrap();
+            assert_eq!((located.pack, located.frame), (pack, frame_of(content, u64::from(content) * 100)));
+        }
+        assert!(catalog.find(&FrameId::of(&7000u32.to_le_bytes())).is_none());
+        assert!(!catalog.contains(&FrameId::of(b"none")));
+        assert_eq!(catalog.packs().len(), 5);
+        assert_eq!(catalog.ids().count(), 9000);
     }
 }

@@ -34,6 +34,7 @@ mod reader;
 mod reference;
 mod removal;
 mod resolve;
+mod scratch;
 mod sealed;
 mod snapshot;
 pub mod source;

@@ -3,17 +3,27 @@
 //! The cache is disposable. A tail is checked when it is parsed, from the network and from the cache alike; one
 //! in the cache that does not parse is forgotten and asked for again. Files are written aside and renamed, so a
 //! crash leaves whole ones or nothing. Pack ids are never used again, so a tail never goes stale.
+//!
+//! Of a cached tail only the indexes are read at once; its metadata frames stay in the file until they are wanted.
 
-use std::fs;
+mod end;
+mod frames;
+
+use std::fs::{self, File};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use floe_format::{
-    Decompressor, FrameId, FrameRecord, MAX_PACK_LEN, PACK_FOOTER_LEN, PackDirectory, PackFooter, PackFrame,
-    PackId, PackTail, StoredOffset,
+    Decompressor, MAX_PACK_LEN, PACK_FOOTER_LEN, PackDirectory, PackFooter, PackFrame, PackId, PackTail,
+    StoredOffset,
 };
 
-use crate::aside::{read_within, write_aside};
+use self::end::OpenEnd;
+pub(crate) use self::end::PackEnd;
+pub(crate) use self::frames::{MetadataFrames, plain_of};
+use crate::aside::Aside;
 use crate::cache_room::{Room, evict_now_and_then, note_used};
 use crate::catalog::PackShape;
 use crate::namespace::Namespace;
@@ -22,23 +32,18 @@ use crate::{Error, ErrorKind, Result};
 /// For the cached tails of one namespace: those of a hundred refs that small pushes move.
 const ROOM: Room = Room { bytes: 1 << 30, files: 4096 };
 
-/// A pack's tail, parsed and checked, and its bytes.
+/// A pack's tail: its indexes, parsed and checked, and where its bytes are.
 #[derive(Clone, Debug)]
 pub(crate) struct LoadedTail {
     pub(crate) shape: PackShape,
     pub(crate) tail: PackTail,
-    bytes: Bytes,
+    pub(crate) end: PackEnd,
 }
 
 impl LoadedTail {
-    /// Its bytes, the last ones of the pack.
-    pub(crate) fn bytes(&self) -> &Bytes {
-        &self.bytes
-    }
-
     /// All metadata frames.
     pub(crate) fn metadata(&self) -> impl Iterator<Item = &PackFrame> {
-        self.tail.segments().iter().chain(self.tail.index_segments())
+        self.tail.directory().frames()
     }
 
     /// The plain bytes of one of the metadata frames.
@@ -46,46 +51,19 @@ impl LoadedTail {
     /// # Errors
     /// `Corrupt` where its stored bytes are not what its id says.
     pub(crate) fn read(&self, frame: &PackFrame, decompressor: &mut Decompressor) -> Result<Vec<u8>> {
-        read_frame(self.shape, frame, self.start(), &self.bytes, decompressor)
-    }
-
-    /// Where its bytes begin.
-    fn start(&self) -> StoredOffset {
-        StoredOffset::new(self.shape.pack_len - self.shape.tail_len)
+        let stored = self.end.read(frame.range());
+        stored
+            .and_then(|stored| plain_of(frame, &stored, decompressor))
+            .map_err(|e| e.in_object(format_args!("pack {}", self.shape.id)))
     }
 }
 
-/// A pack's directory, parsed and checked, and its bytes.
+/// A pack's directory, parsed and checked, and where its bytes are.
 #[derive(Clone, Debug)]
 pub(crate) struct LoadedDirectory {
     pub(crate) shape: PackShape,
     pub(crate) directory: PackDirectory,
-    bytes: Bytes,
-}
-
-impl LoadedDirectory {
-    /// Its bytes, the last ones of the pack.
-    pub(crate) fn bytes(&self) -> &Bytes {
-        &self.bytes
-    }
-}
-
-fn read_frame(
-    shape: PackShape,
-    frame: &PackFrame,
-    start: StoredOffset,
-    bytes: &[u8],
-    decompressor: &mut Decompressor,
-) -> Result<Vec<u8>> {
-    let record = &frame.record;
-    let mut plain = Vec::with_capacity(record.plain_len as usize);
-    frame
-        .stored(start, bytes)
-        .and_then(|stored| {
-            decompressor.decompress(&record.id, record.codec, stored, record.plain_len, &mut plain)
-        })
-        .map_err(|e| Error::from(e).in_object(format_args!("pack {}", shape.id)))?;
-    Ok(plain)
+    pub(crate) end: PackEnd,
 }
 
 /// Reads tails from the store, and from a directory of ones read before.
@@ -110,8 +88,12 @@ impl PackTails {
         if let Some(loaded) = self.load_cached(shape) {
             return Ok(loaded);
         }
-        let loaded = self.read_end(shape, shape.tail_len, &|bytes| parse(shape, bytes)).await?;
-        self.remember(shape, &loaded.bytes);
+        let mut loaded = self.read_end(shape, shape.tail_len, &|bytes| parse(shape, bytes)).await?;
+        if let Some(bytes) = loaded.end.bytes()
+            && let Some(path) = self.remember(shape, bytes)
+        {
+            loaded.end = PackEnd::cached(&shape, path);
+        }
         Ok(loaded)
     }
 
@@ -120,23 +102,39 @@ impl PackTails {
     /// # Errors
     /// As [`PackTails::load`].
     pub(crate) async fn load_directory(&self, shape: PackShape) -> Result<LoadedDirectory> {
-        let length = usize::try_from(shape.directory_len).unwrap_or(usize::MAX);
+        let cached = |open: &OpenEnd, end: PackEnd| {
+            let footer = footer_of(shape.id, shape.pack_len, open)?;
+            let index = open.read(last(&shape, footer.metadata_index_len()))?;
+            let directory = PackDirectory::parse_index(footer, &index)?;
+            check_directory_len(&shape, &footer)?;
+            Ok(LoadedDirectory { shape, directory, end })
+        };
+        if let Some(loaded) = self.cached(shape, cached) {
+            return Ok(loaded);
+        }
         let parse = |bytes: Bytes| {
             let directory = PackDirectory::parse(shape.id, shape.pack_len, &bytes)?;
-            Ok(LoadedDirectory { shape, directory, bytes })
+            Ok(LoadedDirectory { shape, directory, end: PackEnd::in_memory(&shape, bytes) })
         };
-        match self.load_cached(shape) {
-            Some(loaded) => parse(loaded.bytes.slice(loaded.bytes.len().saturating_sub(length)..)),
-            None => self.read_end(shape, shape.directory_len, &parse).await,
-        }
+        self.read_end(shape, shape.directory_len, &parse).await
     }
 
-    /// Keeps the tail of a pack that was just written.
-    pub(crate) fn remember(&self, shape: PackShape, bytes: &[u8]) {
-        let Some(cache) = &self.cache else { return };
-        if let Err(error) = write_aside(cache, &shape.id.to_string(), bytes) {
-            tracing::debug!(pack = %shape.id, %error, "the tail could not be cached");
-        }
+    /// Keeps a tail that was just read; returns the path of the file it is in.
+    fn remember(&self, shape: PackShape, bytes: &[u8]) -> Option<PathBuf> {
+        let mut aside = self.remembering(&shape.id)?;
+        aside.write(bytes);
+        self.remembered(&shape.id, aside)
+    }
+
+    /// Where to write the tail of a pack, so that it is kept.
+    pub(crate) fn remembering(&self, id: &PackId) -> Option<Aside> {
+        Some(Aside::new(self.cache.as_ref()?, &id.to_string()))
+    }
+
+    /// Keeps a tail that was written, now that its pack is in the store.
+    pub(crate) fn remembered(&self, id: &PackId, aside: Aside) -> Option<PathBuf> {
+        let kept = aside.finish();
+        kept.inspect_err(|error| tracing::debug!(pack = %id, %error, "the tail could not be cached")).ok()
     }
 
     /// Removes now and then the tails that were used least recently, and have no room.
@@ -161,17 +159,21 @@ impl PackTails {
     /// A cached tail, of which nothing but the pack's id is known.
     pub(crate) fn load_cached_id(&self, id: &PackId) -> Option<LoadedTail> {
         let path = self.cache.as_ref()?.join(id.to_string());
-        let (_, bytes) = read_within(&path, MAX_PACK_LEN)?;
-        let (_, footer) = bytes.split_at_checked(bytes.len().checked_sub(PACK_FOOTER_LEN)?)?;
-        let pack_len = u64::from_le_bytes(footer.get(..8)?.try_into().ok()?);
-        let footer = PackFooter::decode(*id, pack_len, footer).ok()?;
-        let shape = PackShape {
-            id: *id,
-            pack_len,
-            directory_len: footer.directory_len(),
-            tail_len: footer.tail_len(),
-        };
-        parse(shape, Bytes::from(bytes)).ok()
+        let file = File::open(&path).ok()?;
+        let length = file.metadata().ok()?.len();
+        if !(PACK_FOOTER_LEN as u64..=MAX_PACK_LEN).contains(&length) {
+            return None;
+        }
+        // The first field of a footer is the length of the pack, which nothing else tells here.
+        let mut pack_len = [0; 8];
+        file.read_exact_at(&mut pack_len, length - PACK_FOOTER_LEN as u64).ok()?;
+        let pack_len = u64::from_le_bytes(pack_len);
+        let shape = PackShape { id: *id, pack_len, directory_len: 0, tail_len: length };
+        pack_len.checked_sub(length)?;
+        let open = OpenEnd::in_file(&shape, file);
+        let footer = footer_of(*id, pack_len, &open).ok()?;
+        let shape = PackShape { directory_len: footer.directory_len(), ..shape };
+        parse_open(shape, &open, PackEnd::cached(&shape, path)).ok()
     }
 
     /// Forgets the tail of a pack that is gone.
@@ -183,16 +185,24 @@ impl PackTails {
 
     /// A pack's tail, if it is cached.
     pub(crate) fn load_cached(&self, shape: PackShape) -> Option<LoadedTail> {
+        self.cached(shape, |open, end| parse_open(shape, open, end))
+    }
+
+    /// What is made of a cached tail; where that is damaged, it is forgotten.
+    fn cached<T>(&self, shape: PackShape, parse: impl FnOnce(&OpenEnd, PackEnd) -> Result<T>) -> Option<T> {
         let path = self.cache.as_ref()?.join(shape.id.to_string());
-        let (file, bytes) = read_within(&path, shape.tail_len)?;
-        match parse(shape, Bytes::from(bytes)) {
-            Ok(loaded) => {
-                note_used(&file);
-                Some(loaded)
-            }
+        let file = File::open(&path).ok()?;
+        note_used(&file);
+        let is_whole = file.metadata().ok()?.len() == shape.tail_len && shape.tail_len <= shape.pack_len;
+        let parsed = match is_whole {
+            true => parse(&OpenEnd::in_file(&shape, file), PackEnd::cached(&shape, path)),
+            false => Err(Error::new(ErrorKind::Corrupt, "it has another length")),
+        };
+        match parsed {
+            Ok(parsed) => Some(parsed),
             Err(error) => {
                 tracing::debug!(pack = %shape.id, %error, "a cached tail is damaged; it is read again");
-                let _ = fs::remove_file(&path);
+                self.forget(&shape.id);
                 None
             }
         }
@@ -221,64 +231,48 @@ impl PackTails {
 
 fn parse(shape: PackShape, bytes: Bytes) -> Result<LoadedTail> {
     let tail = PackTail::parse(shape.id, shape.pack_len, &bytes)?;
-    let directory_len = tail.footer().directory_len();
-    if directory_len != shape.directory_len {
-        let message = format!(
-            "pack {}: its directory has {directory_len} bytes, not {}",
-            shape.id, shape.directory_len
-        );
-        return Err(Error::new(ErrorKind::Corrupt, message));
-    }
-    Ok(LoadedTail { shape, tail, bytes })
+    check_directory_len(&shape, tail.footer())?;
+    Ok(LoadedTail { shape, tail, end: PackEnd::in_memory(&shape, bytes) })
 }
 
-/// The plain bytes of metadata frames, found in several tails.
-#[derive(Debug, Default)]
-pub(crate) struct MetadataFrames {
-    tails: Vec<LoadedTail>,
-    found: crate::catalog::FrameMap<(usize, PackFrame)>,
+/// Parses a tail of which the indexes alone are read.
+fn parse_open(shape: PackShape, open: &OpenEnd, end: PackEnd) -> Result<LoadedTail> {
+    let footer = footer_of(shape.id, shape.pack_len, open)?;
+    if footer.tail_len() != shape.tail_len {
+        return Err(wrong_len(&shape, "tail", footer.tail_len(), shape.tail_len));
+    }
+    check_directory_len(&shape, &footer)?;
+    let start = footer.tail_start();
+    let data_index = open.read(start..StoredOffset::new(start.get() + footer.data_index_len()))?;
+    let metadata_index = open.read(last(&shape, footer.metadata_index_len()))?;
+    let tail = PackTail::parse_indexes(footer, &data_index, &metadata_index)?;
+    Ok(LoadedTail { shape, tail, end })
 }
 
-impl MetadataFrames {
-    /// Adds the metadata frames of a pack, behind those of the packs before.
-    pub(crate) fn add(&mut self, tail: LoadedTail) {
-        let position = self.tails.len();
-        for frame in tail.metadata() {
-            self.found.entry(frame.record.id).or_insert((position, *frame));
-        }
-        self.tails.push(tail);
-    }
+fn footer_of(id: PackId, pack_len: u64, end: &OpenEnd) -> Result<PackFooter> {
+    let footer = end.read(last_of(pack_len, PACK_FOOTER_LEN as u64))?;
+    Ok(PackFooter::decode(id, pack_len, &footer)?)
+}
 
-    /// The plain bytes of a frame.
-    ///
-    /// # Errors
-    /// `Corrupt` where no pack has it, or its stored bytes are not what its id says.
-    pub(crate) fn read(&self, id: &FrameId, decompressor: &mut Decompressor) -> Result<Vec<u8>> {
-        let (tail, frame) = self.find(id)?;
-        tail.read(frame, decompressor)
-    }
+/// Where the last bytes of a pack lie.
+fn last(shape: &PackShape, len: u64) -> Range<StoredOffset> {
+    last_of(shape.pack_len, len)
+}
 
-    /// A frame as it is stored, which is checked.
-    ///
-    /// # Errors
-    /// As [`MetadataFrames::read`].
-    pub(crate) fn read_stored(
-        &self,
-        id: &FrameId,
-        decompressor: &mut Decompressor,
-    ) -> Result<(FrameRecord, Vec<u8>)> {
-        let (tail, frame) = self.find(id)?;
-        tail.read(frame, decompressor)?;
-        let stored = frame.stored(tail.start(), &tail.bytes)?;
-        frame.record.check_stored(stored)?;
-        Ok((frame.record, stored.to_vec()))
-    }
+fn last_of(pack_len: u64, len: u64) -> Range<StoredOffset> {
+    StoredOffset::new(pack_len.saturating_sub(len))..StoredOffset::new(pack_len)
+}
 
-    fn find(&self, id: &FrameId) -> Result<(&LoadedTail, &PackFrame)> {
-        let (position, frame) = self.found.get(id).ok_or_else(|| {
-            let message = format!("the metadata frame {id} is in none of the layout's packs");
-            Error::new(ErrorKind::Corrupt, message)
-        })?;
-        Ok((&self.tails[*position], frame))
+fn check_directory_len(shape: &PackShape, footer: &PackFooter) -> Result<()> {
+    let found = footer.directory_len();
+    if found == shape.directory_len {
+        Ok(())
+    } else {
+        Err(wrong_len(shape, "directory", found, shape.directory_len))
     }
+}
+
+fn wrong_len(shape: &PackShape, part: &str, found: u64, expected: u64) -> Error {
+    let message = format!("pack {}: its {part} has {found} bytes, not {expected}", shape.id);
+    Error::new(ErrorKind::Corrupt, message)
 }

@@ -112,7 +112,7 @@ impl Default for PushOptions {
             exclusions: Exclusions::default(),
             kept: Kept::MTIME,
             reproducible: false,
-            level: 3,
+            level: floe_format::DEFAULT_LEVEL,
             annotation: Annotation::default(),
             base: None,
             full: false,
@@ -327,11 +327,11 @@ impl Push {
         }
         let (memory, tails, source) = (memory.clone(), self.tails.clone(), self.source_name.clone());
         let named = self.options.base;
-        let looked_up = offload("guess", &self.options.cancel, move |_| {
+        let looked_up = offload("guess", &self.options.cancel, move |work| {
             let guess = || {
                 let at = named.or_else(|| memory.last_pushed(&source))?;
                 let snapshot = memory.kept_snapshot(at)?;
-                let packs = BasePacks::load_cached(&tails, &snapshot)?;
+                let packs = BasePacks::load_cached(&tails, &work.runtime, &snapshot)?;
                 Some(Base { at, snapshot, packs })
             };
             Ok(guess())

@@ -32,6 +32,8 @@ pub use spool::{Spool, SpoolListings, SpoolOptions, SpooledFile};
 pub use stat::{FileKind, FileTime, Stat};
 #[cfg(feature = "fuzzing")]
 pub(crate) use stat_cache::fuzzing as fuzzed_stats;
-pub use stat_cache::{CacheCursor, CacheHit, CacheSection, CacheWriter, ContentHash, StatCache};
+pub use stat_cache::{
+    CacheCursor, CacheHit, CacheSection, CacheSections, CacheWriter, ContentHash, StatCache,
+};
 pub use trust::{HashClock, HashClocks, is_trusted};
 pub use walk::{Child, Listing, Problem, Walk, WalkOptions};

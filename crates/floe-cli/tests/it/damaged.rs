@@ -50,6 +50,47 @@ fn i1_a_full_push_brings_back_what_was_damaged_or_lost() {
     }
 }
 
+/// What may become of a file of a cache.
+fn damages(whole: &[u8]) -> Vec<Option<Vec<u8>>> {
+    let flipped = (0..whole.len()).step_by(whole.len() / 24 + 1).map(|at| {
+        let mut bytes = whole.to_vec();
+        bytes[at] ^= 0x10;
+        Some(bytes)
+    });
+    let cut = [0, 1, 127, 128, whole.len() / 2, whole.len() - 1].map(|length| Some(whole[..length].to_vec()));
+    let others = [Some([whole, b"more"].concat()), Some(vec![0; whole.len()]), None];
+    flipped.chain(cut).chain(others).collect()
+}
+
+#[test]
+fn a_damaged_cache_of_tails_is_read_again() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main"], 0);
+    let namespaces = fs::read_dir(user.path(".cache/floe/tails")).unwrap();
+    let tails: Vec<_> = namespaces.map(|entry| entry.unwrap().path()).collect();
+    let cached = fs::read_dir(&tails[0]).unwrap().next().unwrap().unwrap().path();
+    let whole = fs::read(&cached).unwrap();
+    for (number, damage) in damages(&whole).into_iter().enumerate() {
+        let damage = || match &damage {
+            Some(bytes) => fs::write(&cached, bytes).unwrap(),
+            None => fs::remove_file(&cached).unwrap(),
+        };
+        damage();
+        fs::write(user.path("tree/new"), number.to_string()).unwrap();
+        // Against the first push, all of which is in the pack whose tail is damaged.
+        let other = format!("other-{number}");
+        user.floe(&["tag", "main", &other], 0);
+        let pushed = user.json(&["push", &tree, &other, "--json"]);
+        assert_eq!(pushed["outcome"], "committed", "damage {number}");
+        assert!(pushed["reused_file_count"].as_u64() > Some(0), "damage {number}: {pushed}");
+        damage();
+        user.floe(&["pull", &other, "back"], 0);
+        assert_eq!(listing(&user.path("tree")), listing(&user.path("back")), "damage {number}");
+        fs::write(&cached, &whole).unwrap();
+    }
+}
+
 #[test]
 fn what_lost_a_pack_gets_no_other_name() {
     let user = User::new();

@@ -53,7 +53,10 @@ impl TailCache {
 
     /// Keeps a tail.
     pub fn remember(&self, footer: &PackFooter, bytes: &[u8]) {
-        self.tails.remember(shape(footer), bytes);
+        if let Some(mut aside) = self.tails.remembering(&footer.pack_id()) {
+            aside.write(bytes);
+            self.tails.remembered(&footer.pack_id(), aside);
+        }
     }
 
     /// The bytes of a tail, by its pack's id alone, and the plain bytes of its metadata frames.
@@ -79,5 +82,6 @@ fn shape(footer: &PackFooter) -> PackShape {
 fn read(loaded: LoadedTail) -> (Vec<u8>, Vec<Result<Vec<u8>>>) {
     let mut decompressor = floe_format::Decompressor::default();
     let frames = loaded.metadata().map(|frame| loaded.read(frame, &mut decompressor)).collect();
-    (loaded.bytes().to_vec(), frames)
+    let all = loaded.end.start()..floe_format::StoredOffset::new(loaded.shape.pack_len);
+    (loaded.end.read(all).map_or_else(|_| Vec::new(), |bytes| bytes.to_vec()), frames)
 }

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::path::Path;
 
 use crate::destination::{FileStat, Kind};
-use crate::source::{CacheSection, FileKind, FileTime, HashClock, Stat, StatCache};
+use crate::source::{CacheSections, FileKind, FileTime, HashClock, Stat, StatCache};
 
 use super::survey::Surveyed;
 
@@ -64,12 +64,9 @@ pub(super) fn record_kept(surveyed: Surveyed) {
 
 /// Writes a cache anew; the moment is one since which the files of sections that depend on it have had their content.
 /// That it fails is no failure of the pull.
-pub(super) fn record(cache: &StatCache, mut sections: Vec<CacheSection>, hashing_began: HashClock) {
+pub(super) fn record(cache: &StatCache, sections: CacheSections, hashing_began: HashClock) {
     let mut writer = cache.writer();
-    sections.sort_unstable_by_key(CacheSection::first);
-    for section in &sections {
-        writer.push_section(section, hashing_began);
-    }
+    writer.push_sections(sections, hashing_began);
     if let Err(error) = writer.finish() {
         tracing::warn!(%error, "the stat cache could not be written; the next push or pull reads the files again");
     }

@@ -6,6 +6,7 @@ use floe_format::{Entry, EntryKind, parent_and_name};
 
 use crate::destination::{DirId, Tree, Wanted, Worker};
 use crate::reader::{Links, Reach, SegmentWalk, Sources, Span, shown};
+use crate::source::CacheSections;
 use crate::unpack::{plan_entry, run};
 use crate::{Error, ErrorKind, Result};
 
@@ -108,7 +109,7 @@ impl Pull {
         let mut written = Written { fetched_bytes, ..Written::default() };
         for mut done in done {
             // Their numbers are of another walk.
-            done.sections.clear();
+            done.sections = CacheSections::default();
             written.add(done);
         }
         Ok(written)

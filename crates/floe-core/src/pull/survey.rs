@@ -12,7 +12,9 @@ use floe_format::{Body, Entry, EntryKind, EntryRef, OwnedBody, Segment, parent_a
 use crate::destination::{DirId, FileId, Tree, Verdict, Wanted, Worker};
 use crate::offload::{Offloaded, cancelled};
 use crate::reader::{SegmentWalk, TreeCheck, shown};
-use crate::source::{CacheCursor, CacheHit, CacheSection, Child, HashClock, StatCache, is_trusted};
+use crate::source::{
+    CacheCursor, CacheHit, CacheSection, CacheSections, Child, HashClock, StatCache, is_trusted,
+};
 use crate::{Error, ErrorKind, Result};
 
 use super::Pull;
@@ -63,7 +65,7 @@ pub(super) struct Surveyed {
     /// The stat cache that was asked.
     pub(super) cache: Option<StatCache>,
     /// The files that are equal, for the next one; in any order.
-    pub(super) kept: Vec<CacheSection>,
+    pub(super) kept: CacheSections,
     /// Whether any of them had to be read.
     pub(super) any_hashed: bool,
     changes: u64,
@@ -103,6 +105,11 @@ enum Known {
 }
 
 impl Surveyed {
+    /// Nothing yet; what is to be recorded waits in that directory.
+    fn keeping_in(caches: Option<&Path>) -> Self {
+        Self { kept: CacheSections::new(caches), ..Self::default() }
+    }
+
     pub(super) fn decision(&self, ordinal: u64) -> Decision {
         let index = usize::try_from(ordinal).unwrap_or(usize::MAX);
         self.decisions.get(index).copied().unwrap_or_default()
@@ -209,7 +216,7 @@ impl Surveyed {
         }
         self.extra.extend(other.extra);
         self.stale.extend(other.stale);
-        self.kept.extend(other.kept);
+        self.kept.append(other.kept);
         self.any_hashed |= other.any_hashed;
         self.links += other.links;
         self.present_links.extend(other.present_links);
@@ -296,6 +303,7 @@ impl Pull {
         let (restore, by_hash, threads) = (self.restore(), self.options.by_hash, self.threads);
         let (selection, top) = (self.selection.clone(), self.top.path.clone());
         let own = OwnBelow::find(destination, &self.options.own);
+        let caches = self.options.cache_dir.clone();
         let compared = Compared::default();
         let (sender, receiver) = crossbeam_channel::bounded::<Group>(64);
         let (listed, found) = std::thread::scope(|scope| {
@@ -303,6 +311,7 @@ impl Pull {
                 .map(|_| {
                     let (receiver, cache, compared) = (receiver.clone(), cache.as_ref(), &compared);
                     let (selection, top, own, work) = (&selection, &top, &own, &work);
+                    let caches = caches.as_deref();
                     scope.spawn(move || {
                         let mut surveyor = Surveyor {
                             worker: tree.worker(),
@@ -313,7 +322,7 @@ impl Pull {
                             cursor: cache.filter(|_| !by_hash).map(StatCache::cursor),
                             hashing: Hashing::default(),
                             keeps: cache.is_some(),
-                            found: Surveyed::default(),
+                            found: Surveyed::keeping_in(caches),
                             work,
                         };
                         let mut outcome = Ok(());
@@ -576,16 +585,14 @@ impl Surveyor<'_> {
                 Known::Hit(hit) => section.push_known(ordinal, &hit, &mut found.kept),
                 Known::Hashed(_) => {
                     if section.is_full() {
-                        found.kept.push(std::mem::take(&mut section));
+                        found.kept.push(&mut section);
                     }
                     let child = Child { name: wanted[number].name, stat: &stat };
                     section.push_trusted(ordinal, &group.path, &child, hash.as_bytes());
                 }
             }
         }
-        if !section.is_empty() {
-            found.kept.push(section);
-        }
+        found.kept.push(&mut section);
         for name in survey.extra {
             let path = joined(&group.path, &name);
             if self.selection.pick_extra(group.picked, &path).is_selected() && !self.own.stands_at(&path) {

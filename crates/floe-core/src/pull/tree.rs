@@ -40,7 +40,7 @@ pub(super) struct WrittenTree {
     pub(super) written_bytes: u64,
     pub(super) skipped_devices: u64,
     pub(super) fetched_bytes: u64,
-    pub(super) sections: Vec<crate::source::CacheSection>,
+    pub(super) sections: crate::source::CacheSections,
 }
 
 impl Pull {
@@ -162,6 +162,7 @@ impl Pull {
         };
         let (restore, threads) = (self.restore(), self.threads);
         let (work, namespace) = (self.work.clone(), self.namespace.clone());
+        let caches = self.options.cache_dir.clone();
         let (top, progress) = (self.top.path.clone(), std::sync::Arc::clone(&self.progress));
         let mut own = tree.worker();
         let mut pass = Pass {
@@ -186,7 +187,7 @@ impl Pull {
                 }
                 None => self.plan(planner, &mut pass, &mut own),
             },
-            || Writer::new(tree, &top, restore, &progress),
+            || Writer::new(tree, &top, restore, &progress, caches.as_deref()),
         )?;
         let mut written = Written::default();
         for done in done {

@@ -1,12 +1,13 @@
 //! One thread that writes what was unpacked.
 
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use floe_format::{Body, EntryRef, parent_and_name};
 
 use crate::destination::{DirId, FileStat, Tree, Worker};
-use crate::source::{CacheSection, Child};
+use crate::source::{CacheSection, CacheSections, Child};
 use crate::unpack::{BigFile, Output, Stop, Unit};
 use crate::{Error, ErrorKind, Result};
 
@@ -18,7 +19,7 @@ use super::restore::{Restore, below, device, with_entry};
 #[derive(Debug, Default)]
 pub(super) struct Written {
     /// The files' stats, if they were asked for; in any order.
-    pub(super) sections: Vec<CacheSection>,
+    pub(super) sections: CacheSections,
     pub(super) written_files: u64,
     pub(super) written_bytes: u64,
     pub(super) skipped_devices: u64,
@@ -28,7 +29,7 @@ pub(super) struct Written {
 
 impl Written {
     pub(super) fn add(&mut self, other: Self) {
-        self.sections.extend(other.sections);
+        self.sections.append(other.sections);
         self.written_files += other.written_files;
         self.written_bytes += other.written_bytes;
         self.skipped_devices += other.skipped_devices;
@@ -61,8 +62,14 @@ struct Untold {
 }
 
 impl<'t> Writer<'t> {
-    /// A writer of what is below `top`, a path in the snapshot.
-    pub(super) fn new(tree: &'t Tree, top: &'t [u8], restore: Restore, progress: &'t PullProgress) -> Self {
+    /// A writer of what is below `top`, a path in the snapshot; what is to be recorded waits below `caches`.
+    pub(super) fn new(
+        tree: &'t Tree,
+        top: &'t [u8],
+        restore: Restore,
+        progress: &'t PullProgress,
+        caches: Option<&Path>,
+    ) -> Self {
         Self {
             worker: tree.worker(),
             top,
@@ -72,7 +79,7 @@ impl<'t> Writer<'t> {
             parent: Vec::new(),
             directory: DirId::ROOT,
             section: CacheSection::default(),
-            written: Written::default(),
+            written: Written { sections: CacheSections::new(caches), ..Written::default() },
             untold: Untold::default(),
         }
     }
@@ -84,7 +91,7 @@ impl<'t> Writer<'t> {
         restore: Restore,
         progress: &'t PullProgress,
     ) -> Self {
-        Self { single: Some(place), ..Self::new(tree, &[], restore, progress) }
+        Self { single: Some(place), ..Self::new(tree, &[], restore, progress, None) }
     }
 
     /// The directory and name of an entry.
@@ -130,9 +137,7 @@ impl<'t> Writer<'t> {
 
     /// Begins another section of what is told to the stat cache.
     fn end_section(&mut self) {
-        if !self.section.is_empty() {
-            self.written.sections.push(std::mem::take(&mut self.section));
-        }
+        self.written.sections.push(&mut self.section);
     }
 }
 

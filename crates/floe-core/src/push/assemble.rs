@@ -294,7 +294,7 @@ impl Assembly<'_> {
             && !self.packs.has_metadata(&id)
         {
             let (record, stored) = metadata_frame(&mut self.compressor, id, &plain)?;
-            self.packs.add_segment(record, stored)?;
+            self.packs.add_segment(record, &stored)?;
         }
         Ok(encoded.segment)
     }

@@ -9,6 +9,7 @@ use floe_format::{
     compare_paths, tar_header_len, tar_len, tar_padding,
 };
 use futures::{StreamExt, TryStreamExt};
+use tokio::runtime::Handle;
 
 use super::entry_table::EntryTable;
 use crate::catalog::{Catalog, PackShape};
@@ -43,30 +44,32 @@ impl BasePacks {
             loads.push(tails.load(PackShape::from(pack)));
         }
         let loaded = futures::stream::iter(loads).buffered(TAILS_IN_FLIGHT).try_collect().await?;
-        Ok(Self::new(snapshot, loaded, is_unusable))
+        Ok(Self::new((tails, &Handle::current()), snapshot, loaded, is_unusable))
     }
 
     /// The same, where all tails are cached and all packs may be used.
-    pub(super) fn load_cached(tails: &PackTails, snapshot: &Snapshot) -> Option<Self> {
+    pub(super) fn load_cached(tails: &PackTails, handle: &Handle, snapshot: &Snapshot) -> Option<Self> {
         let shapes = snapshot.layout().packs.iter().map(PackShape::from);
         let loaded = shapes.map(|shape| tails.load_cached(shape)).collect::<Option<_>>()?;
-        Some(Self::new(snapshot, loaded, |_| false))
+        Some(Self::new((tails, handle), snapshot, loaded, |_| false))
     }
 
-    fn new(snapshot: &Snapshot, loaded: Vec<LoadedTail>, is_unusable: impl Fn(&PackShape) -> bool) -> Self {
-        let frames = |count: fn(&LoadedTail) -> usize| loaded.iter().map(count).sum();
-        let mut base = Self {
-            data: Catalog::with_capacity(frames(|tail| tail.tail.data().len())),
-            metadata: Catalog::with_capacity(frames(|tail| tail.metadata().count())),
-            frames: MetadataFrames::default(),
-        };
-        for (pack, tail) in snapshot.layout().packs.iter().zip(loaded) {
-            if !is_unusable(&tail.shape) {
-                base.data.add_pack(tail.shape, tail.tail.data().iter().copied());
-                base.metadata.add_pack(tail.shape, tail.metadata().copied());
+    fn new(
+        (tails, handle): (&PackTails, &Handle),
+        snapshot: &Snapshot,
+        loaded: Vec<LoadedTail>,
+        is_unusable: impl Fn(&PackShape) -> bool,
+    ) -> Self {
+        let frames = MetadataFrames::new(tails, handle);
+        let mut base = Self { data: Catalog::default(), metadata: Catalog::default(), frames };
+        for (pack, LoadedTail { shape, tail, end }) in snapshot.layout().packs.iter().zip(loaded) {
+            let (directory, data) = tail.into_parts();
+            if !is_unusable(&shape) {
+                base.data.add_pack(shape, data);
+                base.metadata.add_pack(shape, directory.frames().copied().collect());
             }
             if pack.has_metadata {
-                base.frames.add(tail);
+                base.frames.add(shape, &directory, end);
             }
         }
         base

@@ -19,7 +19,7 @@ use crate::pack_tails::PackTails;
 /// How many cached tails are looked into, besides those of the journal.
 const MAX_TAILS: usize = 256;
 
-/// How many frames are looked up in, at most: about 64 MiB.
+/// How many frames are looked up in, at most: about 32 MiB.
 const MAX_FRAMES: usize = 400_000;
 
 /// Where to look, not looked into yet.
@@ -87,7 +87,7 @@ impl Places {
             }
             if let Some(tail) = self.tails.load_cached_id(id) {
                 frames += tail.tail.data().len();
-                found.frames.add_pack(tail.shape, tail.tail.data().iter().copied());
+                found.frames.add_pack(tail.shape, tail.tail.into_parts().1);
                 found.exists.push(OnceLock::new());
             }
         }

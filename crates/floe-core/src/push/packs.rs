@@ -8,24 +8,26 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use floe_format::{FrameRecord, PackFrame, PackMetadataWriter, PackSummary, PackWriter};
+use floe_format::{FrameRecord, PackFrame, PackId, PackMetadataWriter, PackSummary, PackWriter};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::journal::Journal;
 use super::{PushOptions, PushProgress};
+use crate::aside::Aside;
 use crate::catalog::{Catalog, FrameMap, PackShape};
 use crate::namespace::Namespace;
 use crate::pack_tails::PackTails;
+use crate::scratch::Spill;
 use crate::store::{OpenUploads, Upload};
 use crate::{Error, ErrorKind, Result};
 
 /// Metadata frames are held back up to this many stored bytes.
-const MAX_HELD_BYTES: usize = 16 << 20;
+const MAX_HELD_BYTES: u64 = 16 << 20;
 
-/// Tails up to this long are kept in the cache of tails.
-const MAX_REMEMBERED_BYTES: usize = 32 << 20;
+/// And of them up to this many in memory, the others in a temporary file.
+const MAX_HELD_IN_MEMORY: usize = 1 << 20;
 
 /// How many packs are being finished while the next is filled.
 const MAX_FINISHING: usize = 1;
@@ -46,8 +48,9 @@ pub(super) struct PackOutput {
     data_pack: Option<DataPack>,
     /// Present once the held metadata grew too large.
     metadata_pack: Option<MetadataPack>,
-    held: Vec<(FrameRecord, Vec<u8>)>,
-    held_bytes: usize,
+    held: Vec<FrameRecord>,
+    /// The stored bytes of those, one after the other.
+    held_bytes: Spill,
     /// All segments, held or on their way.
     segments: FrameMap<()>,
     finishing: JoinSet<Result<()>>,
@@ -70,6 +73,7 @@ struct Stream {
 }
 
 struct DataPack {
+    id: PackId,
     stream: Stream,
     writer: PackWriter,
     frames: Vec<PackFrame>,
@@ -80,8 +84,8 @@ struct MetadataPack {
     writer: PackMetadataWriter,
     data: Vec<PackFrame>,
     frames: Vec<PackFrame>,
-    /// All from the data index on, unless it is long.
-    tail: Option<Vec<u8>>,
+    /// All from the data index on, for the cache.
+    tail: Option<Aside>,
 }
 
 impl PackOutput {
@@ -105,7 +109,7 @@ impl PackOutput {
             data_pack: None,
             metadata_pack: None,
             held: Vec::new(),
-            held_bytes: 0,
+            held_bytes: Spill::new(options.cache_dir.as_deref(), MAX_HELD_IN_MEMORY),
             segments: FrameMap::default(),
             finishing: JoinSet::new(),
             written: WrittenPacks::default(),
@@ -132,11 +136,11 @@ impl PackOutput {
     }
 
     /// Stores a segment.
-    pub(super) fn add_segment(&mut self, record: FrameRecord, stored: Vec<u8>) -> Result<()> {
+    pub(super) fn add_segment(&mut self, record: FrameRecord, stored: &[u8]) -> Result<()> {
         self.segments.insert(record.id, ());
-        self.held_bytes += stored.len();
-        self.held.push((record, stored));
-        if self.held_bytes > MAX_HELD_BYTES {
+        self.held_bytes.append(stored);
+        self.held.push(record);
+        if self.held_bytes.len() > MAX_HELD_BYTES {
             let mut pack = self.metadata_pack.take();
             self.release_held(&mut pack)?;
             self.metadata_pack = pack;
@@ -167,7 +171,7 @@ impl PackOutput {
         if let Some(data) = self.data_pack.take() {
             let index_bytes: usize = index_segments.iter().map(|(_, stored)| stored.len()).sum();
             let frames = (self.held.len() + index_segments.len()) as u64;
-            let fits = data.writer.fits(frames, (self.held_bytes + index_bytes) as u64);
+            let fits = data.writer.fits(frames, self.held_bytes.len() + index_bytes as u64);
             let ended = self.end_data(data)?;
             if pack.is_none() && fits {
                 pack = Some(ended);
@@ -186,10 +190,14 @@ impl PackOutput {
     }
 
     fn release_held(&mut self, pack: &mut Option<MetadataPack>) -> Result<()> {
-        self.held_bytes = 0;
-        for (record, stored) in std::mem::take(&mut self.held) {
+        let (mut at, mut stored) = (0, Vec::new());
+        for record in std::mem::take(&mut self.held) {
+            stored.clear();
+            self.held_bytes.read(at, record.stored_len as usize, &mut stored)?;
+            at += u64::from(record.stored_len);
             self.add_metadata(pack, record, &stored, false)?;
         }
+        self.held_bytes.clear();
         Ok(())
     }
 
@@ -229,19 +237,15 @@ impl PackOutput {
             let store = Arc::clone(self.namespace.store());
             Upload::noted(store, self.namespace.keys().pack(&id), &self.uploads)
         });
-        DataPack { stream: Stream { upload, gathered }, writer, frames: Vec::new() }
+        DataPack { id, stream: Stream { upload, gathered }, writer, frames: Vec::new() }
     }
 
     fn end_data(&mut self, pack: DataPack) -> Result<MetadataPack> {
         let mut index = Vec::new();
+        let tail = pack.stream.upload.as_ref().and_then(|_| self.tails.remembering(&pack.id));
         let writer = pack.writer.end_data(&mut index);
-        let mut pack = MetadataPack {
-            stream: pack.stream,
-            writer,
-            data: pack.frames,
-            frames: Vec::new(),
-            tail: Some(Vec::new()),
-        };
+        let mut pack =
+            MetadataPack { stream: pack.stream, writer, data: pack.frames, frames: Vec::new(), tail };
         self.write_tail(&mut pack, &index)?;
         Ok(pack)
     }
@@ -250,7 +254,9 @@ impl PackOutput {
         let MetadataPack { mut stream, writer, data, frames, mut tail } = pack;
         let mut end = Vec::new();
         let shape = shape_of(&writer.finish(&mut end));
-        append(&mut tail, &end);
+        if let Some(tail) = &mut tail {
+            tail.write(&end);
+        }
         self.write(&mut stream, &end)?;
         self.written.data.add_pack(shape, data);
         self.written.metadata.add_pack(shape, frames);
@@ -261,7 +267,7 @@ impl PackOutput {
             upload.write(rest).await?;
             upload.finish().await?;
             if let Some(tail) = tail {
-                tails.remember(shape, &tail);
+                tails.remembered(&shape.id, tail);
             }
             journal.add(&shape.id);
             Ok(())
@@ -284,7 +290,9 @@ impl PackOutput {
     }
 
     fn write_tail(&self, pack: &mut MetadataPack, bytes: &[u8]) -> Result<()> {
-        append(&mut pack.tail, bytes);
+        if let Some(tail) = &mut pack.tail {
+            tail.write(bytes);
+        }
         self.write(&mut pack.stream, bytes)
     }
 
@@ -318,14 +326,5 @@ fn shape_of(summary: &PackSummary) -> PackShape {
         pack_len: summary.pack_len,
         directory_len: summary.directory_len,
         tail_len: summary.tail_len,
-    }
-}
-
-fn append(tail: &mut Option<Vec<u8>>, bytes: &[u8]) {
-    if tail.as_ref().is_some_and(|tail| tail.len() + bytes.len() > MAX_REMEMBERED_BYTES) {
-        *tail = None;
-    }
-    if let Some(tail) = tail {
-        tail.extend_from_slice(bytes);
     }
 }

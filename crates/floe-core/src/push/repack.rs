@@ -104,7 +104,7 @@ impl Repacking<'_> {
                 packs.add_data(frame.record, frame.stored(copied.from, &copied.bytes)?)?;
             }
             for (record, stored) in copied.segments {
-                packs.add_segment(record, stored)?;
+                packs.add_segment(record, &stored)?;
             }
             index_segments.extend(copied.index_segments);
         }
@@ -122,7 +122,7 @@ impl Repacking<'_> {
             let found = self.elsewhere?.find(id)?;
             Some(Located { pack: self.base.data.packs().len() + found.pack, frame: found.frame })
         };
-        self.base.data.find(id).copied().or_else(elsewhere)
+        self.base.data.find(id).or_else(elsewhere)
     }
 
     /// What the snapshot uses of each pack that is there already.
@@ -146,7 +146,7 @@ impl Repacking<'_> {
                 && seen.insert(id, ()).is_none()
                 && let Some(Located { pack, frame }) = self.base.metadata.find(&id)
             {
-                let used = &mut sources[*pack].used;
+                let used = &mut sources[pack].used;
                 used.bytes += u64::from(frame.record.stored_len);
                 if is_index { &mut used.index_segments } else { &mut used.segments }.push(id);
             }

@@ -3,14 +3,17 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use floe_format::{Decompressor, FrameId, PackFrame, StoredOffset};
+use floe_format::{Decompressor, FrameId, PackDirectory, PackFrame, StoredOffset};
 
 use crate::catalog::{FrameMap, PackShape};
 use crate::namespace::Namespace;
+use crate::pack_tails::{PackEnd, plain_of};
 use crate::{Error, ErrorKind, Result};
 
-/// How many bytes of tails and directories are kept in all; frames beyond are read in windows.
+/// How many bytes of tails and directories are kept in memory in all; frames beyond are read in windows.
 const MAX_RETAINED_BYTES: usize = 32 << 20;
+/// How far is read of a tail in the cache at once.
+const CACHED_WINDOW_BYTES: u64 = 256 << 10;
 /// How far one request reads.
 const WINDOW_BYTES: u64 = 8 << 20;
 /// Bytes between two wanted frames that are rather read than skipped.
@@ -42,8 +45,8 @@ pub(crate) struct Metadata {
 
 struct MetadataPack {
     shape: PackShape,
-    /// Its last bytes.
-    end: Option<Bytes>,
+    /// Its last bytes, unless they would be too many in memory.
+    end: Option<PackEnd>,
     /// Where its segments and index segments end.
     metadata_end: u64,
 }
@@ -66,23 +69,19 @@ impl Metadata {
         }
     }
 
-    /// Adds a pack behind the others; `end` is the bytes that its frames were found in, its last ones.
-    pub(crate) fn add<'a>(
-        &mut self,
-        shape: PackShape,
-        end: &Bytes,
-        frames: impl Iterator<Item = &'a PackFrame>,
-    ) {
+    /// Adds a pack behind the others; `end` is what its directory was found in, its last bytes.
+    pub(crate) fn add(&mut self, shape: PackShape, end: &PackEnd, directory: &PackDirectory) {
         // There are at most 4,096 packs.
         let position = u32::try_from(self.packs.len()).unwrap_or(u32::MAX);
         let mut metadata_end = 0;
-        for frame in frames {
+        for frame in directory.frames() {
             metadata_end = metadata_end.max(frame.offset.get() + u64::from(frame.record.stored_len));
             self.found.entry(frame.record.id).or_insert((position, *frame));
         }
-        let keeps = self.retained + end.len() <= MAX_RETAINED_BYTES;
+        let in_memory = end.bytes().map_or(0, Bytes::len);
+        let keeps = self.retained + in_memory <= MAX_RETAINED_BYTES;
         if keeps {
-            self.retained += end.len();
+            self.retained += in_memory;
         }
         self.packs.push(MetadataPack { shape, end: keeps.then(|| end.clone()), metadata_end });
     }
@@ -99,14 +98,19 @@ impl Metadata {
         };
         let mut again = false;
         loop {
-            let (start, bytes) = self.stored(pack, &frame, following).await?;
-            match self.decompress(&frame, start, &bytes) {
+            let read = self.stored(pack, &frame, following).await;
+            let held = &self.packs[pack as usize];
+            let key = self.namespace.keys().pack(&held.shape.id);
+            // What the store says is the last word.
+            let is_cached = held.end.is_some();
+            let read = match read {
+                Err(error) if !is_cached => return Err(error),
+                read => read,
+            };
+            match read.and_then(|(start, bytes)| self.decompress(&frame, start, &bytes)) {
                 Ok(plain) => return Ok(plain),
+                Err(error) if again => return Err(error.in_object(format_args!("`{key}`"))),
                 Err(error) => {
-                    let key = self.namespace.keys().pack(&self.packs[pack as usize].shape.id);
-                    if again {
-                        return Err(error.in_object(format_args!("`{key}`")));
-                    }
                     tracing::debug!(%key, %error, "a metadata frame is damaged; it is read again");
                     again = true;
                     self.window = None;
@@ -117,11 +121,7 @@ impl Metadata {
     }
 
     fn decompress(&mut self, frame: &PackFrame, start: u64, bytes: &[u8]) -> Result<Vec<u8>> {
-        let record = &frame.record;
-        let mut plain = Vec::with_capacity(record.plain_len as usize);
-        let stored = frame.stored(StoredOffset::new(start), bytes)?;
-        self.decompressor.decompress(&record.id, record.codec, stored, record.plain_len, &mut plain)?;
-        Ok(plain)
+        plain_of(frame, frame.stored(StoredOffset::new(start), bytes)?, &mut self.decompressor)
     }
 
     /// Bytes of a pack that hold the frame, and where they begin.
@@ -133,10 +133,9 @@ impl Metadata {
     ) -> Result<(u64, Bytes)> {
         let held = &self.packs[pack as usize];
         let wanted = frame.offset.get()..frame.offset.get() + u64::from(frame.record.stored_len);
-        if let Some(end) = &held.end
-            && held.shape.pack_len - end.len() as u64 <= wanted.start
-        {
-            return Ok((held.shape.pack_len - end.len() as u64, end.clone()));
+        let end = held.end.as_ref().filter(|end| end.start().get() <= wanted.start);
+        if let Some((end, bytes)) = end.and_then(|end| Some((end, end.bytes()?))) {
+            return Ok((end.start().get(), bytes.clone()));
         }
         if let Some(window) = &self.window
             && window.pack == pack
@@ -145,11 +144,20 @@ impl Metadata {
         {
             return Ok((window.start, window.bytes.clone()));
         }
-        let range = self.window_of(pack, wanted, following);
-        let key = self.namespace.keys().pack(&held.shape.id);
-        let bytes = self.namespace.read_pack(&key, range.clone()).await?;
-        self.window = Some(Window { pack, start: range.start, bytes: bytes.clone() });
-        Ok((range.start, bytes))
+        let (start, bytes) = match end {
+            Some(end) => {
+                let most = held.metadata_end.min(wanted.start + CACHED_WINDOW_BYTES);
+                let window = StoredOffset::new(wanted.start)..StoredOffset::new(wanted.end.max(most));
+                (wanted.start, end.read(window)?)
+            }
+            None => {
+                let range = self.window_of(pack, wanted, following);
+                let key = self.namespace.keys().pack(&held.shape.id);
+                (range.start, self.namespace.read_pack(&key, range).await?)
+            }
+        };
+        self.window = Some(Window { pack, start, bytes: bytes.clone() });
+        Ok((start, bytes))
     }
 
     fn window_of(&self, pack: u32, wanted: Range<u64>, following: Following<'_>) -> Range<u64> {

@@ -89,17 +89,16 @@ impl Sources {
         for (has_metadata, loaded, tail) in loaded {
             match &loaded {
                 Loaded::Tail(tail) if has_metadata => {
-                    sources.metadata.add(tail.shape, tail.bytes(), tail.metadata());
+                    sources.metadata.add(tail.shape, &tail.end, tail.tail.directory());
                 }
                 Loaded::Tail(_) => {}
                 Loaded::Directory(loaded) => {
-                    let frames = loaded.directory.segments().iter().chain(loaded.directory.index_segments());
-                    sources.metadata.add(loaded.shape, loaded.bytes(), frames);
+                    sources.metadata.add(loaded.shape, &loaded.end, &loaded.directory);
                 }
             }
             let tail = if let Loaded::Tail(tail) = loaded { Some(tail) } else { tail };
             if let Some(tail) = tail {
-                sources.data.add_pack(tail.shape, tail.tail.data().iter().copied());
+                sources.data.add_pack(tail.shape, tail.tail.into_parts().1);
             }
         }
         tails.evict();

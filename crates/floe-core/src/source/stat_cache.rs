@@ -25,6 +25,7 @@ pub(crate) mod fuzzing;
 mod layout;
 mod records;
 mod section;
+mod sections;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -40,6 +41,7 @@ use crate::cache_room::{Room, evict_now_and_then, note_used};
 pub use self::cursor::{CacheCursor, CacheHit};
 use self::layout::CacheFile;
 pub use self::section::CacheSection;
+pub use self::sections::CacheSections;
 pub use self::writer::CacheWriter;
 
 /// Where stat caches are in a directory of caches.

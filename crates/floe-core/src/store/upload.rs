@@ -74,8 +74,13 @@ impl Upload {
             if self.buffer.len() == PART_BYTES {
                 self.send_part().await?;
             }
-            let room = PART_BYTES - self.buffer.len();
-            self.buffer.extend_from_slice(&bytes.split_to(room.min(bytes.len())));
+            let piece = bytes.split_to(bytes.len().min(PART_BYTES - self.buffer.len()));
+            if self.buffer.capacity() - self.buffer.len() < piece.len() {
+                // One that has begun to be long becomes a whole part, most often: growing it would copy it again and again.
+                let whole = if self.buffer.is_empty() { piece.len() } else { PART_BYTES - self.buffer.len() };
+                self.buffer.reserve(whole);
+            }
+            self.buffer.extend_from_slice(&piece);
         }
         Ok(())
     }

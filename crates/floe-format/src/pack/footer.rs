@@ -50,6 +50,11 @@ impl PackFooter {
         self.data_index_len + self.segments_len + self.directory_len()
     }
 
+    /// Bytes of the data index, the first ones of the tail.
+    pub fn data_index_len(&self) -> u64 {
+        self.data_index_len
+    }
+
     /// Where the data frames lie.
     pub fn data_range(&self) -> Range<StoredOffset> {
         let start = PACK_HEAD_LEN as u64;
@@ -79,7 +84,7 @@ impl PackFooter {
     }
 
     /// Bytes of the metadata index with its header and this footer.
-    pub(super) fn metadata_index_len(&self) -> u64 {
+    pub fn metadata_index_len(&self) -> u64 {
         let records = u64::from(self.segments) + u64::from(self.index_segments);
         MIN_DIRECTORY_LEN + records * RECORD_LEN as u64
     }

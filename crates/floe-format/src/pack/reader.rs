@@ -24,12 +24,16 @@ impl PackDirectory {
     pub fn parse(pack_id: PackId, pack_len: u64, bytes: &[u8]) -> Result<Self> {
         let footer = footer_at_end(pack_id, pack_len, bytes)?;
         check_len(&footer, "directory", footer.directory_len(), bytes)?;
-        Self::parse_part(footer, bytes)
+        Self::parse_index(footer, last(bytes, footer.metadata_index_len())?)
     }
 
-    /// Parses the directory, which has the length that the footer says.
-    fn parse_part(footer: PackFooter, bytes: &[u8]) -> Result<Self> {
-        let index = last(bytes, footer.metadata_index_len())?;
+    /// Parses the metadata index, as it lies: the last [`metadata_index_len`](PackFooter::metadata_index_len) bytes of
+    /// the directory. Nothing else of it is needed.
+    ///
+    /// # Errors
+    /// As [`PackDirectory::parse`].
+    pub fn parse_index(footer: PackFooter, index: &[u8]) -> Result<Self> {
+        check_len(&footer, "metadata index", footer.metadata_index_len(), index)?;
         let (index, _) = index.split_at(index.len() - PACK_FOOTER_LEN);
         if Sum128::of(index) != footer.metadata_index_sum {
             return Err(wrong_sum(&footer, "metadata index"));
@@ -43,8 +47,7 @@ impl PackDirectory {
             footer,
         };
         reader.end()?;
-        let mut metadata = directory.segments.iter().chain(&directory.index_segments);
-        if let Some(frame) = metadata.find(|frame| frame.record.codec != Codec::Zstd) {
+        if let Some(frame) = directory.frames().find(|frame| frame.record.codec != Codec::Zstd) {
             return Err(Error::corrupt(format!(
                 "pack {}: metadata frame {} is not a zstd frame",
                 directory.footer.pack_id, frame.record.id
@@ -56,6 +59,11 @@ impl PackDirectory {
     /// The lengths of the pack's parts.
     pub fn footer(&self) -> &PackFooter {
         &self.footer
+    }
+
+    /// All of them: the segments, then the index segments.
+    pub fn frames(&self) -> impl Iterator<Item = &PackFrame> {
+        self.segments.iter().chain(&self.index_segments)
     }
 
     /// The segments, in the order they lie in.
@@ -88,8 +96,20 @@ impl PackTail {
     pub fn parse(pack_id: PackId, pack_len: u64, bytes: &[u8]) -> Result<Self> {
         let footer = footer_at_end(pack_id, pack_len, bytes)?;
         check_len(&footer, "tail", footer.tail_len(), bytes)?;
-        let directory = PackDirectory::parse_part(footer, last(bytes, footer.directory_len())?)?;
-        let index = &bytes[..bytes.len() - last(bytes, footer.tail_len() - footer.data_index_len)?.len()];
+        let data_index =
+            &bytes[..bytes.len() - last(bytes, footer.tail_len() - footer.data_index_len)?.len()];
+        Self::parse_indexes(footer, data_index, last(bytes, footer.metadata_index_len())?)
+    }
+
+    /// Parses its two indexes, as they lie: the first [`data_index_len`](PackFooter::data_index_len) and the last
+    /// [`metadata_index_len`](PackFooter::metadata_index_len) bytes of the tail. Nothing else of it is needed.
+    ///
+    /// # Errors
+    /// As [`PackTail::parse`].
+    pub fn parse_indexes(footer: PackFooter, data_index: &[u8], metadata_index: &[u8]) -> Result<Self> {
+        check_len(&footer, "data index", footer.data_index_len, data_index)?;
+        let directory = PackDirectory::parse_index(footer, metadata_index)?;
+        let index = data_index;
         if Sum128::of(index) != footer.data_index_sum {
             return Err(wrong_sum(&footer, "data index"));
         }
@@ -107,9 +127,19 @@ impl PackTail {
         &self.directory.footer
     }
 
+    /// What it says of the metadata frames.
+    pub fn directory(&self) -> &PackDirectory {
+        &self.directory
+    }
+
     /// The data frames, in the order they lie in.
     pub fn data(&self) -> &[PackFrame] {
         &self.data
+    }
+
+    /// What it says of the metadata frames, and the data frames, in the order they lie in.
+    pub fn into_parts(self) -> (PackDirectory, Vec<PackFrame>) {
+        (self.directory, self.data)
     }
 
     /// The segments, in the order they lie in.

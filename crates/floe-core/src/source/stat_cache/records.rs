@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::ContentHash;
 use super::layout::{self, CacheFile, MAX_NAME_BYTES, MAX_PATH_BYTES, Record};
 use super::writer::{BLOCK_BYTES, OldBlock};
+use crate::Result;
 use crate::source::walk::Child;
 
 /// Records one after the other, the first of which follows its directory.
@@ -69,6 +70,32 @@ impl Records {
         self.entries += other.entries;
         self.directory.clone_from(&other.directory);
         self.device = other.device;
+    }
+
+    /// The directory and device of its last record.
+    pub(super) fn directory(&self) -> &[u8] {
+        &self.directory
+    }
+
+    pub(super) fn device(&self) -> u64 {
+        self.device
+    }
+
+    /// Puts others in the place of these.
+    pub(super) fn refill(
+        &mut self,
+        entries: u32,
+        directory: &[u8],
+        device: u64,
+        read: impl FnOnce(&mut Vec<u8>) -> Result<()>,
+    ) -> Result<()> {
+        self.clear();
+        read(&mut self.bytes)?;
+        self.entries = entries;
+        self.directory.clear();
+        self.directory.extend_from_slice(directory);
+        self.device = device;
+        Ok(())
     }
 
     pub(super) fn clear(&mut self) {

@@ -4,24 +4,25 @@ use std::ops::Range;
 
 use super::records::Records;
 use super::writer::BLOCK_BYTES;
-use super::{CacheHit, CacheWriter, ContentHash, layout};
-use crate::source::trust::{HashClock, Recency};
+use super::{CacheHit, CacheSections, ContentHash, layout};
+use crate::source::trust::Recency;
 use crate::source::walk::Child;
 
 /// A run of records for a [`CacheWriter`], so that several threads can make records of one source.
 #[derive(Debug, Default)]
 pub struct CacheSection {
-    first: u64,
+    pub(super) first: u64,
     /// Entries of the old cache; where there are any there are no records.
-    kept: Range<u64>,
-    records: Records,
-    recency: Recency,
+    pub(super) kept: Range<u64>,
+    pub(super) records: Records,
+    pub(super) recency: Recency,
 }
 
 impl CacheSection {
-    /// The number in the walk of the file it begins with.
-    pub fn first(&self) -> u64 {
-        self.first
+    pub(super) fn clear(&mut self) {
+        self.kept = 0..0;
+        self.records.clear();
+        self.recency = Recency::default();
     }
 
     /// Whether there is nothing in it.
@@ -36,16 +37,13 @@ impl CacheSection {
 
     /// Adds file number `ordinal` of the walk, which a cursor found. Where it does not go on with what is in the section,
     /// that is put behind the others first.
-    pub fn push_known(&mut self, ordinal: u64, hit: &CacheHit, others: &mut Vec<Self>) {
+    pub fn push_known(&mut self, ordinal: u64, hit: &CacheHit, others: &mut CacheSections) {
         if !self.kept.is_empty() && self.kept.end == hit.ordinal {
             self.kept.end += 1;
             return;
         }
-        let begun = Self { first: ordinal, kept: hit.ordinal..hit.ordinal + 1, ..Self::default() };
-        let ended = std::mem::replace(self, begun);
-        if !ended.is_empty() {
-            others.push(ended);
-        }
+        others.push(self);
+        (self.first, self.kept) = (ordinal, hit.ordinal..hit.ordinal + 1);
     }
 
     /// Adds file number `ordinal` of the walk, a child of the directory at `path`, whose hash is known, by
@@ -65,18 +63,6 @@ impl CacheSection {
         if child.stat.modified <= child.stat.changed {
             self.push_trusted(ordinal, path, child, hash);
             self.recency.add(child.stat);
-        }
-    }
-}
-
-impl CacheWriter {
-    /// Records a section, all of whose files [pushed](CacheSection::push) have had the content they are recorded with
-    /// since that moment; nothing of it if they are not all to be trusted.
-    pub fn push_section(&mut self, section: &CacheSection, hashing_began: HashClock) {
-        if !section.kept.is_empty() {
-            self.keep(section.kept.clone());
-        } else if !section.records.is_empty() && section.recency.is_trusted(hashing_began) {
-            self.append(&section.records);
         }
     }
 }

@@ -61,7 +61,7 @@ fn pass(cache: &StatCache, tree: &Tree, hashing_began: FileTime) -> Vec<Option<C
 /// The same by two threads that each take every other directory, and whose sections come in any order.
 fn pass_in_sections(cache: &StatCache, tree: &Tree) -> Vec<Option<ContentHash>> {
     let mut cursors = [cache.cursor(), cache.cursor()];
-    let mut sections = Vec::new();
+    let mut sections = [CacheSections::default(), CacheSections::default()];
     let mut found = Vec::new();
     let entries: Vec<_> = (0..).zip(tree).collect();
     for (number, directory) in entries.chunk_by(|(_, a), (_, b)| a.0.0 == b.0.0).enumerate() {
@@ -71,23 +71,21 @@ fn pass_in_sections(cache: &StatCache, tree: &Tree) -> Vec<Option<ContentHash>> 
             let hit = cursors[number % 2].lookup(&path, &child);
             found.push(hit.map(|hit| hit.hash));
             match hit {
-                Some(hit) => section.push_known(*ordinal, &hit, &mut sections),
+                Some(hit) => section.push_known(*ordinal, &hit, &mut sections[number % 2]),
                 None => {
                     if section.is_full() {
-                        sections.push(std::mem::take(&mut section));
+                        sections[number % 2].push(&mut section);
                     }
                     section.push_trusted(*ordinal, &path, &child, &hash_of(stat));
                 }
             }
         }
-        sections.push(section);
+        sections[number % 2].push(&mut section);
     }
-    sections.reverse();
-    sections.sort_by_key(CacheSection::first);
+    let [mut all, others] = sections;
+    all.append(others);
     let mut writer = cache.writer();
-    for section in &sections {
-        writer.push_section(section, HashClock::at(LONG_AFTER));
-    }
+    writer.push_sections(all, HashClock::at(LONG_AFTER));
     writer.finish().unwrap();
     found
 }

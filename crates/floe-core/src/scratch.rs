@@ -1,0 +1,208 @@
+//! Files without a name, for what need not stay in memory.
+//!
+//! Nothing of them is left behind, whatever happens: the file system drops them when the last descriptor is closed.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+
+use crate::{Error, Result};
+
+/// Where a file goes if there is no cache or it cannot be written: places that are not kept in memory first.
+const OTHER_DIRECTORIES: [&str; 2] = ["/var/tmp", "/tmp"];
+
+/// A new file in this directory, or another where that cannot be.
+///
+/// # Errors
+/// That of the first directory, where it can be in none.
+pub(crate) fn scratch_file(directory: Option<&Path>) -> Result<File> {
+    let others = OTHER_DIRECTORIES.map(Path::new);
+    let mut failed = None;
+    for directory in directory.into_iter().chain(others) {
+        match unnamed_file(directory) {
+            Ok(file) => return Ok(file),
+            Err(e) => failed = failed.or(Some((directory, e))),
+        }
+    }
+    let (directory, e) = failed.expect("there is always a directory to try");
+    Err(Error::io(format!("cannot make a temporary file in {}", directory.display()), e))
+}
+
+fn unnamed_file(directory: &Path) -> io::Result<File> {
+    std::fs::create_dir_all(directory)?;
+    let mode = Mode::RUSR | Mode::WUSR;
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::EXCL | OFlags::CLOEXEC;
+    match rustix::fs::open(directory, flags, mode) {
+        Ok(file) => Ok(file.into()),
+        // Not every file system has files without a name.
+        Err(_) => removed_file(directory),
+    }
+}
+
+/// A file whose name is removed as soon as it is there.
+fn removed_file(directory: &Path) -> io::Result<File> {
+    let mut attempt = 0;
+    loop {
+        let path = directory.join(format!(".floe-scratch-{}-{attempt}", std::process::id()));
+        let opened = File::options().read(true).write(true).create_new(true).mode(0o600).open(&path);
+        match opened {
+            Ok(file) => {
+                std::fs::remove_file(&path)?;
+                return Ok(file);
+            }
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && attempt < 1_000 => attempt += 1,
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+/// Bytes one after the other: in memory as long as they are few, then in a scratch file.
+#[derive(Debug)]
+pub(crate) struct Spill {
+    /// Where the file is made, if it can be there.
+    directory: Option<PathBuf>,
+    most_in_memory: usize,
+    file: Option<File>,
+    /// How many bytes the file has. What is behind them is in memory.
+    written: u64,
+    memory: Vec<u8>,
+    /// Whether there can be no file.
+    is_hopeless: bool,
+}
+
+impl Spill {
+    pub(crate) fn new(directory: Option<&Path>, most_in_memory: usize) -> Self {
+        Self {
+            directory: directory.map(Path::to_owned),
+            most_in_memory,
+            file: None,
+            written: 0,
+            memory: Vec::new(),
+            is_hopeless: false,
+        }
+    }
+
+    /// How many bytes there are.
+    pub(crate) fn len(&self) -> u64 {
+        self.written + self.memory.len() as u64
+    }
+
+    /// Adds bytes; returns where they are. Where no file can be written, all stay in memory.
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> u64 {
+        let start = self.len();
+        self.memory.extend_from_slice(bytes);
+        if self.memory.len() > self.most_in_memory && !self.is_hopeless {
+            match self.write_out() {
+                Ok(()) => {
+                    self.written += self.memory.len() as u64;
+                    self.memory.clear();
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "what should go to a temporary file stays in memory");
+                    self.is_hopeless = true;
+                }
+            }
+        }
+        start
+    }
+
+    /// Puts the bytes from `start` on behind those of `buffer`.
+    ///
+    /// # Errors
+    /// Those of reading the file; what was appended is always there.
+    pub(crate) fn read(&self, start: u64, length: usize, buffer: &mut Vec<u8>) -> Result<()> {
+        let missing = |e| Error::io("cannot read a temporary file", e);
+        let end = start.checked_add(length as u64).filter(|end| *end <= self.len());
+        let end = end.ok_or_else(|| missing(io::ErrorKind::UnexpectedEof.into()))?;
+        // What was appended at once is in one place.
+        if let Some(from) = start.checked_sub(self.written) {
+            let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+            buffer.extend_from_slice(&self.memory[place(from)..place(end - self.written)]);
+            return Ok(());
+        }
+        let Some(file) = self.file.as_ref().filter(|_| end <= self.written) else {
+            return Err(missing(io::ErrorKind::InvalidInput.into()));
+        };
+        let at = buffer.len();
+        buffer.resize(at + length, 0);
+        file.read_exact_at(&mut buffer[at..], start).map_err(missing)
+    }
+
+    /// Forgets all.
+    pub(crate) fn clear(&mut self) {
+        self.written = 0;
+        self.memory.clear();
+    }
+
+    fn write_out(&mut self) -> Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(scratch_file(self.directory.as_deref())?),
+        };
+        let cannot_write = |e| Error::io("cannot write a temporary file", e);
+        file.write_all_at(&self.memory, self.written).map_err(cannot_write)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_have_no_name() {
+        let directory = tempfile::tempdir().unwrap();
+        for file in [unnamed_file(directory.path()).unwrap(), removed_file(directory.path()).unwrap()] {
+            file.write_all_at(b"content", 3).unwrap();
+            let mut found = [1; 10];
+            file.read_exact_at(&mut found, 0).unwrap();
+            assert_eq!(&found, b"\0\0\0content");
+        }
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_written_is_no_obstacle() {
+        assert!(scratch_file(Some(Path::new("/proc/no/such"))).is_ok());
+    }
+
+    #[test]
+    fn what_is_spilled_is_read_again() {
+        let directory = tempfile::tempdir().unwrap();
+        for most_in_memory in [0, 1, 100, 5000, 1 << 20] {
+            let mut spill = Spill::new(Some(directory.path()), most_in_memory);
+            for round in 0..2u8 {
+                let pieces: Vec<Vec<u8>> =
+                    (0..100u8).map(|number| vec![number ^ round; usize::from(number)]).collect();
+                let places: Vec<u64> = pieces.iter().map(|piece| spill.append(piece)).collect();
+                assert!(spill.memory.len() <= most_in_memory);
+                for (piece, place) in pieces.iter().zip(places).rev() {
+                    let mut read = vec![7];
+                    spill.read(place, piece.len(), &mut read).unwrap();
+                    assert_eq!((read[0], &read[1..]), (7, &piece[..]));
+                }
+                assert_eq!(spill.len(), 99 * 100 / 2);
+                assert!(spill.read(spill.len() - 5, 6, &mut Vec::new()).is_err());
+                spill.clear();
+                assert!(spill.read(0, 1, &mut Vec::new()).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn where_no_file_can_be_all_stays_in_memory() {
+        let mut spill = Spill::new(None, 10);
+        spill.append(&[1; 20]);
+        assert_eq!((spill.written, spill.memory.len()), (20, 0));
+        // Nothing can be written to it any more.
+        spill.file = Some(File::open("/dev/null").unwrap());
+        let place = spill.append(&[2; 30]);
+        spill.append(&[3; 30]);
+        assert_eq!((spill.written, spill.memory.len(), spill.is_hopeless), (20, 60, true));
+        let mut read = Vec::new();
+        spill.read(place, 30, &mut read).unwrap();
+        assert_eq!(read, [2; 30]);
+    }
+}
