@@ -4,6 +4,7 @@
 //! asked, `commands` does it, one file each; a command gets a [`session::Session`] and returns an exit code or a
 //! [`failure::Failure`], which [`program`] shows.
 
+mod allocator;
 mod arguments;
 mod commands;
 mod configuration;
@@ -21,5 +22,6 @@ mod settings;
 mod tree_path;
 
 fn main() -> std::process::ExitCode {
+    allocator::keep_large_buffers_apart();
     program::run(std::env::args_os())
 }

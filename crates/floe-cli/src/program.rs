@@ -65,10 +65,11 @@ fn start_log(common: &CommonArguments, output: &Output) {
         (false, 2) => LevelFilter::DEBUG,
         (false, _) => LevelFilter::TRACE,
     };
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_writer(std::io::stderr)
         .with_ansi(output.has_color())
-        .with_target(common.verbose > 1)
-        .init();
+        .with_target(common.verbose > 1);
+    // A warning among what a person reads needs no clock.
+    if common.verbose == 0 { log.without_time().init() } else { log.init() }
 }

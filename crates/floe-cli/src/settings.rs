@@ -1,9 +1,9 @@
 //! What holds for one run: a flag before the environment, that before the configuration file, that before the
 //! default.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use floe_core::NamespaceName;
 use floe_core::store::{Environment, StoreSettings, s3_endpoint};
@@ -72,6 +72,17 @@ pub(crate) struct Settings {
     cache_dir: Setting<PathBuf>,
 }
 
+/// Refuses a path in the configuration file that would be another one in each directory. Nothing in it is expanded.
+fn check_in_file<T: AsRef<OsStr>>(setting: &Setting<T>, key: &str, is_path: bool) -> Result<(), Failure> {
+    let path = Path::new(&setting.value);
+    if setting.origin != Origin::File || !is_path || path.is_absolute() {
+        return Ok(());
+    }
+    let message =
+        format!("`{key}` in the configuration file is {}, which is no absolute path", path.display());
+    Err(Failure::new(Code::Usage, message, "Write the whole path; `~` and variables are not expanded there."))
+}
+
 /// One line of `floe config show`.
 #[derive(Debug, Serialize)]
 pub(crate) struct ShownSetting {
@@ -116,6 +127,7 @@ impl Settings {
             said.store.clone(),
             String::new(),
         );
+        check_in_file(&store, "store", !store.value.contains("://"))?;
         let store = match store.origin {
             Origin::Default => {
                 Setting { value: as_text(below_home("XDG_DATA_HOME", ".local/share")?)?, ..store }
@@ -138,6 +150,7 @@ impl Settings {
             said.cache_dir.clone(),
             PathBuf::new(),
         );
+        check_in_file(&cache_dir, "cache_dir", true)?;
         let cache_dir = match cache_dir.origin {
             Origin::Default => Setting { value: below_home("XDG_CACHE_HOME", ".cache")?, ..cache_dir },
             _ => cache_dir,

@@ -1,15 +1,31 @@
 //! Files of caches: whole or not there.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 /// Bytes that are gathered before they are written.
 const BUFFER_BYTES: usize = 64 << 10;
 
+/// Makes a directory for caches, which are for their owner alone: they tell the names in private buckets.
+pub(crate) fn create_private(directory: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)
+}
+
+/// Opens a file; nothing where there is none, or something that is no file.
+pub(crate) fn open_file(path: &Path) -> Option<File> {
+    // Whatever else stands there must not make anybody wait.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = File::options().read(true).custom_flags(flags).open(path).ok()?;
+    file.metadata().is_ok_and(|metadata| metadata.is_file()).then_some(file)
+}
+
 /// Reads a file, and hands it out too; nothing where there is none, or it has more bytes than it may.
 pub(crate) fn read_within(path: &Path, max_bytes: u64) -> Option<(File, Vec<u8>)> {
-    let mut file = File::open(path).ok()?;
+    let mut file = open_file(path)?;
     let length = file.metadata().ok()?.len();
     if length > max_bytes {
         return None;
@@ -122,10 +138,11 @@ impl Drop for Aside {
 }
 
 fn create(directory: &Path, path: &Path) -> io::Result<File> {
-    let create = || File::create(path);
+    // What is cached of a bucket is nobody else's business.
+    let create = || File::options().write(true).create(true).truncate(true).mode(0o600).open(path);
     match create() {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            fs::create_dir_all(directory)?;
+            create_private(directory)?;
             create()
         }
         other => other,
@@ -145,6 +162,28 @@ mod tests {
             File::create(&path).unwrap().set_len(length).unwrap();
             let read = read_within(&path, 10).map(|(_, bytes)| bytes.len() as u64);
             assert_eq!(read, is_read.then_some(length));
+        }
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_read_and_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let fifo = directory.path().join("fifo");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RUSR).unwrap();
+        assert!(read_within(&fifo, 10).is_none());
+        assert!(open_file(directory.path()).is_none());
+    }
+
+    #[test]
+    fn caches_are_for_their_owner_alone() {
+        use std::os::unix::fs::MetadataExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let below = directory.path().join("floe/tails");
+        write_aside(&below, "x", b"secret").unwrap();
+        for (path, mode) in
+            [(directory.path().join("floe"), 0o700), (below.clone(), 0o700), (below.join("x"), 0o600)]
+        {
+            assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, mode, "{}", path.display());
         }
     }
 

@@ -50,6 +50,12 @@ impl Error {
         self
     }
 
+    /// What happened and why, on one line.
+    pub(crate) fn with_causes(&self) -> String {
+        let causes = std::iter::successors(std::error::Error::source(self), |cause| cause.source());
+        causes.fold(self.to_string(), |told, cause| format!("{told}: {cause}"))
+    }
+
     /// The same error, its message beginning with the object it is about.
     #[must_use]
     pub fn in_object(mut self, object: impl fmt::Display) -> Self {

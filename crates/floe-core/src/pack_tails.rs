@@ -9,7 +9,7 @@
 mod end;
 mod frames;
 
-use std::fs::{self, File};
+use std::fs;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ use floe_format::{
 use self::end::OpenEnd;
 pub(crate) use self::end::PackEnd;
 pub(crate) use self::frames::{MetadataFrames, plain_of};
-use crate::aside::Aside;
+use crate::aside::{Aside, open_file};
 use crate::cache_room::{Room, evict_now_and_then, note_used};
 use crate::catalog::PackShape;
 use crate::namespace::Namespace;
@@ -80,6 +80,11 @@ impl PackTails {
         Self { namespace: namespace.clone(), cache }
     }
 
+    /// Whose packs they are of.
+    pub(crate) fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
     /// A pack's tail.
     ///
     /// # Errors
@@ -88,6 +93,14 @@ impl PackTails {
         if let Some(loaded) = self.load_cached(shape) {
             return Ok(loaded);
         }
+        self.load_anew(shape).await
+    }
+
+    /// A pack's tail from the store, whatever is cached of it.
+    ///
+    /// # Errors
+    /// As [`PackTails::load`].
+    pub(crate) async fn load_anew(&self, shape: PackShape) -> Result<LoadedTail> {
         let mut loaded = self.read_end(shape, shape.tail_len, &|bytes| parse(shape, bytes)).await?;
         if let Some(bytes) = loaded.end.bytes()
             && let Some(path) = self.remember(shape, bytes)
@@ -159,7 +172,7 @@ impl PackTails {
     /// A cached tail, of which nothing but the pack's id is known.
     pub(crate) fn load_cached_id(&self, id: &PackId) -> Option<LoadedTail> {
         let path = self.cache.as_ref()?.join(id.to_string());
-        let file = File::open(&path).ok()?;
+        let file = open_file(&path)?;
         let length = file.metadata().ok()?.len();
         if !(PACK_FOOTER_LEN as u64..=MAX_PACK_LEN).contains(&length) {
             return None;
@@ -191,7 +204,7 @@ impl PackTails {
     /// What is made of a cached tail; where that is damaged, it is forgotten.
     fn cached<T>(&self, shape: PackShape, parse: impl FnOnce(&OpenEnd, PackEnd) -> Result<T>) -> Option<T> {
         let path = self.cache.as_ref()?.join(shape.id.to_string());
-        let file = File::open(&path).ok()?;
+        let file = open_file(&path)?;
         note_used(&file);
         let is_whole = file.metadata().ok()?.len() == shape.tail_len && shape.tail_len <= shape.pack_len;
         let parsed = match is_whole {

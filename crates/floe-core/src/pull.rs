@@ -121,6 +121,7 @@ impl Pull {
             devices: self.options.devices,
             delete: self.options.delete,
             stat_written,
+            looks_only: self.options.dry_run,
             token: u64::from_le_bytes(self.namespace.ambient().random()),
         }
     }

@@ -37,6 +37,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use floe_format::{ContentHash, Kept, PackId};
 use futures::{StreamExt, TryStreamExt};
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use self::base::BasePacks;
@@ -51,7 +52,7 @@ use crate::attempt::{RefView, WriteAttempt, rearming};
 use crate::catalog::PackShape;
 use crate::names::RefName;
 use crate::namespace::Namespace;
-use crate::offload::offload;
+use crate::offload::{Offloaded, offload};
 use crate::pack_tails::PackTails;
 use crate::reference::{Annotation, RefRecord, SnapshotAt};
 use crate::snapshot::Snapshot;
@@ -283,6 +284,27 @@ impl Push {
         guess: Option<Base>,
     ) -> Result<Built> {
         let found = if self.options.full { FoundBase::Lost } else { self.base(view, memory, guess).await? };
+        let has_base = matches!(found, FoundBase::Some(_));
+        match self.build_on(view, listings, memory, found).await {
+            // Only the base is read; what of it is damaged may be found late.
+            Err(e) if has_base && e.kind() == ErrorKind::Corrupt => {
+                tracing::warn!("the base is damaged, and everything is stored anew: {}", e.with_causes());
+                self.uploads.abort_all(self.namespace.store().as_ref()).await;
+                self.progress.restart();
+                let listings = self.input.listings(&self.options.exclusions)?;
+                self.build_on(view, listings, memory, FoundBase::Lost).await
+            }
+            built => built,
+        }
+    }
+
+    async fn build_on(
+        &self,
+        view: &RefView,
+        listings: Listings,
+        memory: &Memory,
+        found: FoundBase,
+    ) -> Result<Built> {
         // Where the base is damaged or gone, whatever else is known of is not relied on either.
         let is_full = matches!(found, FoundBase::Lost);
         let base = match found {
@@ -320,18 +342,23 @@ impl Push {
         built
     }
 
+    /// For what waits for the store on a thread of its own.
+    fn work(&self) -> Offloaded {
+        Offloaded { runtime: Handle::current(), cancel: self.options.cancel.clone() }
+    }
+
     /// Looks up what is most likely the base, as far as it is cached: the store answers meanwhile.
     async fn guess(&self, memory: &Memory) -> Option<Base> {
         if self.options.full {
             return None;
         }
         let (memory, tails, source) = (memory.clone(), self.tails.clone(), self.source_name.clone());
-        let named = self.options.base;
-        let looked_up = offload("guess", &self.options.cancel, move |work| {
+        let (named, work) = (self.options.base, self.work());
+        let looked_up = offload("guess", &self.options.cancel, move |_| {
             let guess = || {
                 let at = named.or_else(|| memory.last_pushed(&source))?;
                 let snapshot = memory.kept_snapshot(at)?;
-                let packs = BasePacks::load_cached(&tails, &work.runtime, &snapshot)?;
+                let packs = BasePacks::load_cached(&tails, &work, &snapshot)?;
                 Some(Base { at, snapshot, packs })
             };
             Ok(guess())
@@ -350,7 +377,7 @@ impl Push {
             Ok(base) => Ok(FoundBase::Some(Box::new(base))),
             // What is damaged or gone cannot be built on, and need not be.
             Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::Corrupt) => {
-                tracing::warn!(snapshot = %at.snapshot, error = %e, "the base cannot be used; everything is stored anew");
+                tracing::warn!("the base cannot be used, and everything is stored anew: {}", e.with_causes());
                 Ok(FoundBase::Lost)
             }
             Err(e) => Err(e),
@@ -377,7 +404,10 @@ impl Push {
         }
         let packs = match known.filter(|_| unusable.is_empty()) {
             Some(packs) => packs,
-            None => BasePacks::load(&self.tails, &snapshot, |shape| unusable.contains(&shape.id)).await?,
+            None => {
+                BasePacks::load(&self.tails, &self.work(), &snapshot, |shape| unusable.contains(&shape.id))
+                    .await?
+            }
         };
         Ok(Base { at, snapshot, packs })
     }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 
+use crate::aside::create_private;
 use crate::{Error, Result};
 
 /// Where a file goes if there is no cache or it cannot be written: places that are not kept in memory first.
@@ -32,7 +33,7 @@ pub(crate) fn scratch_file(directory: Option<&Path>) -> Result<File> {
 }
 
 fn unnamed_file(directory: &Path) -> io::Result<File> {
-    std::fs::create_dir_all(directory)?;
+    create_private(directory)?;
     let mode = Mode::RUSR | Mode::WUSR;
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::EXCL | OFlags::CLOEXEC;
     match rustix::fs::open(directory, flags, mode) {

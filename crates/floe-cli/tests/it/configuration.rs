@@ -37,6 +37,33 @@ fn show_tells_origins() {
 }
 
 #[test]
+fn a_place_that_would_be_another_one_in_each_directory_is_refused() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    std::fs::create_dir_all(user.path(".config/floe")).unwrap();
+    for (said, key) in [
+        ("store = \"~/st\"", "store"),
+        ("store = \"st\"", "store"),
+        ("cache_dir = \"~/cache\"", "cache_dir"),
+        ("cache_dir = \"cache\"", "cache_dir"),
+    ] {
+        std::fs::write(user.path(".config/floe/config.toml"), said).unwrap();
+        let told = user.stderr(&user.floe(&["push", &tree, "main"], 2));
+        assert!(told.contains(&format!("`{key}`")) && told.contains("absolute"), "{told}");
+    }
+    std::fs::write(user.path(".config/floe/config.toml"), "").unwrap();
+    for store in ["~/st", "~", "file:st", "s3:bucket"] {
+        let told = user.stderr(&user.floe(&["push", &tree, "main", "--store", store], 2));
+        assert!(told.contains(store), "{told}");
+    }
+    assert!(!user.path("~").exists() && !user.path("file:st").exists());
+    for store in ["st", "./file:st", "a:b"] {
+        user.floe(&["push", &tree, "main", "--store", store], 0);
+        assert!(user.path(store).is_dir());
+    }
+}
+
+#[test]
 fn a_file_that_says_what_is_unknown_is_refused() {
     let user = User::new();
     std::fs::create_dir_all(user.path(".config/floe")).unwrap();

@@ -92,6 +92,33 @@ fn a_damaged_cache_of_tails_is_read_again() {
 }
 
 #[test]
+fn a_push_onto_a_base_with_damaged_metadata_stores_everything_anew() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main"], 0);
+    let pack = objects(&user, "packs").remove(0);
+    let whole = fs::read(&pack).unwrap();
+    let tail = fs::read_dir(user.path(".cache/floe/tails")).unwrap().next().unwrap().unwrap().path();
+    let tail_len = fs::metadata(fs::read_dir(tail).unwrap().next().unwrap().unwrap().path()).unwrap().len();
+    let start = whole.len() - usize::try_from(tail_len).unwrap();
+    for at in (start..whole.len()).step_by(37) {
+        let name = format!("damaged-{at}");
+        user.floe(&["tag", "main", &name], 0);
+        let mut bytes = whole.clone();
+        bytes[at] ^= 4;
+        fs::write(&pack, bytes).unwrap();
+        fs::remove_dir_all(user.path(".cache/floe")).unwrap();
+        fs::write(user.path("tree/new"), at.to_string()).unwrap();
+        let pushed = user.floe(&["push", &tree, &name], 0);
+        let told = user.stderr(&pushed);
+        assert!(told.contains("everything is stored anew"), "byte {at}: {told}");
+        user.floe(&["pull", &name, "back"], 0);
+        assert_eq!(listing(&user.path("tree")), listing(&user.path("back")), "byte {at}");
+        fs::write(&pack, &whole).unwrap();
+    }
+}
+
+#[test]
 fn what_lost_a_pack_gets_no_other_name() {
     let user = User::new();
     let tree = user.tree("tree");

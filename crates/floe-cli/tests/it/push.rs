@@ -57,6 +57,7 @@ fn a_dry_run_leaves_nothing_in_the_store() {
     let tree = user.tree("tree");
     let told = user.json(&["push", &tree, "main", "--dry-run", "--json"]);
     assert_eq!((&told["outcome"], &told["generation"]), (&"dry_run".into(), &serde_json::Value::Null));
+    assert_eq!(told["layout"], serde_json::Value::Null, "there is none before it is written");
     assert!(!user.path(".local/share/floe").exists());
     user.floe(&["log", "main"], 1);
     user.floe(&["push", &tree, "main"], 0);

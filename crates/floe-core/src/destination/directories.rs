@@ -33,6 +33,8 @@ pub(super) mod state {
     pub(in super::super) const ABSENT: u8 = 8;
     /// It was made sure that entries can be written in it.
     pub(in super::super) const WRITABLE: u8 = 16;
+    /// It is there, and its owner may not list it or reach what is in it.
+    pub(in super::super) const CLOSED: u8 = 32;
 }
 
 /// What a directory becomes in the end.

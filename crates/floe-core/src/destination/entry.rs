@@ -26,6 +26,8 @@ pub struct Settings {
     pub delete: bool,
     /// Return the [`FileStat`] of each file written, at the price of one more system call.
     pub stat_written: bool,
+    /// In place: survey, and change nothing at all.
+    pub looks_only: bool,
     /// A random number that tells this pull's temporary names from others'.
     pub token: u64,
 }

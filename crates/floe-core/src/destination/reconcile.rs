@@ -80,7 +80,8 @@ pub type FileId = (u64, u64);
 pub type SameContent<'a> = dyn FnMut(usize, &ExistingFile<'_>) -> Result<bool> + 'a;
 
 impl Worker<'_> {
-    /// Compares a directory with all that the snapshot has in it, ascending by name. Nothing is changed.
+    /// Compares a directory with all that the snapshot has in it, ascending by name. Nothing is changed, but that one which
+    /// its owner may not look into is opened for the owner until all is done.
     ///
     /// A directory is surveyed after its parent, so that what is below a missing one costs nothing; survey all before the
     /// first is written, and whatever stands in the way is known before anything has changed.
@@ -105,6 +106,9 @@ impl Worker<'_> {
         }
         let at = self.directory(directory)?;
         let at = at.as_fd();
+        if self.tree.directories().state(directory) & state::CLOSED != 0 && !self.tree.settings.looks_only {
+            self.make_writable(directory, at)?;
+        }
         let listing = Listing::read_through(at, &mut self.dirents)
             .map_err(|e| failed("read the directory", &self.tree.shown(directory, b""), e))?;
         let mut found = listing.iter().peekable();
@@ -198,7 +202,8 @@ impl Worker<'_> {
                 && meta.mtime.is_none_or(|t| t == stat.mtime)
                 && meta.owner.is_none_or(|o| o == stat.owner);
             let differs = if equal { 0 } else { state::DIFFERS };
-            tree.directories().mark(id, state::EXISTED | differs);
+            let closed = if stat.mode & 0o500 == 0o500 { 0 } else { state::CLOSED };
+            tree.directories().mark(id, state::EXISTED | differs | closed);
             return Ok(Verdict::Keep);
         }
         if matches!(entry.kind, WantedKind::Device(_)) && !tree.settings.devices {

@@ -25,7 +25,14 @@ const PLAIN: Meta<'static> = Meta {
 const FOLDER: Meta<'static> = Meta { mode: 0o755, ..PLAIN };
 
 fn settings() -> Settings {
-    Settings { special_bits: false, devices: false, delete: false, stat_written: true, token: 0xf10e }
+    Settings {
+        special_bits: false,
+        devices: false,
+        delete: false,
+        stat_written: true,
+        looks_only: false,
+        token: 0xf10e,
+    }
 }
 
 /// Whether the test runs with the capabilities of root.

@@ -189,7 +189,7 @@ impl<'t> Worker<'t> {
         Ok(fd)
     }
 
-    fn make_writable(&self, id: DirId, fd: BorrowedFd<'_>) -> Result<()> {
+    pub(super) fn make_writable(&self, id: DirId, fd: BorrowedFd<'_>) -> Result<()> {
         let wrong = |errno| failed("make writable", &self.tree.shown(id, b""), errno);
         let stat = FileStat::of_descriptor(fd).map_err(wrong)?;
         if stat.mode & 0o700 != 0o700 && !rustix::process::geteuid().is_root() {

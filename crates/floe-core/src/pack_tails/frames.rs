@@ -3,40 +3,46 @@
 use std::sync::{Mutex, PoisonError};
 
 use floe_format::{Decompressor, FrameId, FrameRecord, PackDirectory, PackFrame};
-use tokio::runtime::Handle;
 
 use super::{OpenEnd, PackEnd, PackTails};
 use crate::catalog::{Catalog, Located, PackShape};
+use crate::offload::Offloaded;
 use crate::{Error, ErrorKind, Result};
 
 /// The metadata frames of several packs.
 #[derive(Debug, Default)]
 pub(crate) struct MetadataFrames {
     found: Catalog,
-    ends: Vec<PackEnd>,
-    /// The one that was read last, by its position.
-    open: Mutex<Option<(usize, OpenEnd)>>,
+    ends: Mutex<Ends>,
     origin: Option<Origin>,
+}
+
+/// The last bytes of packs, by their positions.
+#[derive(Debug, Default)]
+struct Ends {
+    all: Vec<PackEnd>,
+    /// The one that was read last.
+    open: Option<(usize, OpenEnd)>,
 }
 
 /// Where what a cached tail has no more is read again.
 #[derive(Debug)]
 struct Origin {
     tails: PackTails,
-    handle: Handle,
+    work: Offloaded,
 }
 
 impl MetadataFrames {
-    /// Those of packs that are added. What is damaged in a cached tail is read from the store, in that runtime.
-    pub(crate) fn new(tails: &PackTails, handle: &Handle) -> Self {
-        let origin = Origin { tails: tails.clone(), handle: handle.clone() };
+    /// Those of packs that are added. A cached tail that is damaged is read from the store once more.
+    pub(crate) fn new(tails: &PackTails, work: &Offloaded) -> Self {
+        let origin = Origin { tails: tails.clone(), work: work.clone() };
         Self { origin: Some(origin), ..Self::default() }
     }
 
     /// Adds the metadata frames of a pack, behind those of the packs before.
     pub(crate) fn add(&mut self, shape: PackShape, directory: &PackDirectory, end: PackEnd) {
         self.found.add_pack(shape, directory.frames().copied().collect());
-        self.ends.push(end);
+        self.ends.get_mut().unwrap_or_else(PoisonError::into_inner).all.push(end);
     }
 
     /// The plain bytes of a frame; blocks, and where a cached tail is damaged for as long as the store takes.
@@ -61,15 +67,6 @@ impl MetadataFrames {
         Ok((record, stored.to_vec()))
     }
 
-    /// The stored bytes of a frame, unchecked. Most often it is of the same pack as the one before.
-    fn stored(&self, pack: usize, frame: &PackFrame) -> Result<bytes::Bytes> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *open {
-            Some((position, end)) if *position == pack => end.read(frame.range()),
-            other => other.insert((pack, self.ends[pack].open()?)).1.read(frame.range()),
-        }
-    }
-
     /// A frame's record, its stored and its plain bytes.
     fn read_both(
         &self,
@@ -80,30 +77,39 @@ impl MetadataFrames {
             let message = format!("the metadata frame {id} is in none of the layout's packs");
             Error::new(ErrorKind::Corrupt, message)
         })?;
-        let (shape, end) = (&self.found.packs()[pack], &self.ends[pack]);
+        let shape = &self.found.packs()[pack];
         let mut decompress = |stored: bytes::Bytes| {
             let plain = plain_of(&frame, &stored, decompressor)?;
             Ok((frame.record, stored, plain))
         };
-        let read = self.stored(pack, &frame).and_then(&mut decompress);
-        let named = |e: Error| e.in_object(format_args!("pack {}", shape.id));
-        match (read, &self.origin) {
-            (Err(error), Some(origin)) if end.bytes().is_none() => {
-                tracing::debug!(pack = %shape.id, %error, "a cached tail is damaged; the frame is read again");
-                decompress(origin.read(shape, &frame)?).map_err(named)
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = ends.read(pack, &frame).and_then(&mut decompress);
+        let read = match (read, &self.origin) {
+            (Err(error), Some(Origin { tails, work })) => {
+                tracing::debug!(pack = %shape.id, %error, "a tail is damaged; it is read again");
+                let again = work.wait(tails.load_anew(*shape))?;
+                ends.replace(pack, again.end);
+                ends.read(pack, &frame).and_then(decompress)
             }
-            (read, _) => read.map_err(named),
-        }
+            (read, _) => read,
+        };
+        read.map_err(|e| e.in_object(format_args!("pack {}", shape.id)))
     }
 }
 
-impl Origin {
-    fn read(&self, shape: &PackShape, frame: &PackFrame) -> Result<bytes::Bytes> {
-        let Self { tails, handle } = self;
-        tails.forget(&shape.id);
-        let range = frame.range();
-        let key = tails.namespace.keys().pack(&shape.id);
-        handle.block_on(tails.namespace.read_pack(&key, range.start.get()..range.end.get()))
+impl Ends {
+    /// The stored bytes of a frame, unchecked. Most often it is of the same pack as the one before.
+    fn read(&mut self, pack: usize, frame: &PackFrame) -> Result<bytes::Bytes> {
+        let open = match self.open.take() {
+            Some((position, end)) if position == pack => end,
+            _ => self.all[pack].open()?,
+        };
+        self.open.insert((pack, open)).1.read(frame.range())
+    }
+
+    fn replace(&mut self, pack: usize, end: PackEnd) {
+        self.all[pack] = end;
+        self.open = None;
     }
 }
 

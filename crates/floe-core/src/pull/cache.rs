@@ -68,6 +68,6 @@ pub(super) fn record(cache: &StatCache, sections: CacheSections, hashing_began: 
     let mut writer = cache.writer();
     writer.push_sections(sections, hashing_began);
     if let Err(error) = writer.finish() {
-        tracing::warn!(%error, "the stat cache could not be written; the next push or pull reads the files again");
+        tracing::warn!("the next push or pull reads the files again: {}", error.with_causes());
     }
 }

@@ -9,10 +9,10 @@ use floe_format::{
     compare_paths, tar_header_len, tar_len, tar_padding,
 };
 use futures::{StreamExt, TryStreamExt};
-use tokio::runtime::Handle;
 
 use super::entry_table::EntryTable;
 use crate::catalog::{Catalog, PackShape};
+use crate::offload::Offloaded;
 use crate::pack_tails::{LoadedTail, MetadataFrames, PackTails};
 use crate::snapshot::Snapshot;
 use crate::{Error, ErrorKind, Result};
@@ -35,6 +35,7 @@ impl BasePacks {
     /// Reads the tails of a snapshot's packs. Nothing in a pack that must not be used counts as known.
     pub(super) async fn load(
         tails: &PackTails,
+        work: &Offloaded,
         snapshot: &Snapshot,
         is_unusable: impl Fn(&PackShape) -> bool,
     ) -> Result<Self> {
@@ -44,23 +45,23 @@ impl BasePacks {
             loads.push(tails.load(PackShape::from(pack)));
         }
         let loaded = futures::stream::iter(loads).buffered(TAILS_IN_FLIGHT).try_collect().await?;
-        Ok(Self::new((tails, &Handle::current()), snapshot, loaded, is_unusable))
+        Ok(Self::new((tails, work), snapshot, loaded, is_unusable))
     }
 
     /// The same, where all tails are cached and all packs may be used.
-    pub(super) fn load_cached(tails: &PackTails, handle: &Handle, snapshot: &Snapshot) -> Option<Self> {
+    pub(super) fn load_cached(tails: &PackTails, work: &Offloaded, snapshot: &Snapshot) -> Option<Self> {
         let shapes = snapshot.layout().packs.iter().map(PackShape::from);
         let loaded = shapes.map(|shape| tails.load_cached(shape)).collect::<Option<_>>()?;
-        Some(Self::new((tails, handle), snapshot, loaded, |_| false))
+        Some(Self::new((tails, work), snapshot, loaded, |_| false))
     }
 
     fn new(
-        (tails, handle): (&PackTails, &Handle),
+        (tails, work): (&PackTails, &Offloaded),
         snapshot: &Snapshot,
         loaded: Vec<LoadedTail>,
         is_unusable: impl Fn(&PackShape) -> bool,
     ) -> Self {
-        let frames = MetadataFrames::new(tails, handle);
+        let frames = MetadataFrames::new(tails, work);
         let mut base = Self { data: Catalog::default(), metadata: Catalog::default(), frames };
         for (pack, LoadedTail { shape, tail, end }) in snapshot.layout().packs.iter().zip(loaded) {
             let (directory, data) = tail.into_parts();

@@ -318,7 +318,7 @@ impl Build {
 /// Puts the new stat cache in the place of the old one. Without it the next push is slower.
 pub(super) fn keep_cache(cache: Option<CacheWriter>) {
     if let Some(Err(error)) = cache.map(CacheWriter::finish) {
-        tracing::warn!(%error, "the next push will be slower");
+        tracing::warn!("the next push will be slower: {}", error.with_causes());
     }
 }
 

@@ -4,15 +4,14 @@
 //! here is where the two kinds of sources differ, and nowhere else.
 
 use std::fmt;
-use std::fs::DirBuilder;
 use std::io::Read;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use floe_format::XattrList;
 
 use super::{PushOptions, PushSource};
+use crate::aside::create_private;
 use crate::names::RefName;
 use crate::offload::offload;
 use crate::source::{
@@ -76,7 +75,7 @@ impl Input {
                     // Before the walk: made in the source while that is walked, they would not be known for what
                     // they are. What cannot be made is told by whoever writes there.
                     if let Some(caches) = &options.cache_dir {
-                        let _ = DirBuilder::new().recursive(true).mode(0o700).create(caches);
+                        let _ = create_private(caches);
                     }
                     let names =
                         options.cache_dir.as_deref().map(|caches| NameCache::of_source(caches, &root));

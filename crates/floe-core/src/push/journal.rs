@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use floe_format::PackId;
 
-use crate::aside::read_within;
+use crate::aside::{create_private, read_within};
 use crate::names::RefName;
 
 /// The most bytes of a journal that is read: thirty thousand packs.
@@ -50,7 +50,7 @@ impl Journal {
         let Some(file) = &self.file else { return };
         let open = || OpenOptions::new().create(true).append(true).open(file.as_path());
         let opened = open().or_else(|_| {
-            file.parent().map_or(Ok(()), fs::create_dir_all)?;
+            file.parent().map_or(Ok(()), create_private)?;
             open()
         });
         // Begins a line: the last one may have been cut short.

@@ -195,6 +195,8 @@ impl PackOutput {
             stored.clear();
             self.held_bytes.read(at, record.stored_len as usize, &mut stored)?;
             at += u64::from(record.stored_len);
+            // It may have been on a disk meanwhile.
+            record.check_stored(&stored)?;
             self.add_metadata(pack, record, &stored, false)?;
         }
         self.held_bytes.clear();

@@ -95,7 +95,11 @@ impl Repacking<'_> {
             let copied = match copied {
                 Ok(copied) => copied,
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
-                    tracing::warn!(pack = %shape.id, %error, "a pack of the base is damaged; it is left in its place");
+                    tracing::warn!(
+                        "pack {} of the base is damaged, and left in its place: {}",
+                        shape.id,
+                        error.with_causes()
+                    );
                     continue;
                 }
                 Err(error) => return Err(error),

@@ -6,8 +6,7 @@ use bytes::Bytes;
 use floe_format::{Decompressor, FrameId, PackDirectory, PackFrame, StoredOffset};
 
 use crate::catalog::{FrameMap, PackShape};
-use crate::namespace::Namespace;
-use crate::pack_tails::{PackEnd, plain_of};
+use crate::pack_tails::{PackEnd, PackTails, plain_of};
 use crate::{Error, ErrorKind, Result};
 
 /// How many bytes of tails and directories are kept in memory in all; frames beyond are read in windows.
@@ -35,7 +34,7 @@ pub(crate) enum Following<'a> {
 
 /// The metadata frames of some packs.
 pub(crate) struct Metadata {
-    namespace: Namespace,
+    tails: PackTails,
     packs: Vec<MetadataPack>,
     found: FrameMap<(u32, PackFrame)>,
     retained: usize,
@@ -58,9 +57,9 @@ struct Window {
 }
 
 impl Metadata {
-    pub(crate) fn new(namespace: &Namespace) -> Self {
+    pub(crate) fn new(tails: &PackTails) -> Self {
         Self {
-            namespace: namespace.clone(),
+            tails: tails.clone(),
             packs: Vec::new(),
             found: FrameMap::default(),
             retained: 0,
@@ -99,23 +98,22 @@ impl Metadata {
         let mut again = false;
         loop {
             let read = self.stored(pack, &frame, following).await;
-            let held = &self.packs[pack as usize];
-            let key = self.namespace.keys().pack(&held.shape.id);
-            // What the store says is the last word.
-            let is_cached = held.end.is_some();
-            let read = match read {
-                Err(error) if !is_cached => return Err(error),
-                read => read,
-            };
-            match read.and_then(|(start, bytes)| self.decompress(&frame, start, &bytes)) {
+            let is_cached = self.packs[pack as usize].end.as_ref().is_some_and(|end| end.bytes().is_none());
+            let error = match read.and_then(|(start, bytes)| self.decompress(&frame, start, &bytes)) {
                 Ok(plain) => return Ok(plain),
-                Err(error) if again => return Err(error.in_object(format_args!("`{key}`"))),
-                Err(error) => {
-                    tracing::debug!(%key, %error, "a metadata frame is damaged; it is read again");
-                    again = true;
-                    self.window = None;
-                    self.packs[pack as usize].end = None;
-                }
+                Err(error) => error,
+            };
+            let held = &mut self.packs[pack as usize];
+            let key = self.tails.namespace().keys().pack(&held.shape.id);
+            if again || error.kind() != ErrorKind::Corrupt {
+                return Err(error.in_object(format_args!("`{key}`")));
+            }
+            tracing::debug!(%key, %error, "a metadata frame is damaged; it is read again");
+            again = true;
+            self.window = None;
+            held.end = None;
+            if is_cached {
+                self.tails.forget(&held.shape.id);
             }
         }
     }
@@ -152,8 +150,9 @@ impl Metadata {
             }
             None => {
                 let range = self.window_of(pack, wanted, following);
-                let key = self.namespace.keys().pack(&held.shape.id);
-                (range.start, self.namespace.read_pack(&key, range).await?)
+                let namespace = self.tails.namespace();
+                let key = namespace.keys().pack(&held.shape.id);
+                (range.start, namespace.read_pack(&key, range).await?)
             }
         };
         self.window = Some(Window { pack, start, bytes: bytes.clone() });

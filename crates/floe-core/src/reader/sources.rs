@@ -85,7 +85,7 @@ impl Sources {
             .buffered(REQUESTS)
             .try_collect()
             .await?;
-        let mut sources = Self { metadata: Metadata::new(namespace), data: Catalog::default() };
+        let mut sources = Self { metadata: Metadata::new(&tails), data: Catalog::default() };
         for (has_metadata, loaded, tail) in loaded {
             match &loaded {
                 Loaded::Tail(tail) if has_metadata => {

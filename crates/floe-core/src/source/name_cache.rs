@@ -98,7 +98,7 @@ impl NameCache {
         let recorder = std::mem::take(&mut *self.recorder());
         let found = |number: usize| self.found[number].load(Ordering::Relaxed);
         if let Err(error) = recorder.finish(&self.path, &self.old, found) {
-            tracing::warn!(%error, "the next push will be slower");
+            tracing::warn!("the next push will be slower: {}", error.with_causes());
         }
     }
 

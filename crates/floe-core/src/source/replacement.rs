@@ -1,13 +1,15 @@
 //! Files of caches that are replaced as a whole.
 
-use std::fs::{DirBuilder, File, Metadata, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Seek as _, Write};
 use std::ops::Range;
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FlockOperation, RenameFlags, renameat_with};
 use rustix::io::Errno;
+
+use crate::aside::create_private;
 
 /// Bytes that are copied at once.
 const COPY_BYTES: usize = 128 * 1024;
@@ -29,7 +31,7 @@ impl Replacement {
     pub(super) fn create(cache: &Path, read: Option<&File>) -> io::Result<Option<Self>> {
         let path = cache.with_added_extension("new");
         if let Some(directory) = cache.parent() {
-            DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+            create_private(directory)?;
         }
         loop {
             let mut options = OpenOptions::new();

@@ -23,10 +23,10 @@ pub fn open(
 ) -> Result<Arc<dyn Store>> {
     let timer: Arc<dyn Timer> = Arc::new(SystemTimer::default());
     let store: Arc<dyn Store> = match location.split_once("://") {
-        None if location.is_empty() => {
-            return Err(Error::new(ErrorKind::Invalid, "the store's location is empty"));
+        None => {
+            check_plain(location)?;
+            Arc::new(LocalStore::with_ambient(location, ambient.clone())?)
         }
-        None => Arc::new(LocalStore::with_ambient(location, ambient.clone())?),
         Some(("file", _)) => Arc::new(LocalStore::with_ambient(file_path(location)?, ambient.clone())?),
         Some(("s3" | "gs" | "az", _)) => {
             let remote = RemoteStore::open(&parse(location)?, environment, settings.retry.deadline)?;
@@ -39,6 +39,23 @@ pub fn open(
     };
     let (upload, download) = (settings.upload_bytes_per_second, settings.download_bytes_per_second);
     Ok(Arc::new(Limit::new(store, settings.max_requests, upload, download, timer)))
+}
+
+/// Refuses what is no path, though it could be one.
+fn check_plain(location: &str) -> Result<()> {
+    let invalid = |message: String| Err(Error::new(ErrorKind::Invalid, message));
+    if location.is_empty() {
+        return invalid("the store's location is empty".into());
+    }
+    if location == "~" || location.starts_with("~/") {
+        return invalid(format!("`{location}`: `~` is not expanded here; write the whole path"));
+    }
+    match location.split_once(':') {
+        Some((scheme @ ("file" | "s3" | "gs" | "az"), _)) => invalid(format!(
+            "`{location}` lacks the slashes of `{scheme}://`; a directory of that name is `./{location}`"
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// What is known of the conditions of the store at a location, remembered below `cache_dir`.

@@ -57,6 +57,64 @@ fn a_store_that_says_no_is_told_so() {
     assert_eq!(code, Some(0), "{told}");
 }
 
+/// Directories that their owner may not look into are written, and written over, by whoever is not root.
+#[test]
+fn closed_directories_are_pulled_over() {
+    let before = unprivileged();
+    let user = User::new();
+    if !can(&[before, &[env!("CARGO_BIN_EXE_floe"), "--version"]].concat()) {
+        return;
+    }
+    let modes = [0o000, 0o200, 0o333, 0o400, 0o500, 0o600, 0o700];
+    let mode_of = |path: &str| fs::metadata(user.path(path)).unwrap().permissions().mode() & 0o7777;
+    let close =
+        |path: &str, mode| fs::set_permissions(user.path(path), fs::Permissions::from_mode(mode)).unwrap();
+    user.tree("tree");
+    for mode in modes {
+        let directory = format!("tree/{mode:03o}");
+        fs::create_dir_all(user.path(&format!("{directory}/below"))).unwrap();
+        fs::write(user.path(&format!("{directory}/file")), "right").unwrap();
+        fs::write(user.path(&format!("{directory}/below/file")), "right").unwrap();
+        close(&format!("{directory}/below"), mode);
+    }
+    if rustix::process::geteuid().is_root() {
+        for mode in modes {
+            close(&format!("tree/{mode:03o}"), mode);
+        }
+        user.floe(&["push", "tree", "main"], 0);
+        assert!(can(&["chown", "-R", "65534:65534", user.home().to_str().unwrap()]));
+    } else {
+        // Whoever may not read them as root does cannot push them.
+        return;
+    }
+    let pull = |arguments: &[&str]| user.under(before, &[&["pull", "main", "out"], arguments].concat());
+    let check = || {
+        for mode in modes {
+            let directory = format!("out/{mode:03o}");
+            assert_eq!((mode_of(&directory), mode_of(&format!("{directory}/below"))), (mode, mode));
+            for file in ["file", "below/file"] {
+                assert_eq!(fs::read(user.path(&format!("{directory}/{file}"))).unwrap(), b"right");
+            }
+        }
+    };
+    for change in [false, false, true] {
+        if change {
+            for mode in modes {
+                fs::write(user.path(&format!("out/{mode:03o}/below/file")), "wrong, and longer").unwrap();
+                fs::write(user.path(&format!("out/{mode:03o}/more")), "more").unwrap();
+            }
+        }
+        let output = pull(&["--delete"]);
+        assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+        check();
+        assert!(!user.path("out/000/more").exists());
+    }
+    // A rehearsal changes no mode: it says what it may not see.
+    let output = pull(&["--dry-run"]);
+    assert_eq!(output.status.code(), Some(1));
+    check();
+}
+
 #[test]
 fn a_directory_that_may_not_be_written_or_read_is_told_so() {
     let before = unprivileged();
