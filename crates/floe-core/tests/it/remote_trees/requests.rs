@@ -168,9 +168,11 @@ async fn pulls() {
     let opened = ["1 Get format.json", "2 Get refs", "3 Get snapshots"];
     let cold = bench.pull("pulled", &bench.cold()).await;
     assert_eq!(cold[..3], opened);
-    // The tail, and then the data, in ranges that depend on how they compress.
+    // The tail, and then the data, in ranges that depend on how they compress; which of them are on their way together
+    // depends on the threads.
     assert!(cold[3..].iter().all(|line| line.contains(" GetRange packs")), "{cold:?}");
-    assert!(cold.len() <= 6, "{cold:?}");
+    let requests = |line: &String| line.split_once(" packs x").map_or(1, |(_, times)| times.parse().unwrap());
+    assert!(cold[3..].iter().map(requests).sum::<u32>() <= 4, "{cold:?}");
 
     write(&bench.source().join("directory-021/file-009"), &text(2_000_078, 1_500));
     bench.push(&bench.cache()).await;
