@@ -5,6 +5,7 @@ use std::io;
 use std::process::ExitCode;
 
 use floe_core::{Error, ErrorKind};
+use rustix::io::Errno;
 
 /// What to do about what another version wrote.
 pub(crate) const TOO_NEW: &str =
@@ -152,10 +153,12 @@ impl From<Error> for Failure {
         let mut causes = Vec::new();
         let mut cause = error.source();
         let mut disk_full = false;
+        let mut too_many_files = false;
         let mut no_such_file = false;
         while let Some(error) = cause {
             let io = error.downcast_ref::<io::Error>();
             disk_full |= io.is_some_and(is_full);
+            too_many_files |= io.is_some_and(|io| io.raw_os_error() == Some(Errno::MFILE.raw_os_error()));
             no_such_file |= io.is_some_and(|io| io.kind() == io::ErrorKind::NotFound);
             let text = error.to_string();
             if causes.last() != Some(&text) {
@@ -189,6 +192,9 @@ impl From<Error> for Failure {
             }
             ErrorKind::Cancelled => {
                 (Code::Signal(2), "No ref and no file was left half written; run the command again to go on.")
+            }
+            ErrorKind::Internal if too_many_files => {
+                (Code::Failed, "Raise the limit of open files (ulimit -n), then run the command again.")
             }
             ErrorKind::Internal if disk_full => (
                 Code::Failed,
@@ -238,6 +244,12 @@ mod tests {
         let wrapped = Error::new(ErrorKind::Internal, "the push failed")
             .with_source(Error::io("cannot write `x`", io::ErrorKind::StorageFull.into()));
         assert!(Failure::from(wrapped).advice().starts_with("Make room"));
+    }
+
+    #[test]
+    fn too_many_open_files_are_told_from_other_faults() {
+        let many = io::Error::from_raw_os_error(Errno::MFILE.raw_os_error());
+        assert!(Failure::from(Error::io("cannot open `x`", many)).advice().contains("ulimit -n"));
     }
 
     #[test]
