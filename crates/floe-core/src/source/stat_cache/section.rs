@@ -8,7 +8,7 @@ use super::{CacheHit, CacheSections, ContentHash, layout};
 use crate::source::trust::Recency;
 use crate::source::walk::Child;
 
-/// A run of records for a [`CacheWriter`], so that several threads can make records of one source.
+/// A run of records for a [`CacheWriter`](super::CacheWriter), so that several threads can make records of one source.
 #[derive(Debug, Default)]
 pub struct CacheSection {
     pub(super) first: u64,
