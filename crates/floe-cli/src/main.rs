@@ -4,7 +4,6 @@
 //! asked, `commands` does it, one file each; a command gets a [`session::Session`] and returns an exit code or a
 //! [`failure::Failure`], which [`program`] shows.
 
-mod allocator;
 mod arguments;
 mod commands;
 mod configuration;
@@ -19,9 +18,10 @@ mod progress;
 mod quantities;
 mod session;
 mod settings;
+mod sys;
 mod tree_path;
 
 fn main() -> std::process::ExitCode {
-    allocator::keep_large_buffers_apart();
+    sys::keep_large_buffers_apart();
     program::run(std::env::args_os())
 }

@@ -3,7 +3,7 @@
 //! In this order: the walk begins, and what is most likely the base is looked up in the caches; the lease's handshake
 //! meanwhile; the base is read where it is another; the plan is made while what it asks for is read, compressed and put
 //! into packs; then packs, snapshot object and ref. Nothing anyone can see has changed before the last step. A push that
-//! fails leaves packs that no ref names.
+//! fails leaves packs that no ref names. Where the base turns out to be damaged on the way, all is planned again without one.
 //!
 //! Three kinds of threads, all of one scope: the planner, which also walks; the workers, which read and compress;
 //! and the assembler, which puts the pieces together in order. Every channel between them is bounded, so memory does

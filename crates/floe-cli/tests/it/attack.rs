@@ -35,13 +35,14 @@ pub(crate) fn can(program: &[&str]) -> bool {
     can
 }
 
-/// Runs as somebody who is not root; whoever runs the tests otherwise.
-pub(crate) fn unprivileged() -> &'static [&'static str] {
-    if rustix::process::geteuid().is_root() {
+/// Runs `floe` as somebody who is not root; whoever runs the tests otherwise. Nothing where that cannot be.
+pub(crate) fn unprivileged() -> Option<&'static [&'static str]> {
+    let before: &[&str] = if rustix::process::geteuid().is_root() {
         &["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
     } else {
         &["env"]
-    }
+    };
+    can(&[before, &[env!("CARGO_BIN_EXE_floe"), "--version"]].concat()).then_some(before)
 }
 
 pub(crate) fn told(output: &Output) -> String {

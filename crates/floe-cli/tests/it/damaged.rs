@@ -50,6 +50,12 @@ fn i1_a_full_push_brings_back_what_was_damaged_or_lost() {
     }
 }
 
+/// The only tail that is cached.
+fn cached_tail(user: &User) -> PathBuf {
+    let first = |path: PathBuf| fs::read_dir(path).unwrap().next().unwrap().unwrap().path();
+    first(first(user.path(".cache/floe/tails")))
+}
+
 /// What may become of a file of a cache.
 fn damages(whole: &[u8]) -> Vec<Option<Vec<u8>>> {
     let flipped = (0..whole.len()).step_by(whole.len() / 24 + 1).map(|at| {
@@ -67,9 +73,7 @@ fn a_damaged_cache_of_tails_is_read_again() {
     let user = User::new();
     let tree = user.tree("tree");
     user.floe(&["push", &tree, "main"], 0);
-    let namespaces = fs::read_dir(user.path(".cache/floe/tails")).unwrap();
-    let tails: Vec<_> = namespaces.map(|entry| entry.unwrap().path()).collect();
-    let cached = fs::read_dir(&tails[0]).unwrap().next().unwrap().unwrap().path();
+    let cached = cached_tail(&user);
     let whole = fs::read(&cached).unwrap();
     for (number, damage) in damages(&whole).into_iter().enumerate() {
         let damage = || match &damage {
@@ -98,9 +102,7 @@ fn a_push_onto_a_base_with_damaged_metadata_stores_everything_anew() {
     user.floe(&["push", &tree, "main"], 0);
     let pack = objects(&user, "packs").remove(0);
     let whole = fs::read(&pack).unwrap();
-    let tail = fs::read_dir(user.path(".cache/floe/tails")).unwrap().next().unwrap().unwrap().path();
-    let tail_len = fs::metadata(fs::read_dir(tail).unwrap().next().unwrap().unwrap().path()).unwrap().len();
-    let start = whole.len() - usize::try_from(tail_len).unwrap();
+    let start = whole.len() - fs::read(cached_tail(&user)).unwrap().len();
     for at in (start..whole.len()).step_by(37) {
         let name = format!("damaged-{at}");
         user.floe(&["tag", "main", &name], 0);

@@ -81,7 +81,7 @@ pub type SameContent<'a> = dyn FnMut(usize, &ExistingFile<'_>) -> Result<bool> +
 
 impl Worker<'_> {
     /// Compares a directory with all that the snapshot has in it, ascending by name. Nothing is changed, but that one which
-    /// its owner may not look into is opened for the owner until all is done.
+    /// its owner may not look into is opened for the owner until all is done, and for good where the pull fails.
     ///
     /// A directory is surveyed after its parent, so that what is below a missing one costs nothing; survey all before the
     /// first is written, and whatever stands in the way is known before anything has changed.
@@ -202,7 +202,8 @@ impl Worker<'_> {
                 && meta.mtime.is_none_or(|t| t == stat.mtime)
                 && meta.owner.is_none_or(|o| o == stat.owner);
             let differs = if equal { 0 } else { state::DIFFERS };
-            let closed = if stat.mode & 0o500 == 0o500 { 0 } else { state::CLOSED };
+            let is_open = stat.mode & 0o500 == 0o500 || rustix::process::geteuid().is_root();
+            let closed = if is_open { 0 } else { state::CLOSED };
             tree.directories().mark(id, state::EXISTED | differs | closed);
             return Ok(Verdict::Keep);
         }

@@ -109,14 +109,13 @@ impl PackTail {
     pub fn parse_indexes(footer: PackFooter, data_index: &[u8], metadata_index: &[u8]) -> Result<Self> {
         check_len(&footer, "data index", footer.data_index_len, data_index)?;
         let directory = PackDirectory::parse_index(footer, metadata_index)?;
-        let index = data_index;
-        if Sum128::of(index) != footer.data_index_sum {
+        if Sum128::of(data_index) != footer.data_index_sum {
             return Err(wrong_sum(&footer, "data index"));
         }
-        let mut reader = WireReader::new("pack data index", index);
-        skippable_header(&mut reader, index.len())?;
+        let mut reader = WireReader::new("pack data index", data_index);
+        skippable_header(&mut reader, data_index.len())?;
         let part = footer.data_range();
-        let count = (index.len() - SKIPPABLE_LEN) / RECORD_LEN;
+        let count = (data_index.len() - SKIPPABLE_LEN) / RECORD_LEN;
         let data = read_frames(&mut reader, count, part.start.get()..part.end.get())?;
         reader.end()?;
         Ok(Self { directory, data })

@@ -3,12 +3,13 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use super::layout;
 use super::records::Records;
 use super::section::CacheSection;
 use super::writer::CacheWriter;
-use crate::Result;
 use crate::scratch::Spill;
 use crate::source::trust::{HashClock, Recency};
+use crate::{Error, ErrorKind, Result};
 
 /// How many bytes of records are kept in memory for each thread that makes some; a record takes about 90.
 const MOST_IN_MEMORY: usize = 1 << 20;
@@ -31,6 +32,8 @@ struct Kept {
     spill: usize,
     start: u64,
     length: usize,
+    /// Of the records, which may be on a disk meanwhile.
+    sum: [u8; 16],
     entries: u32,
     /// Of its last record.
     directory: Vec<u8>,
@@ -59,6 +62,7 @@ impl CacheSections {
             spill: 0,
             start: self.records[0].append(records.bytes()),
             length: records.len(),
+            sum: layout::sum(records.bytes()),
             entries: records.entries(),
             directory: records.directory().to_vec(),
             device: records.device(),
@@ -79,7 +83,13 @@ impl CacheSections {
     fn read(&self, section: &Kept, records: &mut Records) -> Result<()> {
         let spill = &self.records[section.spill];
         records.refill(section.entries, &section.directory, section.device, |bytes| {
-            spill.read(section.start, section.length, bytes)
+            spill.read(section.start, section.length, bytes)?;
+            match layout::sum(bytes) == section.sum {
+                true => Ok(()),
+                false => {
+                    Err(Error::new(ErrorKind::Corrupt, "a temporary file has other bytes than were written"))
+                }
+            }
         })
     }
 }
@@ -101,6 +111,56 @@ impl CacheWriter {
                     Err(error) => tracing::debug!(%error, "a part of the stat cache is lost"),
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::stat_cache::StatCache;
+    use crate::source::walk::Child;
+    use crate::source::{FileKind, FileTime, Stat};
+
+    #[test]
+    fn a_section_that_is_not_what_was_written_is_not_recorded() {
+        let time = FileTime { seconds: 1_000, nanos: 5 };
+        let stat = |inode| Stat {
+            size: 7,
+            inode,
+            device: 1,
+            special: 0,
+            modified: time,
+            changed: time,
+            links: 1,
+            uid: 0,
+            gid: 0,
+            mode: 0o644,
+            kind: FileKind::File,
+        };
+        for is_damaged in [false, true] {
+            let caches = tempfile::tempdir().unwrap();
+            let cache = || StatCache::open(caches.path(), Path::new("/source"));
+            let mut sections = CacheSections::new(Some(caches.path()));
+            for number in 0..2 {
+                let mut section = CacheSection::default();
+                let (name, stat) = ([b'a' + number], stat(number.into()));
+                section.push_trusted(number.into(), b"", &Child { name: &name, stat: &stat }, &[number; 32]);
+                sections.push(&mut section);
+            }
+            // The bytes of the other section are as many.
+            if is_damaged {
+                sections.sections[1].start = sections.sections[0].start;
+            }
+            let mut writer = cache().writer();
+            writer.push_sections(sections, HashClock::at(FileTime { seconds: 2_000, nanos: 5 }));
+            writer.finish().unwrap();
+            let mut cursor = cache().cursor();
+            let mut found = |name: &[u8], inode| {
+                cursor.lookup(b"", &Child { name, stat: &stat(inode) }).map(|hit| hit.hash)
+            };
+            assert_eq!(found(b"a", 0), Some([0; 32]));
+            assert_eq!(found(b"b", 1), (!is_damaged).then_some([1; 32]));
         }
     }
 }

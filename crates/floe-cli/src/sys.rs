@@ -1,4 +1,4 @@
-//! What the allocator of the C library is told.
+//! The one call of the program that is not safe Rust.
 #![allow(unsafe_code)]
 
 /// From this size on, memory is a mapping of its own, which goes back to the system when it is freed.
@@ -11,6 +11,7 @@ const MAPPED_BYTES: i32 = 1 << 20;
 pub(crate) fn keep_large_buffers_apart() {
     #[cfg(target_env = "gnu")]
     // SAFETY: the call takes two numbers and touches nothing but the allocator's own state, under its lock.
+    // WHY: no crate that is used here has a safe form, and the environment variable that says the same is read before `main`.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED_BYTES);
     }
