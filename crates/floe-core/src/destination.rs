@@ -39,6 +39,7 @@ mod reconcile;
 mod removal;
 mod special;
 mod staging;
+mod stale;
 mod sys;
 mod tree;
 mod umask;

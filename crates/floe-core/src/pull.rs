@@ -19,6 +19,7 @@ mod single;
 mod sparse;
 mod stand_ins;
 mod survey;
+mod surveyed;
 mod tree;
 mod write;
 

@@ -10,6 +10,7 @@ mod errors;
 mod json_keys;
 mod left_out;
 mod memory;
+mod open_files;
 mod output;
 mod process;
 mod pull;

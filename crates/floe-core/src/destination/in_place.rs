@@ -58,9 +58,8 @@ impl InPlace {
         &self.tree
     }
 
-    /// Whether other pulls are kept away, so that the temporary names that a survey finds
-    /// ([`Survey::stale`](super::Survey::stale)) are known to be of dead ones and may be removed.
-    pub fn is_locked(&self) -> bool {
+    /// Whether other pulls are kept away from this directory.
+    pub(super) fn is_locked(&self) -> bool {
         self.is_locked
     }
 }

@@ -18,7 +18,7 @@ use super::{open, removal, xattrs};
 use crate::Result;
 
 /// How many directories a worker keeps open.
-const OPEN_DIRECTORIES: usize = 32;
+const OPEN_DIRECTORIES: usize = 8;
 /// The longest path handed to the kernel in one call; it takes 4,095 bytes.
 const STEP_BYTES: usize = 3_800;
 /// A directory this many levels above the wanted one is kept open too when the way is longer than twice that, so that

@@ -11,7 +11,7 @@ use std::path::Path;
 use crate::destination::{FileStat, Kind};
 use crate::source::{CacheSections, FileKind, FileTime, HashClock, Stat, StatCache};
 
-use super::survey::Surveyed;
+use super::surveyed::Surveyed;
 
 /// The stat cache of a directory that is there.
 pub(super) fn open_cache(caches: &Path, root: &Path) -> Option<StatCache> {

@@ -5,17 +5,12 @@ use crate::destination::InPlace;
 
 use super::Pull;
 use super::options::{PullOutcome, Pulled};
-use super::survey::Surveyed;
+use super::surveyed::Surveyed;
 
 impl Pull {
     /// Writes what differs.
     pub(super) fn bring(&mut self, place: &InPlace, surveyed: &Surveyed) -> Result<Pulled> {
-        if place.is_locked() {
-            let mut worker = place.tree().worker();
-            for (directory, name) in &surveyed.stale {
-                worker.remove(*directory, name)?;
-            }
-        }
+        place.remove_stale(&surveyed.stale)?;
         let written = self.write_tree(place.tree(), Some(surveyed), true)?;
         let removed = if self.options.delete { surveyed.extra.len() as u64 } else { 0 };
         let is_unchanged = surveyed.is_equal() && removed == 0;

@@ -13,7 +13,7 @@ use crate::{Error, ErrorKind, Result};
 use super::Pull;
 use super::restore::{wanted_kind, with_entry};
 use super::stand_ins::pulled_path;
-use super::survey::{Decision, Surveyed};
+use super::surveyed::{Decision, Surveyed};
 use super::write::{Writer, Written};
 
 /// A hard link to be made.

@@ -14,7 +14,7 @@ use crate::{Error, ErrorKind, Result};
 
 use super::Pull;
 use super::restore::{wanted_kind, with_entry};
-use super::survey::{Decision, Surveyed};
+use super::surveyed::{Decision, Surveyed};
 
 impl Pull {
     /// Whether what a survey found can be written without going through all segments again: where there are hard links

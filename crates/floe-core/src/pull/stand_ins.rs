@@ -14,7 +14,7 @@ use super::hashing::Hashing;
 use super::links::no_file;
 use super::restore::{below, wanted_kind, with_entry};
 use super::selection::Selection;
-use super::survey::{Decision, Surveyed};
+use super::surveyed::{Decision, Surveyed};
 
 /// A hard link to a file that is not pulled.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use super::links::Link;
 use super::options::{PullOutcome, Pulled};
 use super::restore::{wanted_kind, with_entry};
 use super::selection::Picked;
-use super::survey::{Decision, Surveyed};
+use super::surveyed::{Decision, Surveyed};
 use super::write::{Writer, Written};
 use super::{Pull, PullOptions};
 use crate::destination::Wanted;

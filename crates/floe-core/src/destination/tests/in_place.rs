@@ -57,6 +57,36 @@ fn in_place_an_unfinished_file_changes_nothing() {
 }
 
 #[test]
+fn what_a_living_pull_above_or_below_writes_is_not_cleared() {
+    let dir = tempfile::tempdir().unwrap();
+    let (outer, inner) = (dir.path().join("outer"), dir.path().join("outer/between/inner"));
+    fs::create_dir_all(inner.join("deep")).unwrap();
+    let clear = |destination: &Path, way: &[&str]| {
+        let over = InPlace::open(destination, settings()).unwrap();
+        let mut at = DirId::ROOT;
+        for name in way {
+            at = over.tree().add_directory(at, name.as_bytes(), &PLAIN).unwrap();
+        }
+        let found = over.tree().worker().survey(at, &[], &mut |_, _| Ok(true)).unwrap();
+        let stale: Vec<_> = found.stale.into_iter().map(|name| (at, name)).collect();
+        assert_eq!(stale.len(), 1);
+        over.remove_stale(&stale).unwrap();
+    };
+    for (living, other, way) in
+        [(&inner, &outer, &["between", "inner", "deep"][..]), (&outer, &inner, &["deep"])]
+    {
+        let over = InPlace::open(living, settings()).unwrap();
+        let left = inner.join("deep").join(String::from_utf8(over.tree().temporary_name()).unwrap());
+        fs::write(&left, b"half").unwrap();
+        clear(other, way);
+        assert!(left.exists());
+        drop(over);
+        clear(other, way);
+        assert!(!left.exists());
+    }
+}
+
+#[test]
 fn i6_in_place_a_file_with_names_outside_is_not_changed_through_them() {
     let dir = tempfile::tempdir().unwrap();
     let dest = dir.path().join("dest");

@@ -1,0 +1,210 @@
+//! What a survey of an existing directory found.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use floe_format::Body;
+
+use crate::Result;
+use crate::destination::{DirId, FileId, Verdict, Worker};
+use crate::source::{CacheSections, StatCache};
+
+use super::options::{PullOptions, PullOutcome, Pulled};
+use super::selection::Selection;
+use super::stand_ins::OutsideLink;
+
+/// What is done about an entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Decision {
+    /// Nothing.
+    #[default]
+    Keep,
+    /// Its attributes are set.
+    Fix,
+    /// It is written.
+    Write,
+    /// Nothing: it is a device.
+    Skip,
+}
+
+/// What a survey found.
+#[derive(Debug, Default)]
+pub(super) struct Surveyed {
+    /// The ids of the directories, by their numbers.
+    pub(super) directories: Vec<DirId>,
+    /// Which of them have to be there; all where there is none.
+    pub(super) needed: Option<Vec<bool>>,
+    /// By the entries' numbers in the walk.
+    pub(super) decisions: Vec<Decision>,
+    /// Hard links to be made.
+    pub(super) links: u64,
+    /// Hard links, as they are there, and files that are as they should be and have other names.
+    pub(super) present_links: Vec<PresentLink>,
+    pub(super) linked_files: HashMap<Vec<u8>, LinkedFile>,
+    /// Hard links to files that are not pulled.
+    pub(super) outside: Vec<OutsideLink>,
+    /// Names that the snapshot does not have, and that are not excluded.
+    pub(super) extra: Vec<(DirId, Vec<u8>)>,
+    /// What killed pulls left behind.
+    pub(super) stale: Vec<(DirId, Vec<u8>)>,
+    /// The stat cache that was asked.
+    pub(super) cache: Option<StatCache>,
+    /// The files that are equal, for the next one; in any order.
+    pub(super) kept: CacheSections,
+    /// Whether any of them had to be read.
+    pub(super) any_hashed: bool,
+    pub(super) changes: u64,
+    pub(super) entries: u64,
+    pub(super) files: u64,
+    pub(super) file_bytes: u64,
+    written_files: u64,
+    written_bytes: u64,
+    pub(super) skipped_devices: u64,
+}
+
+/// A hard link that is there.
+#[derive(Debug)]
+pub(super) struct PresentLink {
+    pub(super) ordinal: u64,
+    pub(super) mode: u16,
+    /// Its file's path in the snapshot.
+    pub(super) target: Vec<u8>,
+    pub(super) is: FileId,
+}
+
+/// A file with other names.
+#[derive(Debug)]
+pub(super) struct LinkedFile {
+    pub(super) ordinal: u64,
+    pub(super) mode: u16,
+    pub(super) is: FileId,
+}
+
+impl Surveyed {
+    /// Nothing yet; what is to be recorded waits in that directory.
+    pub(super) fn keeping_in(caches: Option<&Path>) -> Self {
+        Self { kept: CacheSections::new(caches), ..Self::default() }
+    }
+
+    pub(super) fn decision(&self, ordinal: u64) -> Decision {
+        let index = usize::try_from(ordinal).unwrap_or(usize::MAX);
+        self.decisions.get(index).copied().unwrap_or_default()
+    }
+
+    /// Whether nothing differs, as far as a survey can tell.
+    pub(super) fn is_equal(&self) -> bool {
+        self.changes == 0
+    }
+
+    /// Removes what the snapshot does not have, if that was asked for.
+    pub(super) fn remove_extra(&self, options: &PullOptions, worker: &mut Worker<'_>) -> Result<()> {
+        if options.delete {
+            for (directory, name) in &self.extra {
+                worker.remove(*directory, name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a pull would have done.
+    pub(super) fn would_be(&self, options: &PullOptions, selection: &Selection) -> Pulled {
+        Pulled {
+            outcome: PullOutcome::DryRun,
+            entries: self.entries,
+            files: self.files,
+            file_bytes: self.file_bytes,
+            written_files: self.written_files,
+            written_bytes: self.written_bytes,
+            removed: if options.delete { self.extra.len() as u64 } else { 0 },
+            unmatched: selection.unmatched(),
+            skipped_devices: self.skipped_devices,
+            fetched_bytes: 0,
+            complaints: crate::destination::Complaints::default(),
+        }
+    }
+
+    pub(super) fn decide(&mut self, ordinal: u64, verdict: Verdict, body: &Body<'_>) {
+        let decision = match verdict {
+            Verdict::Keep => Decision::Keep,
+            Verdict::Fix => Decision::Fix,
+            Verdict::Skip => Decision::Skip,
+            Verdict::Create | Verdict::Replace | Verdict::Link => Decision::Write,
+        };
+        self.changes += u64::from(!matches!(decision, Decision::Keep | Decision::Skip));
+        self.entries += 1;
+        self.links += u64::from(verdict == Verdict::Link);
+        if let Body::File { size, .. } = body {
+            self.files += 1;
+            self.file_bytes += size;
+            if decision == Decision::Write {
+                self.written_files += 1;
+                self.written_bytes += size;
+            }
+        }
+        self.skipped_devices += u64::from(decision == Decision::Skip);
+        if decision != Decision::Keep {
+            self.set_decision(ordinal, decision);
+        }
+    }
+
+    pub(super) fn set_decision(&mut self, ordinal: u64, decision: Decision) {
+        let index = usize::try_from(ordinal).unwrap_or(usize::MAX);
+        if self.decisions.len() <= index {
+            self.decisions.resize(index + 1, Decision::Keep);
+        }
+        self.decisions[index] = decision;
+    }
+
+    /// Keeps a hard link that was to be made.
+    pub(super) fn keep_link(&mut self, ordinal: u64) {
+        self.set_decision(ordinal, Decision::Keep);
+        self.links -= 1;
+        self.changes -= 1;
+    }
+
+    /// Counts a hard link that is written as the file itself.
+    pub(super) fn count_written(&mut self, size: u64) {
+        self.written_files += 1;
+        self.written_bytes += size;
+    }
+
+    /// Finds the hard links that are what they should be; `relative` is what a path of the snapshot is here.
+    pub(super) fn keep_links(&mut self, relative: impl Fn(&[u8]) -> Option<Vec<u8>>) {
+        for link in std::mem::take(&mut self.present_links) {
+            let file = relative(&link.target).and_then(|path| self.linked_files.get(&path));
+            if file.is_some_and(|file| {
+                file.is == link.is && file.mode == link.mode && file.ordinal < link.ordinal
+            }) {
+                self.keep_link(link.ordinal);
+            }
+        }
+        self.linked_files.clear();
+    }
+
+    pub(super) fn add(&mut self, other: Self) {
+        if self.decisions.len() < other.decisions.len() {
+            self.decisions.resize(other.decisions.len(), Decision::Keep);
+        }
+        for (own, other) in self.decisions.iter_mut().zip(&other.decisions) {
+            if *other != Decision::Keep {
+                *own = *other;
+            }
+        }
+        self.extra.extend(other.extra);
+        self.stale.extend(other.stale);
+        self.kept.append(other.kept);
+        self.any_hashed |= other.any_hashed;
+        self.links += other.links;
+        self.present_links.extend(other.present_links);
+        self.linked_files.extend(other.linked_files);
+        self.outside.extend(other.outside);
+        self.changes += other.changes;
+        self.entries += other.entries;
+        self.files += other.files;
+        self.file_bytes += other.file_bytes;
+        self.written_files += other.written_files;
+        self.written_bytes += other.written_bytes;
+        self.skipped_devices += other.skipped_devices;
+    }
+}
