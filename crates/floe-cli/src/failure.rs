@@ -70,7 +70,11 @@ impl Failure {
     /// Standard output cannot be written. Whoever closed it has read enough, and that is no failure to tell of.
     pub(crate) fn output(cause: io::Error) -> Self {
         let closed = cause.kind() == io::ErrorKind::BrokenPipe;
+        let full = is_full(&cause);
         let mut failure = Self::io("cannot write to standard output", cause);
+        if full {
+            failure = failure.advise("Make room where the output goes, then run the command again.");
+        }
         if closed {
             failure.code = Code::Done;
             failure.silent = true;
@@ -183,8 +187,8 @@ impl From<Error> for Failure {
             }
             ErrorKind::Corrupt => (
                 Code::Corrupt,
-                "Run `floe verify` to see what else is damaged; push again from the source with --full, or restore \
-                 the object from a copy of the store.",
+                "Run `floe verify` to see what else is damaged; push again from the source with --full, which makes a \
+                 whole generation, or restore the object from a copy of the store.",
             ),
             ErrorKind::Unsupported => (Code::Failed, TOO_NEW),
             ErrorKind::Denied => {

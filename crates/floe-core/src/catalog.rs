@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-use floe_format::{FrameId, LayoutPack, PackFrame, PackId};
+use floe_format::{Codec, FrameId, LayoutPack, PackFrame, PackId, Run};
 use hashbrown::HashTable;
+
+use crate::{Error, ErrorKind, Result};
 
 /// A map keyed by frame ids. Whoever wrote an index chose the ids in it, so they are hashed with a secret.
 pub(crate) type FrameMap<V> = HashMap<FrameId, V>;
@@ -82,6 +84,27 @@ impl Catalog {
         let number = self.numbers.find(self.secret.hash_one(id), is_it)?;
         let (pack, frame) = frame(&self.tables, *number);
         Some(Located { pack, frame: *frame })
+    }
+
+    /// Where the frame of a tree's run is, these being all packs that the tree's frames may be in.
+    ///
+    /// # Errors
+    /// `Corrupt` where it is in none of them, or the first that has it says another length than the tree or another codec
+    /// than those of trees.
+    pub(crate) fn find_run(&self, run: &Run) -> Result<Located> {
+        let id = &run.id;
+        let corrupt = |message| Err(Error::new(ErrorKind::Corrupt, message));
+        let Some(located) = self.find(id) else {
+            return corrupt(format!("the data frame {id} is in none of the layout's packs"));
+        };
+        let record = &located.frame.record;
+        if record.plain_len != run.plain_len {
+            return corrupt(format!("frame {id}: its pack and its segment say different lengths"));
+        }
+        if record.codec != Codec::Zstd {
+            return corrupt(format!("frame {id}: it is compressed with LZ4, as none of a tree is"));
+        }
+        Ok(located)
     }
 
     /// The ids of all frames.

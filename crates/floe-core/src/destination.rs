@@ -19,6 +19,12 @@
 //! opened, not for each file. A [`Worker`] belongs to its thread: it keeps the directories last used open (a fixed number,
 //! so that neither a million directories nor a depth of ten thousand need more) and a umask of its own.
 //!
+//! # Errors
+//!
+//! What a system call refuses is Denied (not permitted, a read-only file system), Conflict (somebody else changes the
+//! destination meanwhile), Invalid or Unsupported (the file system cannot hold such a name, file or attribute) or Internal
+//! (a full disk, too many open files).
+//!
 //! # What a crash leaves
 //!
 //! A staging directory `.NAME.floe-…` beside the destination, or temporary files `.floe-….tmp` inside it. Both are

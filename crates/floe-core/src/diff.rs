@@ -48,6 +48,10 @@ impl Change {
 /// Shows what differs from `before` to `after`, in the canonical order.
 ///
 /// What one of them does not keep (times, owners, xattrs) is not compared.
+///
+/// # Errors
+///
+/// Corrupt: a segment is not what its id says, or no entries of a tree. What the store answers, and what `each` returns.
 pub async fn diff(
     namespace: &Namespace,
     before: &Snapshot,

@@ -30,6 +30,7 @@ mod offload;
 mod pack_tails;
 mod pull;
 mod push;
+mod ranges;
 mod reader;
 mod reference;
 mod removal;

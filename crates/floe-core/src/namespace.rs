@@ -328,6 +328,10 @@ impl Namespace {
     }
 
     /// The names of all refs, removed ones too, in order; and what stands among them and is none.
+    ///
+    /// # Errors
+    ///
+    /// Corrupt: more stands among the refs than is listed at once. What the store answers.
     pub async fn ref_names(&self) -> Result<RefNames> {
         let prefix = self.keys().references();
         let mut found = RefNames::default();

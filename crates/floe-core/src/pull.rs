@@ -155,10 +155,15 @@ impl Pull {
         pulled.complaints = staging.tree().complaints();
         self.work.check()?;
         // Until here nobody else could know the tree: what changes it has a time of change after this moment.
-        let before_commit = cache::clock_near(destination);
+        let before_commit = cache::clock_near(destination, place.is_some());
         staging.commit(self.options.sync)?;
         if let Some(place) = place {
-            self.top.with_meta(self.restore(), |meta| place.tree().worker().finish(Some(meta)))?;
+            let there = place.tree();
+            self.top.with_meta(self.restore(), |meta| there.worker().finish(Some(meta)))?;
+            pulled.complaints.add(there.complaints());
+            if self.options.sync {
+                there.sync()?;
+            }
         }
         if let Some(caches) = caches {
             let cache = cache::open_cache(&caches, destination);

@@ -17,6 +17,6 @@ mod span;
 
 pub(crate) use check::{Links, TreeCheck};
 pub(crate) use glance::{find_entry, walk_span};
-pub(crate) use items::SegmentWalk;
+pub(crate) use items::{ListedSegment, SegmentWalk};
 pub(crate) use sources::{Reach, Sources};
 pub(crate) use span::{Span, shown};

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use floe_format::{Decompressor, EntryRef, FrameId, PACK_HEAD_LEN, PackHead, PackId};
+use floe_format::{Decompressor, EntryRef, PACK_HEAD_LEN, PackHead, PackId};
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::PackShape;
@@ -20,7 +20,7 @@ use crate::reference::SnapshotAt;
 use crate::snapshot::Snapshot;
 use crate::store::list_all;
 use crate::unpack::{BigFile, Output, Unit, run};
-use crate::whole::{check_metadata, plan_all};
+use crate::whole::{Seen, check_metadata, plan_unseen};
 use crate::{Error, ErrorKind, Result};
 
 /// The most packs that a namespace is listed with.
@@ -65,7 +65,8 @@ pub struct Verified {
     pub read_bytes: u64,
     /// What is wrong, by object.
     pub damages: Vec<Damage>,
-    /// What needs another version than this one, which cannot tell whether it is as it should be; by object.
+    /// Of what nobody can tell whether it is as it should be, by object: what needs another version than this one, and
+    /// snapshots whose frames are repeated so often that going through them would take days.
     pub unsupported: Vec<Damage>,
     /// Packs that none of the snapshots looked at needs; told only when all refs were. What a push just wrote may be among
     /// them.
@@ -101,7 +102,7 @@ pub async fn verify(namespace: &Namespace, options: &VerifyOptions) -> Result<Ve
             let key = namespace.keys().pack(&shape.id).to_string();
             note(&mut verified, key, checked)?;
         }
-        let mut seen = HashSet::new();
+        let mut seen = Seen::default();
         for (at, kept) in snapshots {
             work.check()?;
             let key = namespace.keys().snapshot(&at).to_string();
@@ -282,7 +283,7 @@ fn check_snapshot(
     namespace: &Namespace,
     snapshot: &Snapshot,
     quick: bool,
-    seen: &mut HashSet<FrameId>,
+    seen: &mut Seen,
     key: &str,
     verified: &mut Verified,
 ) -> Result<()> {
@@ -290,7 +291,7 @@ fn check_snapshot(
     let items = [items];
     let sources = Sources::open(namespace, snapshot, None, &items, Reach::Data);
     let mut sources = work.wait(sources)?;
-    check_metadata(work, snapshot, &mut sources)?;
+    check_metadata(work, snapshot, &mut sources)?.refuse()?;
     if quick {
         return Ok(());
     }
@@ -298,7 +299,7 @@ fn check_snapshot(
         work,
         namespace,
         default_threads(),
-        |planner| plan_all(planner, snapshot, &mut sources, seen),
+        |planner| plan_unseen(planner, snapshot, &mut sources, seen),
         || Inspector { object: key.to_owned(), found: Verified::default() },
     )?;
     for found in found {

@@ -1,25 +1,36 @@
 //! Going through all segments of a snapshot: to check its metadata, and to have all of its frames unpacked.
 
-use std::collections::HashSet;
+mod archive_check;
+mod seen;
 
-use floe_format::{EntryKind, FrameId, ItemHasher, LayoutItem, Segment};
+use std::ops::Range;
+
+use floe_format::{Content, EntryKind, Segment, tar_len};
 
 use crate::catalog::Catalog;
 use crate::offload::Offloaded;
-use crate::reader::{Links, SegmentWalk, Sources, Span, TreeCheck};
+use crate::reader::{Links, ListedSegment, SegmentWalk, Sources, Span, TreeCheck};
 use crate::snapshot::Snapshot;
 use crate::unpack::Planner;
 use crate::{Error, ErrorKind, Result};
 
+use self::archive_check::ArchiveCheck;
+pub(crate) use self::archive_check::Unhashed;
+pub(crate) use self::seen::Seen;
+
 /// Checks all segments of a snapshot, that packs have all its frames, and that the layout says the right thing of its
-/// archive. No data is read.
+/// archive, but for what is returned. No data is read.
 ///
 /// # Errors
 /// `Corrupt` for the first thing that is wrong.
-pub(crate) fn check_metadata(work: &Offloaded, snapshot: &Snapshot, sources: &mut Sources) -> Result<()> {
+pub(crate) fn check_metadata(
+    work: &Offloaded,
+    snapshot: &Snapshot,
+    sources: &mut Sources,
+) -> Result<Unhashed> {
     let mut check = TreeCheck::new(snapshot.root(), &Span::All, ());
     let mut walk = SegmentWalk::new(snapshot, Span::All);
-    let mut items: Vec<ItemHasher> = snapshot.layout().items.iter().map(|_| ItemHasher::new()).collect();
+    let mut archive = ArchiveCheck::new(snapshot.layout().items.len());
     while let Some(listed) = work.wait(walk.next(&mut sources.metadata))? {
         work.check()?;
         let in_segment = |e: Error| e.in_object(format_args!("segment {}", listed.item.id));
@@ -33,49 +44,18 @@ pub(crate) fn check_metadata(work: &Offloaded, snapshot: &Snapshot, sources: &mu
             }
         }
         for run in segment.runs() {
-            let frame = find(&sources.data, run.id, run.plain_len).map_err(in_segment)?;
-            // Of an archive that long the layout says nothing true, and nobody waits for the end of it.
-            if run.count > MAX_REPETITIONS {
-                return Err(in_segment(corrupt(format!(
-                    "frame {} stands in it {} times",
-                    run.id, run.count
-                ))));
-            }
-            if let Some(hasher) = items.get_mut(listed.root_item as usize) {
-                for repetition in 0..run.count {
-                    if repetition % (1 << 16) == 0 {
-                        work.check()?;
-                    }
-                    hasher.add(frame.0, &frame.1);
-                }
-            }
+            let located = sources.data.find_run(run).map_err(in_segment)?;
+            let record = &located.frame.record;
+            archive.add(listed.root_item, run, record, &mut || work.check()).map_err(in_segment)?;
         }
     }
     check.finish(&mut |_, ()| Ok(()))?;
     check_links(work, snapshot, sources, check.into_links())?;
-    let items: Vec<LayoutItem> = items.into_iter().map(ItemHasher::finish).collect();
-    if items != snapshot.layout().items {
-        return Err(corrupt("the layout's archive is not that of the snapshot's frames".to_owned()));
-    }
-    Ok(())
+    archive.finish(&snapshot.layout().items)
 }
-
-/// The most repetitions of a frame: 2^60 bytes, the longest file, of the shortest chunks.
-const MAX_REPETITIONS: u64 = 1 << 44;
 
 fn corrupt(message: String) -> Error {
     Error::new(ErrorKind::Corrupt, message)
-}
-
-fn find(data: &Catalog, id: FrameId, plain_len: u32) -> Result<(u32, floe_format::Sum128)> {
-    let located = data
-        .find(&id)
-        .ok_or_else(|| corrupt(format!("the data frame {id} is in none of the layout's packs")))?;
-    let record = &located.frame.record;
-    if record.plain_len != plain_len {
-        return Err(corrupt(format!("frame {id}: its pack and its segment say different lengths")));
-    }
-    Ok((record.stored_len, record.stored_sum))
 }
 
 fn check_links(work: &Offloaded, snapshot: &Snapshot, sources: &mut Sources, mut links: Links) -> Result<()> {
@@ -94,28 +74,86 @@ fn check_links(work: &Offloaded, snapshot: &Snapshot, sources: &mut Sources, mut
     links.finish()
 }
 
-/// Has all frames of a snapshot whose metadata was checked unpacked, in order; segments that `seen` has and that stand for
-/// themselves are left out.
+/// Has all frames of a snapshot whose metadata was checked unpacked, in order; what was left of that check is done
+/// meanwhile.
+///
+/// # Errors
+/// `Corrupt` where that finds something wrong.
 pub(crate) fn plan_all(
     planner: &mut Planner<'_, '_>,
     snapshot: &Snapshot,
     sources: &mut Sources,
-    seen: &mut HashSet<FrameId>,
+    unhashed: Unhashed,
+) -> Result<()> {
+    let mut archive = unhashed.rest();
+    let mut walk = SegmentWalk::new(snapshot, Span::All);
+    let mut first = 0;
+    while let Some(listed) = planner.wait(walk.next(&mut sources.metadata))? {
+        let segment = Segment::parse(&listed.plain)?;
+        let content = segment.check_listed(&listed.item)?;
+        plan_segment(planner, &listed, &segment, content, first, &sources.data, None)?;
+        first += segment.entry_count() as u64;
+        let Some(archive) = &mut archive else { continue };
+        if segment.runs().iter().any(|run| run.count > 1) {
+            // It may take long, and the others need not wait for it.
+            planner.flush()?;
+        }
+        for run in segment.runs() {
+            let located = sources.data.find_run(run)?;
+            archive.add(listed.root_item, run, &located.frame.record, &mut || planner.check())?;
+        }
+    }
+    match archive {
+        Some(archive) => archive.finish(&snapshot.layout().items).map(drop),
+        None => Ok(()),
+    }
+}
+
+/// Has the frames of a snapshot whose metadata was checked unpacked, but for those of which `seen` knows that they were,
+/// as parts of the same segment and from the same place.
+pub(crate) fn plan_unseen(
+    planner: &mut Planner<'_, '_>,
+    snapshot: &Snapshot,
+    sources: &mut Sources,
+    seen: &mut Seen,
 ) -> Result<()> {
     let mut walk = SegmentWalk::new(snapshot, Span::All);
     let mut first = 0;
     while let Some(listed) = planner.wait(walk.next(&mut sources.metadata))? {
         let segment = Segment::parse(&listed.plain)?;
         let content = segment.check_listed(&listed.item)?;
+        // Of a file that begins or goes on elsewhere, the segment alone does not tell what it must be.
         let stands_alone = content.lead == 0 && content.unfinished == 0;
-        let is_seen = !seen.insert(listed.item.id) && stands_alone;
-        let mut plan = planner.begin(&segment, content, first, listed.follows);
-        let mut entries = segment.entries();
-        while let Some(entry) = entries.next()? {
-            plan.entry(&entry, !is_seen)?;
-        }
+        let unseen = stands_alone.then(|| seen.note(listed.item.id, &segment, &sources.data)).transpose()?;
+        plan_segment(planner, &listed, &segment, content, first, &sources.data, unseen.as_deref())?;
         first += segment.entry_count() as u64;
-        planner.end(plan, listed.plain.clone(), &sources.data, !is_seen, &mut |_, _| {})?;
     }
     Ok(())
+}
+
+/// Has the frames of a segment unpacked: all, or those in which these parts of its content are, together with the rest of
+/// each entry in them.
+fn plan_segment(
+    planner: &mut Planner<'_, '_>,
+    listed: &ListedSegment,
+    segment: &Segment<'_>,
+    content: Content,
+    first: u64,
+    data: &Catalog,
+    parts: Option<&[Range<u64>]>,
+) -> Result<()> {
+    let mut plan = planner.begin(segment, content, first, listed.follows);
+    let mut entries = segment.entries();
+    let mut begins = content.lead;
+    while let Some(entry) = entries.next()? {
+        let ends = begins.saturating_add(tar_len(&entry));
+        let is_wanted =
+            parts.is_none_or(|parts| parts.iter().any(|part| part.start < ends && begins < part.end));
+        plan.entry(&entry, is_wanted)?;
+        begins = ends;
+    }
+    // The end is of no entry.
+    let all = parts
+        .is_none_or(|parts| segment.has_end() && parts.last().is_some_and(|last| last.end == content.length));
+    planner.end(plan, listed.plain.clone(), data, all, &mut |_, _| {})
 }

@@ -89,7 +89,8 @@ pub(crate) async fn run(session: &Session, arguments: VerifyArguments) -> Result
         return Ok(Code::Done);
     }
     let damages = count(verified.damages.len() as u64, "damage was found", "damages were found");
-    let advice = "Push again from the source with --full, or restore the objects from a copy of the store.";
+    let advice = "Push again from the source with --full, which makes a whole generation (older ones that lost data stay \
+                  damaged until they leave the ref's history), or restore the objects from a copy of the store.";
     Err(Failure::new(Code::Corrupt, damages, advice))
 }
 

@@ -273,6 +273,22 @@ fn an_empty_directory_is_used_as_it_is() {
     assert_eq!(user.json(&["pull", "main", "above/there", "--json"])["outcome"], "unchanged");
 }
 
+/// Who pulls single files to one place at once is not kept waiting, nor away.
+#[test]
+fn single_files_are_pulled_side_by_side() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main"], 0);
+    fs::create_dir(user.path("out")).unwrap();
+    let lock = fs::File::open(user.path("out")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockShared).unwrap();
+    user.floe(&["pull", "main:README.md", "out"], 0);
+    // But not into what a whole tree is being pulled to.
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+    let told = user.stderr(&user.floe(&["pull", "main:README.md", "out"], 4));
+    assert!(told.contains("another pull is writing"), "{told}");
+}
+
 /// What a killed pull to an empty directory left in it goes when the next one ends.
 #[test]
 fn what_a_killed_pull_left_in_an_empty_directory_is_cleared() {

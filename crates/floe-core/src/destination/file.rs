@@ -55,6 +55,10 @@ impl Drop for NewFile {
 
 impl FileWriter<'_> {
     /// Writes bytes at an offset of the file. In a file over 64 KiB, each aligned 4 KiB of zeros stays a hole.
+    ///
+    /// # Errors
+    ///
+    /// Corrupt: the bytes end beyond the file's length. Otherwise what the [module](crate::destination#errors) says of system calls.
     pub fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         let end = u64::try_from(bytes.len())
             .ok()
@@ -111,6 +115,10 @@ impl<'t> Worker<'t> {
     /// Writes a whole file from parts of its content, in the fewest system calls.
     ///
     /// Returns its stat when [`Settings::stat_written`](super::Settings::stat_written) asks for it.
+    ///
+    /// # Errors
+    ///
+    /// Corrupt: the name or the attributes are none. Otherwise what the [module](crate::destination#errors) says of system calls.
     pub fn write_small_file(
         &mut self,
         directory: DirId,
@@ -125,6 +133,10 @@ impl<'t> Worker<'t> {
     }
 
     /// Makes a file of which the content is written in parts; `length` is its size in bytes.
+    ///
+    /// # Errors
+    ///
+    /// Corrupt: the name or the attributes are none. Otherwise what the [module](crate::destination#errors) says of system calls.
     pub fn create_file(
         &mut self,
         directory: DirId,
@@ -138,6 +150,10 @@ impl<'t> Worker<'t> {
 
     /// Gives a file its length, owner, mode, extended attributes and time, and in place its name. The last call for a
     /// file, with what was given at first; any worker of the tree may make it.
+    ///
+    /// # Errors
+    ///
+    /// What the [module](crate::destination#errors) says of system calls.
     pub fn finish_file(&mut self, writer: FileWriter<'t>, meta: &Meta<'_>) -> Result<Option<FileStat>> {
         let FileWriter { directory, name, file, length, end, .. } = writer;
         if end.into_inner() < length {
@@ -204,7 +220,7 @@ impl<'t> Worker<'t> {
         }
         for &xattr in meta.xattrs.unwrap_or_default() {
             if let Err(errno) = xattrs::set_open(fd, xattr) {
-                tree.complain(directory, name, xattr.0, errno);
+                tree.complain_of_xattr(directory, name, xattr.0, errno);
             }
         }
         let mode = tree.settings.restored_mode(meta.mode);

@@ -15,6 +15,10 @@ use crate::Result;
 impl Worker<'_> {
     /// Sets mode, owner and time of all directories, the deepest first, and of the root when they are given. The last
     /// call for a tree, after all workers' work is done.
+    ///
+    /// # Errors
+    ///
+    /// What the [module](crate::destination#errors) says of system calls.
     pub fn finish(&mut self, root: Option<&Meta<'_>>) -> Result<()> {
         let tree = self.tree;
         let count = tree.directories().len();
@@ -39,46 +43,68 @@ impl Worker<'_> {
                 (table.parent(id), table.name(id).to_vec(), known, meta, late)
             };
             let at = self.directory(parent)?;
-            self.finish_one(at.as_fd(), &name, known, &meta, late.as_deref())
-                .map_err(|(doing, errno)| failed(doing, &tree.shown(id, b""), errno))?
-                .map_or_else(|| (), |errno| tree.complain(parent, &name, xattrs::DEFAULT_ACL, errno));
+            self.finish_one(at.as_fd(), (parent, &name), known, &meta, late.as_deref())
+                .map_err(|(doing, errno)| failed(doing, &tree.shown(id, b""), errno))?;
         }
         root.map_or(Ok(()), |meta| self.finish_root(meta))
     }
 
-    /// Returns why the default ACL could not be set, which is no error.
+    /// A default ACL that could not be set is no error.
     fn finish_one(
         &self,
         parent: BorrowedFd<'_>,
-        name: &[u8],
+        (above, name): (DirId, &[u8]),
         known: u8,
         meta: &FinalMeta,
         default_acl: Option<&[u8]>,
-    ) -> Result<Option<io::Errno>, (&'static str, io::Errno)> {
-        let made_so = known & state::EXISTED == 0
+    ) -> Result<(), (&'static str, io::Errno)> {
+        let existed = known & state::EXISTED != 0;
+        let made_so = !existed
             && self.umask.is_private()
             && self.tree.exact_modes
             && meta.mode & 0o7000 == 0
             && meta.mode & 0o700 == 0o700;
-        let mut complaint = None;
         if !made_so || meta.owner.is_some() || default_acl.is_some() {
             let handle = Handle::directory(parent, name).map_err(|e| ("open", e))?;
             let stat = FileStat::of_descriptor(handle.as_fd()).map_err(|e| ("look at", e))?;
             if let Some(owner) = meta.owner.filter(|&owner| owner != stat.owner) {
                 handle.set_owner(owner).map_err(|e| ("set the owner of", e))?;
             }
-            if let Some(acl) = default_acl {
-                complaint = xattrs::set_place(handle.as_fd(), (xattrs::DEFAULT_ACL, acl)).err();
+            if let Some(acl) = default_acl
+                && let Err(errno) = xattrs::set_place(handle.as_fd(), (xattrs::DEFAULT_ACL, acl))
+            {
+                self.tree.complain_of_xattr(above, name, xattrs::DEFAULT_ACL, errno);
             }
             // A change of owner may have taken bits away.
             if stat.mode != meta.mode || meta.owner.is_some() {
-                handle.set_mode(meta.mode).map_err(|e| ("set the mode of", e))?;
+                self.unless_foreign(existed, above, name, "the mode", handle.set_mode(meta.mode))
+                    .map_err(|e| ("set the mode of", e))?;
             }
         }
         if let Some(mtime) = meta.mtime {
-            set_mtime_of_name(parent, name, mtime).map_err(|e| ("set the time of", e))?;
+            let set = set_mtime_of_name(parent, name, mtime);
+            self.unless_foreign(existed, above, name, "the time", set).map_err(|e| ("set the time of", e))?;
         }
-        Ok(complaint)
+        Ok(())
+    }
+
+    /// Of a directory that was there and is somebody else's, who may be right about it, mode and time stay as they are:
+    /// that is told, and no error.
+    fn unless_foreign(
+        &self,
+        existed: bool,
+        above: DirId,
+        name: &[u8],
+        what: &str,
+        set: io::Result<()>,
+    ) -> io::Result<()> {
+        match set {
+            Err(io::Errno::PERM) if existed => {
+                self.tree.complain(above, name, what, io::Errno::PERM);
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     fn finish_root(&mut self, meta: &Meta<'_>) -> Result<()> {
@@ -99,11 +125,13 @@ impl Worker<'_> {
         }
         let mode = meta.mode & ALL_MODE_BITS;
         if stat.mode != mode || meta.owner.is_some() || meta.xattrs.is_some() {
-            handle.set_mode(mode).map_err(|e| wrong("set the mode of", e))?;
+            self.unless_foreign(tree.in_place, DirId::ROOT, b"", "the mode", handle.set_mode(mode))
+                .map_err(|e| wrong("set the mode of", e))?;
         }
         let changed = tree.directories().state(DirId::ROOT) & state::TOUCHED != 0;
         if let Some(mtime) = meta.mtime.filter(|&t| t != stat.mtime || changed || !tree.in_place) {
-            rustix::fs::futimens(&tree.root, &attributes::times(mtime))
+            let set = rustix::fs::futimens(&tree.root, &attributes::times(mtime));
+            self.unless_foreign(tree.in_place, DirId::ROOT, b"", "the time", set)
                 .map_err(|e| wrong("set the time of", e))?;
         }
         Ok(())

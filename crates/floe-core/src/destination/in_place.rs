@@ -1,11 +1,12 @@
 //! Writing a tree over a directory that is there.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, openat};
-use rustix::io::Errno;
+use rustix::io::{self, Errno};
 
 use super::entry::{FileStat, Settings};
 use super::names;
@@ -31,6 +32,19 @@ impl InPlace {
     ///
     /// Conflict: another pull is writing there. Invalid: it was removed, and is only still open.
     pub fn open(destination: &Path, settings: Settings) -> Result<Self> {
+        Self::held(destination, settings, FlockOperation::NonBlockingLockExclusive)
+    }
+
+    /// The same for who writes single names in it, as others may at the same time.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_shared(destination: &Path, settings: Settings) -> Result<Self> {
+        Self::held(destination, settings, FlockOperation::NonBlockingLockShared)
+    }
+
+    fn held(destination: &Path, settings: Settings, lock: FlockOperation) -> Result<Self> {
         let shown = names::shown(destination.as_os_str().as_bytes());
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = openat(CWD, destination, flags, Mode::empty())
@@ -40,8 +54,8 @@ impl InPlace {
             let message = format!("the directory `{shown}` was removed; nothing can be written in it");
             return Err(Error::new(ErrorKind::Invalid, message));
         }
-        let is_locked = match flock(&root, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => true,
+        let is_locked = match lock_in_time(&root, lock) {
+            Ok(()) => lock == FlockOperation::NonBlockingLockExclusive,
             Err(Errno::WOULDBLOCK) => {
                 return Err(Error::new(ErrorKind::Conflict, format!("another pull is writing to `{shown}`")));
             }
@@ -62,4 +76,15 @@ impl InPlace {
     pub(super) fn is_locked(&self) -> bool {
         self.is_locked
     }
+}
+
+/// Tries a few times: who [looks](InPlace::remove_stale) whether somebody lives here holds the lock for a moment.
+fn lock_in_time(root: &OwnedFd, lock: FlockOperation) -> io::Result<()> {
+    for _ in 0..5 {
+        match flock(root, lock) {
+            Err(Errno::WOULDBLOCK) => std::thread::sleep(Duration::from_millis(5)),
+            other => return other,
+        }
+    }
+    flock(root, lock)
 }

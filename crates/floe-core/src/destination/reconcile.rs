@@ -149,6 +149,10 @@ impl Worker<'_> {
     }
 
     /// Whether the root has another mode, time, owner or other extended attributes than these.
+    ///
+    /// # Errors
+    ///
+    /// What the [module](crate::destination#errors) says of system calls.
     pub fn root_differs(&self, meta: &Meta<'_>) -> Result<bool> {
         let root = self.tree.root.as_fd();
         let wrong = |errno| failed("look at", &self.tree.shown(DirId::ROOT, b""), errno);
@@ -244,7 +248,12 @@ impl Worker<'_> {
         if stat.links > 1 && !(same_meta && tree.claim(stat.device, stat.inode)) {
             return Ok(Verdict::Replace);
         }
-        Ok(if same_meta { Verdict::Keep } else { Verdict::Fix })
+        Ok(match same_meta {
+            true => Verdict::Keep,
+            // Only its owner sets mode and time; whoever may write in the directory may put another file there.
+            false if !is_ours(&stat) => Verdict::Replace,
+            false => Verdict::Fix,
+        })
     }
 
     /// Whether all that is restored of an entry is as it should be.
@@ -263,6 +272,10 @@ impl Worker<'_> {
     }
 
     /// Sets what a survey found different of something whose content is right ([`Verdict::Fix`]).
+    ///
+    /// # Errors
+    ///
+    /// Corrupt: the name or the attributes are none. Otherwise what the [module](crate::destination#errors) says of system calls.
     pub fn fix(&mut self, directory: DirId, wanted: &Wanted<'_>) -> Result<Option<FileStat>> {
         names::check(wanted.name)?;
         wanted.meta.check()?;
@@ -275,6 +288,12 @@ impl Worker<'_> {
         self.attributes_of_name(directory, at, wanted.name, wanted.name, &wanted.meta, mode)?;
         self.stat_of_name(directory, at, wanted.name)
     }
+}
+
+/// Whether this process may set its attributes.
+fn is_ours(stat: &FileStat) -> bool {
+    let user = rustix::process::geteuid();
+    user.is_root() || user.as_raw() == stat.owner.user
 }
 
 fn check_order(wanted: &[Wanted<'_>]) -> Result<()> {

@@ -18,6 +18,10 @@ const LONGEST_TARGET_BYTES: usize = 4_095;
 
 impl Worker<'_> {
     /// Makes a symlink. Its target is never looked at; its mode is what the system gives it.
+    ///
+    /// # Errors
+    ///
+    /// Corrupt: the target, the name or the attributes are none. Otherwise what the [module](crate::destination#errors) says of system calls.
     pub fn symlink(
         &mut self,
         directory: DirId,
@@ -38,6 +42,10 @@ impl Worker<'_> {
     }
 
     /// Makes a named pipe.
+    ///
+    /// # Errors
+    ///
+    /// Corrupt: the name or the attributes are none. Otherwise what the [module](crate::destination#errors) says of system calls.
     pub fn fifo(&mut self, directory: DirId, name: &[u8], meta: &Meta<'_>) -> Result<Option<FileStat>> {
         self.node(directory, name, meta, FileType::Fifo, 0)
     }
@@ -162,6 +170,10 @@ impl Worker<'_> {
     /// Makes a hard link to a file of the tree that was written before. In place, one that is there is left alone.
     ///
     /// The stat is the file's, whose time of change each new name moves.
+    ///
+    /// # Errors
+    ///
+    /// Corrupt: a name or the attributes are none. Otherwise what the [module](crate::destination#errors) says of system calls.
     pub fn hard_link(
         &mut self,
         directory: DirId,

@@ -11,12 +11,13 @@ use rustix::fs::{
 };
 use rustix::io::{self, Errno};
 
+use super::attributes::Handle;
 use super::entry::{FileStat, Kind, Settings};
 use super::existing::Listing;
 use super::in_place::InPlace;
 use super::problem::failed;
 use super::tree::Tree;
-use super::{names, open, removal};
+use super::{names, open, removal, xattrs};
 use crate::{Error, ErrorKind, Result};
 
 /// Between the destination's name and the token in a staging directory's.
@@ -37,6 +38,10 @@ pub enum Occupant {
 }
 
 /// Looks at what a pull would write to.
+///
+/// # Errors
+///
+/// What the [module](crate::destination#errors) says of system calls.
 pub fn look(destination: &Path) -> Result<Occupant> {
     let ask = |flags| match statx(CWD, destination, flags, StatxFlags::BASIC_STATS) {
         Ok(stat) => Ok(Some(FileStat::new(&stat).kind)),
@@ -119,7 +124,7 @@ impl Staging {
         })
     }
 
-    /// Makes a staging directory inside an existing destination, if that is empty. Its name is one that a later pull takes
+    /// Makes a staging directory inside an existing destination, if that is empty and has no default ACL. Its name is one that a later pull takes
     /// for stale, should this one be killed.
     ///
     /// # Errors
@@ -129,7 +134,8 @@ impl Staging {
         let wrong = |doing, errno| failed(doing, &shown(destination), errno);
         let there = place.tree();
         let listing = Listing::read(there.root.as_fd()).map_err(|e| wrong("look into", e))?;
-        if listing.iter().next().is_some() {
+        // What a default ACL gives to new entries is kept in place, where attributes are compared.
+        if listing.iter().next().is_some() || xattrs::has_default_acl(there.root.as_fd()) {
             return Ok(None);
         }
         let parent = there.root.try_clone().map_err(|e| Error::io("cannot keep the destination open", e))?;
@@ -139,7 +145,6 @@ impl Staging {
             open::readable(parent.as_fd(), &name)
         };
         let root = made().map_err(|e| wrong("make a staging directory in", e))?;
-        Tree::drop_inherited_acls(&root);
         let mode = FileStat::of_descriptor(root.as_fd()).map_err(|e| wrong("look at", e))?.mode;
         Ok(Some(Self {
             tree: Tree::new(root, settings, false, mode == 0o700, shown(destination)),
@@ -196,12 +201,20 @@ impl Staging {
     fn move_entries(&self) -> io::Result<()> {
         let root = self.tree.root.as_fd();
         for name in Listing::read(root)?.iter() {
-            move_to_free_name(root, name, self.parent.as_fd(), name)?;
+            let moved = || move_to_free_name(root, name, self.parent.as_fd(), name);
+            match moved() {
+                Err(Errno::ACCESS) => while_writable(root, name, moved)?,
+                other => other?,
+            }
         }
         Ok(())
     }
 
     /// Removes the staging directory; as dropping does, but it tells what went wrong.
+    ///
+    /// # Errors
+    ///
+    /// What the [module](crate::destination#errors) says of system calls.
     pub fn abandon(mut self) -> Result<()> {
         self.remove().map_err(|e| failed("remove the staging directory of", &shown(&self.destination), e))
     }
@@ -300,6 +313,19 @@ fn remove_held(parent: BorrowedFd<'_>, name: &[u8], root: &OwnedFd, token: u64) 
         unlinkat(parent, name, AtFlags::REMOVEDIR)?;
     }
     Ok(())
+}
+
+/// Moves a directory that its owner may not write, which changes its `..`. Its mode is the same afterwards.
+fn while_writable(at: BorrowedFd<'_>, name: &[u8], moved: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    let place = Handle::place(at, name)?;
+    let stat = FileStat::of_descriptor(place.as_fd())?;
+    if stat.kind != Kind::Directory || stat.mode & 0o200 != 0 {
+        return Err(Errno::ACCESS);
+    }
+    place.set_mode(stat.mode | 0o200)?;
+    let moved = moved();
+    place.set_mode(stat.mode)?;
+    moved
 }
 
 fn move_to_free_name(at: BorrowedFd<'_>, from: &[u8], into: BorrowedFd<'_>, to: &[u8]) -> io::Result<()> {

@@ -1,6 +1,7 @@
 //! One tree that is being written.
 
 use std::collections::HashSet;
+use std::fmt::Display;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -40,13 +41,22 @@ pub struct Tree {
 }
 
 /// What could not be restored without the tree being wrong: extended attributes that the file system or the kernel
-/// refused.
+/// refused, and mode and time of directories that were there and are somebody else's.
 #[derive(Clone, Debug, Default)]
 pub struct Complaints {
     /// How many there were.
     pub count: u64,
     /// The first of them, as sentences.
     pub first: Vec<String>,
+}
+
+impl Complaints {
+    /// Adds those of another tree.
+    pub fn add(&mut self, other: Self) {
+        self.count += other.count;
+        self.first.extend(other.first);
+        self.first.truncate(COMPLAINTS_KEPT);
+    }
 }
 
 impl Tree {
@@ -101,6 +111,10 @@ impl Tree {
     }
 
     /// Makes all that was written durable.
+    ///
+    /// # Errors
+    ///
+    /// What the [module](crate::destination#errors) says of system calls.
     pub fn sync(&self) -> Result<()> {
         syncfs(&self.root).map_err(|e| failed("sync", &self.shown, e))
     }
@@ -139,16 +153,18 @@ impl Tree {
     }
 
     /// Notes an extended attribute that could not be set or taken away.
-    pub(super) fn complain(&self, directory: DirId, name: &[u8], xattr: &[u8], errno: Errno) {
+    pub(super) fn complain_of_xattr(&self, directory: DirId, name: &[u8], xattr: &[u8], errno: Errno) {
+        self.complain(directory, name, format_args!("the extended attribute {}", names::shown(xattr)), errno);
+    }
+
+    /// Notes what could not be restored.
+    pub(super) fn complain(&self, directory: DirId, name: &[u8], what: impl Display, errno: Errno) {
         let mut complaints = self.complaints.lock().unwrap_or_else(PoisonError::into_inner);
         complaints.count += 1;
         if complaints.first.len() < COMPLAINTS_KEPT {
             let why = std::io::Error::from(errno);
             let path = self.shown(directory, name);
-            complaints.first.push(format!(
-                "cannot restore the extended attribute {} of `{path}`: {why}",
-                names::shown(xattr)
-            ));
+            complaints.first.push(format!("cannot restore {what} of `{path}`: {why}"));
         }
     }
 

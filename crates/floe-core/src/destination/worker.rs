@@ -62,6 +62,10 @@ impl<'t> Worker<'t> {
 
     /// Makes a directory that was added to the tree, and sets the extended attributes given (a default ACL waits for
     /// [`finish`](Self::finish), which also sets those of the root). In place, one that is there is used, and anything else of that name is replaced.
+    ///
+    /// # Errors
+    ///
+    /// What the [module](crate::destination#errors) says of system calls.
     pub fn make_directory(&mut self, directory: DirId, xattrs: Option<&[Xattr<'_>]>) -> Result<()> {
         let (parent, name, known) = {
             let table = self.tree.directories();
@@ -155,7 +159,7 @@ impl<'t> Worker<'t> {
         });
         for (key, done) in set.chain(removed) {
             if let Err(errno) = done {
-                tree.complain(directory, name, key, errno);
+                tree.complain_of_xattr(directory, name, key, errno);
             }
         }
         if is_lifted {
@@ -165,6 +169,10 @@ impl<'t> Worker<'t> {
     }
 
     /// Removes a name of a directory and all below it, if it is there. Nothing is followed, no mount is entered.
+    ///
+    /// # Errors
+    ///
+    /// Corrupt: the name is none. Otherwise what the [module](crate::destination#errors) says of system calls.
     pub fn remove(&mut self, directory: DirId, name: &[u8]) -> Result<()> {
         super::names::check(name)?;
         let at = self.directory_to_write(directory)?;

@@ -44,6 +44,11 @@ pub struct DiffOptions {
 /// [`DiffOptions::by_hash`] says otherwise; of what was
 /// not looked at the hash is left out. Times and owners are compared where the snapshot keeps them, xattrs never. What the exclusions
 /// name is not there.
+///
+/// # Errors
+///
+/// Corrupt: a segment is not what its id says, or no entries of a tree. NotFound, Denied: the directory cannot be read. What the store
+/// answers, and what `each` returns.
 pub async fn diff_directory(
     namespace: &Namespace,
     before: &Snapshot,

@@ -19,11 +19,11 @@ pub(super) fn open_cache(caches: &Path, root: &Path) -> Option<StatCache> {
     Some(StatCache::of_source(caches, &root))
 }
 
-/// The clock of the file system that a new destination is made on.
-pub(super) fn clock_near(destination: &Path) -> Option<HashClock> {
+/// The clock of the file system that a destination is on, or is to be made on.
+pub(super) fn clock_near(destination: &Path, is_there: bool) -> Option<HashClock> {
     let above = destination.parent().filter(|above| !above.as_os_str().is_empty());
-    let directory = File::open(above.unwrap_or(Path::new("."))).ok()?;
-    HashClock::read(&directory).ok()
+    let directory = if is_there { destination } else { above.unwrap_or(Path::new(".")) };
+    HashClock::read(&File::open(directory).ok()?).ok()
 }
 
 /// What the kernel said of a file, as a source has it.

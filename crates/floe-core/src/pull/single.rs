@@ -37,7 +37,7 @@ impl Pull {
             }
             entry = found;
         }
-        let place = InPlace::open(&directory, self.settings(false))?;
+        let place = InPlace::open_shared(&directory, self.settings(false))?;
         let verdict = self.judge(place.tree(), &entry, &name)?;
         let is_file = entry.as_entry().kind() == EntryKind::File;
         let is_written = matches!(verdict, Verdict::Create | Verdict::Replace);

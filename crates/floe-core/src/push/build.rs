@@ -113,6 +113,7 @@ impl Build {
             let all_read = unread.is_empty() && planned.unread.is_empty();
             if !all_read && !self.options.skip_unreadable {
                 planned.unread.extend(unread);
+                self.keep_for_next(cache);
                 return Err(unreadable(&planned.unread));
             }
             if unread.is_empty() {
@@ -127,12 +128,16 @@ impl Build {
         match self.finish(planned, assembled, skipped, packs) {
             Ok((snapshot, pushed)) => Ok(Built { snapshot, pushed, cache }),
             Err(error) => {
-                // Whoever repeats the push need not read everything again.
-                keep_cache(cache);
-                self.input.keep_names();
+                self.keep_for_next(cache);
                 Err(error)
             }
         }
+    }
+
+    /// Whoever repeats a push that failed need not read everything again.
+    fn keep_for_next(&self, cache: Option<CacheWriter>) {
+        keep_cache(cache);
+        self.input.keep_names();
     }
 
     fn pass(
@@ -217,6 +222,10 @@ impl Build {
         let mut is_moved = vec![false; read.len()];
         for content in contents {
             let first = read.partition_point(|(read, _)| *read < content);
+            // Many files may have the same content, there and here.
+            if is_moved.get(first).is_none_or(|is_moved| *is_moved) {
+                continue;
+            }
             for (at, _) in read[first..].iter().enumerate().take_while(|(_, (read, _))| *read == content) {
                 is_moved[first + at] = true;
             }

@@ -347,11 +347,11 @@ impl Planner<'_> {
                 self.hand_out_known()?;
                 self.slots.send(Slot::KnownContent(runs)).map_err(|_| stopped())
             }
-            Content::Read { path, size } => {
+            Content::Read { path, planned } => {
                 self.hand_out_known()?;
                 let (reply, pieces) = bounded(pieces_ahead(self.workers));
                 self.slots.send(Slot::Content(pieces)).map_err(|_| stopped())?;
-                self.jobs.send(Job::File(FileJob { path, size, reply })).map_err(|_| stopped())
+                self.jobs.send(Job::File(FileJob { path, planned, reply })).map_err(|_| stopped())
             }
         }
     }
@@ -382,7 +382,7 @@ impl Planner<'_> {
         {
             return Ok(Content::Known(runs));
         }
-        Ok(Content::Read { path: entry.path.to_vec(), size })
+        Ok(Content::Read { path: entry.path.to_vec(), planned: last.note.stat })
     }
 
     /// The run of the base that is this very group.
@@ -426,7 +426,7 @@ impl Planner<'_> {
 enum Content {
     None,
     Known(Vec<BaseRun>),
-    Read { path: Vec<u8>, size: u64 },
+    Read { path: Vec<u8>, planned: Stat },
 }
 
 /// A file with several names.

@@ -4,6 +4,8 @@
 //! what is still used of the smallest is copied, as it is stored, into the pack that the push writes anyway. Nothing of
 //! the source is read again for it, and a push that changes nothing never comes here.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use floe_format::{Decompressor, FrameId, FrameRecord, Index, PackFrame, StoredOffset};
 use futures::StreamExt;
@@ -14,6 +16,7 @@ use super::draft::MadeSegment;
 use super::packs::PackOutput;
 use crate::catalog::{Catalog, FrameMap, Located, PackShape};
 use crate::namespace::Namespace;
+use crate::ranges::coalesce;
 use crate::{ErrorKind, Result};
 
 /// How many packs a snapshot may have, however small they are.
@@ -31,8 +34,8 @@ const MAX_COPIED_BYTES: u64 = 4 << 20;
 /// But of a large snapshot those are copied, too, of which less than such a part of it is used.
 const MAX_COPIED_SHARE: u64 = 1024;
 
-/// How many packs are read at once.
-const READS_IN_FLIGHT: usize = 8;
+/// How many pieces of packs, of up to 8 MiB, are read and held at once.
+const READS_IN_FLIGHT: usize = 4;
 
 /// Copies out of packs that the new snapshot would use.
 pub(super) struct Repacking<'a> {
@@ -53,19 +56,19 @@ struct Used {
 /// A frame's record and stored bytes.
 type StoredFrame = (FrameRecord, Vec<u8>);
 
-/// What was read of a pack and found sound.
-struct Copied {
-    /// The data frames are in these bytes, which lie here in the pack.
-    from: StoredOffset,
-    bytes: Bytes,
-    segments: Vec<StoredFrame>,
-    index_segments: Vec<StoredFrame>,
-}
-
 /// A pack to be copied out of.
 struct Source {
     shape: PackShape,
     used: Used,
+}
+
+/// A part of a pack that is read at once.
+struct Piece {
+    /// The pack's position among the sources.
+    source: usize,
+    range: Range<u64>,
+    /// The data frames in it, of those that the source has in the order of the pack.
+    frames: Range<usize>,
 }
 
 impl Repacking<'_> {
@@ -85,34 +88,42 @@ impl Repacking<'_> {
         if self.shapes().count() < PACKS_AT_LEAST {
             return Ok(index_segments);
         }
-        let sources = chosen(self.used(segments, index, packs));
-        let reads: Vec<_> = sources.iter().map(|source| read(self.namespace.clone(), source)).collect();
+        let mut sources = chosen(self.used(segments, index, packs));
+        let pieces = pieces(&mut sources);
+        let reads: Vec<_> = pieces.iter().map(|piece| self.read(&sources[piece.source], piece)).collect();
         let mut reads = futures::stream::iter(reads).buffered(READS_IN_FLIGHT);
         let mut decompressor = Decompressor::new();
-        for Source { shape, used } in &sources {
-            let Some(read) = Handle::current().block_on(reads.next()) else { break };
-            let copied = read.and_then(|read| self.checked(used, read, &mut decompressor));
-            let copied = match copied {
-                Ok(copied) => copied,
+        let mut pieces = pieces.iter().peekable();
+        for (number, Source { shape, used }) in sources.iter().enumerate() {
+            let sound = |done: Result<()>| match done {
+                Ok(()) => Ok(true),
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
-                    tracing::warn!(
-                        "pack {} of the base is damaged, and left in its place: {}",
-                        shape.id,
-                        error.with_causes()
-                    );
-                    continue;
+                    let told = error.with_causes();
+                    tracing::warn!("pack {} of the base is damaged, and left in its place: {told}", shape.id);
+                    Ok(false)
                 }
-                Err(error) => return Err(error),
+                Err(error) => Err(error),
             };
-            for frame in &used.data {
-                packs.add_data(frame.record, frame.stored(copied.from, &copied.bytes)?)?;
+            let mut is_sound = true;
+            while let Some(piece) = pieces.next_if(|piece| piece.source == number) {
+                let Some(read) = Handle::current().block_on(reads.next()) else { break };
+                let frames = &used.data[piece.frames.clone()];
+                let copied =
+                    read.and_then(|bytes| copy_data(frames, piece, &bytes, &mut decompressor, packs));
+                is_sound &= sound(copied)?;
             }
-            for (record, stored) in copied.segments {
-                packs.add_segment(record, &stored)?;
+            // What else a damaged pack holds stays there with what cannot be copied.
+            if is_sound {
+                sound(self.copy_metadata(used, &mut decompressor, packs, &mut index_segments))?;
             }
-            index_segments.extend(copied.index_segments);
         }
         Ok(index_segments)
+    }
+
+    /// Reads a piece of a pack.
+    fn read(&self, source: &Source, piece: &Piece) -> impl Future<Output = Result<Bytes>> + Send + use<> {
+        let (namespace, id, range) = (self.namespace.clone(), source.shape.id, piece.range.clone());
+        async move { namespace.read_pack(&namespace.keys().pack(&id), range).await }
     }
 
     /// The packs of the base, then those found elsewhere.
@@ -159,27 +170,64 @@ impl Repacking<'_> {
         sources
     }
 
-    /// Checks each frame that is used of a pack.
-    fn checked(
+    /// Copies the segments, and collects the index segments, that are used of a pack.
+    fn copy_metadata(
         &self,
         used: &Used,
-        (from, bytes): (StoredOffset, Bytes),
         decompressor: &mut Decompressor,
-    ) -> Result<Copied> {
-        let mut plain = Vec::new();
-        for frame in &used.data {
-            plain.clear();
-            let (record, stored) = (&frame.record, frame.stored(from, &bytes)?);
-            record.check_stored(stored)?;
-            decompressor.decompress(&record.id, record.codec, stored, record.plain_len, &mut plain)?;
-        }
-        let mut metadata = |ids: &[FrameId]| -> Result<Vec<StoredFrame>> {
+        packs: &mut PackOutput,
+        index_segments: &mut Vec<StoredFrame>,
+    ) -> Result<()> {
+        let mut stored = |ids: &[FrameId]| -> Result<Vec<StoredFrame>> {
             ids.iter().map(|id| self.base.stored_metadata(id, decompressor)).collect()
         };
-        let segments = metadata(&used.segments)?;
-        let index_segments = metadata(&used.index_segments)?;
-        Ok(Copied { from, bytes, segments, index_segments })
+        let segments = stored(&used.segments)?;
+        index_segments.extend(stored(&used.index_segments)?);
+        for (record, stored) in segments {
+            packs.add_segment(record, &stored)?;
+        }
+        Ok(())
     }
+}
+
+/// Copies the data frames that lie in a piece, once all of them were checked.
+fn copy_data(
+    frames: &[PackFrame],
+    piece: &Piece,
+    bytes: &[u8],
+    decompressor: &mut Decompressor,
+    packs: &mut PackOutput,
+) -> Result<()> {
+    let from = StoredOffset::new(piece.range.start);
+    let mut plain = Vec::new();
+    for frame in frames {
+        plain.clear();
+        let (record, stored) = (&frame.record, frame.stored(from, bytes)?);
+        record.check_stored(stored)?;
+        decompressor.decompress(&record.id, record.codec, stored, record.plain_len, &mut plain)?;
+    }
+    for frame in frames {
+        packs.add_data(frame.record, frame.stored(from, bytes)?)?;
+    }
+    Ok(())
+}
+
+/// What is read of each pack, in their order. However far apart the frames of a pack lie, little else is read.
+fn pieces(sources: &mut [Source]) -> Vec<Piece> {
+    let mut pieces: Vec<Piece> = Vec::new();
+    for (source, Source { used, .. }) in sources.iter_mut().enumerate() {
+        used.data.sort_unstable_by_key(|frame| frame.range().start);
+        let places =
+            used.data.iter().map(|frame| (source, frame.range().start.get()..frame.range().end.get()));
+        let mut first = 0;
+        for (_, range) in coalesce(places.collect()) {
+            let after =
+                first + used.data[first..].partition_point(|frame| frame.range().start.get() < range.end);
+            pieces.push(Piece { source, range, frames: first..after });
+            first = after;
+        }
+    }
+    pieces
 }
 
 /// The packs to copy out of, none where they are few enough: those of which the least is used.
@@ -196,21 +244,4 @@ fn chosen(mut sources: Vec<Source>) -> Vec<Source> {
     let max_copied = MAX_COPIED_BYTES.max(total_bytes / MAX_COPIED_SHARE);
     sources.retain(|source| source.used.bytes <= max_copied);
     sources
-}
-
-/// The part of a pack that its used data frames lie in, and where it begins.
-fn read(
-    namespace: Namespace,
-    source: &Source,
-) -> impl Future<Output = Result<(StoredOffset, Bytes)>> + Send + use<> {
-    let (id, data) = (source.shape.id, &source.used.data);
-    let start = data.iter().map(|frame| frame.range().start).min();
-    let end = data.iter().map(|frame| frame.range().end).max();
-    async move {
-        let (Some(start), Some(end)) = (start, end) else {
-            return Ok((StoredOffset::new(0), Bytes::new()));
-        };
-        let key = namespace.keys().pack(&id);
-        Ok((start, namespace.read_pack(&key, start.get()..end.get()).await?))
-    }
 }

@@ -57,7 +57,8 @@ pub(super) struct PlannedEntry {
 #[derive(Debug)]
 pub(super) struct FileJob {
     pub(super) path: Vec<u8>,
-    pub(super) size: u64,
+    /// What the walk found there.
+    pub(super) planned: Stat,
     pub(super) reply: Sender<FilePiece>,
 }
 
@@ -205,7 +206,7 @@ impl Worker {
                 && *size > 0
                 && !self.settings.parameters.is_big(*size)
             {
-                match self.read_small(&entry.path, *size) {
+                match self.read_small(&entry.path, &note.stat) {
                     Ok((content, read, hashing_began)) => {
                         let is_noted = match note.content {
                             NotedContent::Known(hit) => hit.hash == content && read == note.stat,
@@ -233,10 +234,10 @@ impl Worker {
     }
 
     /// Appends a file's content and padding to the tar.
-    fn read_small(&mut self, path: &[u8], size: u64) -> Result<([u8; 32], Stat, HashClock), Failure> {
-        let start = self.tar.len();
+    fn read_small(&mut self, path: &[u8], planned: &Stat) -> Result<([u8; 32], Stat, HashClock), Failure> {
+        let (start, size) = (self.tar.len(), planned.size);
         let (directory, name) = parent_and_name(path);
-        let mut sink = GroupSink { tar: &mut self.tar, start, size };
+        let mut sink = GroupSink { tar: &mut self.tar, start, planned };
         let outcome = self.files.read(directory, name, &mut self.buffer, &mut sink);
         match outcome {
             Ok(ReadOutcome::Read { stat, hashing_began }) => {
@@ -266,13 +267,14 @@ impl Worker {
         let opened = self.files.open_file(directory, name).map_err(|e| failure(&job.path, e))?;
         let Some(mut file) = opened else { return Err(Failure::Changed(changed(&job.path))) };
         let stat = *file.stat();
-        if stat.size != job.size {
+        if !is_as_planned(&job.planned, &stat) {
             return Err(Failure::Changed(changed(&job.path)));
         }
+        let size = stat.size;
         let chunker = Chunker::new(&self.settings.parameters);
         let mut hasher = blake3::Hasher::new();
         let mut buffer = vec![0; FILE_BUFFER_BYTES];
-        let (mut start, mut end, mut left) = (0, 0, job.size);
+        let (mut start, mut end, mut left) = (0, 0, size);
         let mut is_end = false;
         loop {
             if !is_end {
@@ -291,7 +293,7 @@ impl Worker {
                     if left > 0 {
                         return Err(Failure::Changed(changed(&job.path)));
                     }
-                    let padding = tar_padding(job.size);
+                    let padding = tar_padding(size);
                     buffer[end..end + padding].fill(0);
                     end += padding;
                     is_end = true;
@@ -352,22 +354,29 @@ impl Worker {
 struct GroupSink<'a> {
     tar: &'a mut Vec<u8>,
     start: usize,
-    size: u64,
+    planned: &'a Stat,
 }
 
 impl ContentSink for GroupSink<'_> {
     fn begin(&mut self, stat: &Stat) -> Result<()> {
         self.tar.truncate(self.start);
-        if stat.size == self.size {
+        if is_as_planned(self.planned, stat) {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::Conflict, "its size changed"))
+        Err(Error::new(ErrorKind::Conflict, "its size or mode changed, or another file took its place"))
     }
 
     fn take(&mut self, bytes: &[u8]) -> Result<()> {
         self.tar.extend_from_slice(bytes);
         Ok(())
     }
+}
+
+/// Whether a file that was opened goes with what was planned: the header of its size and mode, and the links to it from
+/// its other names, whose content is stored nowhere else.
+fn is_as_planned(planned: &Stat, opened: &Stat) -> bool {
+    let is_same = (planned.device, planned.inode) == (opened.device, opened.inode);
+    (planned.size, planned.mode) == (opened.size, opened.mode) && (planned.links < 2 || is_same)
 }
 
 /// Frames these bytes, and compresses them unless they are known.

@@ -23,6 +23,18 @@ impl Environment {
         self.get(name).is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true"))
     }
 
+    /// The same without these variables.
+    pub(super) fn without(&self, names: &[&str]) -> Self {
+        let mut variables = self.variables.clone();
+        variables.retain(|name, _| !names.contains(&name.as_str()));
+        Self { variables }
+    }
+
+    /// Sets a variable.
+    pub(super) fn set(&mut self, name: &str, value: &str) {
+        self.variables.insert(name.to_owned(), value.to_owned());
+    }
+
     /// A file named by a variable, or at this path below the home directory.
     pub(super) fn file(&self, name: &str, below_home: &str) -> Option<PathBuf> {
         let named = self.get(name).map(PathBuf::from);

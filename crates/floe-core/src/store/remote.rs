@@ -8,6 +8,7 @@
 //! no uploads, only parts of an object; those that no object is made of it drops after a week, and nothing else does.
 
 mod cloud;
+mod connection_string;
 mod error;
 mod profile;
 

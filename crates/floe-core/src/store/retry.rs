@@ -3,12 +3,20 @@
 //! The one place of Floe that retries requests. Only `Unavailable` is repeated, after exponentially growing pauses
 //! with full jitter, a bounded number of times, each try under a deadline that grows with what it moves.
 //!
+//! *Deadlines.* Tries share the link to the store, so they share the time too: while `n` of them are in flight, each has an
+//! `n`th of it. One is given up when its share of the time since it began is
+//! `deadline + bytes / slowest_bytes_per_second`; while it is alone, its share is all of the time. Where a link of the
+//! slowest speed is shared fairly, a try moves in its share of the time what it would move alone in so much time, and what
+//! else it waits for takes no longer than alone. So one that alone would end in time does so beside others, whatever they
+//! move and whenever they begin. One that hangs is given up as soon as the others have ended and left it the time, and at
+//! the latest after that of one alone times the most that were in flight at once.
+//!
 //! Conditional puts are repeated too. One that was done although its answer was lost is then refused as `Conflict`,
 //! so whoever needs to know reads back its own token: [`put_settled`](super::put_settled).
 
 use std::future::Future;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -30,10 +38,10 @@ pub struct RetrySettings {
     /// The longest pause there is.
     #[serde(rename = "longest_pause_seconds", with = "super::settings::seconds")]
     pub longest_pause: Duration,
-    /// How long one try may take beside moving its bytes.
+    /// How long one try may take, alone, beside moving its bytes.
     #[serde(rename = "deadline_seconds", with = "super::settings::seconds")]
     pub deadline: Duration,
-    /// The slowest link that a try's bytes are given time for.
+    /// The slowest link that tries are given time for; all that are in flight share it.
     pub slowest_bytes_per_second: u64,
 }
 
@@ -55,12 +63,63 @@ pub struct Retry {
     inner: Arc<dyn Store>,
     settings: RetrySettings,
     timer: Arc<dyn Timer>,
+    in_flight: Mutex<InFlight>,
+}
+
+/// The tries in flight, and the time that they share.
+#[derive(Debug, Default)]
+struct InFlight {
+    tries: u32,
+    now: Duration,
+    /// What share of the time until now a try has had that was in flight all along.
+    share: Duration,
+}
+
+/// A try in flight, until it is dropped.
+#[derive(Debug)]
+struct Try<'a>(&'a Retry);
+
+impl Drop for Try<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight().tries -= 1;
+    }
 }
 
 impl Retry {
     /// This store, with its requests repeated.
     pub fn new(inner: Arc<dyn Store>, settings: RetrySettings, timer: Arc<dyn Timer>) -> Self {
-        Self { inner, settings, timer }
+        Self { inner, settings, timer, in_flight: Mutex::default() }
+    }
+
+    /// The tries in flight, as they are now.
+    fn in_flight(&self) -> MutexGuard<'_, InFlight> {
+        let mut in_flight = self.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.timer.elapsed();
+        let passed = now.saturating_sub(in_flight.now) / in_flight.tries.max(1);
+        in_flight.share = in_flight.share.saturating_add(passed);
+        in_flight.now = now;
+        in_flight
+    }
+
+    /// Counts a try that begins now, until its share of the time is so long; answers how long that took.
+    async fn run_out(&self, longest_share: Duration) -> Duration {
+        let (began, until) = {
+            let mut in_flight = self.in_flight();
+            in_flight.tries += 1;
+            (in_flight.now, in_flight.share.saturating_add(longest_share))
+        };
+        let _counted = Try(self);
+        loop {
+            let (now, left) = {
+                let in_flight = self.in_flight();
+                (in_flight.now, until.saturating_sub(in_flight.share))
+            };
+            if left.is_zero() {
+                return now.saturating_sub(began);
+            }
+            // Others may end at any moment, so it wakes as if they did now, though not in ever smaller steps.
+            self.timer.sleep(left.max(self.settings.deadline / 16)).await;
+        }
     }
 
     async fn run<T, F>(&self, object: &str, moved_bytes: u64, mut request: impl FnMut() -> F) -> Result<T>
@@ -75,8 +134,8 @@ impl Retry {
             let answer = tokio::select! {
                 biased;
                 answer = request() => answer,
-                () = self.timer.sleep(deadline) => {
-                    let message = format!("`{object}`: the store did not answer within {deadline:?}");
+                waited = self.run_out(deadline) => {
+                    let message = format!("`{object}`: the store did not answer within {waited:.0?}");
                     Err(Error::new(ErrorKind::Unavailable, message))
                 }
             };

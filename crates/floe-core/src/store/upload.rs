@@ -67,6 +67,10 @@ impl Upload {
     /// Appends bytes; waits while too many parts are on their way.
     ///
     /// After an error only [`Upload::abort`] is of use.
+    ///
+    /// # Errors
+    ///
+    /// What the store answers to a part, perhaps to one of an earlier call.
     pub async fn write(&mut self, mut bytes: Bytes) -> Result<()> {
         self.written_bytes += bytes.len() as u64;
         while !bytes.is_empty() {
@@ -86,6 +90,10 @@ impl Upload {
     }
 
     /// Makes the object durable and visible.
+    ///
+    /// # Errors
+    ///
+    /// What the store answers; then the object is not there, and its parts are given up.
     pub async fn finish(mut self) -> Result<()> {
         if self.id.is_none() {
             let body = std::mem::take(&mut self.buffer).freeze();
@@ -102,6 +110,10 @@ impl Upload {
     }
 
     /// Gives the object up.
+    ///
+    /// # Errors
+    ///
+    /// What the store answers; then parts may be left, which nobody sees.
     pub async fn abort(mut self) -> Result<()> {
         self.in_flight.shutdown().await;
         match &self.id {

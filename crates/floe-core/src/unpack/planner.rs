@@ -9,10 +9,11 @@ use tokio::sync::Semaphore;
 
 use crate::catalog::Catalog;
 use crate::namespace::Namespace;
+use crate::ranges::coalesce;
 use crate::reader::shown;
 use crate::{Error, ErrorKind, Result};
 
-use super::batch::{Batch, PackRange, coalesce};
+use super::batch::{Batch, PackRange};
 use super::big_file::BigFile;
 use super::engine::Stop;
 use super::unit::{FrameOfUnit, SegmentPart, Unit};
@@ -192,7 +193,7 @@ impl<'a, 't> Planner<'a, 't> {
     /// Ends a segment: what is wanted of it is fetched and unpacked. With `all`, the end of the tar is wanted too.
     ///
     /// # Errors
-    /// `Corrupt` where a frame is in none of the packs.
+    /// `Corrupt` where a frame is in none of the packs, or not the one that the segment means.
     pub(crate) fn end(
         &mut self,
         mut plan: SegmentPlan<'_, 't>,
@@ -226,10 +227,7 @@ impl<'a, 't> Planner<'a, 't> {
                 self.push(unit.take())?;
                 continue;
             }
-            let Some(located) = data.find(&run.id) else {
-                let message = format!("the data frame {} is in none of the layout's packs", run.id);
-                return Err(Error::new(ErrorKind::Corrupt, message));
-            };
+            let located = data.find_run(run)?;
             let pack = data.packs()[located.pack];
             // A lead that goes on in it is of no entry here.
             let is_whole = plan.shares[index] == Share::Everything && plan.starts[index] >= plan.content.lead;

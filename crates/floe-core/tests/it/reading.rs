@@ -4,6 +4,7 @@ mod fixture;
 mod hostile;
 mod looked_into;
 mod pulled;
+mod verified;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -4,6 +4,7 @@ mod clouds;
 mod local;
 pub(crate) mod power_loss;
 mod remote;
+mod slow_link;
 mod wrappers;
 
 use std::sync::Arc;

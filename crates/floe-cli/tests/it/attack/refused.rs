@@ -6,7 +6,8 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use floe_testkit::{S3Server, bytes_of, skip};
 
 use super::{can, told, unprivileged};
-use crate::environment::User;
+use crate::environment::{User, listing};
+use crate::report::report;
 
 impl User {
     /// Runs `floe` against `s3://floe/x` at this endpoint with this secret.
@@ -108,6 +109,63 @@ fn closed_directories_are_pulled_over() {
     let output = pull(&["--dry-run"]);
     assert_eq!(output.status.code(), Some(1));
     check();
+}
+
+/// As those of a Go module cache, and others that are installed to be read.
+#[test]
+fn directories_that_may_not_be_written_are_pulled_into_an_empty_one() {
+    let Some(before) = unprivileged() else { return };
+    let user = User::new();
+    user.tree("tree");
+    for mode in [0o555, 0o500, 0o755] {
+        let directory = user.path(&format!("tree/{mode:o}"));
+        fs::create_dir(&directory).unwrap();
+        fs::write(directory.join("file"), "content").unwrap();
+        fs::set_permissions(&directory, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    user.floe(&["push", "tree", "main"], 0);
+    fs::create_dir(user.path("out")).unwrap();
+    if rustix::process::geteuid().is_root() {
+        assert!(can(&["chown", "-R", "65534:65534", user.home().to_str().unwrap()]));
+    }
+    for outcome in ["created", "unchanged"] {
+        let output = user.under(before, &["pull", "main", "out", "--json"]);
+        assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+        assert_eq!(report("pull", &output.stdout)["outcome"], outcome);
+        assert_eq!(listing(&user.path("out")), listing(&user.path("tree")));
+    }
+}
+
+/// Only its owner sets a directory's mode and time; what is in it is written by whoever may.
+#[test]
+fn a_directory_of_somebody_else_is_pulled_into() {
+    let Some(before) = unprivileged() else { return };
+    if !rustix::process::geteuid().is_root() {
+        return skip("only root makes directories for somebody else");
+    }
+    let user = User::new();
+    user.tree("tree");
+    user.floe(&["push", "tree", "main"], 0);
+    assert!(can(&["chown", "-R", "65534:65534", user.home().to_str().unwrap()]));
+    for filled in [false, true] {
+        let out = user.path(if filled { "filled" } else { "empty" });
+        fs::create_dir_all(out.join(if filled { "src" } else { "" })).unwrap();
+        if filled {
+            // Of content that is right and a time that is not.
+            fs::write(out.join("README.md"), "# A tree\n").unwrap();
+            fs::set_permissions(out.join("src"), fs::Permissions::from_mode(0o777)).unwrap();
+        }
+        fs::set_permissions(&out, fs::Permissions::from_mode(0o777)).unwrap();
+        let output = user.under(before, &["pull", "main", out.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+        assert!(told(&output).contains("cannot restore the mode of"), "{}", told(&output));
+        let all = |root: &std::path::Path| -> Vec<String> {
+            let lines = listing(root).into_iter();
+            // Those of directories have no content at their ends.
+            lines.filter(|line| !line.ends_with(' ')).collect()
+        };
+        assert_eq!(all(&out), all(&user.path("tree")));
+    }
 }
 
 #[test]

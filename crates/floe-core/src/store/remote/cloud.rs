@@ -10,7 +10,7 @@ use object_store::{BackoffConfig, ClientOptions, RetryConfig, StaticCredentialPr
 use url::{Host, Url};
 
 use super::super::Environment;
-use super::{Bucket, Versions, profile};
+use super::{Bucket, Versions, connection_string, profile};
 use crate::{Error, ErrorKind, Result};
 
 type Client = (Arc<dyn Bucket>, Versions, Option<&'static str>);
@@ -171,6 +171,7 @@ pub(super) fn endpoint(scheme: &str, environment: &Environment) -> Result<Option
         "s3" => s3_endpoint(&profile::load(environment)?, environment),
         "gs" => google_endpoint(environment)?.map(|(url, _)| url),
         _ => {
+            let environment = &*connection_string::expanded(environment)?;
             let account = azure_account(environment).unwrap_or_default();
             Some([account, &azure_endpoint(environment)?.unwrap_or_default()].join(" "))
         }
@@ -232,6 +233,7 @@ fn google_endpoint(environment: &Environment) -> Result<Option<(String, bool)>> 
 
 /// A container of Azure Blob Storage.
 pub(super) fn azure(container: &str, environment: &Environment) -> Result<Client> {
+    let environment = &*connection_string::expanded(environment)?;
     let mut builder = MicrosoftAzureBuilder::new()
         .with_retry(no_retries())
         .with_client_options(client_options())

@@ -39,7 +39,8 @@ impl DiskWatch for Meddler {
     }
 }
 
-/// Small files and large ones; the same names and lengths for every letter, with other contents.
+/// Small files and large ones, of which one each has a second name; the same names and lengths for every letter, with
+/// other contents.
 fn fill(root: &Path, letter: u8) {
     for directory in ["a", "b", "c/inner"] {
         fs::create_dir_all(root.join(directory)).unwrap();
@@ -47,6 +48,9 @@ fn fill(root: &Path, letter: u8) {
             fs::write(root.join(directory).join(format!("{file:02}")), vec![letter + file; 700]).unwrap();
         }
         fs::write(root.join(directory).join("large"), vec![letter; 400_000]).unwrap();
+    }
+    for file in ["07", "large"] {
+        fs::hard_link(root.join("b").join(file), root.join("c/inner").join(format!("z{file}"))).unwrap();
     }
 }
 
@@ -118,6 +122,14 @@ fn deeds(root: &Path) -> Vec<(String, Deed)> {
             Box::new(move || {
                 let file = fs::OpenOptions::new().write(true).open(of).unwrap();
                 file.set_len(300).unwrap();
+            }),
+        );
+        add(
+            "is replaced by one of the same length",
+            rename_over(root, path.clone(), |path| {
+                let aside = path.parent().unwrap().parent().unwrap().parent().unwrap().join("aside");
+                let length = fs::metadata(aside).unwrap().len();
+                fs::write(path, vec![b'?'; length as usize]).unwrap();
             }),
         );
         let of = path.clone();

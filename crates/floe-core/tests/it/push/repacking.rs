@@ -56,6 +56,37 @@ async fn many_small_pushes_keep_to_few_packs() {
     assert_eq!(verified.damages, []);
 }
 
+/// What is used of them may lie at both ends of long packs; the rest is not read.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_long_packs_only_what_is_used_is_read() {
+    const LONG_BYTES: usize = 3 << 20;
+    let bench = Bench::new().await;
+    let (mut most, mut count) = (0, 0);
+    for round in 0..40 {
+        // In the order of the tree, so the long one stands between the others, in the pack too.
+        let directory = bench.source().join(format!("{round:02}"));
+        std::fs::create_dir(&directory).unwrap();
+        write(&directory.join("a"), &text(round, 90_000));
+        write(&directory.join("b"), &floe_testkit::bytes_of(round, LONG_BYTES));
+        write(&directory.join("c"), &text(1_000 + round, 90_000));
+        if round > 0 {
+            std::fs::remove_file(bench.source().join(format!("{:02}/b", round - 1))).unwrap();
+        }
+        bench.store.clear();
+        let pushed = bench.push().await.unwrap();
+        let received = bench.store.received_bytes();
+        assert!(received < LONG_BYTES as u64, "round {round}: {received} bytes received");
+        count = bench.packs_of(&pushed).await.len();
+        most = most.max(count);
+        if round % 8 == 7 {
+            bench.assert_pulls_back(&pushed).await;
+        }
+    }
+    assert!(count < most, "nothing was copied");
+    let verified = verify(&bench.namespace, &VerifyOptions::default()).await.unwrap();
+    assert_eq!(verified.damages, []);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_pack_is_not_copied_and_stays_to_be_found() {
     let memory = MemoryStore::new();

@@ -8,9 +8,9 @@ use floe_core::{Namespace, SnapshotAt};
 use floe_format::wire::WireWrite;
 use floe_format::{
     Chunker, Codec, Compressor, ContentHash, Entry, EntryKind, FrameId, FrameRecord, GroupEntry, Grouper,
-    Item, ItemHasher, Kept, Layout, LayoutPack, Meta, OwnedBody, Owner, PackWriter, Parameters, Root,
-    SegmentCutter, SnapshotObject, TAR_END, Timestamp, XattrList, build_index, compare_paths, tar_header,
-    tar_padding,
+    Item, ItemHasher, Kept, Layout, LayoutItem, LayoutPack, Meta, OwnedBody, Owner, PackWriter, Parameters,
+    Root, SegmentCutter, SnapshotObject, TAR_END, Timestamp, XattrList, build_index, compare_paths,
+    tar_header, tar_padding,
 };
 use std::collections::HashMap;
 
@@ -21,6 +21,8 @@ pub(crate) struct Node {
     pub(crate) content: Vec<u8>,
     /// What the tar says it is, where that is another thing.
     pub(crate) in_tar: Option<Entry>,
+    /// How often the content stands there, which is a whole number of equal frames where that is more than once.
+    pub(crate) repetitions: u64,
 }
 
 /// How a snapshot is made.
@@ -36,6 +38,15 @@ pub(crate) struct Making {
     pub(crate) padding: u8,
     /// What is changed of the root before it is written.
     pub(crate) root: fn(&mut Root),
+    /// What is changed of what the layout says of the archive.
+    pub(crate) archive: fn(&mut [LayoutItem]),
+    /// What is changed of the plain bytes of a data frame, by its number, before they are stored under the id they had;
+    /// and whether they are stored at all.
+    pub(crate) data: fn(usize, &mut Vec<u8>) -> bool,
+    /// What the packs say that data frames are compressed with.
+    pub(crate) codec: Codec,
+    /// Packs that the layout lists behind those that are written.
+    pub(crate) others: Vec<LayoutPack>,
 }
 
 impl Default for Making {
@@ -47,6 +58,10 @@ impl Default for Making {
             sorts: true,
             padding: 0,
             root: |_| {},
+            archive: |_| {},
+            data: |_, _| true,
+            codec: Codec::Zstd,
+            others: vec![],
         }
     }
 }
@@ -71,7 +86,7 @@ pub(crate) fn node(path: &[u8], mode: u16, body: OwnedBody) -> Node {
     let mode = if matches!(body, OwnedBody::Symlink { .. }) { 0o777 } else { mode };
     let mtime = (!is_link).then_some(Timestamp { seconds: 1_500_000_000, nanos: 123_456_789 });
     let entry = Entry { path: path.to_vec(), mode, mtime, owner: None, body, xattrs: XattrList::default() };
-    Node { entry, content: Vec::new(), in_tar: None }
+    Node { entry, content: Vec::new(), in_tar: None, repetitions: 1 }
 }
 
 pub(crate) fn dir(path: impl AsRef<[u8]>) -> Node {
@@ -82,6 +97,13 @@ pub(crate) fn file(path: impl AsRef<[u8]>, content: &[u8]) -> Node {
     let hash = (!content.is_empty()).then(|| ContentHash::of(content));
     let body = OwnedBody::File { size: content.len() as u64, hash };
     Node { content: content.to_vec(), ..node(path.as_ref(), 0o644, body) }
+}
+
+/// A file of so many MiB of zeros, whose hash is wrong.
+pub(crate) fn zeros(path: impl AsRef<[u8]>, mebibytes: u64) -> Node {
+    let mut zeros = file(path, &[0; 1 << 20]);
+    zeros.entry.body = OwnedBody::File { size: mebibytes << 20, hash: Some(ContentHash::of(b"other")) };
+    Node { repetitions: mebibytes, ..zeros }
 }
 
 pub(crate) fn symlink(path: &[u8], target: &[u8]) -> Node {
@@ -189,6 +211,15 @@ impl Maker<'_> {
             if open.entries.is_empty() {
                 open.lead += length;
             }
+        }
+        if node.repetitions > 1 {
+            let open = self.open.as_mut().unwrap();
+            let (_, plain_len, count) = open.runs.last_mut().unwrap();
+            // All of them are in the segment that the file begins in.
+            assert!(!open.entries.is_empty());
+            assert_eq!(*count * u64::from(*plain_len), node.content.len() as u64);
+            *count *= node.repetitions;
+            self.length += (node.repetitions - 1) * node.content.len() as u64;
         }
     }
 }
@@ -336,15 +367,20 @@ pub(crate) async fn write(namespace: &Namespace, mut nodes: Vec<Node>, making: &
     let mut stored_of: HashMap<FrameId, FrameRecord> = HashMap::new();
     let mut packs = Vec::new();
     let all_items = 0..root.items.len() as u32;
-    let mut frames = frames.into_iter().peekable();
+    let mut frames = frames.into_iter().enumerate().peekable();
     loop {
         let id = ambient.pack_id();
         let mut object = Vec::new();
         let mut writer = PackWriter::new(id, &mut object);
         let mut plain_bytes = 0;
-        while let Some((id, plain)) = frames.next_if(|_| plain_bytes < making.pack_bytes) {
-            let record = add(&mut compressor, id, &plain, &mut object, |record| {
-                writer.add_data(record).unwrap();
+        while let Some((number, (id, mut plain))) = frames.next_if(|_| plain_bytes < making.pack_bytes) {
+            let mut elsewhere = Vec::new();
+            let is_stored = (making.data)(number, &mut plain);
+            let into = if is_stored { &mut object } else { &mut elsewhere };
+            let record = add(&mut compressor, id, &plain, making.codec, into, |record| {
+                if is_stored {
+                    writer.add_data(record).unwrap();
+                }
             });
             plain_bytes += plain.len();
             stored_of.insert(id, record);
@@ -353,12 +389,12 @@ pub(crate) async fn write(namespace: &Namespace, mut nodes: Vec<Node>, making: &
         let mut writer = writer.end_data(&mut object);
         if is_last {
             for (plain, _) in &segments {
-                add(&mut compressor, FrameId::of(plain), plain, &mut object, |record| {
+                add(&mut compressor, FrameId::of(plain), plain, Codec::Zstd, &mut object, |record| {
                     writer.add_segment(record).unwrap();
                 });
             }
             for built in &index.segments {
-                add(&mut compressor, built.id, &built.plain, &mut object, |record| {
+                add(&mut compressor, built.id, &built.plain, Codec::Zstd, &mut object, |record| {
                     writer.add_index_segment(record).unwrap();
                 });
             }
@@ -374,14 +410,19 @@ pub(crate) async fn write(namespace: &Namespace, mut nodes: Vec<Node>, making: &
     let mut runs = per_segment.into_iter();
     for count in counts {
         let mut hasher = ItemHasher::new();
+        let mut stored_len = 0;
         for (id, count) in runs.by_ref().take(count).flatten() {
-            for _ in 0..count {
-                let record = &stored_of[&id];
+            let record = &stored_of[&id];
+            stored_len += count * u64::from(record.stored_len);
+            // Of more, nobody would wait for the hash.
+            for _ in 0..count.min(1 << 20) {
                 hasher.add(record.stored_len, &record.stored_sum);
             }
         }
-        layout_items.push(hasher.finish());
+        layout_items.push(LayoutItem { stored_len, ..hasher.finish() });
     }
+    (making.archive)(&mut layout_items);
+    packs.extend(making.others.iter().cloned());
     let layout = Layout { packs, items: layout_items }.encode().unwrap();
     put_snapshot(namespace, &root, &layout).await
 }
@@ -399,12 +440,13 @@ fn add(
     compressor: &mut Compressor,
     id: FrameId,
     plain: &[u8],
+    codec: Codec,
     object: &mut Vec<u8>,
     tell: impl FnOnce(&FrameRecord),
 ) -> FrameRecord {
     let start = object.len();
     compressor.compress(plain, object).unwrap();
-    let record = FrameRecord::new(id, plain.len() as u32, Codec::Zstd, &object[start..]).unwrap();
+    let record = FrameRecord::new(id, plain.len() as u32, codec, &object[start..]).unwrap();
     tell(&record);
     record
 }

@@ -8,7 +8,7 @@ use floe_core::{
     ArchiveFormat, ArchiveOptions, Error, ErrorKind, Namespace, PullOptions, Snapshot, SnapshotAt,
     VerifyOptions, archive,
 };
-use floe_format::{ContentHash, OwnedBody, Parameters};
+use floe_format::{Codec, ContentHash, OwnedBody, Parameters};
 use floe_testkit::{MemoryStore, bytes_of};
 
 use super::fixture::{Making, Node, dir, file, hard_link, symlink, write};
@@ -156,6 +156,12 @@ async fn i7_lying_totals_are_refused() {
     let namespace = namespace(&store).await;
     let made = tokio::spawn(async move { write(&namespace, nodes, &making).await });
     assert!(made.await.is_err());
+}
+
+#[tokio::test]
+async fn i7_frames_of_trees_are_no_lz4_frames() {
+    let making = Making { codec: Codec::Lz4, ..Making::small() };
+    is_refused("lz4", vec![file("a", &bytes_of(1, 40_000)), dir("d"), file("d/b", b"1")], &making).await;
 }
 
 #[tokio::test]

@@ -72,8 +72,13 @@ async fn emulators_are_where_the_environment_says() {
         let variables = variables.map(|(name, value)| (name, value.to_owned()));
         [variables.to_vec(), vec![emulator.clone(), ("AZURITE_BLOB_STORAGE_URL", url.to_owned())]].concat()
     };
-    let asked = asked("az://floe/p", own).await;
-    assert!(asked.starts_with("put /mine/floe/p/ns/a?sig=abc&sp=r "), "{asked}");
+    let asked_own = asked("az://floe/p", own).await;
+    assert!(asked_own.starts_with("put /mine/floe/p/ns/a?sig=abc&sp=r "), "{asked_own}");
+    let in_one = |url: &str| {
+        let text = format!("BlobEndpoint={url}/mine;SharedAccessSignature=sig=abc&sp=r");
+        vec![("AZURE_STORAGE_CONNECTION_STRING", text), emulator.clone()]
+    };
+    assert!(asked("az://floe/p", in_one).await.starts_with("put /mine/floe/p/ns/a?sig=abc&sp=r "));
 }
 
 #[test]
@@ -81,6 +86,7 @@ fn plain_http_is_for_emulators() {
     let account = [("AZURE_STORAGE_ACCOUNT", "account"), ("AZURE_STORAGE_KEY", "aGlkZGVu")];
     let azure = [account[0], account[1], ("AZURE_STORAGE_ENDPOINT", "http://storage:1/account")];
     let emulator = ("AZURE_STORAGE_USE_EMULATOR", "true");
+    let string = |text| ("AZURE_STORAGE_CONNECTION_STRING", text);
     for (location, variables, refused) in [
         ("gs://bucket", &[("GOOGLE_BASE_URL", "http://storage:1")][..], Some("STORAGE_EMULATOR_HOST")),
         ("gs://bucket", &[("GOOGLE_BASE_URL", "http://127.0.0.1:1")], None),
@@ -91,6 +97,14 @@ fn plain_http_is_for_emulators() {
         ("az://container", &[emulator], None),
         ("az://container", &[emulator, ("AZURE_STORAGE_ENDPOINT", "storage")], Some("not a URL")),
         ("az://container", &account, None),
+        ("az://container", &[string("AccountName=a;AccountKey=aGlkZGVu")], None),
+        (
+            "az://container",
+            &[string("BlobEndpoint=http://storage:1/a;AccountKey=aGlkZGVu")],
+            Some("plain HTTP"),
+        ),
+        ("az://container", &[string("UseDevelopmentStorage=true")], None),
+        ("az://container", &[string("AccountName")], Some("not NAME=VALUE")),
     ] {
         match (opened(location, variables), refused) {
             (Ok(_), None) => {}

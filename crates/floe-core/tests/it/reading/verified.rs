@@ -1,0 +1,173 @@
+//! What verify finds where layouts, packs and snapshots do not agree, and how much it reads and waits for it.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use floe_core::{
+    Ambient, ArchiveFormat, ArchiveOptions, ErrorKind, Namespace, NamespaceName, PullOptions, Snapshot,
+    Verified, VerifyOptions, archive, verify,
+};
+use floe_format::{Codec, LayoutPack, TAR_END};
+use floe_testkit::{MemoryStore, RecordingStore, bytes_of};
+
+use super::fixture::{Making, Node, file, write, zeros};
+use super::{name, namespace, pull_to};
+
+/// Longer than anything here takes, and much shorter than what it must not take.
+const PATIENCE: Duration = Duration::from_secs(100);
+
+/// Of a file in many frames.
+const BIG_BYTES: usize = 40_000;
+
+async fn verified(namespace: &Namespace, quick: bool) -> Verified {
+    let options = VerifyOptions { quick, ..VerifyOptions::default() };
+    let verified = tokio::time::timeout(PATIENCE, verify(namespace, &options)).await;
+    verified.expect("verify comes to an end").unwrap()
+}
+
+/// Each in one frame.
+fn small_files(count: u64) -> Vec<Node> {
+    (0..count).map(|number| file(format!("f{number:03}"), &bytes_of(number, 3000))).collect()
+}
+
+async fn packs(namespace: &Namespace, at: floe_core::SnapshotAt) -> Vec<LayoutPack> {
+    Snapshot::open(namespace, at).await.unwrap().layout().packs.clone()
+}
+
+/// After `push --full` or a repacking, other packs have the frames of the same segments, and nothing but their own index tells
+/// of them.
+#[tokio::test]
+async fn i3_frames_are_checked_in_every_pack_they_are_read_from() {
+    type Change = fn(usize, &mut Vec<u8>) -> bool;
+    fn spoil(is_it: bool, plain: &mut [u8]) -> bool {
+        let middle = plain.len() / 2;
+        plain[middle] ^= u8::from(is_it);
+        is_it
+    }
+    let changes: [(&str, Change); 4] = [
+        ("all frames, one of them wrong", |number, plain| spoil(number == 3, plain) || number != 3),
+        ("one frame, wrong", |number, plain| spoil(number == 3, plain)),
+        ("a chunk, wrong", |_, plain| spoil(plain.starts_with(&bytes_of(7, BIG_BYTES)[..100]), plain)),
+        ("the end, wrong", |_, plain| spoil(*plain == TAR_END, plain)),
+    ];
+    let nodes = || [small_files(40), vec![file("big", &bytes_of(7, BIG_BYTES))]].concat();
+    for (what, data) in changes {
+        let store = MemoryStore::new();
+        let namespace = namespace(&store).await;
+        let first = write(&namespace, nodes(), &Making::small()).await;
+        name(&store, &namespace, "a", first).await;
+        let others = packs(&namespace, first).await;
+        let good = Making { others, ..Making::small() };
+        let second = write(&namespace, nodes(), &good).await;
+        name(&store, &namespace, "b", second).await;
+        assert_eq!(verified(&namespace, false).await.damages, [], "{what}");
+
+        let third = write(&namespace, nodes(), &Making { data, ..good }).await;
+        assert_eq!(third.snapshot, first.snapshot);
+        name(&store, &namespace, "c", third).await;
+        let found = verified(&namespace, false).await;
+        let object = format!("default/snapshots/{}/{}", third.snapshot, third.layout);
+        assert!(found.damages.iter().any(|damage| damage.object == object), "{what}: {:?}", found.damages);
+        if what != "the end, wrong" {
+            let above = tempfile::tempdir().unwrap();
+            let (destination, options) = (above.path().join("tree"), PullOptions::default());
+            let pulled = pull_to(&namespace, third, &destination, &options);
+            assert_eq!(pulled.await.unwrap_err().kind(), ErrorKind::Corrupt, "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_frame_is_read_once_for_all_snapshots_that_read_it_there() {
+    let store = MemoryStore::new();
+    let made = namespace(&store).await;
+    let recorded = RecordingStore::new(Arc::new(store.clone()));
+    let namespace = Namespace::open(Arc::new(recorded.clone()), NamespaceName::default(), Ambient::default())
+        .await
+        .unwrap();
+    let read = async || {
+        recorded.clear();
+        assert_eq!(verified(&namespace, false).await.damages, []);
+        recorded.received_bytes()
+    };
+    let first = write(&made, small_files(200), &Making::small()).await;
+    name(&store, &made, "a", first).await;
+    let others = packs(&made, first).await;
+    let data: u64 = others.iter().map(|pack| pack.len - pack.tail_len).sum();
+    let mut before = read().await;
+    assert!(before > 2 * data, "{before} bytes read, {data} are there");
+    // One frame in another pack each time, all others where they are.
+    type IsOwn = fn(usize, &mut Vec<u8>) -> bool;
+    let moved: [(&str, IsOwn); 2] = [("b", |n, _| n == 0), ("c", |n, _| n == 50)];
+    for (ref_name, is_own) in moved {
+        let making = Making { data: is_own, others: others.clone(), ..Making::small() };
+        let at = write(&made, small_files(200), &making).await;
+        name(&store, &made, ref_name, at).await;
+        let after = read().await;
+        assert!(
+            after - before < data / 4,
+            "{ref_name}: {} more bytes read, {data} are there",
+            after - before
+        );
+        before = after;
+    }
+}
+
+/// A kilobyte says that there are 2^60 bytes.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_for_what_costs_nothing_to_claim() {
+    let nodes = || vec![file("a", &bytes_of(1, 3 << 20)), zeros("b", 1 << 40)];
+    let store = MemoryStore::new();
+    let namespace = namespace(&store).await;
+    let at = write(&namespace, nodes(), &Making::default()).await;
+    name(&store, &namespace, "main", at).await;
+    for quick in [true, false] {
+        let Verified { damages, unsupported, .. } = verified(&namespace, quick).await;
+        assert_eq!(damages, []);
+        assert!(unsupported.len() == 1 && unsupported[0].message.contains("repeats"), "{unsupported:?}");
+    }
+    // How long all of it is can be told.
+    let wrong = Making { archive: |items| items[0].stored_len += 1, ..Making::default() };
+    let wrong = write(&namespace, nodes(), &wrong).await;
+    name(&store, &namespace, "main", wrong).await;
+    for quick in [true, false] {
+        assert!(verified(&namespace, quick).await.damages[0].message.contains("the layout's archive"));
+    }
+
+    struct Full;
+    impl Write for Full {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::Error::other("there is room for nothing"))
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let snapshot = Snapshot::open(&namespace, at).await.unwrap();
+    for format in [ArchiveFormat::Tar, ArchiveFormat::TarZst] {
+        let options = ArchiveOptions::default();
+        let written = archive(&namespace, &snapshot, format, Box::new(Full), &options);
+        let written = tokio::time::timeout(PATIENCE, written).await.expect("something is written");
+        let error = written.unwrap_err();
+        assert!(error.to_string().contains("cannot write"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn lz4_is_for_images() {
+    let store = MemoryStore::new();
+    let namespace = namespace(&store).await;
+    let making = Making { codec: Codec::Lz4, ..Making::small() };
+    let at = write(&namespace, small_files(3), &making).await;
+    name(&store, &namespace, "main", at).await;
+    for quick in [true, false] {
+        let Verified { damages, unsupported, .. } = verified(&namespace, quick).await;
+        assert_eq!(unsupported, []);
+        assert!(damages.iter().any(|damage| damage.message.contains("LZ4")), "{damages:?}");
+    }
+    let snapshot = Snapshot::open(&namespace, at).await.unwrap();
+    let cat = floe_core::cat(&namespace, &snapshot, b"f001", Box::new(io::sink()), &Default::default()).await;
+    assert_eq!(cat.unwrap_err().kind(), ErrorKind::Corrupt);
+}
