@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -40,11 +41,14 @@ def _checkout(git_directory: Path, commit: str, parent: Path) -> Path:
     fresh = target.with_name(f".{target.name}.making")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir()
-    paths = [".", *(f":(exclude,literal){path}" for path in _absent(git_directory, commit))]
-    archive = subprocess.Popen(["git", "-C", git_directory, "archive", commit, "--", *paths], stdout=subprocess.PIPE)
-    subprocess.run(["tar", "-x", "-C", fresh], stdin=archive.stdout, check=True)
-    if archive.wait() != 0:
-        raise BenchError(f"git archive {commit} in {git_directory} failed")
+    # `git archive` ends where the content of a file is absent, and says nothing.
+    made = fresh.resolve()
+    index = {"GIT_INDEX_FILE": str(made.with_name(f".{target.name}.index")), "GIT_WORK_TREE": str(made)}
+    _git(git_directory, "read-tree", commit, environment=index)
+    absent = "".join(f"{path}\0" for path in _absent(git_directory, commit))
+    _git(git_directory, "update-index", "-z", "--force-remove", "--stdin", stdin=absent, environment=index)
+    _git(git_directory, "checkout-index", "--all", f"--prefix={made}/", environment=index)
+    os.unlink(index["GIT_INDEX_FILE"])
     fresh.rename(target)
     return target
 
@@ -61,9 +65,12 @@ def _absent(git_directory: Path, commit: str) -> list[str]:
     return [path for line in answer.splitlines() if line.endswith(" missing") for path in paths[line.split()[0]]]
 
 
-def _git(git_directory: Path, *arguments: str, stdin: str | None = None) -> str:
+def _git(
+    git_directory: Path, *arguments: str, stdin: str | None = None, environment: dict[str, str] | None = None
+) -> str:
     argv = ["git", "-C", str(git_directory), *arguments]
-    done = subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False)
+    environment = os.environ | (environment or {})
+    done = subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False, env=environment)
     if done.returncode != 0:
         raise BenchError(f"git {arguments[0]} in {git_directory}: {done.stderr.strip()}")
     return done.stdout
