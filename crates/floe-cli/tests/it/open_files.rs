@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::attack::told;
 use crate::environment::User;
 
-/// What a process may have open here, a tenth of what it may where nobody set a limit.
+/// What a process may have open here; where nobody set a limit, it is 1,024.
 const LIMIT: &str = "64";
 /// Pushes, of which each adds a pack: more than may be open.
 const PUSHES: usize = 80;

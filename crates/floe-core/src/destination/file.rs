@@ -58,7 +58,8 @@ impl FileWriter<'_> {
     ///
     /// # Errors
     ///
-    /// Corrupt: the bytes end beyond the file's length. Otherwise what the [module](crate::destination#errors) says of system calls.
+    /// Corrupt: the bytes end beyond the file's length. Otherwise what the [module](crate::destination#errors) says of
+    /// system calls.
     pub fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         let end = u64::try_from(bytes.len())
             .ok()
@@ -118,7 +119,8 @@ impl<'t> Worker<'t> {
     ///
     /// # Errors
     ///
-    /// Corrupt: the name or the attributes are none. Otherwise what the [module](crate::destination#errors) says of system calls.
+    /// Corrupt: the name or the attributes are none. Otherwise what the [module](crate::destination#errors) says of
+    /// system calls.
     pub fn write_small_file(
         &mut self,
         directory: DirId,
@@ -136,7 +138,8 @@ impl<'t> Worker<'t> {
     ///
     /// # Errors
     ///
-    /// Corrupt: the name or the attributes are none. Otherwise what the [module](crate::destination#errors) says of system calls.
+    /// Corrupt: the name or the attributes are none. Otherwise what the [module](crate::destination#errors) says of
+    /// system calls.
     pub fn create_file(
         &mut self,
         directory: DirId,

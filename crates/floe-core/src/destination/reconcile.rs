@@ -275,7 +275,8 @@ impl Worker<'_> {
     ///
     /// # Errors
     ///
-    /// Corrupt: the name or the attributes are none. Otherwise what the [module](crate::destination#errors) says of system calls.
+    /// Corrupt: the name or the attributes are none. Otherwise what the [module](crate::destination#errors) says of
+    /// system calls.
     pub fn fix(&mut self, directory: DirId, wanted: &Wanted<'_>) -> Result<Option<FileStat>> {
         names::check(wanted.name)?;
         wanted.meta.check()?;

@@ -21,7 +21,8 @@ impl Worker<'_> {
     ///
     /// # Errors
     ///
-    /// Corrupt: the target, the name or the attributes are none. Otherwise what the [module](crate::destination#errors) says of system calls.
+    /// Corrupt: the target, the name or the attributes are none. Otherwise what the
+    /// [module](crate::destination#errors) says of system calls.
     pub fn symlink(
         &mut self,
         directory: DirId,
@@ -45,7 +46,8 @@ impl Worker<'_> {
     ///
     /// # Errors
     ///
-    /// Corrupt: the name or the attributes are none. Otherwise what the [module](crate::destination#errors) says of system calls.
+    /// Corrupt: the name or the attributes are none. Otherwise what the [module](crate::destination#errors) says of
+    /// system calls.
     pub fn fifo(&mut self, directory: DirId, name: &[u8], meta: &Meta<'_>) -> Result<Option<FileStat>> {
         self.node(directory, name, meta, FileType::Fifo, 0)
     }
@@ -173,7 +175,8 @@ impl Worker<'_> {
     ///
     /// # Errors
     ///
-    /// Corrupt: a name or the attributes are none. Otherwise what the [module](crate::destination#errors) says of system calls.
+    /// Corrupt: a name or the attributes are none. Otherwise what the [module](crate::destination#errors) says of
+    /// system calls.
     pub fn hard_link(
         &mut self,
         directory: DirId,

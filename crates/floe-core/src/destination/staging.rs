@@ -124,8 +124,8 @@ impl Staging {
         })
     }
 
-    /// Makes a staging directory inside an existing destination, if that is empty and has no default ACL. Its name is one that a later pull takes
-    /// for stale, should this one be killed.
+    /// Makes a staging directory inside an existing destination, if that is empty and has no default ACL. Its name is
+    /// one that a later pull takes for stale, should this one be killed.
     ///
     /// # Errors
     ///

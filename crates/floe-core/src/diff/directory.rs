@@ -47,8 +47,8 @@ pub struct DiffOptions {
 ///
 /// # Errors
 ///
-/// Corrupt: a segment is not what its id says, or no entries of a tree. NotFound, Denied: the directory cannot be read. What the store
-/// answers, and what `each` returns.
+/// Corrupt: a segment is not what its id says, or no entries of a tree. NotFound, Denied: the directory cannot be
+/// read. What the store answers, and what `each` returns.
 pub async fn diff_directory(
     namespace: &Namespace,
     before: &Snapshot,
