@@ -108,7 +108,7 @@ impl Pull {
         match look(destination)? {
             Occupant::Absent => self.pull_staged(destination, None),
             Occupant::Directory => self.pull_in_place(destination),
-            Occupant::Other => {
+            Occupant::Special | Occupant::Other => {
                 let path = shown(std::os::unix::ffi::OsStrExt::as_bytes(destination.as_os_str())).to_string();
                 let message = format!("{path} is not a directory, and a directory is to be pulled there");
                 Err(Error::new(ErrorKind::Invalid, message))

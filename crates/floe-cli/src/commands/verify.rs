@@ -82,7 +82,7 @@ pub(crate) async fn run(session: &Session, arguments: VerifyArguments) -> Result
         session.output().note(&closing_line(&verified, options.quick, started.elapsed()));
     }
     if verified.damages.is_empty() && !verified.unsupported.is_empty() {
-        let message = count(verified.unsupported.len() as u64, "object is too new", "objects are too new");
+        let message = count(verified.unsupported.len() as u64, "object is unsupported", "objects are unsupported");
         return Err(Failure::new(Code::Failed, message, TOO_NEW));
     }
     if verified.damages.is_empty() {
@@ -104,7 +104,7 @@ fn show(session: &Session, verified: &Verified) -> Result<(), Failure> {
             writeln!(out, "damaged: {}: {}", printable(&damage.object), printable(&damage.message))?;
         }
         for new in &verified.unsupported {
-            writeln!(out, "too new: {}: {}", printable(&new.object), printable(&new.message))?;
+            writeln!(out, "unsupported: {}: {}", printable(&new.object), printable(&new.message))?;
         }
         for pack in &verified.unreferenced {
             writeln!(out, "unreferenced: pack {pack}")?;

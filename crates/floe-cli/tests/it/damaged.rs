@@ -286,7 +286,7 @@ fn what_is_too_new_is_not_damaged_and_is_left_alone() {
         assert!(stdout(&listed).starts_with("a@1"), "{}", stdout(&listed));
         assert!(user.stderr(&listed).contains("too new: b: "), "{}", user.stderr(&listed));
         let verified = user.floe(&["verify"], 1);
-        assert!(stdout(&verified).starts_with("too new: default/refs/b: "), "{}", stdout(&verified));
+        assert!(stdout(&verified).starts_with("unsupported: default/refs/b: "), "{}", stdout(&verified));
         assert!(user.stderr(&verified).contains(advice), "{}", user.stderr(&verified));
         let report: serde_json::Value =
             serde_json::from_str(&stdout(&user.floe(&["verify", "--json"], 1))).unwrap();

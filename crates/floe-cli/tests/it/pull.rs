@@ -289,6 +289,23 @@ fn single_files_are_pulled_side_by_side() {
     assert!(told.contains("another pull is writing"), "{told}");
 }
 
+/// A device or pipe is somebody's, as `/dev/null` is everybody's.
+#[test]
+fn a_file_does_not_replace_a_pipe() {
+    use std::os::unix::fs::FileTypeExt;
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main"], 0);
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mkfifoat(rustix::fs::CWD, user.path("pipe"), mode).unwrap();
+    std::os::unix::fs::symlink("pipe", user.path("link")).unwrap();
+    for name in ["pipe", "link"] {
+        let told = user.stderr(&user.floe(&["pull", "main:README.md", name], 1));
+        assert!(told.contains("which a pull does not replace by a file"), "{told}");
+    }
+    assert!(fs::metadata(user.path("link")).unwrap().file_type().is_fifo());
+}
+
 /// What a killed pull to an empty directory left in it goes when the next one ends.
 #[test]
 fn what_a_killed_pull_left_in_an_empty_directory_is_cleared() {

@@ -33,7 +33,9 @@ pub enum Occupant {
     /// A directory, perhaps behind a symlink, which is used as it is: written in place, or staged [inside](Staging::within)
     /// where it is empty.
     Directory,
-    /// Something else; nothing can be pulled there.
+    /// A device, named pipe or socket, perhaps behind a symlink, which a program may be using.
+    Special,
+    /// Something else; no tree can be pulled there.
     Other,
 }
 
@@ -53,7 +55,11 @@ pub fn look(destination: &Path) -> Result<Occupant> {
         Some(Kind::Symlink) => ask(AtFlags::empty())?,
         kind => kind,
     };
-    Ok(if kind == Some(Kind::Directory) { Occupant::Directory } else { Occupant::Other })
+    Ok(match kind {
+        Some(Kind::Directory) => Occupant::Directory,
+        Some(Kind::Fifo | Kind::Device(_) | Kind::Other) => Occupant::Special,
+        Some(Kind::File | Kind::Symlink) | None => Occupant::Other,
+    })
 }
 
 /// Whether a path ends in `/.`, which `Path` does not show.

@@ -131,6 +131,8 @@ fn a_destination_is_what_it_is_through_any_path() {
     fs::write(at("file"), b"").unwrap();
     symlink("empty", at("link")).unwrap();
     symlink("nowhere", at("dangling")).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, at("pipe"), rustix::fs::Mode::RWXU).unwrap();
+    symlink("pipe", at("link to a pipe")).unwrap();
     for (name, occupant) in [
         ("absent", Occupant::Absent),
         ("empty", Occupant::Directory),
@@ -141,6 +143,8 @@ fn a_destination_is_what_it_is_through_any_path() {
         ("link", Occupant::Directory),
         ("file", Occupant::Other),
         ("dangling", Occupant::Other),
+        ("pipe", Occupant::Special),
+        ("link to a pipe", Occupant::Special),
     ] {
         assert_eq!(look(&at(name)).unwrap(), occupant, "{name}");
     }

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use floe_format::{Body, Entry, EntryKind, parent_and_name};
+use floe_format::{Body, Entry, EntryKind, OwnedBody, parent_and_name};
 
 use crate::destination::{DirId, InPlace, Occupant, Tree, Verdict, Wanted, look};
 use crate::reader::{find_entry, shown};
@@ -25,7 +25,7 @@ impl Pull {
         let Some(mut entry) = self.top.entry.clone() else {
             return Err(Error::new(ErrorKind::Internal, "a single entry without one"));
         };
-        let (directory, name) = place(destination, parent_and_name(&entry.path).1)?;
+        let (directory, name) = place(destination, &entry)?;
         refuse_in_store(&directory.join(OsStr::from_bytes(&name)), &self.options.own)?;
         if let Body::HardLink { target } = entry.body.as_body() {
             let cache = self.options.cache_dir.as_deref();
@@ -100,13 +100,22 @@ impl Pull {
 }
 
 /// The directory and the name that one entry is written to.
-fn place(destination: &Path, own_name: &[u8]) -> Result<(PathBuf, Vec<u8>)> {
-    if look(destination)? == Occupant::Directory {
-        return Ok((destination.to_owned(), own_name.to_vec()));
+fn place(destination: &Path, entry: &Entry) -> Result<(PathBuf, Vec<u8>)> {
+    let shown = || shown(destination.as_os_str().as_bytes()).to_string();
+    match look(destination)? {
+        Occupant::Directory => {
+            return Ok((destination.to_owned(), parent_and_name(&entry.path).1.to_vec()));
+        }
+        // Whoever says /dev/null does not want it replaced.
+        Occupant::Special if matches!(entry.body, OwnedBody::File { .. } | OwnedBody::HardLink { .. }) => {
+            let message =
+                format!("{} is a device, pipe or socket, which a pull does not replace by a file", shown());
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        Occupant::Absent | Occupant::Special | Occupant::Other => {}
     }
     let name = destination.file_name().map(OsStr::as_bytes).ok_or_else(|| {
-        let path = shown(destination.as_os_str().as_bytes()).to_string();
-        Error::new(ErrorKind::Invalid, format!("the destination {path} does not end in a name"))
+        Error::new(ErrorKind::Invalid, format!("the destination {} does not end in a name", shown()))
     })?;
     let above = destination.parent().filter(|above| !above.as_os_str().is_empty());
     Ok((above.unwrap_or(Path::new(".")).to_owned(), name.to_vec()))

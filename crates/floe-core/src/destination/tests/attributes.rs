@@ -141,4 +141,11 @@ fn a_default_acl_above_changes_no_mode() {
     worker.make_directory(folder, None).unwrap();
     worker.write_small_file(folder, b"new", &PLAIN, &[]).unwrap();
     assert_eq!(mode("folder/new"), 0o644);
+    // An empty directory that gives it to what is made in it is written in place, for only there it is compared.
+    let empty = dir.path().join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    let there = InPlace::open(&empty, settings()).unwrap();
+    assert!(Staging::within(&there, &empty, settings()).unwrap().is_none());
+    rustix::fs::removexattr(&empty, "system.posix_acl_default").unwrap();
+    assert!(Staging::within(&there, &empty, settings()).unwrap().is_some());
 }
