@@ -82,7 +82,8 @@ pub(crate) async fn run(session: &Session, arguments: VerifyArguments) -> Result
         session.output().note(&closing_line(&verified, options.quick, started.elapsed()));
     }
     if verified.damages.is_empty() && !verified.unsupported.is_empty() {
-        let message = count(verified.unsupported.len() as u64, "object is unsupported", "objects are unsupported");
+        let message =
+            count(verified.unsupported.len() as u64, "object is unsupported", "objects are unsupported");
         return Err(Failure::new(Code::Failed, message, TOO_NEW));
     }
     if verified.damages.is_empty() {

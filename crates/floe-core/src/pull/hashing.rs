@@ -45,8 +45,12 @@ impl Hashing {
             hasher.update(&self.buffer[..count]);
             work.check()?;
             total += count as u64;
+            if total > file.stat().size {
+                // It grows, perhaps as fast as it is read.
+                return Ok(None);
+            }
             // Less than there is room for, of all that there was to be: the end, unless it became longer just now.
-            if count < self.buffer.len() && total >= file.stat().size {
+            if count < self.buffer.len() && total == file.stat().size {
                 break;
             }
         }
