@@ -200,10 +200,9 @@ impl From<Error> for Failure {
             ErrorKind::Internal if too_many_files => {
                 (Code::Failed, "Raise the limit of open files (ulimit -n), then run the command again.")
             }
-            ErrorKind::Internal if disk_full => (
-                Code::Failed,
-                "Make room on that file system, then run the command again; it goes on from there.",
-            ),
+            ErrorKind::Internal if disk_full => {
+                (Code::Failed, "Make room on that file system, then run the command again.")
+            }
             _ => {
                 (Code::Failed, "Run the command again with -vv to see each step, and report it if it stays.")
             }

@@ -63,6 +63,11 @@ impl Session {
         self.ambient.timestamp()
     }
 
+    /// A number that nobody can guess, for names that nobody else has.
+    pub(crate) fn token(&self) -> u64 {
+        u64::from_le_bytes(self.ambient.random())
+    }
+
     /// What was asked of the store so far.
     pub(crate) fn traffic(&self) -> TrafficReport {
         self.traffic.report()

@@ -12,6 +12,7 @@
 //!   nothing. Names are checked again here, though the format has checked them.
 //! - A staged tree is seen whole or not at all. In place, each file is the old one or the new one, never a part.
 //! - What is removed never leads through a symlink or into another mount.
+//! - Floe's own directories ([`Settings::own`]) are neither written in nor removed, by whatever path they are met.
 //!
 //! # Concurrency
 //!
@@ -29,7 +30,8 @@
 //!
 //! A staging directory `.NAME.floe-…` beside the destination, or temporary files `.floe-….tmp` inside it. Both are
 //! held by a `flock` that ends with the process, so the next pull to the same place knows them for dead and clears
-//! them, and never a living one's.
+//! them, and never a living one's, nor somebody else's. Whatever has exactly such a name, 16 hexadecimal digits and all, is
+//! taken for one.
 
 mod attributes;
 mod directories;
@@ -56,11 +58,11 @@ mod xattrs;
 mod tests;
 
 pub use directories::DirId;
-pub use entry::{Device, FileStat, Kind, Meta, Mtime, Owner, Settings, Xattr};
+pub use entry::{Device, FileId, FileStat, Kind, Meta, Mtime, Owner, Settings, Xattr};
 pub use existing::ExistingFile;
 pub use file::FileWriter;
 pub use in_place::InPlace;
-pub use reconcile::{FileId, SameContent, Survey, Verdict, Wanted, WantedKind};
+pub use reconcile::{SameContent, Survey, Verdict, Wanted, WantedKind};
 pub use staging::{Occupant, Staging, look};
 pub use tree::{Complaints, Tree};
 pub use worker::Worker;

@@ -10,6 +10,7 @@
 mod cache;
 mod hashing;
 mod in_place;
+mod link_list;
 mod links;
 mod options;
 mod own;
@@ -61,7 +62,7 @@ struct Pull {
 /// # Errors
 /// `NotFound` where the path is not in the snapshot; `Corrupt` where the snapshot is not what its ids say, or no tree, or
 /// a pack is gone (resolve the reference again, once); `Invalid` where something at the destination is in
-/// the way, or it lies in a store; `Conflict` where another pull writes there.
+/// the way, or it lies in a store, or the globs leave out the single entry that was asked for; `Conflict` where another pull writes there.
 ///
 /// # Cancel safety
 /// When the future is dropped the pull stops soon after, and a destination that was not there before is not there.
@@ -123,6 +124,7 @@ impl Pull {
             delete: self.options.delete,
             stat_written,
             looks_only: self.options.dry_run,
+            own: own::ids(&self.options.own),
             token: u64::from_le_bytes(self.namespace.ambient().random()),
         }
     }

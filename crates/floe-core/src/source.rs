@@ -24,8 +24,8 @@ pub use ignore::{ExcludeFile, Exclusions};
 pub(crate) use name_cache::NameCache;
 #[cfg(feature = "fuzzing")]
 pub(crate) use name_cache::fuzzing as fuzzed_names;
-pub(crate) use own::refuse_in_store;
 pub use own::{OwnDirectory, OwnFound, Purpose};
+pub(crate) use own::{refuse_in_store, refuse_source_below};
 pub use path_order::{compare_directories, compare_names};
 pub use read::{ContentSink, OpenFile, ReadLink, ReadOutcome, SourceFiles};
 pub use spool::{Spool, SpoolListings, SpoolOptions, SpooledFile};

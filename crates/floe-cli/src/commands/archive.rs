@@ -1,8 +1,9 @@
 //! `floe archive`.
 
+mod target;
+
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -17,6 +18,8 @@ use crate::counting::TrafficReport;
 use crate::failure::{Code, Failure};
 use crate::quantities::{ByteCount, duration};
 use crate::session::{Limits, Session};
+
+use self::target::Target;
 
 /// Write a snapshot as one archive, to standard output or a file
 ///
@@ -104,7 +107,7 @@ pub(crate) async fn run(session: &Session, mut arguments: ArchiveArguments) -> R
         outcome.settle(written)?;
         return Ok(Code::Done);
     };
-    let (target, out) = Target::create(path)?;
+    let (target, out) = Target::create(path, || session.token())?;
     let (at, written) = write(session, &arguments, format, Box::new(out)).await?;
     let archive_bytes = written?;
     target.keep()?;
@@ -155,50 +158,4 @@ async fn write(
     let archived = floe_core::archive(&namespace, &snapshot, format, out, &options).await;
     drop(shown);
     Ok((resolved.at, archived))
-}
-
-/// A file that takes its name when it is whole, and is removed otherwise.
-struct Target {
-    path: PathBuf,
-    /// Its name until then; none for a device or pipe, which is written as it is.
-    aside: Option<PathBuf>,
-}
-
-impl Target {
-    fn create(path: &Path) -> Result<(Self, BufWriter<File>), Failure> {
-        let is_special = std::fs::metadata(path).is_ok_and(|stat| !stat.is_file());
-        let aside = (!is_special).then(|| {
-            let mut name = path.as_os_str().to_owned();
-            name.push(format!(".{}.part", std::process::id()));
-            PathBuf::from(name)
-        });
-        let opened = match &aside {
-            Some(aside) => File::create_new(aside),
-            None => File::options().write(true).open(path),
-        };
-        let file = opened.map_err(|e| cannot_write(path, e))?;
-        Ok((Self { path: path.to_owned(), aside }, BufWriter::with_capacity(256 << 10, file)))
-    }
-
-    fn keep(mut self) -> Result<(), Failure> {
-        let Some(aside) = self.aside.take() else { return Ok(()) };
-        std::fs::rename(&aside, &self.path).map_err(|e| {
-            self.aside = Some(aside);
-            cannot_write(&self.path, e)
-        })
-    }
-}
-
-impl Drop for Target {
-    fn drop(&mut self) {
-        if let Some(aside) = &self.aside {
-            // It is worthless; whoever finds it may remove it as well.
-            let _ = std::fs::remove_file(aside);
-        }
-    }
-}
-
-fn cannot_write(path: &Path, cause: io::Error) -> Failure {
-    let failure = Failure::io(format!("cannot write {}", path.display()), cause);
-    failure.advise("Name a file that you may write, in a directory that is there.")
 }

@@ -31,10 +31,10 @@ pub(crate) struct PullArguments {
     /// Where to write it
     #[arg(value_name = "DEST")]
     destination: PathBuf,
-    /// Only what matches a glob or is below what does; may be repeated
+    /// Only what matches a glob or is below what does; `x/` is of directories only; may be repeated
     #[arg(long, value_name = "GLOB", value_parser = NonEmptyStringValueParser::new())]
     include: Vec<String>,
-    /// Not what matches a glob or is below what does; may be repeated
+    /// Not what matches a glob or is below what does; `x/` is of directories only; may be repeated
     #[arg(long, value_name = "GLOB", value_parser = NonEmptyStringValueParser::new())]
     exclude: Vec<String>,
     /// Tell what would be written, and write nothing

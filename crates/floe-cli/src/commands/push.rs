@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use floe_core::source::Exclusions;
-use floe_core::{Namespace, PushOptions, PushProgress, PushSource, RefName, Reference, Snapshot};
+use floe_core::{Annotation, Namespace, PushOptions, PushProgress, PushSource, RefName, Reference, Snapshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -77,6 +77,7 @@ pub(crate) async fn run(session: &Session, arguments: PushArguments) -> Result<C
     };
     options.level = arguments.level.unwrap_or_else(|| session.settings().level());
     options.annotation = arguments.annotation.into();
+    let is_annotated = options.annotation != Annotation::default();
     options.full = arguments.full;
     options.by_hash = arguments.by_hash;
     options.dry_run = arguments.dry_run;
@@ -95,7 +96,7 @@ pub(crate) async fn run(session: &Session, arguments: PushArguments) -> Result<C
     let shown = show_progress(session, size, &progress, arguments.dry_run);
     let pushed = floe_core::push(&namespace, source, &name, &options, &progress).await;
     drop(shown);
-    report::show(session, &name, &pushed?, started.elapsed(), arguments.report.json)?;
+    report::show(session, &name, &pushed?, started.elapsed(), arguments.report.json, is_annotated)?;
     Ok(Code::Done)
 }
 

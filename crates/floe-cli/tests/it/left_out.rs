@@ -188,6 +188,15 @@ fn the_store_and_the_caches_are_no_part_of_the_source() {
     }
     let told = user.stderr(&user.floe(&["push", ".local/share/floe", "x"], 1));
     assert!(told.contains("/floe is the store of this very command"), "{told}");
+    for (below, what) in [
+        (".local/share/floe/default", "the store"),
+        (".local/share/floe/default/packs", "the store"),
+        (".cache/floe/stats", "the caches"),
+    ] {
+        fs::create_dir_all(user.path(below)).unwrap();
+        let told = user.stderr(&user.floe(&["push", below, "x"], 1));
+        assert!(told.contains(&format!("{below} lies in {what} of this very command")), "{told}");
+    }
 }
 
 #[test]
@@ -215,4 +224,58 @@ fn a_pull_neither_writes_to_the_store_nor_removes_it() {
     let told = user.stderr(&user.floe(&["pull", "files", ".", "--delete"], 1));
     assert!(told.contains(".local") && told.contains("which the store or the caches are in"), "{told}");
     user.floe(&["verify"], 0);
+}
+
+/// Neither for one file, nor where the snapshot has a directory of that name.
+#[test]
+fn a_store_in_the_destination_stays() {
+    let user = User::new();
+    user.tree("tree");
+    fs::create_dir_all(user.path("out/src/store")).unwrap();
+    let store = ["--store", "out/src/store"];
+    let floe = |arguments: &[&str], code| user.floe(&[arguments, &store].concat(), code);
+    floe(&["push", "tree", "main"], 0);
+    fs::create_dir(user.path("files")).unwrap();
+    fs::write(user.path("files/src"), "a file").unwrap();
+    floe(&["push", "files", "files"], 0);
+    fs::create_dir_all(user.path("directories/src/store")).unwrap();
+    fs::write(user.path("directories/src/store/file"), "").unwrap();
+    floe(&["push", "directories", "directories"], 0);
+    for arguments in [
+        &["pull", "files:src", "out", "--delete"][..],
+        &["pull", "files:src", "out", "--delete", "--dry-run"],
+        &["pull", "files:src", "out/src", "--delete"],
+        &["pull", "files", "out", "--delete"],
+        &["pull", "directories", "out"],
+        &["pull", "directories", "out", "--delete"],
+        &["pull", "directories:src", "out/src", "--dry-run"],
+    ] {
+        // A single file goes into a directory.
+        let is_written = arguments[2] == "out/src" && arguments[1] == "files:src";
+        let told = user.stderr(&floe(arguments, i32::from(!is_written)));
+        assert!(is_written || told.contains("the store or the caches"), "{arguments:?}: {told}");
+        floe(&["verify"], 0);
+        assert!(!user.path("out/src/store/file").exists());
+    }
+    floe(&["pull", "directories", "out", "--exclude", "store"], 0);
+}
+
+/// Seen through a mount, paths do not tell.
+#[test]
+fn a_store_behind_a_mount_stays() {
+    let user = User::new();
+    user.tree("tree");
+    fs::create_dir_all(user.path("out/sub")).unwrap();
+    fs::create_dir_all(user.path("bound")).unwrap();
+    let (from, to) = (user.path("out/sub"), user.path("bound"));
+    let (from, to) = (from.to_str().unwrap(), to.to_str().unwrap());
+    if !can(&["unshare", "-m", "mount", "--bind", from, to]) {
+        return;
+    }
+    let script = "set -e; mount --bind out/sub bound; export FLOE_STORE=$PWD/bound/store; \"$0\" push tree main; \
+                  code=0; \"$0\" pull main out --delete || code=$?; \"$0\" verify; exit $code";
+    let output = user.under(&["unshare", "-m", "sh", "-c", script], &[]);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    assert!(told(&output).contains("the store or the caches"), "{}", told(&output));
+    assert!(user.path("out/README.md").exists());
 }

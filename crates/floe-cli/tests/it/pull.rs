@@ -250,6 +250,122 @@ fn what_is_excluded_is_not_pulled() {
     assert!(user.path("only/src/main.rs").exists() && !user.path("only/README.md").exists());
 }
 
+#[test]
+fn a_glob_with_a_slash_at_its_end_is_of_directories() {
+    let user = User::new();
+    for (path, content) in [("tree/a", "file"), ("tree/d/a/x", "below"), ("tree/d/b", "b")] {
+        fs::create_dir_all(user.path(path).parent().unwrap()).unwrap();
+        fs::write(user.path(path), content).unwrap();
+    }
+    user.floe(&["push", "tree", "main"], 0);
+    user.floe(&["push", "tree", "less", "--exclude", "a/"], 0);
+    user.floe(&["pull", "less", "less"], 0);
+    for option in ["-q", "-n"] {
+        user.floe(&["pull", "main", "more", "--exclude", "a/", option], 0);
+    }
+    let names = |path: &str| {
+        let told = listing(&user.path(path));
+        told.iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names("more"), ["a", "d", "d/b"]);
+    assert_eq!(names("more"), names("less"));
+    user.floe(&["pull", "main", "only", "--include", "a/"], 0);
+    assert_eq!(names("only"), ["d", "d/a", "d/a/x"]);
+    // Of what the snapshot does not have, too.
+    fs::create_dir_all(user.path("more/e/a")).unwrap();
+    fs::write(user.path("more/e/a/x"), "").unwrap();
+    fs::create_dir_all(user.path("tree/e")).unwrap();
+    fs::write(user.path("tree/e/y"), "").unwrap();
+    fs::write(user.path("more/d/a"), "").unwrap();
+    user.floe(&["push", "tree", "main"], 0);
+    fs::create_dir(user.path("more/d/c")).unwrap();
+    fs::write(user.path("more/d/c/a"), "").unwrap();
+    user.floe(&["pull", "main", "more", "--exclude", "a/", "--delete"], 0);
+    assert_eq!(names("more"), ["a", "d", "d/b", "e", "e/a", "e/a/x", "e/y"]);
+    fs::remove_dir_all(user.path("more/e/a")).unwrap();
+    fs::write(user.path("more/e/a"), "").unwrap();
+    let pulled = user.json(&["pull", "main", "more", "--exclude", "a/", "--delete", "--json"]);
+    assert_eq!(pulled["removed_name_count"], 1);
+    assert!(!user.path("more/e/a").exists());
+}
+
+/// A file that was asked for and does not come would be missed late.
+#[test]
+fn a_single_file_that_the_globs_leave_out_is_refused() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main"], 0);
+    for globs in [
+        &["--exclude", "main.rs"][..],
+        &["--exclude", "*.rs"],
+        &["--include", "nothing"],
+        &["--include", "*.rs", "--exclude", "/main.rs"],
+        &["--include", "main.rs/"],
+        &["--exclude", "*.rs", "--dry-run"],
+    ] {
+        let told = user.stderr(&user.floe(&[&["pull", "main:src/main.rs", "out"], globs].concat(), 1));
+        assert!(
+            told.contains("`src/main.rs` is all that is to be pulled, and the globs leave it out"),
+            "{told}"
+        );
+        assert!(!user.path("out").exists());
+    }
+    // Globs are of what is pulled, and that is its name.
+    for globs in [&["--include", "*.rs"][..], &["--exclude", "src"], &["--exclude", "main.rs/"]] {
+        let told = user.stderr(&user.floe(&[&["pull", "main:src/main.rs", "out"], globs].concat(), 0));
+        assert!(!told.contains("warning"), "{told}");
+        fs::remove_file(user.path("out")).unwrap();
+    }
+}
+
+#[test]
+fn a_single_file_is_not_pulled_as_what_was_said_to_be_a_directory() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main"], 0);
+    for place in ["new/", "new//", "new/.", "new/./"] {
+        let told = user.stderr(&user.floe(&["pull", "main:README.md", place], 1));
+        assert!(
+            told.contains(&format!("there is no directory `{place}` to write `README.md` into")),
+            "{told}"
+        );
+        assert!(!user.path("new").exists());
+    }
+    fs::create_dir(user.path("new")).unwrap();
+    for place in ["new/", "new/.", "new"] {
+        user.floe(&["pull", "main:README.md", place], 0);
+        fs::remove_file(user.path("new/README.md")).unwrap();
+    }
+}
+
+/// Nobody else is to blame for a path that leads nowhere.
+#[test]
+fn a_destination_that_cannot_be_is_no_lost_race() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main"], 0);
+    fs::write(user.path("file"), "").unwrap();
+    symlink("file", user.path("to-file")).unwrap();
+    symlink("loop", user.path("loop")).unwrap();
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mkfifoat(rustix::fs::CWD, user.path("pipe"), mode).unwrap();
+    for (place, why) in [
+        ("file/x", "`file` is not a directory"),
+        ("file/x/y", "`file` is not a directory"),
+        ("file/", "`file` is not a directory"),
+        ("./tree/../file/.", "`./tree/../file` is not a directory"),
+        ("to-file/x", "`to-file` is not a directory"),
+        ("pipe/x", "`pipe` is not a directory"),
+        ("loop", "`loop` is a symlink that leads nowhere"),
+        ("loop/x", "`loop` is a symlink that leads nowhere"),
+    ] {
+        for source in ["main", "main:README.md"] {
+            let told = user.stderr(&user.floe(&["pull", source, place], 1));
+            assert!(told.contains(why) && !told.contains("another pull"), "{source} {place}: {told}");
+        }
+    }
+}
+
 /// It may be a mount, or stand where its user may make nothing.
 #[test]
 fn an_empty_directory_is_used_as_it_is() {
@@ -360,4 +476,45 @@ fn what_an_inclusion_does_not_find_is_told() {
         assert!(told.contains("a glob that is empty names nothing"), "{told}");
     }
     assert!(!user.path("three").exists());
+}
+
+#[test]
+fn what_cannot_be_removed_keeps_nothing_else_from_it() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main"], 0);
+    user.floe(&["pull", "main", "back"], 0);
+    for name in ["a mount", "src/another", "src/last"] {
+        fs::create_dir(user.path("back").join(name)).unwrap();
+    }
+    let mount = user.path("back/a mount");
+    if !can(&["unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", mount.to_str().unwrap()]) {
+        return;
+    }
+    let script = "set -e; mount -t tmpfs tmpfs 'back/a mount'; \"$0\" pull main back --delete || code=$?; \
+                  for d in another other; do mkdir back/$d; mount -t tmpfs tmpfs back/$d; done; \
+                  \"$0\" pull main back --delete || true; exit $code";
+    let output = user.under(&["unshare", "-m", "sh", "-c", script], &[]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("cannot remove `back/a mount`: a mount point is there"), "{told}");
+    assert!(told.contains("3 names that the snapshot does not have could not be removed"), "{told}");
+    for name in ["a mount", "another", "other"] {
+        fs::remove_dir(user.path("back").join(name)).unwrap();
+    }
+    assert_eq!(listing(&user.path("back")), listing(&user.path("tree")));
+}
+
+#[test]
+fn what_killed_pulls_of_single_files_left_is_cleared_by_the_next() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main"], 0);
+    fs::create_dir(user.path("out")).unwrap();
+    fs::write(user.path("out/.floe-0123456789abcdef-0.tmp"), "half").unwrap();
+    user.floe(&["pull", "main:README.md", "out", "--dry-run"], 0);
+    assert_eq!(fs::read_dir(user.path("out")).unwrap().count(), 1);
+    user.floe(&["pull", "main:README.md", "out"], 0);
+    assert_eq!(fs::read_dir(user.path("out")).unwrap().count(), 1);
+    assert!(user.path("out/README.md").exists());
 }

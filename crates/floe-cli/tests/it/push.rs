@@ -32,6 +32,11 @@ fn a_second_push_of_the_same_changes_nothing() {
     assert_eq!(first["snapshot"], second["snapshot"]);
     let again = user.floe(&["push", &tree, "main"], 0);
     assert!(user.stderr(&again).starts_with("Unchanged: 3 files"), "{}", user.stderr(&again));
+    assert!(!user.stderr(&again).contains("message"), "{}", user.stderr(&again));
+    for (flag, value) in [("-m", "lost"), ("--label", "ci=8")] {
+        let told = user.stderr(&user.floe(&["push", &tree, "main", flag, value], 0));
+        assert!(told.contains("Without a new generation, message and labels are not kept."), "{told}");
+    }
     assert_eq!(user.json(&["log", "main", "--json"])["generations"].as_array().unwrap().len(), 1);
 }
 

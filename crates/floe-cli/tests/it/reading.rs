@@ -116,6 +116,47 @@ fn times_are_differences_on_request() {
 }
 
 #[test]
+fn extended_attributes_are_differences_where_the_snapshot_keeps_them() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    let set = |path: &str, value: &[u8]| {
+        rustix::fs::setxattr(user.path(path), "user.floe", value, rustix::fs::XattrFlags::empty())
+    };
+    if let Err(errno) = set("tree/README.md", b"one") {
+        return floe_testkit::skip(format!("no extended attributes here: {errno}"));
+    }
+    fs::hard_link(user.path("tree/README.md"), user.path("tree/second")).unwrap();
+    user.floe(&["push", &tree, "with", "--xattrs"], 0);
+    user.floe(&["push", &tree, "without"], 0);
+    let diff = |operands: [&str; 2], code| {
+        stdout(&user.floe(&[&["diff", "--exit-code"], &operands[..]].concat(), code))
+    };
+    assert_eq!(diff(["with", "./tree"], 0), "");
+    set("tree/README.md", b"two").unwrap();
+    set("tree/src", b"new").unwrap();
+    assert_eq!(diff(["with", "./tree"], 1), "m README.md\nm src\n");
+    assert_eq!(diff(["./tree", "with"], 1), "m README.md\nm src\n");
+    assert_eq!(diff(["without", "./tree"], 0), "");
+}
+
+#[test]
+fn links_of_files_with_names_elsewhere_are_no_differences() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    fs::hard_link(user.path("tree/README.md"), user.path("outside")).unwrap();
+    fs::hard_link(user.path("tree/README.md"), user.path("tree/second")).unwrap();
+    user.floe(&["push", &tree, "main"], 0);
+    let diff = || stdout(&user.floe(&["diff", "main", "./tree"], 0));
+    assert_eq!(diff(), "");
+    // An earlier name in the directory, which the snapshot knows nothing of, and a link that is a file of its own now.
+    fs::hard_link(user.path("outside"), user.path("tree/AAA")).unwrap();
+    assert_eq!(diff(), "A AAA\n");
+    fs::remove_file(user.path("tree/second")).unwrap();
+    fs::copy(user.path("outside"), user.path("tree/second")).unwrap();
+    assert_eq!(diff(), "A AAA\nM second\n");
+}
+
+#[test]
 fn a_sound_store_verifies() {
     let user = user_with_a_push();
     let report = user.json(&["verify", "--json"]);
@@ -181,9 +222,66 @@ fn archives_are_made() {
     user.floe(&["archive", "main", "-o", "-", "--json"], 2);
     user.floe(&["archive", "main", "-o", "/dev/null"], 0);
     user.floe(&["archive", "main", "--json"], 2);
-    user.floe(&["archive", "main", "-o", "absent/a.tar"], 1);
+    for absent in ["absent/a.tar", "absent/", "absent/."] {
+        user.floe(&["archive", "main", "-o", absent], 1);
+    }
     user.floe(&["archive", "mian", "-o", "b.tar"], 1);
     let left = fs::read_dir(user.home()).unwrap().map(|entry| entry.unwrap().file_name());
     let left: Vec<_> = left.filter(|name| name.to_str().unwrap().contains("tar")).collect();
     assert_eq!(left.len(), 2, "{left:?}");
+}
+
+/// The names in the home directory that an archive has on its way.
+fn parts(user: &User) -> Vec<String> {
+    let names = fs::read_dir(user.home()).unwrap().map(|entry| entry.unwrap().file_name());
+    let names = names.map(|name| name.into_string().unwrap());
+    names.filter(|name| name.ends_with(".part")).collect()
+}
+
+#[test]
+fn what_a_killed_archive_left_is_in_nobodys_way() {
+    let user = user_with_a_push();
+    let stale = format!("a.tar.{:016x}.part", 7);
+    let (alive, other) = (format!("a.tar.{:016x}.part", 8), format!("b.tar.{:016x}.part", 7));
+    for name in [&stale, &alive, &other, "a.tar.1.part", "a.tar.user.part"] {
+        fs::write(user.path(name), "half").unwrap();
+    }
+    let held = fs::File::open(user.path(&alive)).unwrap();
+    held.lock().unwrap();
+    user.floe(&["archive", "main", "-o", "a.tar"], 0);
+    user.floe(&["archive", "mian", "-o", "a.tar"], 1);
+    let mut left = parts(&user);
+    left.sort();
+    assert_eq!(left, [&alive, "a.tar.1.part", "a.tar.user.part", &other]);
+}
+
+#[test]
+fn an_archive_takes_the_place_of_what_is_there() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let user = user_with_a_push();
+    let write = |to: &str| user.floe(&["archive", "main", "--format", "tar", "-o", to], 0);
+    let mode = |name: &str| fs::metadata(user.path(name)).unwrap().permissions().mode() & 0o7777;
+    write("new");
+    let tar = fs::read(user.path("new")).unwrap();
+    for kept in [0o600, 0o644, 0o660, 0o444] {
+        fs::write(user.path(&format!("old{kept}")), "old").unwrap();
+        fs::set_permissions(user.path(&format!("old{kept}")), fs::Permissions::from_mode(kept)).unwrap();
+        write(&format!("old{kept}"));
+        assert_eq!(mode(&format!("old{kept}")), kept);
+    }
+    // What a symlink names is written, whether it is there or not, and the symlink stays.
+    fs::create_dir(user.path("dir")).unwrap();
+    fs::write(user.path("dir/there"), "old").unwrap();
+    for (link, target) in [("first", "dir/there"), ("second", "dir/absent"), ("third", "first")] {
+        symlink(target, user.path(link)).unwrap();
+        write(link);
+        assert_eq!(fs::read_link(user.path(link)).unwrap(), std::path::Path::new(target));
+        assert!(fs::read(user.path(link)).unwrap() == tar, "{link}");
+    }
+    symlink("loop", user.path("loop")).unwrap();
+    user.floe(&["archive", "main", "-o", "loop"], 1);
+    for length in [221, 250, 255] {
+        write(&"n".repeat(length));
+    }
+    assert_eq!(parts(&user), [""; 0]);
 }

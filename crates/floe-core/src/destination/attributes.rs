@@ -3,7 +3,8 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{
-    AtFlags, Gid, Mode, Timespec, Timestamps, UTIME_OMIT, Uid, chmod, chownat, fchmod, fchown, utimensat,
+    AtFlags, CWD, Gid, Mode, Timespec, Timestamps, UTIME_OMIT, Uid, chmod, chownat, fchmod, fchown, futimens,
+    utimensat,
 };
 use rustix::io::{self, Errno};
 
@@ -56,6 +57,13 @@ impl Handle {
         match self {
             Self::Open(fd) => fchmod(fd, Mode::from_raw_mode(mode)),
             Self::Place(_) => chmod(self.proc_path(), Mode::from_raw_mode(mode)),
+        }
+    }
+
+    pub(super) fn set_mtime(&self, mtime: Mtime) -> io::Result<()> {
+        match self {
+            Self::Open(fd) => futimens(fd, &times(mtime)),
+            Self::Place(_) => utimensat(CWD, self.proc_path(), &times(mtime), AtFlags::empty()),
         }
     }
 }

@@ -35,6 +35,8 @@ pub(super) mod state {
     pub(in super::super) const WRITABLE: u8 = 16;
     /// It is there, and its owner may not list it or reach what is in it.
     pub(in super::super) const CLOSED: u8 = 32;
+    /// It is there, and lets others do what they may not in the end.
+    pub(in super::super) const LOOSE: u8 = 64;
 }
 
 /// What a directory becomes in the end.

@@ -14,8 +14,11 @@ pub(super) const ALL_MODE_BITS: u32 = 0o7777;
 /// One extended attribute: name and value.
 pub type Xattr<'a> = (&'a [u8], &'a [u8]);
 
+/// A file's device and inode.
+pub type FileId = (u64, u64);
+
 /// How a tree is written.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Restore setuid, setgid and sticky bits of what is not a directory. Otherwise they are left out, and so a file that
     /// has them already is one that differs. Directories always get theirs.
@@ -28,6 +31,8 @@ pub struct Settings {
     pub stat_written: bool,
     /// In place: survey, and change nothing at all.
     pub looks_only: bool,
+    /// Directories of Floe's own: nothing is written in one, and none is emptied or removed, by whatever path it is met.
+    pub own: Vec<FileId>,
     /// A random number that tells this pull's temporary names from others'.
     pub token: u64,
 }
@@ -123,6 +128,11 @@ impl Settings {
     pub(super) fn restored_mode(&self, mode: u32) -> u32 {
         mode & if self.special_bits { ALL_MODE_BITS } else { PERMISSIONS }
     }
+
+    /// Whether this is a directory of Floe's own.
+    pub(super) fn is_own(&self, stat: &FileStat) -> bool {
+        stat.kind == Kind::Directory && self.own.contains(&stat.id())
+    }
 }
 
 impl Meta<'_> {
@@ -185,9 +195,20 @@ impl FileStat {
         }
     }
 
+    /// Which file it is.
+    pub(super) fn id(&self) -> FileId {
+        (self.device, self.inode)
+    }
+
     /// Whether two are the same file, whatever was done to it in between.
     pub(super) fn is_same_file(&self, other: &Self) -> bool {
-        (self.device, self.inode) == (other.device, other.inode)
+        self.id() == other.id()
+    }
+
+    /// Whether this process may set its attributes, and is the one to clear it away.
+    pub(super) fn is_ours(&self) -> bool {
+        let user = rustix::process::geteuid();
+        user.is_root() || user.as_raw() == self.owner.user
     }
 }
 

@@ -257,7 +257,7 @@ impl<'t> Worker<'t> {
             other => return other,
         }
         if self.tree.settings.delete {
-            removal::remove(at, name, self.tree.settings.token)?;
+            removal::remove(at, name, &self.tree.settings)?;
         } else {
             unlinkat(at, name, AtFlags::REMOVEDIR)?;
         }

@@ -13,6 +13,35 @@ use super::{attributes, xattrs};
 use crate::Result;
 
 impl Worker<'_> {
+    /// Takes from others at once what directories that are there let them do and will not in the end, so that nobody writes
+    /// between what is written. Where that fails, [`finish`](Self::finish) does it, or tells.
+    ///
+    /// # Errors
+    ///
+    /// What the [module](crate::destination#errors) says of system calls.
+    pub fn tighten(&mut self) -> Result<()> {
+        let tree = self.tree;
+        let last = u32::try_from(tree.directories().len() - 1).unwrap_or(u32::MAX);
+        for id in (1..=last).map(DirId) {
+            let (parent, name, mode) = {
+                let table = tree.directories();
+                if table.state(id) & state::LOOSE == 0 {
+                    continue;
+                }
+                (table.parent(id), table.name(id).to_vec(), table.meta(id).mode)
+            };
+            let at = self.directory(parent)?;
+            let tightened = Handle::directory(at.as_fd(), &name).and_then(|handle| {
+                let now = FileStat::of_descriptor(handle.as_fd())?.mode;
+                handle.set_mode(stricter(now, mode))
+            });
+            if let Err(errno) = tightened {
+                tracing::debug!("cannot take rights away of `{}` early: {errno}", tree.shown(id, b""));
+            }
+        }
+        Ok(())
+    }
+
     /// Sets mode, owner and time of all directories, the deepest first, and of the root when they are given. The last
     /// call for a tree, after all workers' work is done.
     ///
@@ -136,4 +165,9 @@ impl Worker<'_> {
         }
         Ok(())
     }
+}
+
+/// A mode without what others may do now and not in the end, and sticky where it is then.
+pub(super) fn stricter(now: u32, then: u32) -> u32 {
+    now & (then | 0o7700) | then & 0o1000
 }

@@ -30,7 +30,7 @@ impl InPlace {
     ///
     /// # Errors
     ///
-    /// Conflict: another pull is writing there. Invalid: it was removed, and is only still open.
+    /// Conflict: another pull is writing there. Invalid: it was removed, and is only still open; or it is Floe's own.
     pub fn open(destination: &Path, settings: Settings) -> Result<Self> {
         Self::held(destination, settings, FlockOperation::NonBlockingLockExclusive)
     }
@@ -54,10 +54,14 @@ impl InPlace {
             let message = format!("the directory `{shown}` was removed; nothing can be written in it");
             return Err(Error::new(ErrorKind::Invalid, message));
         }
+        if settings.is_own(&stat) {
+            let message = format!("`{shown}` is the store or the caches of this very command");
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
         let is_locked = match lock_in_time(&root, lock) {
             Ok(()) => lock == FlockOperation::NonBlockingLockExclusive,
             Err(Errno::WOULDBLOCK) => {
-                return Err(Error::new(ErrorKind::Conflict, format!("another pull is writing to `{shown}`")));
+                return Err(is_taken(&shown));
             }
             // A file system without locks on directories (NFS): then nobody can tell the living from the dead.
             Err(Errno::BADF | Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => false,
@@ -78,8 +82,13 @@ impl InPlace {
     }
 }
 
+pub(super) fn is_taken(shown: &str) -> Error {
+    let message = format!("another pull is writing to `{shown}`, or somebody else holds a lock on it");
+    Error::new(ErrorKind::Conflict, message)
+}
+
 /// Tries a few times: who [looks](InPlace::remove_stale) whether somebody lives here holds the lock for a moment.
-fn lock_in_time(root: &OwnedFd, lock: FlockOperation) -> io::Result<()> {
+pub(super) fn lock_in_time(root: &OwnedFd, lock: FlockOperation) -> io::Result<()> {
     for _ in 0..5 {
         match flock(root, lock) {
             Err(Errno::WOULDBLOCK) => std::thread::sleep(Duration::from_millis(5)),

@@ -7,9 +7,10 @@ use crate::{Error, ErrorKind, Result};
 /// The longest path shown in a message, in bytes; longer ones lose their middle.
 const SHOWN_PATH_BYTES: usize = 600;
 
-/// What each temporary name inside a destination begins with.
-const TEMPORARY_PREFIX: &[u8] = b".floe-";
-/// And ends with.
+/// Before the token in each name of ours: what temporary names inside a destination begin with, and what follows the
+/// destination's name in that of a staging directory.
+pub(super) const MARK: &[u8] = b".floe-";
+/// What temporary names end with.
 const TEMPORARY_SUFFIX: &[u8] = b".tmp";
 /// Hexadecimal digits of a token in a name.
 pub(super) const TOKEN_DIGITS: usize = 16;
@@ -42,9 +43,7 @@ pub(super) fn temporary(token: u64, number: u64) -> Vec<u8> {
 
 /// Whether a name is of the form that [`temporary`] makes.
 pub(super) fn is_temporary(name: &[u8]) -> bool {
-    let Some(middle) =
-        name.strip_prefix(TEMPORARY_PREFIX).and_then(|rest| rest.strip_suffix(TEMPORARY_SUFFIX))
-    else {
+    let Some(middle) = name.strip_prefix(MARK).and_then(|rest| rest.strip_suffix(TEMPORARY_SUFFIX)) else {
         return false;
     };
     let Some((token, rest)) = middle.split_at_checked(TOKEN_DIGITS) else {
@@ -54,6 +53,14 @@ pub(super) fn is_temporary(name: &[u8]) -> bool {
         return false;
     };
     is_hexadecimal(token) && !number.is_empty() && number.len() <= 16 && is_hexadecimal(number)
+}
+
+/// Whether a name is of the form that staging directories have, beside their destination.
+pub(super) fn is_staging(name: &[u8]) -> bool {
+    name.split_last_chunk::<TOKEN_DIGITS>().is_some_and(|(head, token)| {
+        let destination = head.strip_prefix(b".").and_then(|rest| rest.strip_suffix(MARK));
+        is_hexadecimal(token) && destination.is_some_and(|name| !name.is_empty())
+    })
 }
 
 /// Whether all bytes are lowercase hexadecimal digits.

@@ -4,6 +4,9 @@ use rustix::io::Errno;
 
 use crate::{Error, ErrorKind};
 
+/// Answered where something would be done to a directory of Floe's own; no system call that is made here says it.
+pub(super) const OWN: Errno = Errno::OWNERDEAD;
+
 /// The error for a system call that failed while `doing` something (a verb, "write") to what `path` shows.
 pub(super) fn failed(doing: &str, path: &str, errno: Errno) -> Error {
     let (kind, why) = match errno {
@@ -15,6 +18,9 @@ pub(super) fn failed(doing: &str, path: &str, errno: Errno) -> Error {
         Errno::LOOP | Errno::NOTDIR | Errno::XDEV => {
             (ErrorKind::Conflict, ": it is not the directory it was, and links are not followed")
         }
+        // A few file systems say it also of what they use themselves.
+        Errno::BUSY => (ErrorKind::Invalid, ": a mount point is there"),
+        OWN => (ErrorKind::Invalid, ": the store or the caches of this very command are there"),
         Errno::ISDIR | Errno::NOTEMPTY => (ErrorKind::Conflict, ": a directory with entries is in the way"),
         Errno::EXIST => (
             ErrorKind::Invalid,
@@ -27,5 +33,6 @@ pub(super) fn failed(doing: &str, path: &str, errno: Errno) -> Error {
         Errno::MFILE | Errno::NFILE => (ErrorKind::Internal, ": too many files are open"),
         _ => (ErrorKind::Internal, ""),
     };
-    Error::new(kind, format!("cannot {doing} `{path}`{why}")).with_source(std::io::Error::from(errno))
+    let error = Error::new(kind, format!("cannot {doing} `{path}`{why}"));
+    if errno == OWN { error } else { error.with_source(std::io::Error::from(errno)) }
 }

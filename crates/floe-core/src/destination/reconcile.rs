@@ -8,11 +8,12 @@ use rustix::io::{self, Errno};
 
 use super::attributes::Handle;
 use super::directories::{DirId, state};
-use super::entry::{ALL_MODE_BITS, Device, FileStat, Kind, Meta};
+use super::entry::{ALL_MODE_BITS, Device, FileId, FileStat, Kind, Meta};
 use super::existing::{ExistingFile, Listing, has_entries};
+use super::finish::stricter;
 use super::problem::failed;
 use super::worker::Worker;
-use super::{names, xattrs};
+use super::{names, staging, xattrs};
 use crate::{Error, ErrorKind, Result};
 
 /// One entry that the snapshot has in a directory.
@@ -73,9 +74,6 @@ pub struct Survey {
     pub stale: Vec<Vec<u8>>,
 }
 
-/// A file's device and inode.
-pub type FileId = (u64, u64);
-
 /// Decides whether a file of the right size has the content that the snapshot has; the number is the wanted entry's.
 pub type SameContent<'a> = dyn FnMut(usize, &ExistingFile<'_>) -> Result<bool> + 'a;
 
@@ -88,7 +86,8 @@ impl Worker<'_> {
     ///
     /// # Errors
     ///
-    /// Invalid: a directory with entries is where the snapshot has something else, and deleting was not asked for.
+    /// Invalid: a directory with entries is where the snapshot has something else, and deleting was not asked for; or one
+    /// of Floe's own is where the snapshot has a directory.
     pub fn survey(
         &mut self,
         directory: DirId,
@@ -97,7 +96,13 @@ impl Worker<'_> {
     ) -> Result<Survey> {
         let mut survey = Survey::default();
         check_order(wanted)?;
-        if self.tree.directories().state(directory) & state::ABSENT != 0 {
+        let known = self.tree.directories().state(directory);
+        let is_hidden = known & state::CLOSED != 0 && self.tree.settings.looks_only;
+        if is_hidden {
+            let path = self.tree.shown(directory, b"");
+            tracing::warn!("`{path}` may not be looked into; what is to be below it counts as missing there");
+        }
+        if known & state::ABSENT != 0 || is_hidden {
             for entry in wanted {
                 let verdict = self.missing(entry);
                 survey.verdicts.push(verdict);
@@ -106,7 +111,7 @@ impl Worker<'_> {
         }
         let at = self.directory(directory)?;
         let at = at.as_fd();
-        if self.tree.directories().state(directory) & state::CLOSED != 0 && !self.tree.settings.looks_only {
+        if known & state::CLOSED != 0 {
             self.make_writable(directory, at)?;
         }
         let listing = Listing::read_through(at, &mut self.dirents)
@@ -116,7 +121,7 @@ impl Worker<'_> {
             let mut there = false;
             while let Some(&name) = found.peek() {
                 match name.cmp(entry.name) {
-                    Ordering::Less => self.surplus(&mut survey, name),
+                    Ordering::Less => surplus(&mut survey, at, name),
                     Ordering::Equal => there = true,
                     Ordering::Greater => break,
                 }
@@ -138,12 +143,12 @@ impl Worker<'_> {
                     (WantedKind::HardLink, _) | (WantedKind::File(_), Verdict::Keep)
                 )
             {
-                survey.linked.push((number, (stat.device, stat.inode)));
+                survey.linked.push((number, stat.id()));
             }
             survey.verdicts.push(verdict);
         }
         for name in found {
-            self.surplus(&mut survey, name);
+            surplus(&mut survey, at, name);
         }
         Ok(survey)
     }
@@ -166,12 +171,16 @@ impl Worker<'_> {
         }
     }
 
-    fn surplus(&self, survey: &mut Survey, name: &[u8]) {
-        if names::is_temporary(name) {
-            survey.stale.push(name.to_vec());
-        } else {
-            survey.extra.push(name.to_vec());
-        }
+    /// Whether a directory has that name; links are not followed.
+    ///
+    /// # Errors
+    ///
+    /// What the [module](crate::destination#errors) says of system calls.
+    pub fn is_directory(&mut self, directory: DirId, name: &[u8]) -> Result<bool> {
+        let at = self.directory(directory)?;
+        let stat = FileStat::of_name_if_any(at.as_fd(), name)
+            .map_err(|e| failed("look at", &self.tree.shown(directory, name), e))?;
+        Ok(stat.is_some_and(|stat| stat.kind == Kind::Directory))
     }
 
     fn missing(&self, entry: &Wanted<'_>) -> Verdict {
@@ -201,14 +210,16 @@ impl Worker<'_> {
                 tree.directories().mark(id, state::ABSENT);
                 return Ok(Verdict::Replace);
             }
-            let meta = &entry.meta;
-            let equal = stat.mode == meta.mode & ALL_MODE_BITS
-                && meta.mtime.is_none_or(|t| t == stat.mtime)
-                && meta.owner.is_none_or(|o| o == stat.owner);
-            let differs = if equal { 0 } else { state::DIFFERS };
-            let is_open = stat.mode & 0o500 == 0o500 || rustix::process::geteuid().is_root();
-            let closed = if is_open { 0 } else { state::CLOSED };
-            tree.directories().mark(id, state::EXISTED | differs | closed);
+            if tree.settings.is_own(&stat) {
+                let path = tree.shown(directory, entry.name);
+                return Err(Error::new(
+                    ErrorKind::Invalid,
+                    format!(
+                        "the snapshot has a directory where `{path}` is the store or the caches of this very command; leave it out"
+                    ),
+                ));
+            }
+            tree.directories().mark(id, self.state_of_directory(at, entry, &stat).map_err(wrong)?);
             return Ok(Verdict::Keep);
         }
         if matches!(entry.kind, WantedKind::Device(_)) && !tree.settings.devices {
@@ -245,21 +256,43 @@ impl Worker<'_> {
         let same_meta = self.has_meta(at, entry, &stat).map_err(wrong)?;
         // Its other names may be outside of the destination, or be files of their own in the snapshot: only one entry may
         // keep it, and none may change it.
-        if stat.links > 1 && !(same_meta && tree.claim(stat.device, stat.inode)) {
+        if stat.links > 1 && !(same_meta && tree.claim(stat.id())) {
             return Ok(Verdict::Replace);
         }
         Ok(match same_meta {
             true => Verdict::Keep,
             // Only its owner sets mode and time; whoever may write in the directory may put another file there.
-            false if !is_ours(&stat) => Verdict::Replace,
+            false if !stat.is_ours() => Verdict::Replace,
             false => Verdict::Fix,
         })
+    }
+
+    /// What is known of a directory that is there and is to be one.
+    fn state_of_directory(&self, at: BorrowedFd<'_>, entry: &Wanted<'_>, stat: &FileStat) -> io::Result<u8> {
+        let mode = entry.meta.mode & ALL_MODE_BITS;
+        let mut known = state::EXISTED;
+        let is_equal = match self.has_meta(at, entry, stat) {
+            // Extended attributes of what may not be read; it is made readable before they are set.
+            Err(Errno::ACCESS) => false,
+            other => other?,
+        };
+        known |= if is_equal { 0 } else { state::DIFFERS };
+        if stat.is_ours() {
+            let is_open = stat.mode & 0o500 == 0o500 || rustix::process::geteuid().is_root();
+            known |= if is_open { 0 } else { state::CLOSED };
+            known |= if stricter(stat.mode, mode) == stat.mode { 0 } else { state::LOOSE };
+        }
+        Ok(known)
     }
 
     /// Whether all that is restored of an entry is as it should be.
     fn has_meta(&self, at: BorrowedFd<'_>, entry: &Wanted<'_>, stat: &FileStat) -> io::Result<bool> {
         let meta = &entry.meta;
-        let equal = (stat.kind == Kind::Symlink || stat.mode == self.tree.settings.restored_mode(meta.mode))
+        let mode = match stat.kind {
+            Kind::Directory => meta.mode & ALL_MODE_BITS,
+            _ => self.tree.settings.restored_mode(meta.mode),
+        };
+        let equal = (stat.kind == Kind::Symlink || stat.mode == mode)
             && meta.mtime.is_none_or(|t| t == stat.mtime)
             && meta.owner.is_none_or(|o| o == stat.owner);
         match meta.xattrs {
@@ -291,10 +324,13 @@ impl Worker<'_> {
     }
 }
 
-/// Whether this process may set its attributes.
-fn is_ours(stat: &FileStat) -> bool {
-    let user = rustix::process::geteuid();
-    user.is_root() || user.as_raw() == stat.owner.user
+/// Notes a name that the snapshot does not have. What a living pull to a place beside writes is no extra.
+fn surplus(survey: &mut Survey, at: BorrowedFd<'_>, name: &[u8]) {
+    if names::is_temporary(name) {
+        survey.stale.push(name.to_vec());
+    } else if !(names::is_staging(name) && staging::is_living(at, name)) {
+        survey.extra.push(name.to_vec());
+    }
 }
 
 fn check_order(wanted: &[Wanted<'_>]) -> Result<()> {

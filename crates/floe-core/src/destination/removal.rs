@@ -6,7 +6,8 @@ use rustix::fs::{AtFlags, FileType, Mode, RawDir, SeekFrom, chmod, renameat, see
 use rustix::io::{self, Errno};
 
 use super::attributes::{Handle, proc_path};
-use super::entry::{FileStat, Kind};
+use super::entry::{FileStat, Kind, Settings};
+use super::problem::OWN;
 use super::{names, open};
 
 /// How many directories are open at once. Those that are deeper are first moved up to the top of what is removed, which
@@ -17,9 +18,9 @@ const BUFFER_BYTES: usize = 16 << 10;
 
 /// Removes a name of a directory, with all below it when it is a directory; what is not there is removed already.
 ///
-/// A mount below it is an error (`EXDEV` or `EBUSY`), and what is in it stays. `token` is for the temporary names of
-/// directories that are moved up.
-pub(super) fn remove(parent: BorrowedFd<'_>, name: &[u8], token: u64) -> io::Result<()> {
+/// A mount below it is an error (`EXDEV` or `EBUSY`), and what is in it stays; so is a directory of Floe's own
+/// ([`OWN`]).
+pub(super) fn remove(parent: BorrowedFd<'_>, name: &[u8], settings: &Settings) -> io::Result<()> {
     match unlinkat(parent, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => return Ok(()),
         // Linux says the first of a directory, POSIX the second.
@@ -27,12 +28,13 @@ pub(super) fn remove(parent: BorrowedFd<'_>, name: &[u8], token: u64) -> io::Res
         Err(Errno::PERM) if FileStat::of_name(parent, name)?.kind == Kind::Directory => {}
         Err(errno) => return Err(errno),
     }
+    refuse_own(parent, name, settings)?;
     if is_gone(unlinkat(parent, name, AtFlags::REMOVEDIR))? {
         return Ok(());
     }
-    let top = open_to_empty(parent, name)?;
+    let top = open_to_empty(parent, name, settings)?;
     loop {
-        let removed = empty(top.as_fd(), token)?;
+        let removed = empty(top.as_fd(), settings)?;
         if is_gone(unlinkat(parent, name, AtFlags::REMOVEDIR))? {
             return Ok(());
         }
@@ -43,8 +45,8 @@ pub(super) fn remove(parent: BorrowedFd<'_>, name: &[u8], token: u64) -> io::Res
 }
 
 /// Removes all that is in a directory; false if there was nothing.
-pub(super) fn empty(top: BorrowedFd<'_>, token: u64) -> io::Result<bool> {
-    let mut removal = Removal { top, token, moved: 0 };
+pub(super) fn empty(top: BorrowedFd<'_>, settings: &Settings) -> io::Result<bool> {
+    let mut removal = Removal { top, settings, moved: 0 };
     let mut any = false;
     // Directories that were moved up, and entries passed over because the directory changed while it was read, are found
     // in the next pass.
@@ -56,7 +58,7 @@ pub(super) fn empty(top: BorrowedFd<'_>, token: u64) -> io::Result<bool> {
 
 struct Removal<'a> {
     top: BorrowedFd<'a>,
-    token: u64,
+    settings: &'a Settings,
     moved: u64,
 }
 
@@ -82,6 +84,10 @@ impl Removal<'_> {
                     Err(errno) => return Err(errno),
                 }
             }
+            // Asked only where the number fits; what is opened is looked at in any case.
+            if self.settings.own.iter().any(|&(_, inode)| inode == entry.ino()) {
+                refuse_own(directory, name, self.settings)?;
+            }
             self.remove_directory(directory, name, depth + 1)?;
         }
         Ok(any)
@@ -94,7 +100,7 @@ impl Removal<'_> {
         if depth >= DEEPEST {
             return self.move_up(parent, name);
         }
-        let directory = match open_to_empty(parent, name) {
+        let directory = match open_to_empty(parent, name, self.settings) {
             Err(Errno::NOENT) => return Ok(()),
             other => other?,
         };
@@ -111,9 +117,10 @@ impl Removal<'_> {
 
     /// Moves a directory to the top. Each move takes depth away, so that this ends.
     fn move_up(&mut self, parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
+        refuse_own(parent, name, self.settings)?;
         let mut made_writable = false;
         loop {
-            let above = names::temporary(self.token, self.moved);
+            let above = names::temporary(self.settings.token, self.moved);
             self.moved += 1;
             match renameat(parent, name, self.top, &above) {
                 Err(Errno::EXIST | Errno::NOTEMPTY | Errno::NOTDIR) => {}
@@ -137,8 +144,20 @@ fn is_gone(attempt: io::Result<()>) -> io::Result<bool> {
     }
 }
 
-/// Opens a directory so that its entries can be removed, whatever its mode, if it is ours.
-fn open_to_empty(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<OwnedFd> {
+/// Refuses a name that is a directory of Floe's own; what is not there is none.
+fn refuse_own(parent: BorrowedFd<'_>, name: &[u8], settings: &Settings) -> io::Result<()> {
+    if settings.own.is_empty() {
+        return Ok(());
+    }
+    match FileStat::of_name_if_any(parent, name)? {
+        Some(stat) if settings.is_own(&stat) => Err(OWN),
+        _ => Ok(()),
+    }
+}
+
+/// Opens a directory so that its entries can be removed, whatever its mode, if the user may change that, and unless it is
+/// Floe's own.
+fn open_to_empty(parent: BorrowedFd<'_>, name: &[u8], settings: &Settings) -> io::Result<OwnedFd> {
     let opened = match open::readable_same_mount(parent, name) {
         Err(Errno::ACCESS) => {
             make_writable(parent, name)?;
@@ -146,12 +165,17 @@ fn open_to_empty(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<OwnedFd> {
         }
         other => other,
     }?;
-    if !rustix::process::geteuid().is_root() {
-        let mode = FileStat::of_descriptor(opened.as_fd())?.mode;
-        if mode & 0o700 != 0o700 {
-            // Where it is not ours, the removals themselves tell whether they are permitted.
-            let _ = rustix::fs::fchmod(&opened, Mode::from_raw_mode(mode | 0o700));
-        }
+    let is_root = rustix::process::geteuid().is_root();
+    if is_root && settings.own.is_empty() {
+        return Ok(opened);
+    }
+    let stat = FileStat::of_descriptor(opened.as_fd())?;
+    if settings.is_own(&stat) {
+        return Err(OWN);
+    }
+    if !is_root && stat.mode & 0o700 != 0o700 {
+        // Where it is not ours, the removals themselves tell whether they are permitted.
+        let _ = rustix::fs::fchmod(&opened, Mode::from_raw_mode(stat.mode | 0o700));
     }
     Ok(opened)
 }
@@ -167,6 +191,7 @@ fn make_writable(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::destination::tests::settings;
     use rustix::fs::{CWD, OFlags, openat};
 
     #[test]
@@ -179,11 +204,12 @@ mod tests {
         std::os::unix::fs::symlink(&outside, inside.join("link")).unwrap();
         let parent = openat(CWD, &inside, OFlags::RDONLY, Mode::empty()).unwrap();
         // As if it had been a directory when it was read.
-        assert!(open_to_empty(parent.as_fd(), b"link").is_err());
-        let mut removal = Removal { top: parent.as_fd(), token: 0, moved: 0 };
+        let settings = settings();
+        assert!(open_to_empty(parent.as_fd(), b"link", &settings).is_err());
+        let mut removal = Removal { top: parent.as_fd(), settings: &settings, moved: 0 };
         assert!(removal.remove_directory(parent.as_fd(), b"link", 1).is_err());
         assert!(outside.join("precious").exists());
-        remove(parent.as_fd(), b"link", 0).unwrap();
+        remove(parent.as_fd(), b"link", &settings).unwrap();
         assert!(outside.join("precious").exists() && !inside.join("link").exists());
     }
 }

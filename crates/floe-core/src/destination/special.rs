@@ -137,7 +137,9 @@ impl Worker<'_> {
         }
     }
 
-    /// Sets owner, mode (unless it has none), extended attributes and time of what is found under `made`.
+    /// Sets owner, mode (unless it has none), extended attributes and time of what is found under `made`: of what was just
+    /// made, or what a survey found to be fixed. Both have one name and are no directories. Where others may write they
+    /// could have put something of more names there since, and it would be changed under all of them.
     pub(super) fn attributes_of_name(
         &self,
         directory: DirId,
@@ -153,6 +155,12 @@ impl Worker<'_> {
             || (mode.is_some() && (self.tree.in_place || !self.umask.is_private()));
         if by_handle {
             let handle = Handle::place(at, made).map_err(|e| wrong("open", e))?;
+            let stat = FileStat::of_descriptor(handle.as_fd()).map_err(|e| wrong("look at", e))?;
+            if stat.links > 1 || stat.kind == Kind::Directory {
+                let path = self.tree.shown(directory, name);
+                let message = format!("`{path}` was replaced by somebody else meanwhile");
+                return Err(Error::new(ErrorKind::Conflict, message));
+            }
             if let Some(owner) = meta.owner {
                 handle.set_owner(owner).map_err(|e| wrong("set the owner of", e))?;
             }
@@ -162,8 +170,10 @@ impl Worker<'_> {
             if let Some(mode) = mode {
                 handle.set_mode(mode).map_err(|e| wrong("set the mode of", e))?;
             }
-        }
-        if let Some(mtime) = meta.mtime {
+            if let Some(mtime) = meta.mtime {
+                handle.set_mtime(mtime).map_err(|e| wrong("set the time of", e))?;
+            }
+        } else if let Some(mtime) = meta.mtime {
             set_mtime_of_name(at, made, mtime).map_err(|e| wrong("set the time of", e))?;
         }
         Ok(())

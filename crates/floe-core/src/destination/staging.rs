@@ -20,8 +20,6 @@ use super::tree::Tree;
 use super::{names, open, removal, xattrs};
 use crate::{Error, ErrorKind, Result};
 
-/// Between the destination's name and the token in a staging directory's.
-const MARK: &[u8] = b".floe-";
 /// How much of the destination's name is in that of its staging directory, in bytes; a name has at most 255.
 const NAME_BYTES: usize = 220;
 
@@ -43,11 +41,13 @@ pub enum Occupant {
 ///
 /// # Errors
 ///
-/// What the [module](crate::destination#errors) says of system calls.
+/// Invalid: something that the path leads through is no directory. Otherwise what the
+/// [module](crate::destination#errors) says of system calls.
 pub fn look(destination: &Path) -> Result<Occupant> {
     let ask = |flags| match statx(CWD, destination, flags, StatxFlags::BASIC_STATS) {
         Ok(stat) => Ok(Some(FileStat::new(&stat).kind)),
         Err(Errno::NOENT) => Ok(None),
+        Err(errno @ (Errno::NOTDIR | Errno::LOOP)) => Err(leads_nowhere(destination, errno)),
         Err(errno) => Err(failed("look at", &shown(destination), errno)),
     };
     let kind = match ask(AtFlags::SYMLINK_NOFOLLOW)? {
@@ -60,6 +60,21 @@ pub fn look(destination: &Path) -> Result<Occupant> {
         Some(Kind::Fifo | Kind::Device(_) | Kind::Other) => Occupant::Special,
         Some(Kind::File | Kind::Symlink) | None => Occupant::Other,
     })
+}
+
+/// The error for a path that leads through what is no directory, or round in a circle; it was so when it was given.
+fn leads_nowhere(path: &Path, errno: Errno) -> Error {
+    let is_loop = errno == Errno::LOOP;
+    let is_culprit = |part: &&Path| match part.metadata() {
+        Ok(stat) => !is_loop && !stat.is_dir(),
+        Err(_) => is_loop && part.is_symlink(),
+    };
+    // The last one is the first that cannot be passed; the path as components is without a slash at its end.
+    let parts = path.components().as_path().ancestors();
+    let culprit = parts.filter(|part| !part.as_os_str().is_empty()).filter(is_culprit).last();
+    let what = if is_loop { "is a symlink that leads nowhere" } else { "is not a directory" };
+    let path = shown(culprit.unwrap_or(path));
+    Error::new(ErrorKind::Invalid, format!("`{path}` {what}")).with_source(std::io::Error::from(errno))
 }
 
 /// Whether a path ends in `/.`, which `Path` does not show.
@@ -115,8 +130,7 @@ impl Staging {
             }
             errno => failed(doing, &shown(destination), errno),
         };
-        clear_stale(parent.as_fd(), &prefix, settings.token)
-            .map_err(|e| wrong("clear an interrupted pull to", e))?;
+        clear_stale(parent.as_fd(), &prefix, &settings);
         let (name, root) = make(parent.as_fd(), &prefix, settings.token)
             .map_err(|e| wrong("make a staging directory for", e))?;
         Tree::drop_inherited_acls(&root);
@@ -227,7 +241,7 @@ impl Staging {
 
     fn remove(&mut self) -> io::Result<()> {
         match self.name.take() {
-            Some(name) => remove_held(self.parent.as_fd(), &name, &self.tree.root, self.tree.settings.token),
+            Some(name) => remove_held(self.parent.as_fd(), &name, &self.tree.root, &self.tree.settings),
             None => Ok(()),
         }
     }
@@ -253,7 +267,7 @@ fn occupied(kind: ErrorKind, destination: &Path) -> Error {
 fn prefix(name: &[u8]) -> Vec<u8> {
     let mut prefix = vec![b'.'];
     prefix.extend_from_slice(&name[..name.len().min(NAME_BYTES)]);
-    prefix.extend_from_slice(MARK);
+    prefix.extend_from_slice(names::MARK);
     prefix
 }
 
@@ -296,25 +310,37 @@ fn is_same(parent: BorrowedFd<'_>, name: &[u8], fd: &OwnedFd) -> io::Result<bool
     Ok(FileStat::of_name_if_any(parent, name)?.is_some_and(|there| there.is_same_file(&held)))
 }
 
-/// Removes the staging directories of pulls that are no longer alive.
-fn clear_stale(parent: BorrowedFd<'_>, prefix: &[u8], token: u64) -> io::Result<()> {
-    for name in Listing::read(parent)?.iter() {
+/// Removes the staging directories of pulls that are no longer alive. What is somebody else's is left to them, and what
+/// cannot be removed is in nobody's way.
+fn clear_stale(parent: BorrowedFd<'_>, prefix: &[u8], settings: &Settings) {
+    let Ok(listing) = Listing::read(parent) else { return };
+    for name in listing.iter() {
         let Some(rest) = name.strip_prefix(prefix) else {
             continue;
         };
         if rest.len() == names::TOKEN_DIGITS
             && names::is_hexadecimal(rest)
+            && FileStat::of_name(parent, name).is_ok_and(|stat| stat.is_ours())
             && let Ok(Some(root)) = lock(parent, name)
+            && let Err(errno) = remove_held(parent, name, &root, settings)
         {
-            remove_held(parent, name, &root, token)?;
+            let error = failed("clear what a killed pull left in", &names::shown(name), errno);
+            tracing::warn!("{}", error.with_causes());
         }
     }
-    Ok(())
+}
+
+/// Whether a pull that lives may be writing in a staging directory; of one that may not be opened nobody else can tell.
+pub(super) fn is_living(parent: BorrowedFd<'_>, name: &[u8]) -> bool {
+    match open::readable(parent, name) {
+        Ok(fd) => flock(&fd, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK),
+        Err(errno) => errno == Errno::ACCESS,
+    }
 }
 
 /// Removes a staging directory whose lock is held.
-fn remove_held(parent: BorrowedFd<'_>, name: &[u8], root: &OwnedFd, token: u64) -> io::Result<()> {
-    removal::empty(root.as_fd(), token)?;
+fn remove_held(parent: BorrowedFd<'_>, name: &[u8], root: &OwnedFd, settings: &Settings) -> io::Result<()> {
+    removal::empty(root.as_fd(), settings)?;
     if is_same(parent, name, root)? {
         unlinkat(parent, name, AtFlags::REMOVEDIR)?;
     }

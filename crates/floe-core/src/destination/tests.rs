@@ -3,6 +3,8 @@
 mod attributes;
 mod in_place;
 mod model;
+mod others;
+mod own;
 mod properties;
 mod races;
 
@@ -24,13 +26,14 @@ const PLAIN: Meta<'static> = Meta {
 };
 const FOLDER: Meta<'static> = Meta { mode: 0o755, ..PLAIN };
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     Settings {
         special_bits: false,
         devices: false,
         delete: false,
         stat_written: true,
         looks_only: false,
+        own: Vec::new(),
         token: 0xf10e,
     }
 }
@@ -348,9 +351,17 @@ fn a_worker_leaves_the_umask_of_others_alone() {
 fn messages_show_any_bytes() {
     assert_eq!(names::shown(b"a\xffb\n\\"), "a\\xffb\\n\\\\");
     assert!(names::is_temporary(&names::temporary(u64::MAX, u64::MAX)));
-    for name in
-        [&b".floe-0123456789abcdef-.tmp"[..], b".floe-0123456789abcdeF-0.tmp", b".floe-x.tmp", b".floe-.tmp"]
-    {
+    for name in [
+        &b".floe-0123456789abcdef-.tmp"[..],
+        b".floe-0123456789abcdef.tmp",
+        b".floe-0123456789abcdef-0.tmp.",
+        b".floe-0123456789abcdef-0-0.tmp",
+        b".floe-0123456789abcde-00.tmp",
+        b"x.floe-0123456789abcdef-0.tmp",
+        b".floe-0123456789abcdeF-0.tmp",
+        b".floe-x.tmp",
+        b".floe-.tmp",
+    ] {
         assert!(!names::is_temporary(name));
     }
 }

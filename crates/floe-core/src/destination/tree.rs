@@ -10,7 +10,7 @@ use rustix::fs::syncfs;
 use rustix::io::Errno;
 
 use super::directories::{DirId, Directories};
-use super::entry::{Meta, Settings};
+use super::entry::{FileId, Meta, Settings};
 use super::problem::failed;
 use super::worker::Worker;
 use super::{names, xattrs};
@@ -36,7 +36,7 @@ pub struct Tree {
     shown: String,
     directories: RwLock<Directories>,
     temporaries: AtomicU64,
-    claimed: Mutex<HashSet<(u64, u64)>>,
+    claimed: Mutex<HashSet<FileId>>,
     complaints: Mutex<Complaints>,
 }
 
@@ -100,6 +100,11 @@ impl Tree {
         self.directories().find(path)
     }
 
+    /// The path of a name in a directory, relative to the root: what [`find`](Self::find) takes.
+    pub fn path_of(&self, directory: DirId, name: &[u8]) -> Vec<u8> {
+        self.directories().path_of(directory, name)
+    }
+
     /// A handle for the calling thread to write with.
     pub fn worker(&self) -> Worker<'_> {
         Worker::new(self)
@@ -134,8 +139,8 @@ impl Tree {
     }
 
     /// Makes this entry the one that keeps an existing file of several names; false when another entry has it.
-    pub(super) fn claim(&self, device: u64, inode: u64) -> bool {
-        self.claimed.lock().unwrap_or_else(PoisonError::into_inner).insert((device, inode))
+    pub(super) fn claim(&self, file: FileId) -> bool {
+        self.claimed.lock().unwrap_or_else(PoisonError::into_inner).insert(file)
     }
 
     /// A path as messages show it.

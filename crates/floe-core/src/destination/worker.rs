@@ -87,7 +87,10 @@ impl<'t> Worker<'t> {
         let tree = self.tree;
         let wrong = |doing, errno| failed(doing, &tree.shown(parent, name), errno);
         let at = self.directory_to_write(parent)?;
-        let mode = Mode::from_raw_mode(tree.directories().meta(directory).mode & 0o777 | 0o700);
+        // Nobody else gets into a staging directory. In place, whoever may write there in the end could until then, without
+        // the sticky bit, replace what is written, or make what the pull would take for a directory that was there.
+        let early = if tree.in_place { 0o755 } else { 0o777 };
+        let mode = Mode::from_raw_mode(tree.directories().meta(directory).mode & early | 0o700);
         match mkdirat(&*at, name, mode) {
             Ok(()) => {
                 tree.directories().mark(directory, state::TOUCHED | state::WRITABLE);
@@ -176,7 +179,7 @@ impl<'t> Worker<'t> {
     pub fn remove(&mut self, directory: DirId, name: &[u8]) -> Result<()> {
         super::names::check(name)?;
         let at = self.directory_to_write(directory)?;
-        removal::remove(at.as_fd(), name, self.tree.settings.token)
+        removal::remove(at.as_fd(), name, &self.tree.settings)
             .map_err(|e| failed("remove", &self.tree.shown(directory, name), e))
     }
 

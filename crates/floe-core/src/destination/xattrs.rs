@@ -2,7 +2,7 @@
 
 use std::os::fd::BorrowedFd;
 
-use rustix::fs::{XattrFlags, fgetxattr, fsetxattr, getxattr, listxattr, removexattr, setxattr};
+use rustix::fs::{XattrFlags, fgetxattr_query, fsetxattr, getxattr, listxattr, removexattr, setxattr};
 use rustix::io::{self, Errno};
 
 use super::attributes::proc_path;
@@ -34,8 +34,7 @@ pub(super) fn set_place(fd: BorrowedFd<'_>, (name, value): Xattr<'_>) -> io::Res
 
 /// Whether what is made in a directory gets an ACL from it.
 pub(super) fn has_default_acl(directory: BorrowedFd<'_>) -> bool {
-    let length = fgetxattr(directory, DEFAULT_ACL, &mut [0; 0][..]);
-    length.is_ok_and(|length| length > 0)
+    fgetxattr_query(directory, DEFAULT_ACL).is_ok_and(|length| length > 0)
 }
 
 /// What must change so that a file has exactly these.

@@ -42,7 +42,7 @@ pub struct DiffOptions {
 ///
 /// A file's content is looked at only where its size is the snapshot's, and then the stat cache is believed unless
 /// [`DiffOptions::by_hash`] says otherwise; of what was
-/// not looked at the hash is left out. Times and owners are compared where the snapshot keeps them, xattrs never. What the exclusions
+/// not looked at the hash is left out. Times, owners and xattrs are compared where the snapshot keeps them. What the exclusions
 /// name is not there.
 ///
 /// # Errors
@@ -105,7 +105,7 @@ fn merge(
     for listing in Walk::new(root, options)? {
         work.check()?;
         let mut listing = listing?;
-        if let Some(problem) = listing.take_problems().into_iter().next() {
+        if let Some(problem) = listing.take_problems().into_iter().find(|problem| !problem.is_change()) {
             let path = root.join(std::ffi::OsStr::from_bytes(&problem.path));
             return Err(Error::io(format!("cannot read {}", path.display()), problem.error));
         }
@@ -131,7 +131,7 @@ fn merge(
             match before {
                 None => tell(Change::Added(after))?,
                 Some(before) => {
-                    if let Some(change) = compare(before, after, false) {
+                    if let Some(change) = compare(before, after, present.root.kept.contains(Kept::XATTRS)) {
                         tell(change)?;
                     }
                 }
@@ -152,8 +152,18 @@ struct Present {
     root: Root,
     files: SourceFiles,
     cursor: Option<CacheCursor>,
-    /// Files with several names that passed: their device and inode.
-    linked: HashMap<Vec<u8>, (u64, u64)>,
+    /// The device and inode of what passed that links may lead to: what has several names, and is a file to the
+    /// snapshot. A tree may have so many that their paths are not kept.
+    linked: HashMap<PathHash, (u64, u64)>,
+}
+
+/// The beginning of a path's BLAKE3.
+type PathHash = [u8; 16];
+
+fn path_hash(path: &[u8]) -> PathHash {
+    let mut beginning = PathHash::default();
+    beginning.copy_from_slice(&blake3::hash(path).as_bytes()[..16]);
+    beginning
 }
 
 impl Present {
@@ -166,13 +176,13 @@ impl Present {
     ) -> Result<Entry> {
         let stat = child.stat;
         let identity = (stat.device, stat.inode);
-        if stat.kind == FileKind::File && stat.links > 1 {
-            self.linked.insert(path.clone(), identity);
-        }
         let said = before.map(|before| before.as_entry().body);
+        if stat.kind == FileKind::File && stat.links > 1 && matches!(said, Some(Body::File { .. })) {
+            self.linked.insert(path_hash(&path), identity);
+        }
         let body = match (stat.kind, said) {
             (FileKind::File, Some(Body::HardLink { target }))
-                if self.linked.get(target) == Some(&identity) =>
+                if stat.links > 1 && self.linked.get(&path_hash(target)) == Some(&identity) =>
             {
                 OwnedBody::HardLink { target: target.to_vec() }
             }
@@ -193,10 +203,15 @@ impl Present {
             }
             _ => OwnedBody::File { size: stat.size, hash: None },
         };
-        Ok(self.with_meta(path, stat, body, before))
+        let is_kept = self.root.kept.contains(Kept::XATTRS) && !matches!(body, OwnedBody::HardLink { .. });
+        let xattrs = match before {
+            Some(_) if is_kept => self.files.xattrs(directory, child.name)?,
+            _ => XattrList::default(),
+        };
+        Ok(self.with_meta(path, stat, body, xattrs))
     }
 
-    fn with_meta(&self, path: Vec<u8>, stat: &Stat, body: OwnedBody, before: Option<&Entry>) -> Entry {
+    fn with_meta(&self, path: Vec<u8>, stat: &Stat, body: OwnedBody, xattrs: XattrList) -> Entry {
         let is_link = matches!(body, OwnedBody::HardLink { .. });
         let keeps = |kept| self.root.kept.contains(kept) && !is_link;
         let mode = match (&body, self.root.reproducible) {
@@ -213,7 +228,7 @@ impl Present {
             mtime: keeps(Kept::MTIME).then_some(time),
             owner: keeps(Kept::OWNER).then_some(Owner { user: stat.uid, group: stat.gid }),
             body,
-            xattrs: before.map_or_else(XattrList::default, |before| before.xattrs.clone()),
+            xattrs,
         }
     }
 

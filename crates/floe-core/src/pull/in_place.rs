@@ -10,7 +10,8 @@ use super::surveyed::Surveyed;
 impl Pull {
     /// Writes what differs.
     pub(super) fn bring(&mut self, place: &InPlace, surveyed: &Surveyed) -> Result<Pulled> {
-        place.remove_stale(&surveyed.stale)?;
+        place.remove_stale(&surveyed.stale);
+        place.tree().worker().tighten()?;
         let written = self.write_tree(place.tree(), Some(surveyed), true)?;
         let removed = if self.options.delete { surveyed.extra.len() as u64 } else { 0 };
         let is_unchanged = surveyed.is_equal() && removed == 0;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use floe_format::{Entry, EntryKind, parent_and_name};
+use floe_format::{Entry, EntryKind};
 
 use crate::destination::{DirId, Tree, Wanted, Worker};
 use crate::reader::{Links, Reach, SegmentWalk, Sources, Span, shown};
@@ -11,22 +11,10 @@ use crate::unpack::{plan_entry, run};
 use crate::{Error, ErrorKind, Result};
 
 use super::Pull;
+use super::link_list::{LinkList, LinkTarget};
 use super::restore::{wanted_kind, with_entry};
-use super::stand_ins::pulled_path;
 use super::surveyed::{Decision, Surveyed};
 use super::write::{Writer, Written};
-
-/// A hard link to be made.
-#[derive(Clone, Debug)]
-pub(super) struct Link {
-    /// Its number in the walk.
-    pub(super) ordinal: u64,
-    pub(super) directory: DirId,
-    pub(super) name: Vec<u8>,
-    /// The path in the snapshot of the file that it is.
-    pub(super) target: Vec<u8>,
-    pub(super) mode: u16,
-}
 
 impl Pull {
     /// Checks the hard links that passed, and makes those that are selected. Of links whose file is not pulled, the first
@@ -36,7 +24,7 @@ impl Pull {
         tree: &Tree,
         surveyed: Option<&Surveyed>,
         own: &mut Worker<'_>,
-        links: Vec<Link>,
+        links: &LinkList,
         passed: &mut Links,
         written: &mut Written,
     ) -> Result<()> {
@@ -50,37 +38,40 @@ impl Pull {
         if self.span == Span::All {
             passed.finish()?;
         }
-        let mut stand_ins: HashMap<Vec<u8>, (DirId, Vec<u8>)> = HashMap::new();
-        for link in links {
+        let mut stand_ins: HashMap<u32, (DirId, Vec<u8>)> = HashMap::new();
+        for link in links.iter() {
             self.work.check()?;
-            let place = match pulled_path(&self.top.path, &self.selection, &link.target) {
-                Some(relative) => {
-                    let (parent, name) = parent_and_name(relative);
-                    let directory = tree.find(parent).filter(|_| passed.is_found(&link.target));
-                    Some((directory.ok_or_else(|| no_file(&link.target))?, name.to_vec()))
+            let (number, target) = match link.target {
+                LinkTarget::Pulled(directory, name) => {
+                    let path = self.top.absolute(&tree.path_of(directory, name));
+                    if !passed.is_found(&path) {
+                        return Err(no_file(&path));
+                    }
+                    own.hard_link(link.directory, link.name, directory, name)?;
+                    continue;
                 }
-                None => stand_ins.get(&link.target).cloned(),
+                LinkTarget::Outside(number, target) => (number, target),
             };
-            if let Some((directory, name)) = place {
-                own.hard_link(link.directory, &link.name, directory, &name)?;
+            if let Some((directory, name)) = stand_ins.get(&number) {
+                own.hard_link(link.directory, link.name, *directory, name)?;
                 continue;
             }
-            let place = (link.directory, link.name);
+            let place = (link.directory, link.name.to_vec());
             match surveyed.map_or(Decision::Write, |surveyed| surveyed.decision(link.ordinal)) {
                 Decision::Keep | Decision::Skip => {}
                 Decision::Fix => {
-                    let file = self.linked_file(&link.target, link.mode)?;
+                    let file = self.linked_file(target, link.mode)?;
                     let kind = wanted_kind(&file.body.as_body(), place.0);
                     with_entry(&file.as_entry(), self.restore(), |meta| {
                         own.fix(place.0, &Wanted { name: &place.1, kind, meta: *meta })
                     })?;
                 }
                 Decision::Write => {
-                    let file = self.linked_file(&link.target, link.mode)?;
+                    let file = self.linked_file(target, link.mode)?;
                     written.add(self.write_entry(tree, &file, place.clone())?);
                 }
             }
-            stand_ins.insert(link.target, place);
+            stand_ins.insert(number, place);
         }
         Ok(())
     }

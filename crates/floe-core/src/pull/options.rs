@@ -14,11 +14,13 @@ pub struct PullOptions {
     /// What of the snapshot: the path of an entry, without `/` at either end; empty for all.
     pub path: Vec<u8>,
     /// Only what matches one of these globs, or is below a directory that does; all where there are none.
+    ///
+    /// A glob with a `/` that is not its last character is matched against whole paths below what is pulled, others against names;
+    /// a `./` in front says the former. One that ends in `/` matches directories only. Of a single entry the path is its
+    /// name, and one that they leave out is refused.
     pub include: Vec<String>,
     /// Not what matches one of these globs, nor what is below it.
     ///
-    /// A glob with a `/` that is not its last character is matched against whole paths below what is pulled, others against names;
-    /// a `./` in front says the former.
     /// In place, with [`delete`](Self::delete), what they match is left alone.
     pub exclude: Vec<String>,
     /// Tell what would be written, and write nothing.
@@ -38,7 +40,7 @@ pub struct PullOptions {
     pub sync: bool,
     /// In place: read every file, whatever the stat cache knows.
     pub by_hash: bool,
-    /// Directories of Floe's own: nothing is pulled into a store, and none of them is removed.
+    /// Directories of Floe's own: nothing is pulled into a store or over caches, and none is removed.
     pub own: Vec<OwnDirectory>,
     /// Where caches are.
     pub cache_dir: Option<PathBuf>,

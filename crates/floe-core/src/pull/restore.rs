@@ -41,6 +41,11 @@ impl Top {
     pub(super) fn relative<'p>(&self, path: &'p [u8]) -> &'p [u8] {
         below(&self.path, path).unwrap_or(path)
     }
+
+    /// A path from here, in the snapshot.
+    pub(super) fn absolute(&self, path: &[u8]) -> Vec<u8> {
+        if self.path.is_empty() { path.to_vec() } else { [&self.path, &b"/"[..], path].concat() }
+    }
 }
 
 /// The rest of a path below a directory.

@@ -1,22 +1,19 @@
 //! Which entries are pulled.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use globset::{Candidate, GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::{Error, ErrorKind, Result};
 
 /// Globs of what is pulled and of what is not; clones note the same.
 #[derive(Clone, Debug)]
 pub(super) struct Selection {
-    include: GlobSet,
+    include: Globs,
     /// The globs of `include` as they were given, and which of them matched anything.
     included: Arc<[Included]>,
-    exclude: GlobSet,
+    exclude: Globs,
     includes_all: bool,
     trivial: bool,
 }
@@ -45,12 +42,12 @@ impl Picked {
 impl Selection {
     pub(super) fn new(include: &[String], exclude: &[String]) -> Result<Self> {
         Ok(Self {
-            include: compile(include)?,
+            include: Globs::compile(include)?,
             included: include
                 .iter()
                 .map(|glob| Included { glob: glob.clone(), matched: AtomicBool::new(false) })
                 .collect(),
-            exclude: compile(exclude)?,
+            exclude: Globs::compile(exclude)?,
             includes_all: include.is_empty(),
             trivial: include.is_empty() && exclude.is_empty(),
         })
@@ -68,28 +65,34 @@ impl Selection {
 
     /// What is said of an entry of a directory, by its path below what is pulled.
     #[inline]
-    pub(super) fn pick(&self, parent: Picked, path: &[u8]) -> Picked {
+    pub(super) fn pick(&self, parent: Picked, path: &[u8], is_directory: bool) -> Picked {
         if self.trivial {
             return parent;
         }
-        let path = Path::new(OsStr::from_bytes(path));
+        let path = Candidate::from_bytes(path);
         Picked {
-            included: self.includes(path) || parent.included,
-            excluded: parent.excluded || self.exclude.is_match(path),
+            included: self.includes(&path, is_directory) || parent.included,
+            excluded: parent.excluded || self.exclude.is_match(&path, is_directory),
         }
     }
 
-    /// The same for what the snapshot does not have; it is no find.
-    pub(super) fn pick_extra(&self, parent: Picked, path: &[u8]) -> Picked {
-        let path = Path::new(OsStr::from_bytes(path));
-        Picked {
-            included: parent.included || self.include.is_match(path),
-            excluded: parent.excluded || self.exclude.is_match(path),
-        }
+    /// The same for what the snapshot does not have; it is no find. Whether it is a directory is asked where that matters.
+    pub(super) fn pick_extra(
+        &self,
+        parent: Picked,
+        path: &[u8],
+        is_directory: impl FnOnce() -> Result<bool>,
+    ) -> Result<Picked> {
+        let path = Candidate::from_bytes(path);
+        let [other, directory] = [false, true].map(|is_directory| Picked {
+            included: parent.included || self.include.is_match(&path, is_directory),
+            excluded: parent.excluded || self.exclude.is_match(&path, is_directory),
+        });
+        Ok(if other != directory && is_directory()? { directory } else { other })
     }
 
-    fn includes(&self, path: &Path) -> bool {
-        let matching = self.include.matches(path);
+    fn includes(&self, path: &Candidate<'_>, is_directory: bool) -> bool {
+        let matching = self.include.matches(path, is_directory);
         for index in &matching {
             let included = &self.included[*index];
             // Most often it matched before, and other threads read it.
@@ -106,36 +109,61 @@ impl Selection {
         unmatched.map(|included| included.glob.clone()).collect()
     }
 
-    /// What is said of an entry when nothing is known of the directories above it.
+    /// What is said of an entry that is no directory when nothing is known of the directories above it.
     pub(super) fn pick_path(&self, path: &[u8]) -> Picked {
         let ends = path.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at);
-        ends.chain([path.len()]).fold(self.top(), |picked, end| self.pick(picked, &path[..end]))
+        let above = ends.fold(self.top(), |picked, end| self.pick(picked, &path[..end], true));
+        self.pick(above, path, false)
     }
 }
 
-fn compile(globs: &[String]) -> Result<GlobSet> {
-    let malformed = |glob: &str, e: globset::Error| {
-        Error::new(ErrorKind::Invalid, format!("{glob:?} is not a glob")).with_source(e)
-    };
-    let mut set = GlobSetBuilder::new();
-    for glob in globs {
-        // As a shell completes it: from the top.
-        let from_top = glob.strip_prefix("./").map(|rest| format!("/{}", rest.trim_start_matches('/')));
-        let glob = from_top.as_ref().unwrap_or(glob);
-        let plain = glob.strip_suffix('/').unwrap_or(glob);
-        if plain.is_empty() {
-            let message = "a glob that is empty names nothing; name an entry, or pull all without one";
-            return Err(Error::new(ErrorKind::Invalid, message));
-        }
-        let anchored = match plain.strip_prefix('/') {
-            Some(anchored) => anchored.to_owned(),
-            None if plain.contains('/') => plain.to_owned(),
-            None => format!("**/{plain}"),
+/// Globs, of which those that end in `/` match directories only.
+#[derive(Clone, Debug)]
+struct Globs {
+    set: GlobSet,
+    directories_only: Vec<bool>,
+}
+
+impl Globs {
+    fn compile(globs: &[String]) -> Result<Self> {
+        let malformed = |glob: &str, e: globset::Error| {
+            Error::new(ErrorKind::Invalid, format!("{glob:?} is not a glob")).with_source(e)
         };
-        let built = GlobBuilder::new(&anchored).literal_separator(true).backslash_escape(true).build();
-        set.add(built.map_err(|e| malformed(glob, e))?);
+        let mut set = GlobSetBuilder::new();
+        for glob in globs {
+            // As a shell completes it: from the top.
+            let from_top = glob.strip_prefix("./").map(|rest| format!("/{}", rest.trim_start_matches('/')));
+            let glob = from_top.as_ref().unwrap_or(glob);
+            let plain = glob.strip_suffix('/').unwrap_or(glob);
+            if plain.is_empty() {
+                let message = "a glob that is empty names nothing; name an entry, or pull all without one";
+                return Err(Error::new(ErrorKind::Invalid, message));
+            }
+            let anchored = match plain.strip_prefix('/') {
+                Some(anchored) => anchored.to_owned(),
+                None if plain.contains('/') => plain.to_owned(),
+                None => format!("**/{plain}"),
+            };
+            let built = GlobBuilder::new(&anchored).literal_separator(true).backslash_escape(true).build();
+            set.add(built.map_err(|e| malformed(glob, e))?);
+        }
+        let directories_only = globs.iter().map(|glob| glob.ends_with('/')).collect();
+        Ok(Self { set: set.build().map_err(|e| malformed("", e))?, directories_only })
     }
-    set.build().map_err(|e| malformed("", e))
+
+    fn is_match(&self, path: &Candidate<'_>, is_directory: bool) -> bool {
+        if is_directory || !self.directories_only.contains(&true) {
+            return self.set.is_match_candidate(path);
+        }
+        !self.matches(path, is_directory).is_empty()
+    }
+
+    /// Which of them match, by their numbers.
+    fn matches(&self, path: &Candidate<'_>, is_directory: bool) -> Vec<usize> {
+        let mut matching = self.set.matches_candidate(path);
+        matching.retain(|index| is_directory || !self.directories_only[*index]);
+        matching
+    }
 }
 
 #[cfg(test)]
@@ -165,6 +193,31 @@ mod tests {
             assert!(Selection::new(&[bad.to_owned()], &[]).is_err(), "{bad}");
             assert!(Selection::new(&[], &[bad.to_owned()]).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_slash_at_the_end_says_directories_only() {
+        for glob in ["a/", "/a/", "./a/", "{a,b}/"] {
+            assert!(selected(&[], &[glob], "a"), "{glob}");
+            assert!(!selected(&[], &[glob], "a/x"), "{glob}");
+            assert!(!selected(&[glob], &[], "a"), "{glob}");
+            assert!(selected(&[glob], &[], "a/x"), "{glob}");
+        }
+        assert!(!selected(&[], &["a/", "a"], "a"));
+        let globs = ["a/".to_owned()];
+        let selection = Selection::new(&[], &globs).unwrap();
+        for is_directory in [false, true] {
+            let picked = selection.pick_extra(selection.top(), b"a", || Ok(is_directory)).unwrap();
+            assert_eq!(picked.is_selected(), !is_directory);
+        }
+        let asked =
+            selection.pick_extra(selection.top(), b"b", || unreachable!("it is left alone either way"));
+        assert!(asked.unwrap().is_selected());
+        let including = Selection::new(&globs, &[]).unwrap();
+        including.pick_path(b"a");
+        assert_eq!(including.unmatched(), globs);
+        including.pick_path(b"a/x");
+        assert!(including.unmatched().is_empty());
     }
 
     #[test]

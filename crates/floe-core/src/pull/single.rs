@@ -15,6 +15,7 @@ use super::Pull;
 use super::cache::stat_of;
 use super::hashing::Hashing;
 use super::options::{PullOutcome, Pulled};
+use super::own::OwnBelow;
 use super::restore::{wanted_kind, with_entry};
 use super::tree::WrittenTree;
 
@@ -25,8 +26,15 @@ impl Pull {
         let Some(mut entry) = self.top.entry.clone() else {
             return Err(Error::new(ErrorKind::Internal, "a single entry without one"));
         };
+        let own_name = parent_and_name(&entry.path).1;
+        if !self.selection.pick(self.selection.top(), own_name, false).is_selected() {
+            let message =
+                format!("{} is all that is to be pulled, and the globs leave it out", shown(&entry.path));
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
         let (directory, name) = place(destination, &entry)?;
         refuse_in_store(&directory.join(OsStr::from_bytes(&name)), &self.options.own)?;
+        OwnBelow::find(&directory, &self.options.own).refuse(&name)?;
         if let Body::HardLink { target } = entry.body.as_body() {
             let cache = self.options.cache_dir.as_deref();
             let found = self.work.wait(find_entry(&self.namespace, &self.snapshot, cache, target))?;
@@ -38,7 +46,7 @@ impl Pull {
             entry = found;
         }
         let place = InPlace::open_shared(&directory, self.settings(false))?;
-        let verdict = self.judge(place.tree(), &entry, &name)?;
+        let (verdict, stale) = self.judge(place.tree(), &entry, &name)?;
         let is_file = entry.as_entry().kind() == EntryKind::File;
         let is_written = matches!(verdict, Verdict::Create | Verdict::Replace);
         let size = entry.body.as_body().size();
@@ -54,6 +62,7 @@ impl Pull {
         if self.options.dry_run {
             return Ok(self.pulled(&counted, PullOutcome::DryRun));
         }
+        place.remove_stale_files(&stale)?;
         let outcome = match verdict {
             Verdict::Keep | Verdict::Skip => PullOutcome::Unchanged,
             Verdict::Fix => {
@@ -78,8 +87,9 @@ impl Pull {
         Ok(pulled)
     }
 
-    /// What is to be done for an entry that is to have this name in the tree's own directory.
-    fn judge(&self, tree: &Tree, entry: &Entry, name: &[u8]) -> Result<Verdict> {
+    /// What is to be done for an entry that is to have this name in the tree's own directory, and which names beside it
+    /// killed pulls may have left.
+    fn judge(&self, tree: &Tree, entry: &Entry, name: &[u8]) -> Result<(Verdict, Vec<Vec<u8>>)> {
         let body = entry.body.as_body();
         let kind = wanted_kind(&body, DirId::ROOT);
         let mut worker = tree.worker();
@@ -91,17 +101,16 @@ impl Pull {
                 Ok(hashing.has_content(file, device, &hash, &self.work)?.is_some())
             })
         })?;
-        survey
-            .verdicts
-            .first()
-            .copied()
-            .ok_or_else(|| Error::new(ErrorKind::Internal, "a survey of one entry without a verdict"))
+        let verdict = survey.verdicts.first().copied();
+        let none = || Error::new(ErrorKind::Internal, "a survey of one entry without a verdict");
+        Ok((verdict.ok_or_else(none)?, survey.stale))
     }
 }
 
 /// The directory and the name that one entry is written to.
 fn place(destination: &Path, entry: &Entry) -> Result<(PathBuf, Vec<u8>)> {
-    let shown = || shown(destination.as_os_str().as_bytes()).to_string();
+    let bytes = destination.as_os_str().as_bytes();
+    let said = shown(bytes);
     match look(destination)? {
         Occupant::Directory => {
             return Ok((destination.to_owned(), parent_and_name(&entry.path).1.to_vec()));
@@ -109,13 +118,18 @@ fn place(destination: &Path, entry: &Entry) -> Result<(PathBuf, Vec<u8>)> {
         // Whoever says /dev/null does not want it replaced.
         Occupant::Special if matches!(entry.body, OwnedBody::File { .. } | OwnedBody::HardLink { .. }) => {
             let message =
-                format!("{} is a device, pipe or socket, which a pull does not replace by a file", shown());
+                format!("{said} is a device, pipe or socket, which a pull does not replace by a file");
             return Err(Error::new(ErrorKind::Invalid, message));
         }
         Occupant::Absent | Occupant::Special | Occupant::Other => {}
     }
+    // `Path` does not show these ends.
+    if bytes.ends_with(b"/") || bytes.ends_with(b"/.") {
+        let message = format!("there is no directory {said} to write {} into", shown(&entry.path));
+        return Err(Error::new(ErrorKind::Invalid, message));
+    }
     let name = destination.file_name().map(OsStr::as_bytes).ok_or_else(|| {
-        Error::new(ErrorKind::Invalid, format!("the destination {} does not end in a name", shown()))
+        Error::new(ErrorKind::Invalid, format!("the destination {said} does not end in a name"))
     })?;
     let above = destination.parent().filter(|above| !above.as_os_str().is_empty());
     Ok((above.unwrap_or(Path::new(".")).to_owned(), name.to_vec()))

@@ -1,6 +1,7 @@
 //! Hard links to files that are not pulled: the first link to a file becomes that file, and the others links to it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use floe_format::{Body, Entry, EntryKind};
 
@@ -23,7 +24,7 @@ pub(super) struct OutsideLink {
     pub(super) directory: DirId,
     pub(super) name: Vec<u8>,
     /// Its file's path in the snapshot.
-    pub(super) target: Vec<u8>,
+    pub(super) target: Arc<[u8]>,
     pub(super) mode: u16,
     /// What is there, if that is a file of several names.
     pub(super) is: Option<FileId>,
@@ -41,13 +42,23 @@ pub(super) fn pulled_path<'p>(top: &[u8], selection: &Selection, path: &'p [u8])
     below(top, path).filter(|relative| selection.pick_path(relative).is_selected())
 }
 
+/// The one copy of a path.
+pub(super) fn interned(paths: &mut HashSet<Arc<[u8]>>, path: &[u8]) -> Arc<[u8]> {
+    if let Some(known) = paths.get(path) {
+        return Arc::clone(known);
+    }
+    let path: Arc<[u8]> = path.into();
+    paths.insert(Arc::clone(&path));
+    path
+}
+
 impl Pull {
     /// Compares what is there of hard links to files that are not pulled with what they become.
     pub(super) fn survey_stand_ins(&self, tree: &Tree, surveyed: &mut Surveyed) -> Result<()> {
         let mut links = std::mem::take(&mut surveyed.outside);
         links.sort_unstable_by_key(|link| link.ordinal);
         let mut stand_ins: Vec<StandIn> = Vec::new();
-        let mut by_target: HashMap<Vec<u8>, usize> = HashMap::new();
+        let mut by_target: HashMap<Arc<[u8]>, usize> = HashMap::new();
         let mut others = Vec::new();
         for link in links {
             self.work.check()?;
@@ -56,7 +67,7 @@ impl Pull {
                 continue;
             }
             let file = self.linked_file(&link.target, link.mode)?;
-            by_target.insert(link.target.clone(), stand_ins.len());
+            by_target.insert(Arc::clone(&link.target), stand_ins.len());
             stand_ins.push(StandIn { link, file, verdict: Verdict::Create });
         }
         self.judge_stand_ins(tree, &mut stand_ins)?;

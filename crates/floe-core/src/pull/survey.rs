@@ -4,34 +4,35 @@
 //! the one it is in was compared; since they are taken in order, there is always one that need not wait.
 
 use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use floe_format::{Entry, EntryKind, EntryRef, OwnedBody, Segment, parent_and_name};
+use floe_format::{Body, EntryKind, EntryRef, Meta, OwnedBody, Segment, XattrList, parent_and_name};
 
 use crate::destination::{DirId, Tree, Verdict, Wanted, Worker};
 use crate::offload::{Offloaded, cancelled};
-use crate::reader::{SegmentWalk, TreeCheck, shown};
-use crate::source::{CacheCursor, CacheHit, CacheSection, Child, HashClock, StatCache, is_trusted};
+use crate::reader::{SegmentWalk, TreeCheck};
+use crate::source::{CacheCursor, CacheHit, CacheSection, Child, Stat, StatCache, is_trusted};
 use crate::{Error, ErrorKind, Result};
 
 use super::Pull;
 use super::cache::{open_cache, stat_of};
 use super::hashing::Hashing;
 use super::own::OwnBelow;
-use super::restore::{Restore, below, wanted_kind, with_entry};
+use super::restore::{Restore, wanted_kind, with_entry};
 use super::selection::{Picked, Selection};
-use super::stand_ins::{OutsideLink, pulled_path};
+use super::stand_ins::{OutsideLink, interned, pulled_path};
 use super::surveyed::{LinkedFile, PresentLink, Surveyed};
 use super::tree::Dir;
 
-/// How it is known that a file is as the snapshot has it.
-#[derive(Clone, Copy, Debug)]
+/// How it is known that a file is as the snapshot has it. A directory may have as many as there are.
+#[derive(Clone, Debug)]
 enum Known {
     /// The stat cache says so.
     Hit(CacheHit),
-    /// It was read, beginning at this moment.
-    Hashed(HashClock),
+    /// It was read, and is what it was as long as the kernel says the same of it.
+    Hashed(Box<Stat>),
 }
 
 /// A directory and what the snapshot has in it.
@@ -45,23 +46,54 @@ struct Group {
     entries: Vec<Member>,
     /// The entries' names, one after the other.
     names: Vec<u8>,
+    /// The hard links among the entries, by their numbers, ascending.
+    links: Vec<(usize, Linked)>,
+}
+
+/// The file that a hard link is.
+enum Linked {
+    /// By a hash of its path below the top, whose key nobody knows.
+    Pulled(u64),
+    /// By its path in the snapshot.
+    Outside(Arc<[u8]>),
 }
 
 struct Member {
     ordinal: u64,
     /// Where its name ends; it begins where the one before ends.
     name_end: usize,
-    /// Its path is left out.
-    entry: Entry,
     /// Of a directory.
     id: DirId,
+    meta: Meta,
+    /// Without the path of a hard link's file.
+    body: OwnedBody,
+    xattrs: Option<Box<XattrList>>,
+}
+
+impl Member {
+    /// The entry without its path.
+    fn entry(&self) -> EntryRef<'_> {
+        let Meta { mode, mtime, owner } = self.meta;
+        let xattrs = self.xattrs.as_deref().map(XattrList::as_xattrs).unwrap_or_default();
+        EntryRef { path: b"", mode, mtime, owner, body: self.body.as_body(), xattrs }
+    }
 }
 
 impl Group {
     fn push(&mut self, ordinal: u64, entry: &EntryRef<'_>, id: DirId) {
         self.names.extend_from_slice(parent_and_name(entry.path).1);
-        let entry = EntryRef { path: b"", ..*entry }.to_entry();
-        self.entries.push(Member { ordinal, name_end: self.names.len(), entry, id });
+        let body = match entry.body {
+            Body::HardLink { .. } => Body::HardLink { target: b"" },
+            body => body,
+        };
+        self.entries.push(Member {
+            ordinal,
+            name_end: self.names.len(),
+            id,
+            meta: entry.meta(),
+            body: body.into(),
+            xattrs: (!entry.xattrs.is_empty()).then(|| Box::new(entry.xattrs.to_list())),
+        });
     }
 
     /// The names of the entries, in their order.
@@ -103,23 +135,23 @@ impl Pull {
         let cache = self.options.cache_dir.as_ref().and_then(|caches| open_cache(caches, destination));
         let work = Offloaded { runtime: self.work.runtime.clone(), cancel: self.work.cancel.child_token() };
         let (restore, by_hash, threads) = (self.restore(), self.options.by_hash, self.threads);
-        let (selection, top) = (self.selection.clone(), self.top.path.clone());
+        let selection = self.selection.clone();
         let own = OwnBelow::find(destination, &self.options.own);
         let caches = self.options.cache_dir.clone();
-        let compared = Compared::default();
+        let (compared, paths) = (Compared::default(), RandomState::new());
         let (sender, receiver) = crossbeam_channel::bounded::<Group>(64);
         let (listed, found) = std::thread::scope(|scope| {
             let workers: Vec<_> = (0..threads.max(1))
                 .map(|_| {
                     let (receiver, cache, compared) = (receiver.clone(), cache.as_ref(), &compared);
-                    let (selection, top, own, work) = (&selection, &top, &own, &work);
+                    let (selection, paths, own, work) = (&selection, &paths, &own, &work);
                     let caches = caches.as_deref();
                     scope.spawn(move || {
                         let mut surveyor = Surveyor {
                             worker: tree.worker(),
                             restore,
                             selection,
-                            top,
+                            paths,
                             own,
                             cursor: cache.filter(|_| !by_hash).map(StatCache::cursor),
                             hashing: Hashing::default(),
@@ -144,7 +176,7 @@ impl Pull {
                 })
                 .collect();
             drop(receiver);
-            let listed = self.list_groups(tree, needed.as_deref(), &work, &sender);
+            let listed = self.list_groups(tree, needed.as_deref(), &paths, &work, &sender);
             if listed.is_err() {
                 work.cancel.cancel();
             }
@@ -173,7 +205,7 @@ impl Pull {
         if let Some(error) = stopped {
             return Err(error);
         }
-        surveyed.keep_links(|target| below(&self.top.path, target).map(<[u8]>::to_vec));
+        surveyed.keep_links();
         self.survey_stand_ins(tree, &mut surveyed)?;
         let worker = tree.worker();
         let root_differs = self.top.with_meta(self.restore(), |meta| worker.root_differs(meta))?;
@@ -189,6 +221,7 @@ impl Pull {
         &mut self,
         tree: &Tree,
         needed: Option<&[bool]>,
+        paths: &RandomState,
         work: &Offloaded,
         groups: &crossbeam_channel::Sender<Group>,
     ) -> Result<Vec<DirId>> {
@@ -199,11 +232,11 @@ impl Pull {
         let mut parents = vec![None];
         let mut walk = SegmentWalk::new(snapshot, span.clone());
         let mut check = TreeCheck::new(snapshot.root(), span, top);
-        let send = |group: Group, number: u32| {
-            if needed.is_some_and(|needed| !needed[number as usize]) {
-                return Ok(());
+        let send = |group: &mut Option<(Group, u32)>| match group.take() {
+            Some((group, number)) if needed.is_none_or(|needed| needed[number as usize]) => {
+                groups.send(group).map_err(|_| cancelled())
             }
-            groups.send(group).map_err(|_| cancelled())
+            _ => Ok(()),
         };
         let group = |path: &[u8], directory: Dir, parents: &[Option<DirId>]| Group {
             directory: directory.id,
@@ -212,8 +245,10 @@ impl Pull {
             path: if directory.number == 0 { Vec::new() } else { above.relative(path).to_vec() },
             entries: Vec::new(),
             names: Vec::new(),
+            links: Vec::new(),
         };
-        let mut current = (group(b"", top, &parents), 0);
+        let mut outside: HashSet<Arc<[u8]>> = HashSet::new();
+        let mut current = Some((group(b"", top, &parents), 0));
         let mut first = 0;
         while let Some(listed) = work.wait(walk.next(&mut sources.metadata))? {
             work.check()?;
@@ -230,24 +265,22 @@ impl Pull {
                     }
                     continue;
                 }
-                let mut empty = Vec::new();
+                // Each is sent as it is told of: of many, no paths are kept.
                 let parent = check.entry(&entry, &mut |path, directory: Dir| {
-                    empty.push((group(path, directory, &parents), directory.number));
-                    Ok(())
+                    send(&mut current)?;
+                    send(&mut Some((group(path, directory, &parents), directory.number)))
                 })?;
-                if parent.number != current.1 {
-                    let path = parent_and_name(entry.path).0;
-                    let done =
-                        std::mem::replace(&mut current, (group(path, parent, &parents), parent.number));
-                    send(done.0, done.1)?;
+                if current.as_ref().is_none_or(|(_, number)| *number != parent.number) {
+                    send(&mut current)?;
                 }
-                for (group, number) in empty {
-                    send(group, number)?;
-                }
-                let picked = selection.pick(parent.picked, above.relative(entry.path));
+                let path = parent_and_name(entry.path).0;
+                let (current, _) =
+                    current.get_or_insert_with(|| (group(path, parent, &parents), parent.number));
+                let is_directory = entry.kind() == EntryKind::Directory;
+                let picked = selection.pick(parent.picked, above.relative(entry.path), is_directory);
                 let mut id = parent.id;
                 let mut wanted = picked.is_selected();
-                if entry.kind() == EntryKind::Directory {
+                if is_directory {
                     let name = parent_and_name(entry.path).1;
                     id = with_entry(&entry, restore, |meta| tree.add_directory(parent.id, name, meta))?;
                     let number = u32::try_from(directories.len()).unwrap_or(u32::MAX);
@@ -257,20 +290,23 @@ impl Pull {
                     wanted = needed.is_none_or(|needed| needed[number as usize]);
                 }
                 if wanted {
-                    current.0.push(ordinal, &entry, id);
+                    if let Body::HardLink { target } = entry.body {
+                        let linked = match pulled_path(&above.path, selection, target) {
+                            Some(path) => Linked::Pulled(paths.hash_one(path)),
+                            None => Linked::Outside(interned(&mut outside, target)),
+                        };
+                        current.links.push((current.entries.len(), linked));
+                    }
+                    current.push(ordinal, &entry, id);
                 }
             }
             first += segment.entry_count() as u64;
         }
-        let mut empty = Vec::new();
         check.finish(&mut |path, directory: Dir| {
-            empty.push((group(path, directory, &parents), directory.number));
-            Ok(())
+            send(&mut current)?;
+            send(&mut Some((group(path, directory, &parents), directory.number)))
         })?;
-        send(current.0, current.1)?;
-        for (group, number) in empty {
-            send(group, number)?;
-        }
+        send(&mut current)?;
         Ok(directories)
     }
 }
@@ -280,8 +316,8 @@ struct Surveyor<'a> {
     worker: Worker<'a>,
     restore: Restore,
     selection: &'a Selection,
-    /// The path in the snapshot of what is pulled.
-    top: &'a [u8],
+    /// What files that hard links are are known by.
+    paths: &'a RandomState,
     own: &'a OwnBelow,
     cursor: Option<CacheCursor>,
     hashing: Hashing,
@@ -296,28 +332,25 @@ impl Surveyor<'_> {
         self.work.check()?;
         let Self { worker, restore, cursor, hashing, found, work, .. } = self;
         // What a directory lists is collected first: a survey wants all of it at once.
-        let xattrs: Vec<Vec<_>> =
-            group
-                .entries
-                .iter()
-                .map(|member| {
-                    if restore.xattrs { member.entry.xattrs.as_xattrs().iter().collect() } else { Vec::new() }
-                })
-                .collect();
+        let xattrs: Vec<Vec<_>> = if restore.xattrs {
+            group.entries.iter().map(|member| member.entry().xattrs.iter().collect()).collect()
+        } else {
+            Vec::new()
+        };
         let wanted: Vec<Wanted<'_>> = group
             .entries
             .iter()
             .zip(group.names())
-            .zip(&xattrs)
-            .map(|((member, name), xattrs)| {
-                let entry = member.entry.as_entry();
+            .enumerate()
+            .map(|(number, (member, name))| {
+                let entry = member.entry();
                 let plain = Restore { xattrs: false, ..*restore };
                 let (mode, mtime, owner) =
                     with_entry(&entry, plain, |meta| (meta.mode, meta.mtime, meta.owner));
-                let xattrs = restore.xattrs.then_some(xattrs.as_slice());
+                let xattrs = xattrs.get(number).map(Vec::as_slice);
                 Wanted {
                     name,
-                    kind: wanted_kind(&member.entry.body.as_body(), member.id),
+                    kind: wanted_kind(&entry.body, member.id),
                     meta: crate::destination::Meta { mode, mtime, owner, xattrs },
                 }
             })
@@ -326,96 +359,89 @@ impl Surveyor<'_> {
         let survey = worker.survey(group.directory, &wanted, &mut |number, file| {
             let stat = stat_of(file.stat());
             let child = Child { name: wanted[number].name, stat: &stat };
-            let OwnedBody::File { hash: Some(hash), .. } = &group.entries[number].entry.body else {
+            let OwnedBody::File { hash: Some(hash), .. } = &group.entries[number].body else {
                 return Ok(false);
             };
-            let known = match cursor.as_mut().and_then(|cursor| cursor.lookup(&group.path, &child)) {
-                Some(hit) => (hit.hash == *hash.as_bytes()).then_some(Known::Hit(hit)),
-                None => hashing.has_content(file, stat.device, hash, work)?.map(Known::Hashed),
-            };
-            if let Some(how) = known {
-                equal.push((number, stat, hash, how));
+            if let Some(hit) = cursor.as_mut().and_then(|cursor| cursor.lookup(&group.path, &child)) {
+                let is_equal = hit.hash == *hash.as_bytes();
+                if is_equal && self.keeps {
+                    equal.push((number, Known::Hit(hit)));
+                }
+                return Ok(is_equal);
             }
-            Ok(known.is_some())
+            let Some(began) = hashing.has_content(file, stat.device, hash, work)? else { return Ok(false) };
+            found.any_hashed = true;
+            if self.keeps && is_trusted(&stat, began) {
+                equal.push((number, Known::Hashed(Box::new(stat))));
+            }
+            Ok(true)
         })?;
         for (number, (member, verdict)) in group.entries.iter().zip(&survey.verdicts).enumerate() {
-            let is_directory = matches!(member.entry.body, OwnedBody::Directory);
+            let is_directory = matches!(member.body, OwnedBody::Directory);
             found.changes +=
                 u64::from(is_directory && *verdict == Verdict::Keep && worker.differs(member.id));
             if !is_directory && matches!(verdict, Verdict::Replace | Verdict::Link) {
-                refuse_own(self.own, &joined(&group.path, wanted[number].name))?;
+                self.own.refuse(&joined(&group.path, wanted[number].name))?;
             }
-            found.decide(member.ordinal, *verdict, &member.entry.body.as_body());
+            found.decide(member.ordinal, *verdict, &member.body.as_body());
         }
-        for (number, member) in group.entries.iter().enumerate() {
-            let Member { ordinal, entry, .. } = member;
-            if let OwnedBody::HardLink { target } = &entry.body
-                && pulled_path(self.top, self.selection, target).is_none()
-            {
-                let is = survey.linked.binary_search_by_key(&number, |(number, _)| *number);
-                found.outside.push(OutsideLink {
-                    ordinal: *ordinal,
+        for (number, linked) in &group.links {
+            let Member { ordinal, meta: Meta { mode, .. }, .. } = group.entries[*number];
+            let there = survey.linked.binary_search_by_key(number, |(number, _)| *number);
+            let is = there.ok().map(|at| survey.linked[at].1);
+            match (linked, is) {
+                (Linked::Outside(target), is) => found.outside.push(OutsideLink {
+                    ordinal,
                     directory: group.directory,
-                    name: wanted[number].name.to_vec(),
-                    target: target.clone(),
-                    mode: entry.mode,
-                    is: is.ok().map(|at| survey.linked[at].1),
-                });
+                    name: wanted[*number].name.to_vec(),
+                    target: Arc::clone(target),
+                    mode,
+                    is,
+                }),
+                (Linked::Pulled(file), Some(is)) => {
+                    found.present_links.push(PresentLink { ordinal, mode, file: *file, is });
+                }
+                (Linked::Pulled(_), None) => {}
             }
         }
         for (number, is) in survey.linked {
-            let Member { ordinal, entry, .. } = &group.entries[number];
-            let (ordinal, mode) = (*ordinal, entry.mode);
-            if let OwnedBody::HardLink { target } = &entry.body {
-                found.present_links.push(PresentLink { ordinal, mode, target: target.clone(), is });
-            } else {
+            let Member { ordinal, meta: Meta { mode, .. }, body, .. } = &group.entries[number];
+            if let OwnedBody::File { .. } = body {
                 let path = joined(&group.path, wanted[number].name);
-                found.linked_files.insert(path, LinkedFile { ordinal, mode, is });
+                let file = LinkedFile { ordinal: *ordinal, mode: *mode, is };
+                found.linked_files.insert(self.paths.hash_one(&path[..]), file);
             }
         }
-        for (number, stat, hash, how) in equal {
-            found.any_hashed |= matches!(how, Known::Hashed(_));
+        for (number, how) in equal {
             // What gets other attributes has another time of change then.
-            if !self.keeps
-                || survey.verdicts[number] != Verdict::Keep
-                || matches!(how, Known::Hashed(began) if !is_trusted(&stat, began))
-            {
+            if survey.verdicts[number] != Verdict::Keep {
                 continue;
             }
-            let ordinal = group.entries[number].ordinal;
-            match how {
-                Known::Hit(hit) => section.push_known(ordinal, &hit, &mut found.kept),
-                Known::Hashed(_) => {
+            let Member { ordinal, body, .. } = &group.entries[number];
+            match (how, body) {
+                (Known::Hit(hit), _) => section.push_known(*ordinal, &hit, &mut found.kept),
+                (Known::Hashed(stat), OwnedBody::File { hash: Some(hash), .. }) => {
                     if section.is_full() {
                         found.kept.push(&mut section);
                     }
                     let child = Child { name: wanted[number].name, stat: &stat };
-                    section.push_trusted(ordinal, &group.path, &child, hash.as_bytes());
+                    section.push_trusted(*ordinal, &group.path, &child, hash.as_bytes());
                 }
+                _ => {}
             }
         }
         found.kept.push(&mut section);
         for name in survey.extra {
             let path = joined(&group.path, &name);
-            if self.selection.pick_extra(group.picked, &path).is_selected() && !self.own.stands_at(&path) {
+            let is_directory = || worker.is_directory(group.directory, &name);
+            let picked = self.selection.pick_extra(group.picked, &path, is_directory)?;
+            if picked.is_selected() && !self.own.stands_at(&path) {
                 found.extra.push((group.directory, name));
             }
         }
         found.stale.extend(survey.stale.into_iter().map(|name| (group.directory, name)));
         Ok(())
     }
-}
-
-/// Refuses to write something else where a directory of Floe's own stands, or one that it is in.
-fn refuse_own(own: &OwnBelow, path: &[u8]) -> Result<()> {
-    if !own.stands_at(path) {
-        return Ok(());
-    }
-    let message = format!(
-        "the snapshot has something else where the directory {} is, which the store or the caches are in",
-        shown(path)
-    );
-    Err(Error::new(ErrorKind::Invalid, message))
 }
 
 fn joined(directory: &[u8], name: &[u8]) -> Vec<u8> {

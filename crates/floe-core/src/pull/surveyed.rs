@@ -5,9 +5,9 @@ use std::path::Path;
 
 use floe_format::Body;
 
-use crate::Result;
 use crate::destination::{DirId, FileId, Verdict, Worker};
 use crate::source::{CacheSections, StatCache};
+use crate::{Error, Result};
 
 use super::options::{PullOptions, PullOutcome, Pulled};
 use super::selection::Selection;
@@ -39,9 +39,10 @@ pub(super) struct Surveyed {
     pub(super) decisions: Vec<Decision>,
     /// Hard links to be made.
     pub(super) links: u64,
-    /// Hard links, as they are there, and files that are as they should be and have other names.
+    /// Hard links, as they are there, and files that are as they should be and have other names; those by a hash of their
+    /// path here.
     pub(super) present_links: Vec<PresentLink>,
-    pub(super) linked_files: HashMap<Vec<u8>, LinkedFile>,
+    pub(super) linked_files: HashMap<u64, LinkedFile>,
     /// Hard links to files that are not pulled.
     pub(super) outside: Vec<OutsideLink>,
     /// Names that the snapshot does not have, and that are not excluded.
@@ -68,8 +69,8 @@ pub(super) struct Surveyed {
 pub(super) struct PresentLink {
     pub(super) ordinal: u64,
     pub(super) mode: u16,
-    /// Its file's path in the snapshot.
-    pub(super) target: Vec<u8>,
+    /// A hash of its file's path here.
+    pub(super) file: u64,
     pub(super) is: FileId,
 }
 
@@ -97,14 +98,27 @@ impl Surveyed {
         self.changes == 0
     }
 
-    /// Removes what the snapshot does not have, if that was asked for.
+    /// Removes what the snapshot does not have, if that was asked for. What cannot be removed keeps nothing else from it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Worker::remove`]: that of the first, and how many there were.
     pub(super) fn remove_extra(&self, options: &PullOptions, worker: &mut Worker<'_>) -> Result<()> {
-        if options.delete {
-            for (directory, name) in &self.extra {
-                worker.remove(*directory, name)?;
+        if !options.delete {
+            return Ok(());
+        }
+        let mut failures =
+            self.extra.iter().filter_map(|(directory, name)| worker.remove(*directory, name).err());
+        let Some(first) = failures.next() else { return Ok(()) };
+        match failures.count() {
+            0 => Err(first),
+            others => {
+                let count = others + 1;
+                let message =
+                    format!("{count} names that the snapshot does not have could not be removed; the first");
+                Err(Error::new(first.kind(), message).with_source(first))
             }
         }
-        Ok(())
     }
 
     /// What a pull would have done.
@@ -169,17 +183,16 @@ impl Surveyed {
         self.written_bytes += size;
     }
 
-    /// Finds the hard links that are what they should be; `relative` is what a path of the snapshot is here.
-    pub(super) fn keep_links(&mut self, relative: impl Fn(&[u8]) -> Option<Vec<u8>>) {
+    /// Finds the hard links that are what they should be.
+    pub(super) fn keep_links(&mut self) {
         for link in std::mem::take(&mut self.present_links) {
-            let file = relative(&link.target).and_then(|path| self.linked_files.get(&path));
-            if file.is_some_and(|file| {
+            if self.linked_files.get(&link.file).is_some_and(|file| {
                 file.is == link.is && file.mode == link.mode && file.ordinal < link.ordinal
             }) {
                 self.keep_link(link.ordinal);
             }
         }
-        self.linked_files.clear();
+        self.linked_files = HashMap::new();
     }
 
     pub(super) fn add(&mut self, other: Self) {

@@ -9,10 +9,11 @@ use crate::reader::{Links, SegmentWalk, TreeCheck};
 use crate::unpack::{Planner, run};
 use crate::{Error, Result};
 
-use super::links::Link;
+use super::link_list::LinkList;
 use super::options::{PullOutcome, Pulled};
 use super::restore::{wanted_kind, with_entry};
-use super::selection::Picked;
+use super::selection::{Picked, Selection};
+use super::stand_ins::pulled_path;
 use super::surveyed::{Decision, Surveyed};
 use super::write::{Writer, Written};
 use super::{Pull, PullOptions};
@@ -60,8 +61,8 @@ impl Pull {
         let (selection, work) = (selection.clone(), work.clone());
         self.each_entry(&mut |_, entry, relative, parent: Dir| {
             work.check()?;
-            let picked = selection.pick(parent.picked, relative);
             let is_directory = entry.kind() == EntryKind::Directory;
+            let picked = selection.pick(parent.picked, relative, is_directory);
             if picked.is_selected() {
                 let mut at = parent.number;
                 while !std::mem::replace(&mut needed[at as usize], true) {
@@ -118,8 +119,8 @@ impl Pull {
         let mut counted = WrittenTree::default();
         let mut number = 0u32;
         self.each_entry(&mut |_, entry, relative, parent| {
-            let picked = selection.pick(parent.picked, relative);
             let is_directory = entry.kind() == EntryKind::Directory;
+            let picked = selection.pick(parent.picked, relative, is_directory);
             number += u32::from(is_directory);
             let is_needed = is_directory && needed.as_ref().is_some_and(|needed| needed[number as usize]);
             if picked.is_selected() || is_needed {
@@ -170,8 +171,10 @@ impl Pull {
             surveyed,
             needed,
             options: &self.options.clone(),
+            top: &top,
+            selection: &self.selection.clone(),
             next_directory: 1,
-            links: Vec::new(),
+            links: LinkList::default(),
             counted: WrittenTree::default(),
         };
         let sparse = surveyed.filter(|surveyed| self.is_sparse(surveyed));
@@ -194,12 +197,11 @@ impl Pull {
             written.add(done);
         }
         let Pass { links, mut counted, .. } = pass;
-        self.make_links(tree, surveyed, &mut own, links, &mut passed, &mut written)?;
+        self.make_links(tree, surveyed, &mut own, &links, &mut passed, &mut written)?;
         self.work.check()?;
-        if let Some(surveyed) = surveyed {
-            surveyed.remove_extra(&self.options, &mut own)?;
-        }
+        let removed = surveyed.map_or(Ok(()), |surveyed| surveyed.remove_extra(&self.options, &mut own));
         self.top.with_meta(restore, |meta| own.finish(finishes_top.then_some(meta)))?;
+        removed?;
         counted.written_files = written.written_files;
         counted.written_bytes = written.written_bytes;
         counted.skipped_devices += written.skipped_devices;
@@ -238,8 +240,9 @@ impl Pull {
                     continue;
                 }
                 let parent = check.entry(&entry, &mut |_, _| Ok(()))?;
-                let picked = selection.pick(parent.picked, path.relative(entry.path));
-                if entry.kind() == EntryKind::Directory {
+                let is_directory = entry.kind() == EntryKind::Directory;
+                let picked = selection.pick(parent.picked, path.relative(entry.path), is_directory);
+                if is_directory {
                     let directory = with_entry(&entry, restore, |meta| {
                         pass.directory(own, &entry, parent, picked, meta)
                     })?;
@@ -270,8 +273,11 @@ struct Pass<'p> {
     surveyed: Option<&'p Surveyed>,
     needed: Option<Vec<bool>>,
     options: &'p PullOptions,
+    /// The path in the snapshot of what is pulled.
+    top: &'p [u8],
+    selection: &'p Selection,
     next_directory: u32,
-    links: Vec<Link>,
+    links: LinkList,
     counted: WrittenTree,
 }
 
@@ -310,9 +316,9 @@ impl Pass<'_> {
         let name = parent_and_name(entry.path).1;
         let decision = self.surveyed.map_or(Decision::Write, |surveyed| surveyed.decision(ordinal));
         if let Body::HardLink { target } = entry.body {
-            let target = target.to_vec();
-            let (directory, name, mode) = (parent.id, name.to_vec(), entry.mode);
-            self.links.push(Link { ordinal, directory, name, target, mode });
+            let pulled = pulled_path(self.top, self.selection, target);
+            let find = |path: &[u8]| self.tree.find(path);
+            self.links.push(find, (ordinal, parent.id), entry, target, pulled)?;
             // Its header is compared even so, unless it was there already.
             return Ok(self.surveyed.is_none());
         }

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::base::{BasePacks, BaseRun};
 use super::draft::{Draft, MadeSegment};
 use super::known::KnownFrames;
+use super::links::LinkCheck;
 use super::packs::PackOutput;
 use super::plan::Slot;
 use super::unit::{Entries, MadeFrame, MadeGroup, Note, NotedContent, ReadFile, Unit};
@@ -74,6 +75,7 @@ struct State {
     file: Option<BigFile>,
     /// Equal chunks, to which more may come.
     pending: Option<Unit>,
+    links: LinkCheck,
     /// Bytes of the last file, not yet told: where its content comes by itself, they are told with that.
     untold_bytes: u64,
     out: Assembled,
@@ -97,6 +99,7 @@ impl Assembly<'_> {
             segments: Vec::new(),
             file: None,
             pending: None,
+            links: LinkCheck::default(),
             untold_bytes: 0,
             out: Assembled::default(),
         };
@@ -151,6 +154,10 @@ impl Assembly<'_> {
             progress.file_bytes.fetch_add(std::mem::take(&mut state.untold_bytes), Ordering::Relaxed);
             progress.entries.fetch_add(1, Ordering::Relaxed);
             out.entries += 1;
+            // With entries missing, these links are not committed.
+            if out.unread.is_empty() {
+                state.links.add(&entry, note.may_be_linked)?;
+            }
             self.note(entry.path, note);
             let Body::File { size, hash } = entry.body else { continue };
             out.files += 1;
@@ -201,6 +208,13 @@ impl Assembly<'_> {
                         }
                     }
                 }
+                FilePiece::Again => {
+                    let Some(pending) = &mut state.pending else {
+                        return Err(again_of_nothing().into());
+                    };
+                    pending.run.count += 1;
+                    self.progress.file_bytes.fetch_add(pending.run.plain_len.into(), Ordering::Relaxed);
+                }
                 FilePiece::Done(read) => return self.end_file(state, &read),
                 FilePiece::Failed(failure) => return note_failure(&mut state.out, failure),
             }
@@ -222,7 +236,7 @@ impl Assembly<'_> {
             return if was_expected { Ok(()) } else { Err(Ended::Changed(changed)) };
         }
         state.out.read_files.push((leading_u64(&read.hash), read.stat.size));
-        self.note(&file.path, &Note { stat: read.stat, content });
+        self.note(&file.path, &Note { stat: read.stat, content, ..file.note });
         match &mut state.held {
             Some((_, held)) => held.set_last_read(read, self.kept),
             None => {
@@ -351,6 +365,10 @@ fn note_failure(out: &mut Assembled, failure: Failure) -> Result<(), Ended> {
         }
         Failure::Other(error) => Err(Ended::Failed(error)),
     }
+}
+
+fn again_of_nothing() -> Error {
+    Error::new(ErrorKind::Internal, "a chunk is to come once more before it came")
 }
 
 fn received<T>(result: Result<T, crossbeam_channel::RecvError>) -> Result<T> {

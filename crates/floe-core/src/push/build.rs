@@ -101,7 +101,7 @@ impl Build {
                 }
             };
             let (mut planned, mut assembled, cache) =
-                match self.pass(these_listings, &known, &mut packs, &left_out) {
+                match self.pass(these_listings, &known, &mut packs, &left_out, passes >= MAX_PASSES) {
                     Ok(done) => done,
                     Err(Ended::Changed(error)) if passes < MAX_PASSES => {
                         tracing::debug!(%error, "the source changed meanwhile; it is planned again");
@@ -146,6 +146,7 @@ impl Build {
         known: &Arc<KnownFrames>,
         packs: &mut PackOutput,
         left_out: &HashSet<Vec<u8>>,
+        is_last: bool,
     ) -> Result<(Planned, Assembled, Option<CacheWriter>), Ended> {
         let keeping = self.keeping();
         let files = self.input.files()?;
@@ -174,6 +175,7 @@ impl Build {
             parameters: self.parameters,
             keeping,
             left_out,
+            is_last: is_last && self.options.skip_unreadable,
             workers: settings.workers,
             slots: slot_sender,
             has_changed: false,

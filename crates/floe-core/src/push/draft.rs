@@ -72,7 +72,7 @@ impl Draft {
             && let OwnedBody::File { hash, .. } = &mut entry.body
         {
             *hash = Some(read.hash);
-            entry.mtime = meta::mtime(&read.stat, kept);
+            meta::set_read(entry, &read.stat, kept);
         }
     }
 
@@ -140,3 +140,6 @@ impl Draft {
 fn content_len(run: &Run) -> u64 {
     run.content_len().unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,7 @@ use crate::offload::offload;
 use crate::source::{
     CacheCursor, CacheHit, Child, ContentSink, Exclusions, FileTime, HashClock, Listing, NameCache, OpenFile,
     ReadLink, ReadOutcome, SourceFiles, Spool, SpoolListings, SpoolOptions, SpooledFile, Stat, StatCache,
-    Walk, WalkOptions,
+    Walk, WalkOptions, refuse_source_below,
 };
 use crate::{Error, ErrorKind, Result};
 
@@ -69,19 +69,19 @@ impl Input {
     /// Finds the directory, or reads the tar.
     pub(super) async fn open(source: PushSource, options: &PushOptions) -> Result<Self> {
         match source {
-            PushSource::Directory(root) => std::path::absolute(&root)
-                .and_then(std::fs::canonicalize)
-                .map(|root| {
-                    // Before the walk: made in the source while that is walked, they would not be known for what
-                    // they are. What cannot be made is told by whoever writes there.
-                    if let Some(caches) = &options.cache_dir {
-                        let _ = create_private(caches);
-                    }
-                    let names =
-                        options.cache_dir.as_deref().map(|caches| NameCache::of_source(caches, &root));
-                    Self::Directory(root, names.map(Arc::new))
-                })
-                .map_err(|e| Error::io(format!("cannot push {}", root.display()), e)),
+            PushSource::Directory(root) => {
+                let root = std::path::absolute(&root)
+                    .and_then(std::fs::canonicalize)
+                    .map_err(|e| Error::io(format!("cannot push {}", root.display()), e))?;
+                // Before the walk: made in the source while that is walked, they would not be known for what they
+                // are. What cannot be made is told by whoever writes there.
+                if let Some(caches) = &options.cache_dir {
+                    let _ = create_private(caches);
+                }
+                refuse_source_below(&root, &options.exclusions.own)?;
+                let names = options.cache_dir.as_deref().map(|caches| NameCache::of_source(caches, &root));
+                Ok(Self::Directory(root, names.map(Arc::new)))
+            }
             PushSource::Tar(tar) => Ok(Self::Tar(Arc::new(spool(tar, options).await?))),
         }
     }
@@ -229,6 +229,14 @@ impl InputFiles {
         match self {
             Self::Directory(files) => files.xattrs(directory, name),
             Self::Tar(spool) => spool.xattrs(directory, name),
+        }
+    }
+
+    /// Whether a child is still what it was when it was listed; see [`SourceFiles::is_still`].
+    pub(super) fn is_still(&mut self, directory: &[u8], child: &Child<'_>) -> Result<bool> {
+        match self {
+            Self::Directory(files) => files.is_still(directory, child.name, child.stat),
+            Self::Tar(_) => Ok(true),
         }
     }
 }

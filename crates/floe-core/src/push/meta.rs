@@ -1,6 +1,6 @@
 //! What a snapshot keeps of what the kernel says about an entry.
 
-use floe_format::{Kept, Meta, Owner, Timestamp};
+use floe_format::{Entry, Kept, Meta, Owner, Timestamp};
 
 use super::PushOptions;
 use crate::source::{FileKind, Stat};
@@ -24,11 +24,7 @@ impl Keeping {
 
     /// Mode, and of time and owner what is kept.
     pub(super) fn meta(self, stat: &Stat) -> Meta {
-        Meta {
-            mode: self.mode(stat),
-            mtime: mtime(stat, self.kept),
-            owner: self.kept.contains(Kept::OWNER).then_some(Owner { user: stat.uid, group: stat.gid }),
-        }
+        Meta { mode: self.mode(stat), mtime: mtime(stat, self.kept), owner: owner(stat, self.kept) }
     }
 
     fn mode(self, stat: &Stat) -> u16 {
@@ -43,8 +39,17 @@ impl Keeping {
     }
 }
 
+/// Makes an entry that of the file which was read: another one may have taken the place of what the walk found.
+pub(super) fn set_read(entry: &mut Entry, read: &Stat, kept: Kept) {
+    (entry.mtime, entry.owner) = (mtime(read, kept), owner(read, kept));
+}
+
+fn owner(stat: &Stat, kept: Kept) -> Option<Owner> {
+    kept.contains(Kept::OWNER).then_some(Owner { user: stat.uid, group: stat.gid })
+}
+
 /// The modification time, if it is kept.
-pub(super) fn mtime(stat: &Stat, kept: Kept) -> Option<Timestamp> {
+fn mtime(stat: &Stat, kept: Kept) -> Option<Timestamp> {
     let modified = stat.modified;
     kept.contains(Kept::MTIME).then_some(Timestamp { seconds: modified.seconds, nanos: modified.nanos })
 }

@@ -3,7 +3,7 @@
 //! Everything follows from what the kernel says about the entries, from the stat cache and from the base, so nothing
 //! is read here but links. The plan comes out in order, piece by piece, while what it asks for is being read.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ use floe_format::{
 use super::assemble::Ended;
 use super::base::{BaseCursor, BaseEntry, BasePacks, BaseRun};
 use super::input::{InputFiles, KnownContents, Listings};
+use super::links::{FirstNames, Name};
 use super::meta::Keeping;
 use super::unit::{Entries, MadeGroup, Note, NotedContent, Unit};
 use super::work::{Failure, FileJob, FilePiece, GroupJob, Job, PlannedEntry, Unread, changed, pieces_ahead};
@@ -63,6 +64,9 @@ pub(super) struct Planner<'a> {
     pub(super) keeping: Keeping,
     /// Paths to be left out, since they could not be read before.
     pub(super) left_out: &'a HashSet<Vec<u8>>,
+    /// Whether a directory that is not there to be listed any more is one that cannot be read: all was planned again for
+    /// such ones often enough.
+    pub(super) is_last: bool,
     pub(super) workers: usize,
     pub(super) slots: Sender<Slot>,
     /// Whether the plan fails because the source is not as the walk found it.
@@ -98,7 +102,7 @@ impl Planner<'_> {
     fn plan(&mut self) -> Result<Planned> {
         let mut grouper = Grouper::new(&self.parameters);
         let mut group = Vec::new();
-        let mut links = HashMap::new();
+        let mut links = FirstNames::default();
         let mut path = Vec::new();
         let mut planned = None;
         while let Some(listing) = self.listings.next() {
@@ -115,6 +119,10 @@ impl Planner<'_> {
                 }),
             };
             for problem in listing.take_problems() {
+                // Without the root there is nothing to push.
+                if problem.is_change() && (!self.is_last || problem.path.is_empty()) {
+                    return Err(self.changed(&problem.path).with_source(problem.error));
+                }
                 let shown = String::from_utf8_lossy(&problem.path).into_owned();
                 let error = Error::io(format!("cannot read {shown}"), problem.error);
                 planned.unread.push(Unread { path: problem.path, error });
@@ -139,7 +147,7 @@ impl Planner<'_> {
         listing: &Listing,
         grouper: &mut Grouper,
         group: &mut Vec<Candidate>,
-        links: &mut HashMap<(u64, u64), Link>,
+        links: &mut FirstNames,
         path: &mut Vec<u8>,
         planned: &mut Planned,
     ) -> Result<()> {
@@ -184,7 +192,7 @@ impl Planner<'_> {
         directory: &[u8],
         child: &Child<'_>,
         path: &[u8],
-        links: &mut HashMap<(u64, u64), Link>,
+        links: &mut FirstNames,
     ) -> Result<Option<Candidate>> {
         let stat = *child.stat;
         let base = match &mut self.base {
@@ -192,10 +200,16 @@ impl Planner<'_> {
             None => None,
         };
         let hit = self.contents.lookup(directory, child);
-        let mut note = Note { stat, content: hit.map_or(NotedContent::None, NotedContent::Known) };
-        if let Some(target) = self.first_link(&stat, path, links) {
-            let state = self.compared(directory, child, path, base, OwnedBody::HardLink { target })?;
-            return Ok(Some(Candidate { note, state }));
+        let content = hit.map_or(NotedContent::None, NotedContent::Known);
+        let mut note = Note { stat, content, may_be_linked: false };
+        match links.add(&stat, path, self.keeping) {
+            Name::Only => {}
+            Name::First => note.may_be_linked = true,
+            Name::Another(target) => {
+                let state = self.compared(directory, child, path, base, OwnedBody::HardLink { target })?;
+                return Ok(Some(Candidate { note, state }));
+            }
+            Name::Changed => return Err(self.changed(path)),
         }
         if let Some(found) = base.as_ref().filter(|base| self.is_same_file(&stat, hit.as_ref(), base)) {
             return Ok(Some(Candidate { note, state: State::Same(found.clone()) }));
@@ -218,8 +232,16 @@ impl Planner<'_> {
             }
             FileKind::Socket => return Ok(None),
         };
-        let state = self.compared(directory, child, path, base, body)?;
+        // Of a link that was read, what it was then.
+        let child = Child { name: child.name, stat: &note.stat };
+        let state = self.compared(directory, &child, path, base, body)?;
         Ok(Some(Candidate { note, state }))
+    }
+
+    /// The error of what is not as it was listed, for which all is planned again.
+    fn changed(&mut self, path: &[u8]) -> Error {
+        self.has_changed = true;
+        changed(path)
     }
 
     /// Whether a regular file is what the base has, told without any allocation: the common case.
@@ -255,12 +277,11 @@ impl Planner<'_> {
                 return e;
             }
             // It is no link any more, or will not hold still.
-            self.has_changed = true;
-            changed(path).with_source(e)
+            self.changed(path).with_source(e)
         });
         let Some(link) = read? else { return Ok(None) };
         let hash = *blake3::hash(&link.target).as_bytes();
-        *note = Note { stat: link.stat, content: NotedContent::Hashed(hash, link.hashing_began) };
+        *note = Note { stat: link.stat, content: NotedContent::Hashed(hash, link.hashing_began), ..*note };
         Ok(Some(link.target))
     }
 
@@ -276,16 +297,25 @@ impl Planner<'_> {
         validate_path(path)?;
         let mut meta = self.keeping.meta(child.stat);
         let mut xattrs = XattrList::default();
+        let mut has_xattrs = self.keeping.kept.contains(Kept::XATTRS);
         if matches!(body, OwnedBody::HardLink { .. }) {
             (meta.mtime, meta.owner) = (None, None);
+            has_xattrs = false;
         } else {
             xattrs = self.xattrs(directory, child.name)?;
         }
         let is_unread = matches!(body, OwnedBody::File { size, hash: None } if size > 0);
         let Meta { mode, mtime, owner } = meta;
         let entry = Entry { path: path.to_vec(), mode, mtime, owner, body, xattrs };
+        if let Some(base) = base.as_ref().filter(|base| !is_unread && base.entry() == entry.as_entry()) {
+            return Ok(State::Same(base.clone()));
+        }
+        // Its extended attributes, read by name, may be another's by now. What is to be read is compared then, and what
+        // is as the base has it, in all parts, was that once.
+        if has_xattrs && !is_unread && !self.files.is_still(directory, child)? {
+            return Err(self.changed(path));
+        }
         Ok(match base {
-            Some(base) if !is_unread && base.entry() == entry.as_entry() => State::Same(base),
             Some(base)
                 if !is_unread && base.entry().mode == mode && base.entry().body == entry.body.as_body() =>
             {
@@ -293,24 +323,6 @@ impl Planner<'_> {
             }
             _ => State::Other(entry),
         })
-    }
-
-    /// The first name of the file, where this is another one of it.
-    fn first_link(&self, stat: &Stat, path: &[u8], links: &mut HashMap<(u64, u64), Link>) -> Option<Vec<u8>> {
-        if stat.links < 2 || stat.kind != FileKind::File || self.keeping.reproducible {
-            return None;
-        }
-        let file = (stat.device, stat.inode);
-        let Some(link) = links.get_mut(&file) else {
-            links.insert(file, Link { first: path.to_vec(), left: stat.links - 1 });
-            return None;
-        };
-        link.left = link.left.saturating_sub(1);
-        if link.left > 0 {
-            return Some(link.first.clone());
-        }
-        // Its last name: nobody will ask again.
-        links.remove(&file).map(|link| link.first)
     }
 
     fn xattrs(&mut self, directory: &[u8], name: &[u8]) -> Result<XattrList> {
@@ -429,13 +441,6 @@ enum Content {
     Read { path: Vec<u8>, planned: Stat },
 }
 
-/// A file with several names.
-struct Link {
-    first: Vec<u8>,
-    /// How many of its names are still to come, at most.
-    left: u32,
-}
-
 impl State {
     fn base(&self) -> Option<&BaseEntry> {
         match self {
@@ -466,3 +471,6 @@ fn device_numbers(device: u64) -> (u32, u32) {
     let minor = u32::try_from(device & 0xffff_ffff).unwrap_or(u32::MAX);
     (major, minor)
 }
+
+#[cfg(test)]
+mod tests;

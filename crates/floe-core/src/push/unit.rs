@@ -49,11 +49,13 @@ impl Unit {
     }
 }
 
-/// What the stat cache is to know of an entry.
+/// What is known of an entry beside what is kept of it, and what the stat cache is to know.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Note {
     pub(super) stat: Stat,
     pub(super) content: NotedContent,
+    /// Whether other entries may be hard links to it.
+    pub(super) may_be_linked: bool,
 }
 
 /// The content of an entry, as the stat cache knows or is to know it.

@@ -6,12 +6,14 @@
 //! No deadlock: a group never waits for anybody. A thread that reads a big file waits only for the assembly to take
 //! its chunks, and before it does, it empties the queue; so nobody waits for a chunk that lies there unserved.
 
+mod big_file;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, never, select};
+use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 use floe_format::{
-    Chunker, Codec, Compressor, ContentHash, Entry, FrameId, FrameRecord, OwnedBody, Parameters,
+    Codec, Compressor, ContentHash, Entry, FrameId, FrameRecord, Kept, OwnedBody, Parameters,
     parent_and_name, tar_header, tar_padding,
 };
 
@@ -22,9 +24,6 @@ use super::meta;
 use super::unit::{MadeFrame, MadeGroup, Note, NotedContent, ReadFile};
 use crate::source::{ContentSink, HashClock, ReadOutcome, Stat};
 use crate::{Error, ErrorKind, Result};
-
-/// Bytes read of a big file at once; at least two of the longest chunks.
-const FILE_BUFFER_BYTES: usize = 4 << 20;
 
 /// Bytes read of a small file at once.
 const SMALL_BUFFER_BYTES: usize = 64 << 10;
@@ -66,6 +65,8 @@ pub(super) struct FileJob {
 #[derive(Debug)]
 pub(super) enum FilePiece {
     Chunk(Receiver<Result<MadeFrame>>),
+    /// The chunk before, once more.
+    Again,
     Done(ReadFile),
     Failed(Failure),
 }
@@ -108,7 +109,7 @@ struct ChunkJob {
 #[derive(Clone, Debug)]
 pub(super) struct WorkSettings {
     pub(super) parameters: Parameters,
-    pub(super) kept: floe_format::Kept,
+    pub(super) kept: Kept,
     pub(super) level: i32,
     pub(super) known: Arc<KnownFrames>,
     pub(super) progress: Arc<PushProgress>,
@@ -213,10 +214,11 @@ impl Worker {
                             _ => false,
                         };
                         if !is_noted {
-                            note = Note { stat: read, content: NotedContent::Hashed(content, hashing_began) };
+                            let content = NotedContent::Hashed(content, hashing_began);
+                            note = Note { stat: read, content, ..note };
                         }
                         *hash = Some(ContentHash::from_bytes(content));
-                        entry.mtime = meta::mtime(&read, self.settings.kept);
+                        meta::set_read(&mut entry, &read, self.settings.kept);
                     }
                     Err(Failure::Unreadable(more)) => unread.extend(more),
                     Err(other) => return Err(other),
@@ -237,7 +239,7 @@ impl Worker {
     fn read_small(&mut self, path: &[u8], planned: &Stat) -> Result<([u8; 32], Stat, HashClock), Failure> {
         let (start, size) = (self.tar.len(), planned.size);
         let (directory, name) = parent_and_name(path);
-        let mut sink = GroupSink { tar: &mut self.tar, start, planned };
+        let mut sink = GroupSink { tar: &mut self.tar, start, planned, kept: self.settings.kept };
         let outcome = self.files.read(directory, name, &mut self.buffer, &mut sink);
         match outcome {
             Ok(ReadOutcome::Read { stat, hashing_began }) => {
@@ -248,97 +250,6 @@ impl Worker {
             }
             Ok(ReadOutcome::Vanished) => Err(Failure::Changed(changed(path))),
             Err(error) => Err(failure(path, error)),
-        }
-    }
-
-    fn read_file(&mut self, job: &FileJob) {
-        let piece = match self.try_read_file(job) {
-            Ok(Some(read)) => FilePiece::Done(read),
-            Ok(None) => return,
-            Err(failure) => FilePiece::Failed(failure),
-        };
-        self.help_out();
-        let _ = job.reply.send(piece);
-    }
-
-    /// Reads a big file and sends its chunks off; nothing where nobody listens any more.
-    fn try_read_file(&mut self, job: &FileJob) -> Result<Option<ReadFile>, Failure> {
-        let (directory, name) = parent_and_name(&job.path);
-        let opened = self.files.open_file(directory, name).map_err(|e| failure(&job.path, e))?;
-        let Some(mut file) = opened else { return Err(Failure::Changed(changed(&job.path))) };
-        let stat = *file.stat();
-        if !is_as_planned(&job.planned, &stat) {
-            return Err(Failure::Changed(changed(&job.path)));
-        }
-        let size = stat.size;
-        let chunker = Chunker::new(&self.settings.parameters);
-        let mut hasher = blake3::Hasher::new();
-        let mut buffer = vec![0; FILE_BUFFER_BYTES];
-        let (mut start, mut end, mut left) = (0, 0, size);
-        let mut is_end = false;
-        loop {
-            if !is_end {
-                buffer.copy_within(start..end, 0);
-                end -= start;
-                start = 0;
-                // Room for the padding is always left: a tar block at the end.
-                let room = buffer.len() - end - floe_format::TAR_BLOCK_BYTES;
-                let count =
-                    file.fill(&mut buffer[end..end + room]).map_err(|error| failure(&job.path, error))?;
-                hasher.update(&buffer[end..end + count]);
-                self.settings.progress.read_bytes.fetch_add(count as u64, Ordering::Relaxed);
-                end += count;
-                left = left.saturating_sub(count as u64);
-                if count < room {
-                    if left > 0 {
-                        return Err(Failure::Changed(changed(&job.path)));
-                    }
-                    let padding = tar_padding(size);
-                    buffer[end..end + padding].fill(0);
-                    end += padding;
-                    is_end = true;
-                }
-            }
-            while let Some(length) = self.next_chunk(&chunker, &buffer[start..end], is_end) {
-                if !self.send_chunk(job, buffer[start..start + length].to_vec())? {
-                    return Ok(None);
-                }
-                start += length;
-            }
-            if is_end && start == end {
-                break;
-            }
-        }
-        let held_still = file.held_still().map_err(|error| failure(&job.path, error))?;
-        if !held_still {
-            return Err(Failure::Changed(changed(&job.path)));
-        }
-        let hash = ContentHash::from_bytes(*hasher.finalize().as_bytes());
-        Ok(Some(ReadFile { hash, stat, hashing_began: file.hashing_began() }))
-    }
-
-    fn next_chunk(&self, chunker: &Chunker, bytes: &[u8], is_end: bool) -> Option<usize> {
-        // Short of a longest chunk the cut may depend on what is still to be read; asking anew would hash it all again.
-        if !is_end && bytes.len() < self.settings.parameters.chunk_max as usize {
-            return None;
-        }
-        chunker.next_cut(bytes, is_end)
-    }
-
-    /// Puts a chunk into the queue, or frames it where that is full; false where nobody listens any more.
-    fn send_chunk(&mut self, job: &FileJob, plain: Vec<u8>) -> Result<bool, Failure> {
-        let (reply, receiver) = bounded(1);
-        match self.chunks.0.try_send(ChunkJob { plain, reply }) {
-            Ok(()) => {}
-            Err(TrySendError::Full(chunk) | TrySendError::Disconnected(chunk)) => self.make_chunk(chunk),
-        }
-        match job.reply.try_send(FilePiece::Chunk(receiver)) {
-            Ok(()) => Ok(true),
-            Err(TrySendError::Full(piece)) => {
-                self.help_out();
-                Ok(job.reply.send(piece).is_ok())
-            }
-            Err(TrySendError::Disconnected(_)) => Ok(false),
         }
     }
 
@@ -355,12 +266,13 @@ struct GroupSink<'a> {
     tar: &'a mut Vec<u8>,
     start: usize,
     planned: &'a Stat,
+    kept: Kept,
 }
 
 impl ContentSink for GroupSink<'_> {
     fn begin(&mut self, stat: &Stat) -> Result<()> {
         self.tar.truncate(self.start);
-        if is_as_planned(self.planned, stat) {
+        if is_as_planned(self.planned, stat, self.kept) {
             return Ok(());
         }
         Err(Error::new(ErrorKind::Conflict, "its size or mode changed, or another file took its place"))
@@ -372,11 +284,13 @@ impl ContentSink for GroupSink<'_> {
     }
 }
 
-/// Whether a file that was opened goes with what was planned: the header of its size and mode, and the links to it from
-/// its other names, whose content is stored nowhere else.
-fn is_as_planned(planned: &Stat, opened: &Stat) -> bool {
+/// Whether a file that was opened goes with what was planned: the header of its size and mode, the links to it from its
+/// other names, whose content is stored nowhere else, and the extended attributes, which were read by name.
+fn is_as_planned(planned: &Stat, opened: &Stat, kept: Kept) -> bool {
     let is_same = (planned.device, planned.inode) == (opened.device, opened.inode);
-    (planned.size, planned.mode) == (opened.size, opened.mode) && (planned.links < 2 || is_same)
+    (planned.size, planned.mode) == (opened.size, opened.mode)
+        && (planned.links < 2 || is_same)
+        && (!kept.contains(Kept::XATTRS) || (is_same && planned.changed == opened.changed))
 }
 
 /// Frames these bytes, and compresses them unless they are known.
@@ -410,3 +324,6 @@ pub(super) fn changed(path: &[u8]) -> Error {
     let message = format!("{} changed while it was read", String::from_utf8_lossy(path));
     Error::new(ErrorKind::Invalid, message)
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,9 +2,12 @@
 //!
 //! All children of a directory stand together, and the groups of children follow each other depth first. So the
 //! directories that were listed and not entered yet are a stack: a group's directory is on it, and those above it are
-//! empty. What is not on it is no directory of the tree. Memory is that of the paths waiting.
+//! empty. What is not on it is no directory of the tree. Whoever waits is a sibling of the current directory, of one that
+//! that is in, or in it: names are kept alone, and the paths that they are below are beginnings of the current one.
 
 use std::cmp::Ordering;
+
+use floe_format::parent_and_name;
 
 use crate::source::compare_directories;
 use crate::{Error, ErrorKind, Result};
@@ -14,52 +17,54 @@ use super::span::shown;
 /// The directories of a tree as its entries pass by, each with a value.
 #[derive(Clone, Debug)]
 pub(crate) struct Shape<T> {
+    /// Path of the current directory.
     current: Vec<u8>,
     value: T,
-    /// Listed in the current group, ascending.
-    incoming: Waiting<T>,
-    /// Still to be entered; the next is last.
-    waiting: Waiting<T>,
+    /// Names of those that wait, one behind the other. Those of groups that have ended stand last first; those of the
+    /// current group follow, as they came.
+    names: Vec<u8>,
+    waiting: Vec<Waiting<T>>,
+    /// The groups that have ended and have directories that wait, the current directory's own last.
+    levels: Vec<Level>,
+    /// How many that wait are of groups that have ended, and how many bytes their names have.
+    settled: usize,
+    settled_bytes: usize,
 }
 
-#[derive(Clone, Debug)]
+/// A directory that waits.
+#[derive(Clone, Copy, Debug)]
 struct Waiting<T> {
-    paths: Vec<u8>,
-    directories: Vec<(usize, T)>,
+    value: T,
+    name_len: u16,
 }
 
-impl<T: Copy> Waiting<T> {
-    fn new() -> Self {
-        Self { paths: Vec::new(), directories: Vec::new() }
-    }
-
-    fn push(&mut self, path: &[u8], value: T) {
-        self.directories.push((self.paths.len(), value));
-        self.paths.extend_from_slice(path);
-    }
-
-    fn last(&self) -> Option<(&[u8], T)> {
-        self.directories.last().map(|&(start, value)| (&self.paths[start..], value))
-    }
-
-    fn pop(&mut self) {
-        if let Some((start, _)) = self.directories.pop() {
-            self.paths.truncate(start);
-        }
-    }
+#[derive(Clone, Copy, Debug)]
+struct Level {
+    /// Length of the path that they are below, with which the current one begins.
+    parent_len: usize,
+    /// How many wait.
+    left: usize,
 }
 
 impl<T: Copy> Shape<T> {
     /// The entries below the directory at `path`, none of which has passed.
     pub(crate) fn new(path: &[u8], value: T) -> Self {
-        Self { current: path.to_vec(), value, incoming: Waiting::new(), waiting: Waiting::new() }
+        Self {
+            current: path.to_vec(),
+            value,
+            names: Vec::new(),
+            waiting: Vec::new(),
+            levels: Vec::new(),
+            settled: 0,
+            settled_bytes: 0,
+        }
     }
 
     /// The value of the directory at `parent`, in which the next entry is; `passed` is told of each directory that
     /// turns out to have no entries.
     ///
     /// # Errors
-    /// `Corrupt` where the tree has no such directory.
+    /// `Corrupt` where the tree has no such directory; it is of no more use then.
     #[inline]
     pub(crate) fn enter(
         &mut self,
@@ -69,20 +74,20 @@ impl<T: Copy> Shape<T> {
         if self.current == parent {
             return Ok(self.value);
         }
+        self.advance(parent, passed)
+    }
+
+    fn advance(&mut self, parent: &[u8], passed: &mut dyn FnMut(&[u8], T) -> Result<()>) -> Result<T> {
         self.settle();
-        while let Some((path, value)) = self.waiting.last() {
-            match compare_directories(path, parent) {
-                Ordering::Less => passed(path, value)?,
+        while let Some(value) = self.next() {
+            match compare_directories(&self.current, parent) {
+                Ordering::Less => passed(&self.current, value)?,
                 Ordering::Equal => {
-                    self.current.clear();
-                    self.current.extend_from_slice(parent);
                     self.value = value;
-                    self.waiting.pop();
                     return Ok(value);
                 }
                 Ordering::Greater => break,
             }
-            self.waiting.pop();
         }
         let message = format!("the snapshot has entries in {}, which is no directory of it", shown(parent));
         Err(Error::new(ErrorKind::Corrupt, message))
@@ -90,25 +95,57 @@ impl<T: Copy> Shape<T> {
 
     /// Adds a directory that passed as an entry of the current one.
     pub(crate) fn add(&mut self, path: &[u8], value: T) {
-        self.incoming.push(path, value);
+        let name = parent_and_name(path).1;
+        // No path is longer.
+        let name_len = u16::try_from(name.len()).unwrap_or(u16::MAX);
+        self.names.extend_from_slice(&name[..usize::from(name_len)]);
+        self.waiting.push(Waiting { value, name_len });
     }
 
     /// After the last entry: tells of the directories that were not entered.
     pub(crate) fn finish(&mut self, passed: &mut dyn FnMut(&[u8], T) -> Result<()>) -> Result<()> {
         self.settle();
-        while let Some((path, value)) = self.waiting.last() {
-            passed(path, value)?;
-            self.waiting.pop();
+        while let Some(value) = self.next() {
+            passed(&self.current, value)?;
         }
         Ok(())
     }
 
-    /// Moves the directories of a group that has ended to those that wait.
-    fn settle(&mut self) {
-        while let Some((path, value)) = self.incoming.last() {
-            self.waiting.push(path, value);
-            self.incoming.pop();
+    /// Takes the directory that comes next, and makes its path the current one.
+    fn next(&mut self) -> Option<T> {
+        let level = self.levels.last_mut()?;
+        let Waiting { value, name_len } = self.waiting.pop()?;
+        self.current.truncate(level.parent_len);
+        level.left -= 1;
+        if level.left == 0 {
+            self.levels.pop();
         }
+        if !self.current.is_empty() {
+            self.current.push(b'/');
+        }
+        let name = self.names.len() - usize::from(name_len);
+        self.current.extend_from_slice(&self.names[name..]);
+        self.names.truncate(name);
+        (self.settled, self.settled_bytes) = (self.waiting.len(), name);
+        Some(value)
+    }
+
+    /// Turns the directories of the current group, which has ended, round, so that the first is last.
+    fn settle(&mut self) {
+        let group = &mut self.waiting[self.settled..];
+        if group.is_empty() {
+            return;
+        }
+        self.levels.push(Level { parent_len: self.current.len(), left: group.len() });
+        group.reverse();
+        let mut names = &mut self.names[self.settled_bytes..];
+        names.reverse();
+        for waiting in group {
+            let (name, rest) = names.split_at_mut(usize::from(waiting.name_len));
+            name.reverse();
+            names = rest;
+        }
+        (self.settled, self.settled_bytes) = (self.waiting.len(), self.names.len());
     }
 }
 
@@ -141,5 +178,26 @@ mod tests {
         assert_eq!(shape.enter(b"c", &mut passed).unwrap(), 3);
         shape.finish(&mut passed).unwrap();
         assert_eq!(empty, [1, 5, 4]);
+    }
+
+    #[test]
+    fn of_those_that_wait_only_names_are_kept() {
+        const MANY: usize = 1_000;
+        let parent = [b"p".repeat(255), b"q".repeat(255)].join(&b'/');
+        let mut shape = Shape::new(&parent, 0);
+        for number in 1..=MANY {
+            shape.add(format!("{}/d{number:04}", String::from_utf8_lossy(&parent)).as_bytes(), number);
+        }
+        let mut told = Vec::new();
+        let mut passed = |path: &[u8], value| {
+            assert_eq!(path, format!("{}/d{value:04}", String::from_utf8_lossy(&parent)).as_bytes());
+            told.push(value);
+            Ok(())
+        };
+        let last = format!("{}/d{MANY:04}", String::from_utf8_lossy(&parent));
+        assert_eq!(shape.enter(last.as_bytes(), &mut passed).unwrap(), MANY);
+        assert!(told.into_iter().eq(1..MANY));
+        let bytes = shape.names.capacity() + shape.waiting.capacity() * size_of::<Waiting<usize>>();
+        assert!(bytes <= 2 * MANY * (5 + size_of::<Waiting<usize>>()), "{bytes} bytes for {MANY} names");
     }
 }

@@ -11,12 +11,9 @@
 //! Where no rule holds, an entry costs nothing: there is no [`Excluder`].
 
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::sync::Arc;
 
-use ::ignore::Match;
-use ::ignore::gitignore::{Gitignore, GitignoreBuilder};
+use globset::Candidate;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
@@ -25,11 +22,12 @@ use super::stat::{FileKind, Stat};
 use super::walk::Names;
 use crate::error::{Error, ErrorKind, Result};
 
+mod class;
 mod pattern;
 #[cfg(test)]
 mod tests;
 
-use self::pattern::Dialect;
+use self::pattern::{Dialect, Patterns, PatternsBuilder};
 
 const FLOE_IGNORE: &str = ".floeignore";
 const GIT_IGNORE: &str = ".gitignore";
@@ -73,7 +71,7 @@ pub struct ExcludeFile {
 /// The exclusions of one walk, ready to be applied.
 #[derive(Debug)]
 pub(super) struct Filter {
-    globs: Option<Gitignore>,
+    globs: Option<Patterns>,
     gitignore: bool,
     caches: bool,
     larger_than_bytes: Option<u64>,
@@ -87,8 +85,8 @@ pub(super) struct Rules {
     above: Option<Arc<Rules>>,
     /// Where the part of a path begins that is relative to this directory.
     base: usize,
-    floe: Option<Gitignore>,
-    git: Option<Gitignore>,
+    floe: Option<Patterns>,
+    git: Option<Patterns>,
 }
 
 impl Drop for Rules {
@@ -104,16 +102,16 @@ impl Drop for Rules {
 impl Filter {
     /// Compiles the caller's globs.
     pub(super) fn new(exclusions: &Exclusions) -> Result<Self> {
-        let mut builder = builder();
+        let mut builder = PatternsBuilder::new();
         for glob in &exclusions.globs {
-            add_line(&mut builder, glob.as_bytes(), Dialect::Globs).map_err(|reason| {
+            builder.add(glob.as_bytes(), Dialect::Globs).map_err(|reason| {
                 Error::new(ErrorKind::Invalid, format!("malformed exclude pattern {glob:?}: {reason}"))
             })?;
         }
         for file in &exclusions.files {
             add_lines(&mut builder, &file.contents, &file.name, Dialect::Globs)?;
         }
-        let globs = build(&builder, "exclude patterns")?;
+        let globs = build(builder, "exclude patterns")?;
         Ok(Self {
             globs: (!globs.is_empty()).then_some(globs),
             gitignore: exclusions.gitignore,
@@ -196,17 +194,20 @@ impl Filter {
             rules: rules.map(Arc::as_ref),
             directory: path.len(),
             path,
+            matching: Vec::new(),
         })
     }
 }
 
 /// Tells which names in one directory are left out by patterns.
 pub(super) struct Excluder<'a> {
-    globs: Option<&'a Gitignore>,
+    globs: Option<&'a Patterns>,
     rules: Option<&'a Rules>,
     /// The directory's path and `/`, then the name asked about last.
     path: Vec<u8>,
     directory: usize,
+    /// Which patterns match it.
+    matching: Vec<usize>,
 }
 
 impl Excluder<'_> {
@@ -214,15 +215,12 @@ impl Excluder<'_> {
     pub(super) fn excludes(&mut self, name: &[u8], is_directory: bool) -> bool {
         self.path.truncate(self.directory);
         self.path.extend_from_slice(name);
-        let opinion = |patterns: Option<&Gitignore>, base: usize| {
-            let path = Path::new(std::ffi::OsStr::from_bytes(&self.path[base..]));
-            match patterns?.matched(path, is_directory) {
-                Match::None => None,
-                Match::Ignore(_) => Some(true),
-                Match::Whitelist(_) => Some(false),
-            }
+        let Self { path, matching, .. } = self;
+        let mut opinion = |patterns: Option<&Patterns>, base: usize| {
+            patterns?.opinion(&Candidate::from_bytes(&path[base..]), is_directory, matching)
         };
-        let chain = || std::iter::successors(self.rules, |rules| rules.above.as_deref());
+        let rules = self.rules;
+        let chain = || std::iter::successors(rules, |rules| rules.above.as_deref());
         opinion(self.globs, 0)
             .or_else(|| chain().find_map(|rules| opinion(rules.floe.as_ref(), rules.base)))
             .or_else(|| chain().find_map(|rules| opinion(rules.git.as_ref(), rules.base)))
@@ -230,24 +228,17 @@ impl Excluder<'_> {
     }
 }
 
-fn builder() -> GitignoreBuilder {
-    // "." makes the matcher take paths as they are, relative to the file with the patterns.
-    let mut builder = GitignoreBuilder::new(".");
-    builder.allow_unclosed_class(false);
-    builder
-}
-
-fn build(builder: &GitignoreBuilder, name: &str) -> Result<Gitignore> {
-    builder.build().map_err(|error| {
-        Error::new(ErrorKind::Invalid, format!("cannot use the patterns of {name}: {}", reason(&error)))
+fn build(builder: PatternsBuilder, name: &str) -> Result<Patterns> {
+    builder.build().map_err(|reason| {
+        Error::new(ErrorKind::Invalid, format!("cannot use the patterns of {name}: {reason}"))
     })
 }
 
-fn add_lines(builder: &mut GitignoreBuilder, contents: &[u8], name: &str, dialect: Dialect) -> Result<()> {
+fn add_lines(builder: &mut PatternsBuilder, contents: &[u8], name: &str, dialect: Dialect) -> Result<()> {
     let contents = contents.strip_prefix(b"\xef\xbb\xbf").unwrap_or(contents);
     for (index, line) in contents.split(|byte| *byte == b'\n').enumerate() {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let Err(reason) = add_line(builder, line, dialect) else { continue };
+        let Err(reason) = builder.add(line, dialect) else { continue };
         let message = format!("malformed pattern in {name}, line {}: {reason}", index + 1);
         if dialect != Dialect::GitIgnore {
             return Err(Error::new(ErrorKind::Invalid, message));
@@ -258,27 +249,9 @@ fn add_lines(builder: &mut GitignoreBuilder, contents: &[u8], name: &str, dialec
     Ok(())
 }
 
-/// Adds a pattern; an error says what is malformed.
-fn add_line(builder: &mut GitignoreBuilder, line: &[u8], dialect: Dialect) -> Result<(), String> {
-    if line.starts_with(b"#") {
-        return Ok(());
-    }
-    let line = std::str::from_utf8(line).map_err(|_| "not UTF-8".to_owned())?;
-    let line = pattern::translate(line, dialect)?;
-    builder.add_line(None, &line).map(drop).map_err(|error| reason(&error))
-}
-
-/// What the matcher found wrong, without what it does not know.
-fn reason(error: &::ignore::Error) -> String {
-    match error {
-        ::ignore::Error::Glob { err, .. } => err.clone(),
-        other => other.to_string(),
-    }
-}
-
 /// Reads an ignore file. One that vanished says nothing, nor does a `.gitignore` that is no regular file (as in git);
 /// a `.floeignore` that is none is an error, since what it was to keep out might be secret.
-fn read_ignore_file(directory: &OwnedFd, path: &[u8], file: &str) -> Result<Option<Gitignore>> {
+fn read_ignore_file(directory: &OwnedFd, path: &[u8], file: &str) -> Result<Option<Patterns>> {
     let path = String::from_utf8_lossy(path);
     let name = if path.is_empty() { file.to_owned() } else { format!("{path}/{file}") };
     let contents = match read_regular(directory, file, MAX_IGNORE_FILE_BYTES + 1) {
@@ -293,10 +266,10 @@ fn read_ignore_file(directory: &OwnedFd, path: &[u8], file: &str) -> Result<Opti
         let message = format!("{name} has more than {MAX_IGNORE_FILE_BYTES} bytes");
         return Err(Error::new(ErrorKind::Invalid, message));
     }
-    let mut builder = builder();
+    let mut builder = PatternsBuilder::new();
     let dialect = if file == FLOE_IGNORE { Dialect::FloeIgnore } else { Dialect::GitIgnore };
     add_lines(&mut builder, &contents, &name, dialect)?;
-    let patterns = build(&builder, &name)?;
+    let patterns = build(builder, &name)?;
     Ok((!patterns.is_empty()).then_some(patterns))
 }
 

@@ -89,3 +89,19 @@ pub(crate) fn refuse_in_store(destination: &Path, directories: &[OwnDirectory]) 
         }
     }
 }
+
+/// Refuses a source that lies in a directory of Floe's own: it is pushed into itself, or holds nothing but caches.
+///
+/// # Errors
+/// `Invalid` where it lies in one. That it is one itself the walk finds.
+pub(crate) fn refuse_source_below(source: &Path, directories: &[OwnDirectory]) -> Result<()> {
+    let own = OwnDirectories::find(directories);
+    let purpose = |above: &Path| own.purpose(&Stat::of_path(above).ok()?);
+    match source.ancestors().skip(1).find_map(purpose) {
+        None => Ok(()),
+        Some(purpose) => {
+            let message = format!("{} lies in {purpose} of this very command", source.display());
+            Err(Error::new(ErrorKind::Invalid, message))
+        }
+    }
+}

@@ -181,7 +181,8 @@ impl SourceFiles {
         Err(unsteady(directory, name))
     }
 
-    /// The extended attributes of `name` in the directory at `directory`; of the directory itself without a name.
+    /// The extended attributes of `name` in the directory at `directory`; of the directory itself without a name. What
+    /// vanished has none.
     ///
     /// # Errors
     ///
@@ -190,8 +191,23 @@ impl SourceFiles {
         let read = self.directory(directory).and_then(|parent| super::xattrs::read(parent, name));
         match read {
             Ok(xattrs) => xattrs.map_err(|e| Error::from(e).in_object(display(directory, name))),
-            Err(Errno::NOENT) => Ok(XattrList::default()),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(XattrList::default()),
             Err(errno) => Err(cannot("read the extended attributes of", directory, name, errno)),
+        }
+    }
+
+    /// Whether `name` in the directory at `directory` is what the walk found there; of a directory, whose times change
+    /// with the names in it, whether it is that one with the same owner and mode.
+    ///
+    /// # Errors
+    ///
+    /// The kernel cannot say.
+    pub fn is_still(&mut self, directory: &[u8], name: &[u8], found: &Stat) -> Result<bool> {
+        let c_name = CString::new(name).map_err(|_| cannot("ask about", directory, name, Errno::INVAL))?;
+        match self.directory(directory).and_then(|parent| Stat::of_name(parent, &c_name)) {
+            Ok(now) => Ok(found.is_still(&now)),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(false),
+            Err(errno) => Err(cannot("ask about", directory, name, errno)),
         }
     }
 

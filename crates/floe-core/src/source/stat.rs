@@ -165,4 +165,11 @@ impl Stat {
         let told = |stat: &Self| (stat.device, stat.inode, stat.size, stat.modified, stat.changed, stat.kind);
         told(self) == told(other)
     }
+
+    /// Whether both describe the same file, and a change between them would show. Of a directory only owner and mode
+    /// count: each name that comes or goes changes its times.
+    pub(super) fn is_still(&self, other: &Self) -> bool {
+        let told = |stat: &Self| (stat.device, stat.inode, stat.mode, stat.uid, stat.gid, stat.kind);
+        self.same_content(other) || (self.kind == FileKind::Directory && told(self) == told(other))
+    }
 }

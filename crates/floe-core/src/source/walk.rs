@@ -61,9 +61,9 @@ impl Default for WalkOptions {
 
 /// A walk under way: an iterator over [`Listing`]s in canonical order, until one of them is an error.
 ///
-/// Every directory has at least one listing, except one that vanished after its parent was listed (its last state
-/// was to be empty) and those on other file systems that are not entered. A directory that cannot be read has an
-/// empty one with a [`Problem`].
+/// Every directory has at least one listing, except those on other file systems that are not entered. A directory that
+/// cannot be read has an empty one with a [`Problem`]; so has one that was moved away, removed or replaced after its
+/// parent was listed, which [`Problem::is_change`] tells.
 #[derive(Debug)]
 pub struct Walk {
     shared: Arc<Shared>,
@@ -289,7 +289,7 @@ impl Shared {
         });
         let (descriptor, stat, began) = match read {
             Ok(read) => read,
-            Err(errno) => return unread(directory, errno),
+            Err(errno) => return Outcome::Listed(unreadable(directory, errno), None),
         };
         let cache = self.names.as_ref().zip(began);
         if let Some(names) = cache.and_then(|(cache, _)| cache.find(&stat)).filter(|names| !names.are_many())
@@ -299,7 +299,7 @@ impl Shared {
         }
         let names = match Names::read(&descriptor, dirents) {
             Ok(names) => names,
-            Err(errno) => return unread(directory, errno),
+            Err(errno) => return Outcome::Listed(unreadable(directory, errno), None),
         };
         if let Some((cache, began)) = cache
             && !names.are_many()
@@ -401,14 +401,6 @@ impl Shared {
             listing.push(span.start, span.length, stat);
         }
         Found { subdirectories, all }
-    }
-}
-
-/// What comes of a directory that cannot be read: nothing if it vanished.
-fn unread(directory: &Directory, errno: Errno) -> Outcome {
-    match errno {
-        Errno::NOENT => Outcome::Nothing,
-        errno => Outcome::Listed(unreadable(directory, errno), None),
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use crate::catalog::Catalog;
 use crate::namespace::Namespace;
-use crate::ranges::coalesce;
+use crate::ranges::Places;
 use crate::reader::shown;
 use crate::{Error, ErrorKind, Result};
 
@@ -20,7 +20,8 @@ use super::unit::{FrameOfUnit, SegmentPart, Unit};
 
 /// What a permit of the semaphore stands for: of stored bytes that are in flight, fetched or waiting to be unpacked.
 const PERMIT_BYTES: u64 = 1 << 10;
-/// Stored bytes of a batch: at most these, and at most such a part of what may be in flight.
+/// What of a batch is fetched, with the gaps that are, and the segments it is of: of each at most these bytes, and at most
+/// such a part of what may be in flight.
 const BATCH_BYTES: u64 = 4 << 20;
 const BATCHES_IN_FLIGHT: u64 = 8;
 /// Those of the first, so that workers begin early; each following has twice as many.
@@ -33,7 +34,9 @@ pub(crate) struct Wants<'t> {
     units: Sender<Unit<'t>>,
     number: u64,
     pending: Vec<Pending<'t>>,
-    pending_bytes: u64,
+    places: Places,
+    /// Plain bytes of the segments that have something pending.
+    segment_bytes: u64,
     batch_bytes: u64,
     in_flight: Arc<Semaphore>,
     most_in_flight: u32,
@@ -56,12 +59,27 @@ impl<'t> Wants<'t> {
             units,
             number: 0,
             pending: Vec::new(),
-            pending_bytes: 0,
+            places: Places::default(),
+            segment_bytes: 0,
             batch_bytes: FIRST_BATCH_BYTES,
             in_flight: Arc::new(Semaphore::new(most_in_flight as usize)),
             most_in_flight,
             fetched_bytes: 0,
         }
+    }
+
+    /// Adds a unit; whether what is pending is enough for a batch.
+    fn add(&mut self, unit: Pending<'t>) -> bool {
+        for frame in &unit.frames {
+            self.places.add(frame.pack, frame.place());
+        }
+        self.pending.push(unit);
+        let most = (u64::from(self.most_in_flight) * PERMIT_BYTES / BATCHES_IN_FLIGHT).min(BATCH_BYTES);
+        if self.places.cost_bytes() < self.batch_bytes && self.segment_bytes < most {
+            return false;
+        }
+        self.batch_bytes = (self.batch_bytes * 2).min(most);
+        true
     }
 }
 
@@ -219,6 +237,9 @@ impl<'a, 't> Planner<'a, 't> {
         if !plan.wanted.iter().all(|wanted| *wanted) {
             plan.part.wanted = Some(std::mem::take(&mut plan.wanted));
         }
+        if plan.wanted_runs.contains(&true) {
+            self.wants.segment_bytes += plain.len() as u64;
+        }
         plan.part.plain = plain;
         let segment = Arc::new(plan.part);
         let mut unit: Option<(Pending<'t>, u64)> = None;
@@ -260,36 +281,29 @@ impl<'a, 't> Planner<'a, 't> {
 
     fn push(&mut self, unit: Option<(Pending<'t>, u64)>) -> Result<()> {
         let Some((unit, _)) = unit else { return Ok(()) };
-        let stored = unit.frames.iter().map(|frame| u64::from(frame.frame.record.stored_len)).sum::<u64>();
-        self.wants.pending.push(unit);
-        self.wants.pending_bytes += stored;
-        if self.wants.pending_bytes < self.wants.batch_bytes {
-            return Ok(());
-        }
-        let most = u64::from(self.wants.most_in_flight) * PERMIT_BYTES / BATCHES_IN_FLIGHT;
-        self.wants.batch_bytes = (self.wants.batch_bytes * 2).min(BATCH_BYTES).min(most);
-        self.flush()
+        if self.wants.add(unit) { self.flush() } else { Ok(()) }
     }
 
     /// Begins to fetch what is wanted so far.
     pub(crate) fn flush(&mut self) -> Result<()> {
-        self.wants.pending_bytes = 0;
         let pending = std::mem::take(&mut self.wants.pending);
-        let frames = pending.iter().flat_map(|unit| &unit.frames);
-        let places: Vec<_> = frames.clone().map(|frame| (frame.pack, frame.place())).collect();
-        if places.is_empty() {
+        let places = std::mem::take(&mut self.wants.places);
+        let in_memory = std::mem::take(&mut self.wants.segment_bytes) + places.cost_bytes();
+        if pending.is_empty() {
             return Ok(());
         }
+        let frames = pending.iter().flat_map(|unit| &unit.frames);
         let ids: std::collections::HashMap<usize, _> =
             frames.map(|frame| (frame.pack, frame.pack_id)).collect();
-        let ranges: Vec<_> = coalesce(places)
+        let ranges: Vec<_> = places
+            .into_ranges()
             .into_iter()
             .map(|(pack, range)| PackRange { key: self.namespace.keys().pack(&ids[&pack]), pack, range })
             .collect();
-        let bytes: u64 = ranges.iter().map(|range| range.range.end - range.range.start).sum();
-        self.wants.fetched_bytes += bytes;
+        self.wants.fetched_bytes +=
+            ranges.iter().map(|range| range.range.end - range.range.start).sum::<u64>();
         let permits =
-            u32::try_from(bytes / PERMIT_BYTES + 1).unwrap_or(u32::MAX).min(self.wants.most_in_flight);
+            u32::try_from(in_memory / PERMIT_BYTES + 1).unwrap_or(u32::MAX).min(self.wants.most_in_flight);
         let in_flight = Arc::clone(&self.wants.in_flight);
         let permit = self.stop.wait(async move {
             in_flight
@@ -372,3 +386,6 @@ impl<'t> SegmentPlan<'_, 't> {
         start + ((self.at - start) / plain_len + 1) * plain_len
     }
 }
+
+#[cfg(test)]
+mod tests;

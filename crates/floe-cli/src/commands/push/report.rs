@@ -43,13 +43,14 @@ struct UnreadReport<'a> {
     error: String,
 }
 
-/// Tells of a push that took this long.
+/// Tells of a push that took this long, and was to have a message or labels where it is annotated.
 pub(crate) fn show(
     session: &Session,
     name: &RefName,
     pushed: &Pushed,
     elapsed: Duration,
     json: bool,
+    is_annotated: bool,
 ) -> Result<(), Failure> {
     let (outcome, generation) = match &pushed.outcome {
         PushOutcome::Committed(record) => ("committed", Some(record.current.generation)),
@@ -94,6 +95,9 @@ pub(crate) fn show(
         None => output.data(|out| writeln!(out, "{}", pushed.at.snapshot))?,
     }
     output.note(&closing_line(pushed, elapsed));
+    if is_annotated && matches!(pushed.outcome, PushOutcome::Unchanged(_)) {
+        output.note("Without a new generation, message and labels are not kept.");
+    }
     Ok(())
 }
 

@@ -105,10 +105,40 @@ fn closed_directories_are_pulled_over() {
         check();
         assert!(!user.path("out/000/more").exists());
     }
-    // A rehearsal changes no mode: it says what it may not see.
-    let output = pull(&["--dry-run"]);
-    assert_eq!(output.status.code(), Some(1));
+    // A rehearsal changes no mode: it says what it may not see, and counts it.
+    let output = pull(&["--dry-run", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert!(told(&output).contains("`out/000` may not be looked into"), "{}", told(&output));
+    let closed = modes.iter().filter(|&&mode| mode & 0o500 != 0o500).count() as u64;
+    // Of those that may be looked into, what is in the directories below is seen.
+    assert_eq!(report("pull", &output.stdout)["written_file_count"], 2 * closed);
     check();
+}
+
+/// Where everybody makes what they like.
+#[test]
+fn what_others_left_is_in_nobodys_way() {
+    let Some(before) = unprivileged() else { return };
+    if !rustix::process::geteuid().is_root() {
+        return skip("only root makes files for somebody else");
+    }
+    let user = User::new();
+    user.tree("tree");
+    user.floe(&["push", "tree", "main"], 0);
+    assert!(can(&["chown", "-R", "65534:65534", user.home().to_str().unwrap()]));
+    let shared = user.path("shared");
+    for name in [".x.floe-0123456789abcdef/f", "there/.floe-0123456789abcdef-0.tmp/f"] {
+        fs::create_dir_all(shared.join(name)).unwrap();
+    }
+    for path in [&shared, &shared.join("there")] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o1777)).unwrap();
+    }
+    for arguments in [["main", "shared/x"], ["main", "shared/there"], ["main:README.md", "shared/there"]] {
+        let output = user.under(before, &["pull", arguments[0], arguments[1]]);
+        assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    }
+    assert!(shared.join(".x.floe-0123456789abcdef/f").exists());
+    assert!(shared.join("there/.floe-0123456789abcdef-0.tmp/f").exists());
 }
 
 /// As those of a Go module cache, and others that are installed to be read.

@@ -94,6 +94,15 @@ fn extended_attributes_are_set_and_refusals_are_noted() {
     let survey = worker.survey(DirId::ROOT, &wanted(other), &mut yes).unwrap();
     assert_eq!(survey.verdicts, [Verdict::Fix]);
     worker.fix(DirId::ROOT, &wanted(other)[0]).unwrap();
+    for (xattrs, differs) in [(xattrs, false), (other, true)] {
+        let over = InPlace::open_shared(dir.path(), settings()).unwrap();
+        let id = over.tree().add_directory(DirId::ROOT, b"dest", &FOLDER).unwrap();
+        let kind = WantedKind::Directory(id);
+        let wanted = [Wanted { name: b"dest", kind, meta: Meta { xattrs: Some(xattrs), ..FOLDER } }];
+        let mut worker = over.tree().worker();
+        worker.survey(DirId::ROOT, &wanted, &mut yes).unwrap();
+        assert_eq!(worker.differs(id), differs);
+    }
     assert!(value(&dest.join("file"), "user.a").is_err());
     assert_eq!(value(&dest.join("file"), "user.b").unwrap(), b"2");
 }

@@ -70,12 +70,17 @@ fn what_a_living_pull_above_or_below_writes_is_not_cleared() {
         let found = over.tree().worker().survey(at, &[], &mut |_, _| Ok(true)).unwrap();
         let stale: Vec<_> = found.stale.into_iter().map(|name| (at, name)).collect();
         assert_eq!(stale.len(), 1);
-        over.remove_stale(&stale).unwrap();
+        over.remove_stale(&stale);
     };
-    for (living, other, way) in
-        [(&inner, &outer, &["between", "inner", "deep"][..]), (&outer, &inner, &["deep"])]
-    {
-        let over = InPlace::open(living, settings()).unwrap();
+    let (below, deep) = (["between", "inner", "deep"], inner.join("deep"));
+    let open = InPlace::open as fn(&Path, Settings) -> _;
+    for (open, living, other, way) in [
+        (open, &inner, &outer, &below[..]),
+        (open, &outer, &inner, &below[2..]),
+        // Who writes single names there.
+        (InPlace::open_shared, &deep, &outer, &below),
+    ] {
+        let over: InPlace = open(living, settings()).unwrap();
         let left = inner.join("deep").join(String::from_utf8(over.tree().temporary_name()).unwrap());
         fs::write(&left, b"half").unwrap();
         clear(other, way);

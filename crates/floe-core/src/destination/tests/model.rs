@@ -125,7 +125,7 @@ pub(super) fn write_fresh(model: &Model, dest: &Path, settings: Settings) {
 
 /// Pulls over what is there; returns how many entries were written or fixed.
 pub(super) fn write_over(model: &Model, dest: &Path, settings: Settings) -> usize {
-    let over = InPlace::open(dest, settings).unwrap();
+    let over = InPlace::open(dest, settings.clone()).unwrap();
     let tree = over.tree();
     let ids = add_directories(tree, model);
     let mut worker = tree.worker();

@@ -127,7 +127,7 @@ proptest! {
         write_fresh(&old, &dest, settings());
         fs::write(dest.join(".floe-0123456789abcdef-1a.tmp"), b"of a killed pull").unwrap();
         let over = Settings { delete: true, token: 1, ..settings() };
-        write_over(&new, &dest, over);
+        write_over(&new, &dest, over.clone());
         assert_equal(&read_back(&dest), &new);
         // And then there is nothing left to do.
         prop_assert_eq!(write_over(&new, &dest, over), 0);

@@ -144,20 +144,177 @@ fn patterns_of_gitignore_files_are_those_of_git() {
         std::fs::write(path, "").unwrap();
     }
     std::fs::write(root.path().join(".gitignore"), b"bad[\n\xff\nafter\n").unwrap();
+    assert_is_as_in_git(root.path());
+}
+
+/// What anchors a pattern is told by its own line, not by what it is written as for the matcher.
+#[test]
+fn patterns_of_gitignore_files_hold_as_deep_as_those_of_git() {
+    let names =
+        ["ab", "ac", "ad", "dh", ".env.local", ".env.ext", "x", "x.y", "y", "ax", "xa", "secret", "!", "axy"];
+    let root = tree(&["d/ab/", "s/d/", "s/ac/ad/", "d/s/"]);
+    for directory in ["", "s/", "s/d/", "d/", "d/s/", "d/ab/", "s/ac/ad/"] {
+        for path in names.map(|name| root.path().join(directory).join(name)) {
+            if !path.is_dir() {
+                std::fs::write(path, "").unwrap();
+            }
+        }
+    }
+    for patterns in [
+        "a[!c]",
+        "a[^c]",
+        "?[!a]",
+        "[!a-z]h",
+        "[!a-c]h",
+        ".env.[!e]*",
+        "*[!y]",
+        "!a[!c]",
+        "a[!c]/",
+        "/a[!c]",
+        "s/a[!c]",
+        "/s/?[!a]",
+        "**/a[!c]",
+        "s/**/a[!c]",
+        "[!x]/ab",
+        "s[/]ab",
+        "a[c/]",
+        "\\a[!b]",
+        "*[!.]*",
+        "[!s]\n!d",
+        "*\n!*[!b]",
+        "*\n!*/\n!a[!c]",
+    ] {
+        for ignore in [".gitignore", "s/.gitignore"] {
+            std::fs::write(root.path().join(ignore), patterns).unwrap();
+            assert_is_as_in_git(root.path());
+        }
+        std::fs::write(root.path().join("s/.gitignore"), "").unwrap();
+    }
+}
+
+/// Spaces at their ends, and lines that say nothing.
+#[test]
+fn lines_of_gitignore_files_are_those_of_git() {
+    let names = [
+        "secret",
+        "secret ",
+        "secret\t",
+        "secret\r",
+        "secret\r\r",
+        "secret\u{b}",
+        "secret\u{c}",
+        "secret\u{a0}",
+        "secret\\",
+        "secret\\ ",
+        "!secret",
+        " secret",
+        "#secret",
+        "!",
+        " ",
+        "\r",
+        "\t",
+        "d/secret",
+        "d/e/secret",
+        "d/e/f/secret",
+        "secrets/secret",
+        "dsecret/secret",
+        "d/secret ",
+    ];
+    let root = tree(&names);
+    for lines in [
+        "secret\n!\n",
+        "secret\n! \n",
+        "secret\n!/\n",
+        "secret\n!\t\n",
+        "secret\n/\n!//\n",
+        "*\n!\r\n",
+        "secret \n",
+        "secret  \n",
+        "secret\\ \n",
+        "secret\\  \n",
+        "secret\\\\ \n",
+        "secret\\\\\\  \n",
+        "secret\\",
+        "secret\t\n",
+        "secret\t \n",
+        "secret \t\n",
+        "secret\u{b}\n",
+        "secret\u{c}\n",
+        "secret\u{a0}\n",
+        "secret\r\n",
+        "secret\r\r\n",
+        "secret \r\n",
+        "secret\r \n",
+        "secret\r",
+        "\r\n",
+        "secret\r\r\r\n",
+        " \n\t\n",
+        "!secret\n",
+        "\\!secret\n",
+        "!!secret\n",
+        "*\n!!secret\n",
+        " secret\n",
+        "#secret\n",
+        "\\#secret\n",
+        "\u{feff}secret\n",
+        "\u{feff}#secret\n",
+        "\u{feff}\u{feff}secret\n",
+        "secret\0x\n",
+        "/****/secret\n",
+        "/****/\n",
+        "****/secret\n",
+        "**//secret\n",
+        "**//\n",
+        "//secret\n",
+        "d//secret\n",
+        "d/***/secret\n",
+        "d/**/**/secret\n",
+        "d/**/\n",
+        "d/**\n",
+        "d/***\n",
+        "/**\n",
+        "/***\n",
+        "**\n",
+        "***\n",
+        "/**/\n",
+        "**/\n",
+        "d**\n",
+        "**d\n",
+        "/d*/secret\n",
+        "*/**/secret\n",
+        "d\\/secret\n",
+        "secret\\/\n",
+        "\\/secret\n",
+        "d/\\*\\*\n",
+        "**/e/**\n",
+        "/*/e**\n",
+        "*d/e*/secret\n",
+        "?/?/secret\n",
+    ] {
+        std::fs::write(root.path().join(".gitignore"), lines).unwrap();
+        assert_is_as_in_git(root.path());
+    }
+}
+
+/// Compares the files that a walk with `.gitignore` finds with those that git does.
+fn assert_is_as_in_git(root: &Path) {
     let git = |arguments: &[&str]| {
         let mut command = std::process::Command::new("git");
-        command.arg("-C").arg(root.path()).args(arguments);
+        command.arg("-C").arg(root).args(arguments);
         command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1").output()
     };
-    let Ok(made) = git(&["init", "-q"]) else { return floe_testkit::skip("no git on this machine") };
-    assert!(made.status.success());
+    if !root.join(".git").exists() {
+        let Ok(made) = git(&["init", "-q", "--template="]) else {
+            return floe_testkit::skip("no git on this machine");
+        };
+        assert!(made.status.success());
+    }
     let listed = git(&["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).unwrap();
     let mut expected: Vec<_> =
         String::from_utf8(listed.stdout).unwrap().split_terminator('\0').map(str::to_owned).collect();
-    std::fs::remove_dir_all(root.path().join(".git")).unwrap();
     let mut found = Vec::new();
     let exclusions = Exclusions { gitignore: true, ..Exclusions::default() };
-    for listing in Walk::new(root.path(), &WalkOptions { exclusions, ..WalkOptions::default() }).unwrap() {
+    for listing in Walk::new(root, &WalkOptions { exclusions, ..WalkOptions::default() }).unwrap() {
         let listing = listing.unwrap();
         let directory = String::from_utf8(listing.path().to_vec()).unwrap();
         for child in listing.children().filter(|child| child.stat.kind == FileKind::File) {
@@ -165,9 +322,18 @@ fn patterns_of_gitignore_files_are_those_of_git() {
             found.push(if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") });
         }
     }
+    found.retain(|path| !path.starts_with(".git/"));
     expected.sort();
     found.sort();
-    assert_eq!(found, expected);
+    let patterns = std::fs::read(root.join(".gitignore")).unwrap();
+    assert_eq!(found, expected, "{}", patterns.escape_ascii());
+}
+
+#[test]
+fn globs_with_negated_classes_hold_at_every_depth() {
+    let root = tree(&["a/ab", "a/b/ab", "a/b/ac", "ab"]);
+    assert_eq!(walk(&root, globs(&["a[!c]"])), "a a/b a/b/ac");
+    assert_eq!(walk(&root, globs(&["/a[!c]"])), "a a/ab a/b a/b/ab a/b/ac");
 }
 
 #[test]

@@ -44,8 +44,6 @@ pub(super) enum Job {
 /// What became of a job.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// A directory vanished, or is not to be entered.
-    Nothing,
     /// A whole directory.
     Listed(Listing, Option<Subdirectories>),
     /// A directory too large to be listed at once.
@@ -160,7 +158,6 @@ impl Agenda {
     /// Puts what became of a job in its place.
     pub(super) fn finish(&mut self, SlotId(at): SlotId, outcome: Outcome) {
         match outcome {
-            Outcome::Nothing => self.remove(at),
             Outcome::Listed(listing, subdirectories) => {
                 match subdirectories {
                     Some(group) => {

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use rustix::io::Errno;
+
 use crate::source::Stat;
 use crate::source::own::{OwnFound, Purpose};
 
@@ -12,6 +14,14 @@ pub struct Problem {
     pub path: Vec<u8>,
     /// What the kernel said.
     pub error: io::Error,
+}
+
+impl Problem {
+    /// Whether it is no fault of what is there: it is not what the walk found before, or is gone.
+    pub fn is_change(&self) -> bool {
+        let errno = Errno::from_io_error(&self.error);
+        matches!(errno, Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP))
+    }
 }
 
 /// One child of a directory.
@@ -91,7 +101,8 @@ impl Listing {
         })
     }
 
-    /// What could not be read: the directory itself, or children of it. What vanished is not among them.
+    /// What could not be read: the directory itself, or children of it. Children that vanished before the kernel could
+    /// say anything about them are not among them.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -131,6 +131,11 @@ fn deeds(root: &Path) -> Vec<(String, Deed)> {
                 let length = fs::metadata(aside).unwrap().len();
                 fs::write(path, vec![b'?'; length as usize]).unwrap();
             }),
+        );
+        let of = path.clone();
+        add(
+            "gets another mode",
+            Box::new(move || fs::set_permissions(of, fs::Permissions::from_mode(0o600)).unwrap()),
         );
         let of = path.clone();
         add("is emptied", Box::new(move || fs::write(of, b"").unwrap()));

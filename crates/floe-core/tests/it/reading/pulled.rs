@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use floe_core::{Ambient, ErrorKind, Namespace, NamespaceName, PullOptions, PullOutcome, Pulled};
 use floe_format::OwnedBody;
-use floe_testkit::{Fault, FaultStore, MemoryStore, bytes_of};
+use floe_testkit::{Fault, FaultStore, MemoryStore, Operation, RecordingStore, bytes_of};
 
 use super::fixture::{Making, dir, file, hard_link, node, symlink, write};
 use super::{namespace, pull_to};
@@ -347,4 +347,32 @@ async fn what_stands_in_for_a_file_gets_other_attributes_in_place() {
     pull_to(&namespace, at, &whole, &PullOptions::default()).await.unwrap();
     let again = pull_to(&namespace, at, &whole, &options).await.unwrap();
     assert_eq!((again.outcome, again.written_files), (PullOutcome::Unchanged, 0));
+}
+
+/// Of much that is not wanted, between little that is, no more is read than it costs to ask twice.
+#[tokio::test]
+async fn i8_what_lies_between_wanted_files_is_not_all_fetched() {
+    const DIRECTORIES: usize = 60;
+    let store = MemoryStore::new();
+    let mut nodes = vec![];
+    for number in 0..DIRECTORIES {
+        nodes.push(dir(format!("d{number:02}")));
+        nodes.push(file(format!("d{number:02}/large"), &bytes_of(number as u64, 60_000)));
+        nodes.push(file(format!("d{number:02}/small.txt"), &bytes_of(number as u64, 100)));
+    }
+    let making = Making { pack_bytes: 16 << 20, ..Making::small() };
+    let at = write(&namespace(&store).await, nodes, &making).await;
+    let recorded = RecordingStore::new(Arc::new(store));
+    let opened = Namespace::open(Arc::new(recorded.clone()), NamespaceName::default(), Ambient::default());
+    let namespace = opened.await.unwrap();
+    recorded.clear();
+    let above = tempfile::tempdir().unwrap();
+    let options = PullOptions { include: vec!["*.txt".to_owned()], ..PullOptions::default() };
+    let pulled = pull_to(&namespace, at, &above.path().join("tree"), &options).await.unwrap();
+    assert_eq!(pulled.written_files, DIRECTORIES as u64);
+    let ranges = recorded.counts()[&Operation::GetRange];
+    assert!(ranges <= DIRECTORIES / 2 + 4, "{ranges} requests");
+    // What is stored of each small file, its header and frame is far less than a KiB.
+    let most = DIRECTORIES as u64 * 2 * 1024 + (ranges as u64) * (64 << 10);
+    assert!(pulled.fetched_bytes <= most, "{} bytes in {ranges} requests", pulled.fetched_bytes);
 }

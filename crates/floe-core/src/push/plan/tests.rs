@@ -1,0 +1,192 @@
+//! Sources that change while they are planned, at a chosen point.
+
+use std::fs;
+use std::num::NonZeroUsize;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use crossbeam_channel::unbounded;
+use rustix::fs::Mode;
+
+use super::*;
+use crate::source::{SourceFiles, StatCache, Walk, WalkOptions};
+
+/// What is done to a path, and what it is called.
+type Deed = (&'static str, fn(&Path));
+
+/// A file with two names, one in the root and one in a directory, and in the root, after the first, a big file.
+fn source() -> tempfile::TempDir {
+    let source = tempfile::tempdir().unwrap();
+    let at = |name: &str| source.path().join(name);
+    fs::create_dir(at("zz")).unwrap();
+    fs::write(at("a"), "small").unwrap();
+    fs::write(at("big"), vec![b'b'; 70_000]).unwrap();
+    fs::hard_link(at("a"), at("zz/z")).unwrap();
+    source
+}
+
+/// Plans this source, and does something when the root is listed and all up to its big file planned, but nothing after
+/// it, nor is any directory below listed. Gives the entries that are to be read or stored anew.
+fn plan(root: &Path, kept: Kept, deed: impl FnOnce()) -> std::result::Result<Vec<Entry>, Ended> {
+    let (planned, entries) = plan_pass(root, kept, false, deed)?;
+    assert!(planned.unread.is_empty(), "{:?}", planned.unread);
+    Ok(entries)
+}
+
+fn plan_pass(
+    root: &Path,
+    kept: Kept,
+    is_last: bool,
+    deed: impl FnOnce(),
+) -> std::result::Result<(Planned, Vec<Entry>), Ended> {
+    let (slot_sender, slots) = bounded(0);
+    let (job_sender, jobs) = unbounded();
+    let (packs, left_out) = (BasePacks::default(), HashSet::new());
+    let options = WalkOptions { threads: NonZeroUsize::MIN, look_ahead_bytes: 0, ..WalkOptions::default() };
+    let planner = Planner {
+        listings: Listings::Walk(Walk::new(root, &options).unwrap()),
+        files: InputFiles::Directory(SourceFiles::open(root).unwrap()),
+        contents: KnownContents::Cache(StatCache::none().cursor()),
+        base: None,
+        packs: &packs,
+        parameters: Parameters::default(),
+        keeping: Keeping { kept, reproducible: false },
+        left_out: &left_out,
+        is_last,
+        workers: 1,
+        slots: slot_sender,
+        has_changed: false,
+        known: Vec::new(),
+        jobs: job_sender,
+    };
+    std::thread::scope(|scope| {
+        let planning = scope.spawn(move || planner.run());
+        // It ends the group of the big file, and waits for who takes the content.
+        assert!(matches!(slots.recv().unwrap(), Slot::Group(_)));
+        deed();
+        while slots.recv().is_ok() {}
+        let planned = planning.join().unwrap()?;
+        let groups = jobs.try_iter().filter_map(|job| match job {
+            Job::Group(group) => Some(group.entries.into_iter().map(|planned| planned.entry)),
+            Job::File(_) => None,
+        });
+        Ok((planned, groups.flatten().collect()))
+    })
+}
+
+fn assert_changed(planned: std::result::Result<Vec<Entry>, Ended>, path: &str) {
+    let Err(Ended::Changed(error)) = planned else { panic!("{path}: {planned:?}") };
+    assert_eq!(error.to_string(), format!("{path} changed while it was read"));
+}
+
+fn touch(path: &Path) {
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(7);
+    fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+}
+
+#[test]
+fn a_file_that_changes_between_two_of_its_names_is_planned_again() {
+    let deeds: [Deed; 3] = [
+        ("mode", |a| fs::set_permissions(a, fs::Permissions::from_mode(0o600)).unwrap()),
+        ("content", |a| {
+            fs::write(a, "other").unwrap();
+            touch(a);
+        }),
+        ("size", |a| fs::write(a, "another size").unwrap()),
+    ];
+    for (what, deed) in deeds {
+        let source = source();
+        let planned = plan(source.path(), Kept::MTIME, || deed(&source.path().join("a")));
+        assert!(planned.is_err(), "{what}");
+        assert_changed(planned, "zz/z");
+    }
+}
+
+#[test]
+fn a_file_that_gets_another_name_meanwhile_has_its_links_all_the_same() {
+    let source = source();
+    let at = |name: &str| source.path().join(name);
+    let planned = plan(source.path(), Kept::MTIME, || fs::hard_link(at("a"), at("a2")).unwrap()).unwrap();
+    let link = planned.iter().find(|entry| entry.path == b"zz/z").unwrap();
+    assert_eq!(link.body, OwnedBody::HardLink { target: b"a".to_vec() });
+}
+
+#[test]
+fn a_directory_that_is_not_there_to_be_listed_is_planned_again() {
+    let deeds: [Deed; 3] = [
+        ("gone", |_| ()),
+        ("a file", |path| fs::write(path, "a file").unwrap()),
+        ("a link", |path| symlink("/etc", path).unwrap()),
+    ];
+    for (what, deed) in deeds {
+        let (source, aside) = (source(), tempfile::tempdir().unwrap());
+        let directory = source.path().join("zz");
+        let planned = plan(source.path(), Kept::MTIME, || {
+            fs::rename(&directory, aside.path().join("moved")).unwrap();
+            deed(&directory);
+        });
+        assert!(planned.is_err(), "{what}");
+        assert_changed(planned, "zz");
+    }
+}
+
+/// Where directories vanish all the time, whoever may leave out what cannot be read gets a snapshot, and is told.
+#[test]
+fn a_directory_that_is_gone_in_the_last_pass_is_one_that_cannot_be_read() {
+    let source = source();
+    let deed = || fs::remove_dir_all(source.path().join("zz")).unwrap();
+    let (planned, entries) = plan_pass(source.path(), Kept::MTIME, true, deed).unwrap();
+    let unread: Vec<_> = planned.unread.iter().map(|unread| unread.path.as_slice()).collect();
+    assert_eq!(unread, [b"zz"]);
+    assert!(!entries.iter().any(|entry| entry.path == b"zz/z"));
+}
+
+/// The times of a symbolic link, its target and its owner are those of one link.
+#[test]
+fn a_symbolic_link_is_what_was_read() {
+    let source = source();
+    let link = source.path().join("link");
+    symlink("before", &link).unwrap();
+    let planned = plan(source.path(), Kept::MTIME, || {
+        fs::remove_file(&link).unwrap();
+        symlink("after", &link).unwrap();
+        let times = rustix::fs::Timespec { tv_sec: 7, tv_nsec: 0 };
+        let times = rustix::fs::Timestamps { last_access: times, last_modification: times };
+        let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
+        rustix::fs::utimensat(rustix::fs::CWD, &link, &times, flags).unwrap();
+    });
+    let planned = planned.unwrap();
+    let entry = planned.iter().find(|entry| entry.path == b"link").unwrap();
+    assert_eq!(entry.body, OwnedBody::Symlink { target: b"after".to_vec() });
+    assert_eq!(entry.mtime, Some(floe_format::Timestamp { seconds: 7, nanos: 0 }));
+}
+
+#[test]
+fn what_was_replaced_before_its_xattrs_are_read_is_planned_again() {
+    let fifo = |path: &Path| rustix::fs::mkfifoat(rustix::fs::CWD, path, Mode::RWXU).unwrap();
+    for is_kept in [false, true] {
+        let source = source();
+        let (path, other) = (source.path().join("fifo"), source.path().join("other"));
+        fifo(&path);
+        fifo(&other);
+        let kept = if is_kept { Kept::XATTRS } else { Kept::NONE };
+        let planned = plan(source.path(), kept, || fs::rename(&other, &path).unwrap());
+        if is_kept {
+            assert_changed(planned, "fifo");
+        } else {
+            planned.unwrap();
+        }
+    }
+}
+
+/// A directory in which files come and go is the same one.
+#[test]
+fn a_directory_may_change_in_its_times_before_its_xattrs_are_read() {
+    let source = source();
+    let deed = || fs::write(source.path().join("zz/new"), "").unwrap();
+    plan(source.path(), Kept::XATTRS, deed).unwrap();
+    let deed = || fs::set_permissions(source.path().join("zz"), fs::Permissions::from_mode(0o700)).unwrap();
+    fs::set_permissions(source.path().join("zz"), fs::Permissions::from_mode(0o755)).unwrap();
+    assert_changed(plan(source.path(), Kept::XATTRS, deed), "zz");
+}

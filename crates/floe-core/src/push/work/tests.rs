@@ -1,0 +1,131 @@
+//! Files that are not what the walk found when they are read.
+
+use std::fs;
+
+use crossbeam_channel::unbounded;
+use floe_format::{Owner, XattrList};
+
+use super::*;
+use crate::source::SourceFiles;
+
+const BIG_BYTES: usize = 70_000;
+
+/// A source with a small file and a big one.
+fn source() -> tempfile::TempDir {
+    let source = tempfile::tempdir().unwrap();
+    fs::write(source.path().join("small"), "small").unwrap();
+    fs::write(source.path().join("big"), vec![b'b'; BIG_BYTES]).unwrap();
+    source
+}
+
+fn stat(source: &tempfile::TempDir, name: &str) -> Stat {
+    Stat::of_file(fs::File::open(source.path().join(name)).unwrap()).unwrap()
+}
+
+fn worker(source: &tempfile::TempDir, kept: Kept) -> Worker {
+    let settings = WorkSettings {
+        parameters: Parameters::default(),
+        kept,
+        level: 1,
+        known: Arc::new(KnownFrames::new(Arc::default(), None)),
+        progress: Arc::default(),
+        workers: 1,
+    };
+    let files = InputFiles::Directory(SourceFiles::open(source.path()).unwrap());
+    workers(&settings, &files, &bounded(1).1).unwrap().remove(0)
+}
+
+/// Reads the small file, of which the walk found this.
+fn read_small(source: &tempfile::TempDir, kept: Kept, stat: Stat) -> Result<Entry, Failure> {
+    let entry = Entry {
+        path: b"small".to_vec(),
+        mode: stat.mode,
+        mtime: None,
+        owner: Some(Owner { user: stat.uid, group: stat.gid }),
+        body: OwnedBody::File { size: stat.size, hash: None },
+        xattrs: XattrList::default(),
+    };
+    let note = Note { stat, content: NotedContent::None, may_be_linked: false };
+    let made = worker(source, kept).make_group(vec![PlannedEntry { entry, note }])?;
+    Ok(made.entries.into_iter().next().unwrap())
+}
+
+/// Reads the big file, of which the walk found this.
+fn read_big(source: &tempfile::TempDir, kept: Kept, planned: Stat) -> Result<ReadFile, Failure> {
+    let (reply, pieces) = unbounded();
+    worker(source, kept).read_file(&FileJob { path: b"big".to_vec(), planned, reply });
+    match pieces.iter().last().unwrap() {
+        FilePiece::Done(read) => Ok(read),
+        FilePiece::Failed(failure) => Err(failure),
+        FilePiece::Chunk(_) | FilePiece::Again => panic!("it did not end"),
+    }
+}
+
+/// Another file of the same size and mode, as after a save by rename.
+fn another(found: Stat) -> Stat {
+    Stat { inode: found.inode + 1, uid: found.uid + 1, gid: found.gid + 2, ..found }
+}
+
+#[test]
+fn the_owner_is_that_of_the_file_which_was_read() {
+    let source = source();
+    let found = stat(&source, "small");
+    let entry = read_small(&source, Kept::OWNER, another(found)).unwrap();
+    assert_eq!(entry.owner, Some(Owner { user: found.uid, group: found.gid }));
+    let found = stat(&source, "big");
+    assert_eq!(read_big(&source, Kept::OWNER, another(found)).unwrap().stat, found);
+}
+
+#[test]
+fn xattrs_go_with_no_content_but_that_of_their_file() {
+    let source = source();
+    for (is_big, name) in [(false, "small"), (true, "big")] {
+        let found = stat(&source, name);
+        let read = |kept, planned| match is_big {
+            true => read_big(&source, kept, planned).map(drop),
+            false => read_small(&source, kept, planned).map(drop),
+        };
+        let before = Stat { changed: crate::source::FileTime::default(), ..found };
+        for planned in [another(found), before] {
+            read(Kept::MTIME, planned).unwrap();
+            assert!(matches!(read(Kept::XATTRS, planned), Err(Failure::Changed(_))), "{name}");
+        }
+        read(Kept::XATTRS, found).unwrap();
+    }
+}
+
+#[test]
+fn the_chunks_of_a_hole_are_made_once() {
+    const MIB: u64 = 1 << 20;
+    let source = source();
+    let file = fs::File::create(source.path().join("big")).unwrap();
+    file.set_len(9 * MIB + 5).unwrap();
+    // The last chunk of the first hole is cut short by this, or has it.
+    std::os::unix::fs::FileExt::write_all_at(&file, b"no hole", 4 * MIB + 9).unwrap();
+    let mut worker = worker(&source, Kept::NONE);
+    let (reply, pieces) = unbounded();
+    let job = FileJob { path: b"big".to_vec(), planned: stat(&source, "big"), reply };
+    worker.read_file(&job);
+    drop(job);
+    let zeros = FrameId::of(&vec![0; 1 << 20]);
+    let (mut tar_bytes, mut made, mut again, mut last) = (0, 0, 0, None);
+    for piece in pieces {
+        match piece {
+            FilePiece::Chunk(frame) => {
+                let frame = frame.recv().unwrap().unwrap();
+                assert!(last != Some(zeros) || frame.id != zeros, "it was there");
+                (made, last) = (made + 1, Some(frame.id));
+                tar_bytes += u64::from(frame.plain_len);
+            }
+            FilePiece::Again => {
+                assert_eq!(last, Some(zeros));
+                again += 1;
+                tar_bytes += MIB;
+            }
+            FilePiece::Done(read) => assert_eq!(read.stat.size, 9 * MIB + 5),
+            FilePiece::Failed(failure) => panic!("{failure:?}"),
+        }
+    }
+    assert_eq!(tar_bytes, (9 * MIB + 5).next_multiple_of(512));
+    assert!(made <= 5 && again >= 5, "{made} made, {again} again");
+}
