@@ -36,6 +36,23 @@ impl Offloaded {
     }
 }
 
+/// Does something when the thread that holds it panics: others may wait for what it was to do.
+pub(crate) struct OnPanic<F: Fn()>(F);
+
+impl<F: Fn()> OnPanic<F> {
+    pub(crate) fn new(then: F) -> Self {
+        Self(then)
+    }
+}
+
+impl<F: Fn()> Drop for OnPanic<F> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0();
+        }
+    }
+}
+
 /// The error of work that was asked to stop.
 pub(crate) fn cancelled() -> Error {
     Error::new(ErrorKind::Cancelled, "stopped on request")

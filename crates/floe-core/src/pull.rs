@@ -8,6 +8,7 @@
 //! than kept; what is kept is a byte an entry for verdicts, and a record of each file for the stat cache.
 
 mod cache;
+mod group;
 mod hashing;
 mod in_place;
 mod link_list;

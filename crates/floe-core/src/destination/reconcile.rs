@@ -88,14 +88,18 @@ impl Worker<'_> {
     ///
     /// Invalid: a directory with entries is where the snapshot has something else, and deleting was not asked for; or one
     /// of Floe's own is where the snapshot has a directory.
-    pub fn survey(
+    pub fn survey<'w>(
         &mut self,
         directory: DirId,
-        wanted: &[Wanted<'_>],
+        wanted: impl IntoIterator<Item = Wanted<'w>>,
         same: &mut SameContent<'_>,
     ) -> Result<Survey> {
         let mut survey = Survey::default();
-        check_order(wanted)?;
+        let mut last = None;
+        let wanted = wanted.into_iter().map(|entry| {
+            check_next(last.replace(entry.name), &entry)?;
+            Ok::<_, Error>(entry)
+        });
         let known = self.tree.directories().state(directory);
         let is_hidden = known & state::CLOSED != 0 && self.tree.settings.looks_only;
         if is_hidden {
@@ -104,7 +108,7 @@ impl Worker<'_> {
         }
         if known & state::ABSENT != 0 || is_hidden {
             for entry in wanted {
-                let verdict = self.missing(entry);
+                let verdict = self.missing(&entry?);
                 survey.verdicts.push(verdict);
             }
             return Ok(survey);
@@ -117,7 +121,8 @@ impl Worker<'_> {
         let listing = Listing::read_through(at, &mut self.dirents)
             .map_err(|e| failed("read the directory", &self.tree.shown(directory, b""), e))?;
         let mut found = listing.iter().peekable();
-        for (number, entry) in wanted.iter().enumerate() {
+        for (number, entry) in wanted.enumerate() {
+            let entry = entry?;
             let mut there = false;
             while let Some(&name) = found.peek() {
                 match name.cmp(entry.name) {
@@ -134,8 +139,8 @@ impl Worker<'_> {
                 None
             };
             let verdict = match stat {
-                Some(stat) => self.judge(directory, at, entry, stat, &mut |file| same(number, file))?,
-                None => self.missing(entry),
+                Some(stat) => self.judge(directory, at, &entry, stat, &mut |file| same(number, file))?,
+                None => self.missing(&entry),
             };
             if let Some(stat) = stat.filter(|stat| stat.kind == Kind::File && stat.links > 1)
                 && matches!(
@@ -333,18 +338,17 @@ fn surplus(survey: &mut Survey, at: BorrowedFd<'_>, name: &[u8]) {
     }
 }
 
-fn check_order(wanted: &[Wanted<'_>]) -> Result<()> {
-    for entry in wanted {
-        names::check(entry.name)?;
-        entry.meta.check()?;
+/// Refuses what cannot be there, and a name that does not come after the one before it.
+fn check_next(last: Option<&[u8]>, entry: &Wanted<'_>) -> Result<()> {
+    names::check(entry.name)?;
+    entry.meta.check()?;
+    if last.is_none_or(|last| last < entry.name) {
+        return Ok(());
     }
-    match wanted.windows(2).find(|pair| pair[0].name >= pair[1].name) {
-        None => Ok(()),
-        Some(pair) => Err(Error::new(
-            ErrorKind::Corrupt,
-            format!("the snapshot's entry `{}` is out of order or listed twice", names::shown(pair[1].name)),
-        )),
-    }
+    Err(Error::new(
+        ErrorKind::Corrupt,
+        format!("the snapshot's entry `{}` is out of order or listed twice", names::shown(entry.name)),
+    ))
 }
 
 fn link_is(at: BorrowedFd<'_>, name: &[u8], target: &[u8]) -> io::Result<bool> {

@@ -203,7 +203,7 @@ fn i6_names_that_lead_elsewhere_are_refused() {
         refused(worker.remove(DirId::ROOT, name).unwrap_err().kind());
         let wanted = Wanted { name, kind: WantedKind::File(1), meta: PLAIN };
         refused(worker.fix(DirId::ROOT, &wanted).unwrap_err().kind());
-        refused(worker.survey(DirId::ROOT, &[wanted], &mut |_, _| Ok(true)).unwrap_err().kind());
+        refused(worker.survey(DirId::ROOT, [wanted], &mut |_, _| Ok(true)).unwrap_err().kind());
     }
     assert!(worker.symlink(DirId::ROOT, b"s", b"", &PLAIN).is_err());
     assert!(worker.symlink(DirId::ROOT, b"s", b"a\0", &PLAIN).is_err());

@@ -13,12 +13,12 @@ use crate::{Error, ErrorKind, Result};
 use super::Pull;
 use super::link_list::{LinkList, LinkTarget};
 use super::restore::{wanted_kind, with_entry};
-use super::surveyed::{Decision, Surveyed};
+use super::surveyed::{Decision, StandIns, Surveyed};
 use super::write::{Writer, Written};
 
 impl Pull {
     /// Checks the hard links that passed, and makes those that are selected. Of links whose file is not pulled, the first
-    /// becomes that file, as far as a survey found that it is not, and the others links to it.
+    /// becomes that file, as far as a survey found that it is not, and the others links to it. Those files are returned.
     pub(super) fn make_links(
         &mut self,
         tree: &Tree,
@@ -27,9 +27,10 @@ impl Pull {
         links: &LinkList,
         passed: &mut Links,
         written: &mut Written,
-    ) -> Result<()> {
+    ) -> Result<StandIns> {
+        let mut counted = surveyed.map(|surveyed| surveyed.stand_ins).unwrap_or_default();
         if passed.is_empty() {
-            return Ok(());
+            return Ok(counted);
         }
         self.each_entry(&mut |_, entry, _, parent| {
             passed.show(entry)?;
@@ -68,12 +69,15 @@ impl Pull {
                 }
                 Decision::Write => {
                     let file = self.linked_file(target, link.mode)?;
+                    if surveyed.is_none() {
+                        counted.add(file.body.as_body().size());
+                    }
                     written.add(self.write_entry(tree, &file, place.clone())?);
                 }
             }
             stand_ins.insert(number, place);
         }
-        Ok(())
+        Ok(counted)
     }
 
     /// Writes one entry that is no directory and no hard link, under a name of its own.

@@ -15,7 +15,7 @@ use super::hashing::Hashing;
 use super::links::no_file;
 use super::restore::{below, wanted_kind, with_entry};
 use super::selection::Selection;
-use super::surveyed::{Decision, Surveyed};
+use super::surveyed::{Decision, StandIns, Surveyed};
 
 /// A hard link to a file that is not pulled.
 #[derive(Debug)]
@@ -72,11 +72,13 @@ impl Pull {
         }
         self.judge_stand_ins(tree, &mut stand_ins)?;
         for StandIn { link, file, verdict } in &stand_ins {
+            let size = file.body.as_body().size();
+            surveyed.count_stand_in(size);
             match verdict {
                 Verdict::Keep => surveyed.keep_link(link.ordinal),
                 // Still one of the links that are to be dealt with.
                 Verdict::Fix => surveyed.set_decision(link.ordinal, Decision::Fix),
-                _ => surveyed.count_written(file.body.as_body().size()),
+                _ => surveyed.count_written(size),
             }
         }
         for (first, link) in others {
@@ -86,6 +88,16 @@ impl Pull {
             }
         }
         Ok(())
+    }
+
+    /// Counts the files that links to these become, each of which is given once, with the links' mode.
+    pub(super) fn count_stand_ins(&self, targets: &HashMap<Vec<u8>, u16>) -> Result<StandIns> {
+        let mut stand_ins = StandIns::default();
+        for (target, mode) in targets {
+            self.work.check()?;
+            stand_ins.add(self.linked_file(target, *mode)?.body.as_body().size());
+        }
+        Ok(stand_ins)
     }
 
     /// The file that hard links of this mode name.
@@ -114,24 +126,20 @@ impl Pull {
                     .iter()
                     .map(|&number| stand_ins[number].file.xattrs.as_xattrs().iter().collect())
                     .collect();
-                let wanted: Vec<Wanted<'_>> = numbers
-                    .iter()
-                    .zip(&xattrs)
-                    .map(|(&number, xattrs)| {
-                        let StandIn { link, file, .. } = &stand_ins[number];
-                        let restore = self.restore();
-                        let plain = super::Restore { xattrs: false, ..restore };
-                        let (mode, mtime, owner) =
-                            with_entry(&file.as_entry(), plain, |meta| (meta.mode, meta.mtime, meta.owner));
-                        let xattrs = restore.xattrs.then_some(xattrs.as_slice());
-                        Wanted {
-                            name: &link.name,
-                            kind: wanted_kind(&file.body.as_body(), DirId::ROOT),
-                            meta: crate::destination::Meta { mode, mtime, owner, xattrs },
-                        }
-                    })
-                    .collect();
-                let survey = worker.survey(directory, &wanted, &mut |number, found| {
+                let restore = self.restore();
+                let plain = super::Restore { xattrs: false, ..restore };
+                let wanted = numbers.iter().zip(&xattrs).map(|(&number, xattrs)| {
+                    let StandIn { link, file, .. } = &stand_ins[number];
+                    let (mode, mtime, owner) =
+                        with_entry(&file.as_entry(), plain, |meta| (meta.mode, meta.mtime, meta.owner));
+                    let xattrs = restore.xattrs.then_some(xattrs.as_slice());
+                    Wanted {
+                        name: &link.name,
+                        kind: wanted_kind(&file.body.as_body(), DirId::ROOT),
+                        meta: crate::destination::Meta { mode, mtime, owner, xattrs },
+                    }
+                });
+                let survey = worker.survey(directory, wanted, &mut |number, found| {
                     let Body::File { hash: Some(hash), .. } = stand_ins[numbers[number]].file.body.as_body()
                     else {
                         return Ok(false);

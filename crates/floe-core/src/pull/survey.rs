@@ -8,20 +8,21 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use floe_format::{Body, EntryKind, EntryRef, Meta, OwnedBody, Segment, XattrList, parent_and_name};
+use floe_format::{Body, EntryKind, Meta, OwnedBody, Segment, parent_and_name};
 
 use crate::destination::{DirId, Tree, Verdict, Wanted, Worker};
-use crate::offload::{Offloaded, cancelled};
+use crate::offload::{Offloaded, OnPanic, cancelled};
 use crate::reader::{SegmentWalk, TreeCheck};
 use crate::source::{CacheCursor, CacheHit, CacheSection, Child, Stat, StatCache, is_trusted};
 use crate::{Error, ErrorKind, Result};
 
 use super::Pull;
 use super::cache::{open_cache, stat_of};
+use super::group::{Group, Linked, Member};
 use super::hashing::Hashing;
 use super::own::OwnBelow;
 use super::restore::{Restore, wanted_kind, with_entry};
-use super::selection::{Picked, Selection};
+use super::selection::Selection;
 use super::stand_ins::{OutsideLink, interned, pulled_path};
 use super::surveyed::{LinkedFile, PresentLink, Surveyed};
 use super::tree::Dir;
@@ -33,74 +34,6 @@ enum Known {
     Hit(CacheHit),
     /// It was read, and is what it was as long as the kernel says the same of it.
     Hashed(Box<Stat>),
-}
-
-/// A directory and what the snapshot has in it.
-struct Group {
-    directory: DirId,
-    /// Its directory; none for the top.
-    parent: Option<DirId>,
-    picked: Picked,
-    /// Its path below the top.
-    path: Vec<u8>,
-    entries: Vec<Member>,
-    /// The entries' names, one after the other.
-    names: Vec<u8>,
-    /// The hard links among the entries, by their numbers, ascending.
-    links: Vec<(usize, Linked)>,
-}
-
-/// The file that a hard link is.
-enum Linked {
-    /// By a hash of its path below the top, whose key nobody knows.
-    Pulled(u64),
-    /// By its path in the snapshot.
-    Outside(Arc<[u8]>),
-}
-
-struct Member {
-    ordinal: u64,
-    /// Where its name ends; it begins where the one before ends.
-    name_end: usize,
-    /// Of a directory.
-    id: DirId,
-    meta: Meta,
-    /// Without the path of a hard link's file.
-    body: OwnedBody,
-    xattrs: Option<Box<XattrList>>,
-}
-
-impl Member {
-    /// The entry without its path.
-    fn entry(&self) -> EntryRef<'_> {
-        let Meta { mode, mtime, owner } = self.meta;
-        let xattrs = self.xattrs.as_deref().map(XattrList::as_xattrs).unwrap_or_default();
-        EntryRef { path: b"", mode, mtime, owner, body: self.body.as_body(), xattrs }
-    }
-}
-
-impl Group {
-    fn push(&mut self, ordinal: u64, entry: &EntryRef<'_>, id: DirId) {
-        self.names.extend_from_slice(parent_and_name(entry.path).1);
-        let body = match entry.body {
-            Body::HardLink { .. } => Body::HardLink { target: b"" },
-            body => body,
-        };
-        self.entries.push(Member {
-            ordinal,
-            name_end: self.names.len(),
-            id,
-            meta: entry.meta(),
-            body: body.into(),
-            xattrs: (!entry.xattrs.is_empty()).then(|| Box::new(entry.xattrs.to_list())),
-        });
-    }
-
-    /// The names of the entries, in their order.
-    fn names(&self) -> impl Iterator<Item = &[u8]> {
-        let starts = std::iter::once(0).chain(self.entries.iter().map(|member| member.name_end));
-        starts.zip(&self.entries).map(|(start, member)| &self.names[start..member.name_end])
-    }
 }
 
 /// Which directories were compared.
@@ -147,6 +80,7 @@ impl Pull {
                     let (selection, paths, own, work) = (&selection, &paths, &own, &work);
                     let caches = caches.as_deref();
                     scope.spawn(move || {
+                        let _watch = OnPanic::new(|| work.cancel.cancel());
                         let mut surveyor = Surveyor {
                             worker: tree.worker(),
                             restore,
@@ -238,14 +172,9 @@ impl Pull {
             }
             _ => Ok(()),
         };
-        let group = |path: &[u8], directory: Dir, parents: &[Option<DirId>]| Group {
-            directory: directory.id,
-            parent: parents[directory.number as usize],
-            picked: directory.picked,
-            path: if directory.number == 0 { Vec::new() } else { above.relative(path).to_vec() },
-            entries: Vec::new(),
-            names: Vec::new(),
-            links: Vec::new(),
+        let group = |path: &[u8], directory: Dir, parents: &[Option<DirId>]| {
+            let path = if directory.number == 0 { Vec::new() } else { above.relative(path).to_vec() };
+            Group::new(directory.id, parents[directory.number as usize], directory.picked, path)
         };
         let mut outside: HashSet<Arc<[u8]>> = HashSet::new();
         let mut current = Some((group(b"", top, &parents), 0));
@@ -331,34 +260,26 @@ impl Surveyor<'_> {
     fn compare(&mut self, group: &Group) -> Result<()> {
         self.work.check()?;
         let Self { worker, restore, cursor, hashing, found, work, .. } = self;
-        // What a directory lists is collected first: a survey wants all of it at once.
         let xattrs: Vec<Vec<_>> = if restore.xattrs {
             group.entries.iter().map(|member| member.entry().xattrs.iter().collect()).collect()
         } else {
             Vec::new()
         };
-        let wanted: Vec<Wanted<'_>> = group
-            .entries
-            .iter()
-            .zip(group.names())
-            .enumerate()
-            .map(|(number, (member, name))| {
-                let entry = member.entry();
-                let plain = Restore { xattrs: false, ..*restore };
-                let (mode, mtime, owner) =
-                    with_entry(&entry, plain, |meta| (meta.mode, meta.mtime, meta.owner));
-                let xattrs = xattrs.get(number).map(Vec::as_slice);
-                Wanted {
-                    name,
-                    kind: wanted_kind(&entry.body, member.id),
-                    meta: crate::destination::Meta { mode, mtime, owner, xattrs },
-                }
-            })
-            .collect();
+        let plain = Restore { xattrs: false, ..*restore };
+        let wanted = group.entries.iter().enumerate().map(|(number, member)| {
+            let entry = member.entry();
+            let (mode, mtime, owner) = with_entry(&entry, plain, |meta| (meta.mode, meta.mtime, meta.owner));
+            let xattrs = xattrs.get(number).map(Vec::as_slice);
+            Wanted {
+                name: group.name(number),
+                kind: wanted_kind(&member.body.as_body(), member.id),
+                meta: crate::destination::Meta { mode, mtime, owner, xattrs },
+            }
+        });
         let (mut equal, mut section) = (Vec::new(), CacheSection::default());
-        let survey = worker.survey(group.directory, &wanted, &mut |number, file| {
+        let survey = worker.survey(group.directory, wanted, &mut |number, file| {
             let stat = stat_of(file.stat());
-            let child = Child { name: wanted[number].name, stat: &stat };
+            let child = Child { name: group.name(number), stat: &stat };
             let OwnedBody::File { hash: Some(hash), .. } = &group.entries[number].body else {
                 return Ok(false);
             };
@@ -381,7 +302,7 @@ impl Surveyor<'_> {
             found.changes +=
                 u64::from(is_directory && *verdict == Verdict::Keep && worker.differs(member.id));
             if !is_directory && matches!(verdict, Verdict::Replace | Verdict::Link) {
-                self.own.refuse(&joined(&group.path, wanted[number].name))?;
+                self.own.refuse(&group.path_of(group.name(number)))?;
             }
             found.decide(member.ordinal, *verdict, &member.body.as_body());
         }
@@ -393,7 +314,7 @@ impl Surveyor<'_> {
                 (Linked::Outside(target), is) => found.outside.push(OutsideLink {
                     ordinal,
                     directory: group.directory,
-                    name: wanted[*number].name.to_vec(),
+                    name: group.name(*number).to_vec(),
                     target: Arc::clone(target),
                     mode,
                     is,
@@ -407,7 +328,7 @@ impl Surveyor<'_> {
         for (number, is) in survey.linked {
             let Member { ordinal, meta: Meta { mode, .. }, body, .. } = &group.entries[number];
             if let OwnedBody::File { .. } = body {
-                let path = joined(&group.path, wanted[number].name);
+                let path = group.path_of(group.name(number));
                 let file = LinkedFile { ordinal: *ordinal, mode: *mode, is };
                 found.linked_files.insert(self.paths.hash_one(&path[..]), file);
             }
@@ -424,7 +345,7 @@ impl Surveyor<'_> {
                     if section.is_full() {
                         found.kept.push(&mut section);
                     }
-                    let child = Child { name: wanted[number].name, stat: &stat };
+                    let child = Child { name: group.name(number), stat: &stat };
                     section.push_trusted(*ordinal, &group.path, &child, hash.as_bytes());
                 }
                 _ => {}
@@ -432,7 +353,7 @@ impl Surveyor<'_> {
         }
         found.kept.push(&mut section);
         for name in survey.extra {
-            let path = joined(&group.path, &name);
+            let path = group.path_of(&name);
             let is_directory = || worker.is_directory(group.directory, &name);
             let picked = self.selection.pick_extra(group.picked, &path, is_directory)?;
             if picked.is_selected() && !self.own.stands_at(&path) {
@@ -442,8 +363,4 @@ impl Surveyor<'_> {
         found.stale.extend(survey.stale.into_iter().map(|name| (group.directory, name)));
         Ok(())
     }
-}
-
-fn joined(directory: &[u8], name: &[u8]) -> Vec<u8> {
-    if directory.is_empty() { name.to_vec() } else { [directory, b"/", name].concat() }
 }

@@ -45,6 +45,8 @@ pub(super) struct Surveyed {
     pub(super) linked_files: HashMap<u64, LinkedFile>,
     /// Hard links to files that are not pulled.
     pub(super) outside: Vec<OutsideLink>,
+    /// The files that these links are instead.
+    pub(super) stand_ins: StandIns,
     /// Names that the snapshot does not have, and that are not excluded.
     pub(super) extra: Vec<(DirId, Vec<u8>)>,
     /// What killed pulls left behind.
@@ -62,6 +64,20 @@ pub(super) struct Surveyed {
     written_files: u64,
     written_bytes: u64,
     pub(super) skipped_devices: u64,
+}
+
+/// Files that are not pulled themselves, counted: hard links to them become them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct StandIns {
+    pub(super) files: u64,
+    pub(super) bytes: u64,
+}
+
+impl StandIns {
+    pub(super) fn add(&mut self, size: u64) {
+        self.files += 1;
+        self.bytes += size;
+    }
 }
 
 /// A hard link that is there.
@@ -177,7 +193,14 @@ impl Surveyed {
         self.changes -= 1;
     }
 
-    /// Counts a hard link that is written as the file itself.
+    /// Counts a hard link that is the file itself.
+    pub(super) fn count_stand_in(&mut self, size: u64) {
+        self.stand_ins.add(size);
+        self.files += 1;
+        self.file_bytes += size;
+    }
+
+    /// And is written.
     pub(super) fn count_written(&mut self, size: u64) {
         self.written_files += 1;
         self.written_bytes += size;

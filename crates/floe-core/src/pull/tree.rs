@@ -1,5 +1,6 @@
 //! Writing a tree: the pass over a snapshot's segments that makes directories and has the rest unpacked.
 
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 use floe_format::{Body, EntryKind, EntryRef, Segment, parent_and_name};
@@ -14,7 +15,7 @@ use super::options::{PullOutcome, Pulled};
 use super::restore::{wanted_kind, with_entry};
 use super::selection::{Picked, Selection};
 use super::stand_ins::pulled_path;
-use super::surveyed::{Decision, Surveyed};
+use super::surveyed::{Decision, StandIns, Surveyed};
 use super::write::{Writer, Written};
 use super::{Pull, PullOptions};
 use crate::destination::Wanted;
@@ -118,6 +119,7 @@ impl Pull {
         let selection = self.selection.clone();
         let mut counted = WrittenTree::default();
         let mut number = 0u32;
+        let (top, mut outside) = (self.top.path.clone(), HashMap::new());
         self.each_entry(&mut |_, entry, relative, parent| {
             let is_directory = entry.kind() == EntryKind::Directory;
             let picked = selection.pick(parent.picked, relative, is_directory);
@@ -125,9 +127,15 @@ impl Pull {
             let is_needed = is_directory && needed.as_ref().is_some_and(|needed| needed[number as usize]);
             if picked.is_selected() || is_needed {
                 counted.count(entry);
+                if let Body::HardLink { target } = entry.body
+                    && pulled_path(&top, &selection, target).is_none()
+                {
+                    outside.insert(target.to_vec(), entry.mode);
+                }
             }
             Ok(is_directory.then_some(Dir { number, picked, ..parent }))
         })?;
+        counted.add(self.count_stand_ins(&outside)?);
         let mut pulled = self.pulled(&counted, PullOutcome::DryRun);
         (pulled.written_files, pulled.written_bytes) = (pulled.files, pulled.file_bytes);
         Ok(pulled)
@@ -197,7 +205,10 @@ impl Pull {
             written.add(done);
         }
         let Pass { links, mut counted, .. } = pass;
-        self.make_links(tree, surveyed, &mut own, &links, &mut passed, &mut written)?;
+        let stand_ins = self.make_links(tree, surveyed, &mut own, &links, &mut passed, &mut written)?;
+        if sparse.is_none() {
+            counted.add(stand_ins);
+        }
         self.work.check()?;
         let removed = surveyed.map_or(Ok(()), |surveyed| surveyed.remove_extra(&self.options, &mut own));
         self.top.with_meta(restore, |meta| own.finish(finishes_top.then_some(meta)))?;
@@ -348,6 +359,12 @@ impl WrittenTree {
             skipped_devices: surveyed.skipped_devices,
             ..Self::default()
         }
+    }
+
+    /// Counts the files that hard links are, which were counted as entries.
+    fn add(&mut self, stand_ins: StandIns) {
+        self.files_in_all += stand_ins.files;
+        self.file_bytes += stand_ins.bytes;
     }
 
     fn count(&mut self, entry: &EntryRef<'_>) {

@@ -38,6 +38,7 @@ use super::name_cache::NameCache;
 use super::stat::{FileKind, Stat};
 use super::trust::HashClock;
 use crate::error::{Error, ErrorKind, Result};
+use crate::offload::OnPanic;
 
 /// How a walk is done and what it leaves out.
 #[derive(Clone, Debug)]
@@ -188,18 +189,6 @@ impl Drop for Walk {
     }
 }
 
-/// Tells the others when the thread that holds it panics.
-struct PanicWatch<'a>(&'a Shared);
-
-impl Drop for PanicWatch<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.broken.store(true, Ordering::Relaxed);
-            self.0.stop();
-        }
-    }
-}
-
 /// What was found of names.
 struct Found {
     /// The directories to enter.
@@ -211,7 +200,10 @@ struct Found {
 impl Shared {
     /// What each thread but the caller's does.
     fn work(&self) {
-        let _watch = PanicWatch(self);
+        let _watch = OnPanic::new(|| {
+            self.broken.store(true, Ordering::Relaxed);
+            self.stop();
+        });
         let mut dirents = Vec::new();
         let mut agenda = lock(&self.agenda);
         while !agenda.is_empty() && !self.is_stopped() {

@@ -39,6 +39,16 @@ enum Answer {
     Failed(Option<Error>),
 }
 
+/// A batch that is to be answered. Dropped before, as where a request panics, it is told to have failed: nobody must wait
+/// for ever.
+struct Asked(Arc<Batch>);
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.0.answer(Answer::Failed(Some(Error::new(ErrorKind::Internal, "frames were asked for in vain"))));
+    }
+}
+
 impl Batch {
     /// Begins to fetch.
     pub(crate) fn fetch(
@@ -53,8 +63,9 @@ impl Batch {
             answered: Condvar::new(),
             _permit: permit,
         });
-        let (fetched, namespace, token) = (Arc::clone(&batch), namespace.clone(), stop.token());
+        let (asked, namespace, token) = (Asked(Arc::clone(&batch)), namespace.clone(), stop.token());
         stop.runtime().spawn(async move {
+            let Asked(fetched) = &asked;
             let requests =
                 fetched.ranges.iter().map(|range| namespace.read_pack(&range.key, range.range.clone()));
             let answer = tokio::select! {
@@ -66,10 +77,18 @@ impl Batch {
                 Ok(bytes) => Answer::Here(bytes.into()),
                 Err(error) => Answer::Failed(Some(error)),
             };
-            *fetched.answer.lock().unwrap_or_else(PoisonError::into_inner) = answer;
-            fetched.answered.notify_all();
+            fetched.answer(answer);
         });
         batch
+    }
+
+    /// Sets the answer; the first is the one that counts.
+    fn answer(&self, answer: Answer) {
+        let mut now = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*now, Answer::Awaited) {
+            *now = answer;
+            self.answered.notify_all();
+        }
     }
 
     /// Waits for the bytes.
@@ -101,5 +120,25 @@ impl Batch {
         let start = usize::try_from(place.start - range.range.start).ok()?;
         let end = usize::try_from(place.end - range.range.start).ok()?;
         bytes.get(at - 1)?.get(start..end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_waits_for_a_request_that_panicked() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let permit = runtime.block_on(Arc::new(tokio::sync::Semaphore::new(1)).acquire_owned()).unwrap();
+        let (answer, answered) = (Mutex::new(Answer::Awaited), Condvar::new());
+        let batch = Arc::new(Batch { ranges: Vec::new(), answer, answered, _permit: permit });
+        let asked = Asked(Arc::clone(&batch));
+        let task = runtime.spawn(async move {
+            let _asked = asked;
+            panic!("on purpose");
+        });
+        assert!(runtime.block_on(task).unwrap_err().is_panic());
+        assert_eq!(batch.wait().unwrap_err().kind(), ErrorKind::Internal);
     }
 }

@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::namespace::Namespace;
-use crate::offload::{Offloaded, cancelled};
+use crate::offload::{Offloaded, OnPanic, cancelled};
 use crate::{Error, ErrorKind, Result};
 
 use super::big_file::{BigFile, WaitingBytes};
@@ -110,17 +110,6 @@ impl Stop {
     }
 }
 
-/// Tells the others when the thread that holds it panics.
-struct PanicWatch<'a>(&'a Stop);
-
-impl Drop for PanicWatch<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.fail(Error::new(ErrorKind::Internal, "a thread that unpacks panicked"));
-        }
-    }
-}
-
 /// Unpacks what `plan` wants, on the calling thread the planning and on `threads` others the rest. Each of those makes
 /// an output of its own.
 ///
@@ -141,7 +130,9 @@ pub(crate) fn run<'t, O: Output<'t>, P>(
             .map(|_| {
                 let (receiver, stop, waiting, output) = (receiver.clone(), &stop, &waiting, &output);
                 scope.spawn(move || {
-                    let _watch = PanicWatch(stop);
+                    let _watch = OnPanic::new(|| {
+                        stop.fail(Error::new(ErrorKind::Internal, "a thread that unpacks panicked"));
+                    });
                     let mut output = output();
                     let reader = FrameReader::new(namespace, output.keeps_plain(), output.checks_ids());
                     let mut comparer = Comparer::new(reader, stop, waiting);

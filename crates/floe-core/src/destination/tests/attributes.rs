@@ -89,9 +89,9 @@ fn extended_attributes_are_set_and_refusals_are_noted() {
         [Wanted { name: b"file", kind: WantedKind::File(1), meta: Meta { xattrs: Some(xattrs), ..meta } }]
     };
     let mut yes = |_: usize, _: &ExistingFile<'_>| Ok(true);
-    let survey = worker.survey(DirId::ROOT, &wanted(xattrs), &mut yes).unwrap();
+    let survey = worker.survey(DirId::ROOT, wanted(xattrs), &mut yes).unwrap();
     assert_eq!(survey.verdicts, [Verdict::Keep]);
-    let survey = worker.survey(DirId::ROOT, &wanted(other), &mut yes).unwrap();
+    let survey = worker.survey(DirId::ROOT, wanted(other), &mut yes).unwrap();
     assert_eq!(survey.verdicts, [Verdict::Fix]);
     worker.fix(DirId::ROOT, &wanted(other)[0]).unwrap();
     for (xattrs, differs) in [(xattrs, false), (other, true)] {
@@ -100,7 +100,7 @@ fn extended_attributes_are_set_and_refusals_are_noted() {
         let kind = WantedKind::Directory(id);
         let wanted = [Wanted { name: b"dest", kind, meta: Meta { xattrs: Some(xattrs), ..FOLDER } }];
         let mut worker = over.tree().worker();
-        worker.survey(DirId::ROOT, &wanted, &mut yes).unwrap();
+        worker.survey(DirId::ROOT, wanted, &mut yes).unwrap();
         assert_eq!(worker.differs(id), differs);
     }
     assert!(value(&dest.join("file"), "user.a").is_err());

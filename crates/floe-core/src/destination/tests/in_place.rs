@@ -22,7 +22,7 @@ fn in_place_a_full_directory_in_the_way_needs_delete() {
     {
         let over = InPlace::open(dir.path(), settings()).unwrap();
         let mut worker = over.tree().worker();
-        let error = worker.survey(DirId::ROOT, &wanted, &mut no).unwrap_err();
+        let error = worker.survey(DirId::ROOT, wanted, &mut no).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
         assert!(error.to_string().contains("/name`"), "{error}");
         // Whoever goes on nevertheless is stopped, and nothing is left of the attempt.
@@ -31,7 +31,7 @@ fn in_place_a_full_directory_in_the_way_needs_delete() {
     }
     let over = InPlace::open(dir.path(), Settings { delete: true, ..settings() }).unwrap();
     let mut worker = over.tree().worker();
-    let survey = worker.survey(DirId::ROOT, &wanted, &mut no).unwrap();
+    let survey = worker.survey(DirId::ROOT, wanted, &mut no).unwrap();
     assert_eq!(survey.verdicts, [Verdict::Replace]);
     worker.write_small_file(DirId::ROOT, b"name", &PLAIN, &[b"x"]).unwrap();
     assert_eq!(fs::read(dir.path().join("name")).unwrap(), b"x");
@@ -49,7 +49,7 @@ fn in_place_an_unfinished_file_changes_nothing() {
     assert_eq!(fs::read(dir.path().join("file")).unwrap(), b"old");
     let temporary = names_in(dir.path()).into_iter().find(|n| n != "file").unwrap();
     // Killed here, the next pull knows it for what it is.
-    let survey = worker.survey(DirId::ROOT, &[], &mut |_, _| Ok(true)).unwrap();
+    let survey = worker.survey(DirId::ROOT, [], &mut |_, _| Ok(true)).unwrap();
     assert_eq!(survey.stale, [temporary.into_bytes()]);
     assert_eq!(survey.extra, [b"file"]);
     drop(file);
@@ -67,7 +67,7 @@ fn what_a_living_pull_above_or_below_writes_is_not_cleared() {
         for name in way {
             at = over.tree().add_directory(at, name.as_bytes(), &PLAIN).unwrap();
         }
-        let found = over.tree().worker().survey(at, &[], &mut |_, _| Ok(true)).unwrap();
+        let found = over.tree().worker().survey(at, [], &mut |_, _| Ok(true)).unwrap();
         let stale: Vec<_> = found.stale.into_iter().map(|name| (at, name)).collect();
         assert_eq!(stale.len(), 1);
         over.remove_stale(&stale);
@@ -102,7 +102,7 @@ fn i6_in_place_a_file_with_names_outside_is_not_changed_through_them() {
     let over = InPlace::open(&dest, settings()).unwrap();
     let mut worker = over.tree().worker();
     let wanted = [Wanted { name: b"file", kind: WantedKind::File(1), meta: Meta { mode: 0o600, ..PLAIN } }];
-    let survey = worker.survey(DirId::ROOT, &wanted, &mut |_, _| Ok(true)).unwrap();
+    let survey = worker.survey(DirId::ROOT, wanted, &mut |_, _| Ok(true)).unwrap();
     assert_eq!(survey.verdicts, [Verdict::Replace]);
     worker.write_small_file(DirId::ROOT, b"file", &wanted[0].meta, &[b"y"]).unwrap();
     let after = fs::metadata(dir.path().join("outside")).unwrap();

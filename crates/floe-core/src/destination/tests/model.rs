@@ -148,7 +148,7 @@ pub(super) fn write_over(model: &Model, dest: &Path, settings: Settings) -> usiz
                 meta: entry.meta(),
             });
         }
-        let survey = worker.survey(ids[parent], &wanted, &mut |number, file| {
+        let survey = worker.survey(ids[parent], wanted.iter().copied(), &mut |number, file| {
             let mut bytes = Vec::new();
             file.open()?.read_to_end(&mut bytes).unwrap();
             Ok(children[number].1.node == Node::File(bytes))

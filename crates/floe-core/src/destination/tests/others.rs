@@ -36,7 +36,7 @@ fn others_lose_rights_before_anything_is_written_and_get_them_after() {
     let wanted =
         ids.map(|(id, name, meta)| Wanted { name: name.as_bytes(), kind: WantedKind::Directory(id), meta });
     let mut worker = over.tree().worker();
-    worker.survey(DirId::ROOT, &wanted, &mut |_, _| Ok(true)).unwrap();
+    worker.survey(DirId::ROOT, wanted, &mut |_, _| Ok(true)).unwrap();
     worker.tighten().unwrap();
     for (name, _, _, early) in modes {
         assert_eq!(mode(&dir.path().join(name)), early, "{name}");
@@ -59,7 +59,7 @@ fn a_file_of_more_names_that_was_put_there_is_not_changed() {
     let over = InPlace::open(&dest, settings()).unwrap();
     let mut worker = over.tree().worker();
     let wanted = [Wanted { name: b"file", kind: WantedKind::File(1), meta: PLAIN }];
-    let survey = worker.survey(DirId::ROOT, &wanted, &mut |_, _| Ok(true)).unwrap();
+    let survey = worker.survey(DirId::ROOT, wanted, &mut |_, _| Ok(true)).unwrap();
     assert_eq!(survey.verdicts, [Verdict::Fix]);
     fs::remove_file(dest.join("file")).unwrap();
     fs::hard_link(&outside, dest.join("file")).unwrap();
@@ -71,7 +71,7 @@ fn a_file_of_more_names_that_was_put_there_is_not_changed() {
 
 /// The names of a directory that a survey finds too many.
 fn extra(over: &InPlace) -> Vec<String> {
-    let survey = over.tree().worker().survey(DirId::ROOT, &[], &mut |_, _| Ok(true)).unwrap();
+    let survey = over.tree().worker().survey(DirId::ROOT, [], &mut |_, _| Ok(true)).unwrap();
     survey.extra.into_iter().map(|name| String::from_utf8(name).unwrap()).collect()
 }
 

@@ -45,7 +45,7 @@ fn what_is_floes_own_is_not_written_in() {
     let over = InPlace::open(dir.path(), with_own(&own)).unwrap();
     let id = over.tree().add_directory(DirId::ROOT, b"store", &FOLDER).unwrap();
     let wanted = [Wanted { name: b"store", kind: WantedKind::Directory(id), meta: FOLDER }];
-    let refused = over.tree().worker().survey(DirId::ROOT, &wanted, &mut |_, _| Ok(true)).unwrap_err();
+    let refused = over.tree().worker().survey(DirId::ROOT, wanted, &mut |_, _| Ok(true)).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Invalid, "{refused}");
     for open in [InPlace::open, InPlace::open_shared] {
         assert_eq!(open(&own, with_own(&own)).unwrap_err().kind(), ErrorKind::Invalid);

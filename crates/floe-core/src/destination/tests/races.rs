@@ -45,7 +45,7 @@ fn write_while_swapped(dir: &Path, tree: &Tree, dest: &Path, swapped: &str) -> (
                 worker.symlink(a, &name, b"x", &PLAIN).map(|_| ()),
                 worker.remove(a, b"victim"),
                 worker.remove(b, b"victim"),
-                worker.survey(b, &[], &mut |_, _| Ok(true)).map(|survey| {
+                worker.survey(b, [], &mut |_, _| Ok(true)).map(|survey| {
                     assert!(!survey.extra.contains(&b"precious".to_vec()), "read through a symlink");
                 }),
             ];

@@ -291,11 +291,19 @@ async fn what_stands_in_for_a_file_that_is_not_pulled_is_written_once() {
         let above = tempfile::tempdir().unwrap();
         let destination = above.path().join("tree");
         let options = PullOptions { path: path.into(), include, exclude, ..PullOptions::default() };
-        let pull = async || pull_to(&namespace, at, &destination, &options).await.unwrap();
+        let pull_with = async |options: &PullOptions| {
+            let pulled = pull_to(&namespace, at, &destination, options).await.unwrap();
+            assert_eq!((pulled.files, pulled.file_bytes), (2, 9), "{path}: {:?}", pulled.outcome);
+            pulled
+        };
+        let pull = async || pull_with(&options).await;
         let inodes = || -> Vec<u64> {
             links.iter().map(|link| fs::symlink_metadata(destination.join(link)).unwrap().ino()).collect()
         };
         let told = |pulled: Pulled| (pulled.outcome, pulled.written_files, pulled.fetched_bytes > 0);
+        let dry = PullOptions { dry_run: true, ..options.clone() };
+        let dry = async || pull_with(&dry).await.written_files;
+        assert_eq!(dry().await, 2, "{path}");
         let first = pull().await;
         assert_eq!((first.outcome, first.written_files), (PullOutcome::Created, 2), "{path}");
         assert!(first.fetched_bytes > own_bytes, "{path}: what is fetched for a link alone counts, too");
@@ -303,8 +311,6 @@ async fn what_stands_in_for_a_file_that_is_not_pulled_is_written_once() {
         assert!(made.iter().all(|inode| *inode == made[0]), "{path}");
         assert_eq!(told(pull().await), (PullOutcome::Unchanged, 0, false), "{path}");
         assert_eq!(inodes(), made, "{path}");
-        let dry = PullOptions { dry_run: true, ..options.clone() };
-        let dry = async || pull_to(&namespace, at, &destination, &dry).await.unwrap().written_files;
         assert_eq!(dry().await, 0, "{path}");
         // One of the other links is lost: it is made again, and nothing is fetched.
         fs::remove_file(destination.join(links[1])).unwrap();
