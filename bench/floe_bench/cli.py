@@ -81,24 +81,34 @@ def _measure(options: argparse.Namespace, arguments: list[str]) -> int:
     with session:
         for name in asked:
             section = SCENARIOS[name](session)
-            section.date, section.rounds, section.tools = report.today(), session.rounds, used
+            section.date, section.tools, section.commit = report.today(), used, _commit()
+            section.rounds = section.rounds or session.rounds
             section.command = _shown(arguments)
             if session.scale != 1:
                 section.figures.clear()
                 section.title += f" (made trees at {session.scale:g} of their size: a trial, not a result)"
             sections[name] = section
             report.save(sections, kept)
-            options.output.write_text(report.markdown(sections, list(SCENARIOS), _legend()))
+            options.output.write_text(report.markdown(sections, list(SCENARIOS), _legend(sections)))
             say(f"wrote {options.output}")
     return 0
 
 
-def _legend() -> Table:
-    """What each tool was told, and what of its output is on disk when it ends."""
+def _legend(sections: dict[str, Section]) -> Table:
+    """What each tool that was measured was told, and what of its output is on disk when it ends."""
+    measured = {name for section in sections.values() for name, version in section.tools.items() if version != "missing"}
     table = Table(["tool", "settings", "fsyncs"])
     for kind in KINDS:
-        table.add(kind.name, kind.settings, kind.fsyncs)
+        if kind.name in measured:
+            table.add(kind.name, kind.settings, kind.fsyncs)
     return table
+
+
+def _commit() -> str:
+    """What the checkout is that this file is in; nothing where it is none."""
+    describe = ["git", "-C", str(BENCH), "describe", "--always", "--dirty", "--exclude=*"]
+    done = subprocess.run(describe, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def _shown(arguments: list[str]) -> str:

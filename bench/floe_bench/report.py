@@ -47,6 +47,8 @@ class Section:
     command: str = ""
     tools: dict[str, str] = field(default_factory=dict)
     rounds: int = 0
+    commit: str = ""
+    """Of the checkout that the benchmark was run from."""
 
 
 def save(sections: dict[str, Section], kept: Path) -> None:
@@ -72,8 +74,8 @@ def markdown(sections: dict[str, Section], order: list[str], legend: Table) -> s
     lines = [
         "# Results",
         "",
-        "Written by `bench/run.py`; do not edit. Medians of interleaved rounds, the first round dropped; every exit code "
-        "checked, every pulled tree compared with its source. A ratio is the median of the ratios within each round, with "
+        "Written by `bench/run.py`; do not edit. Where there were rounds: medians of interleaved ones, the first dropped. "
+        "Every exit code is checked, every pulled tree compared with its source. A ratio is the median of the ratios within each round, with "
         "the smallest and the largest. Peak memory is the biggest single process.",
         "",
         f"Machine: {machine()}.",
@@ -93,7 +95,9 @@ def markdown(sections: dict[str, Section], order: list[str], legend: Table) -> s
             lines += [note, ""]
         for table in section.tables:
             lines += [*table.markdown(), ""]
-        lines += [f"{section.date}, {section.rounds} rounds: {versions}. Made by `{section.command}`.", ""]
+        rounds = "one run each" if section.rounds == 1 else f"{section.rounds} rounds"
+        checkout = f" in the checkout {section.commit}" if section.commit else ""
+        lines += [f"{section.date}, {rounds}: {versions}. Made by `{section.command}`{checkout}.", ""]
     return "\n".join(lines).rstrip() + "\n"
 
 

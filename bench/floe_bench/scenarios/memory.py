@@ -14,8 +14,8 @@ INPUTS = (("500 MiB", 500, 1), ("5,000 MiB in as many files", 5000, 10), ("5,000
 
 def measure(session: Session) -> Section:
     """Pushes and pulls each input once with each tool that compresses."""
-    section = Section("memory", "Memory against size of the input")
-    section.notes.append("Half of the bytes in four big files, half in small ones. One run each: the times are only for orientation.")
+    section = Section("memory", "Memory against size of the input", rounds=1)
+    section.notes.append("Half of the bytes in four big files, half in small ones. The times are only for orientation.")
     tools = [tool for tool in session.tools if tool.compresses]
     table = Table(["", *(f"{what}, {name}" for name, _, _ in INPUTS for what in ("push", "pull"))])
     cells: dict[str, list[str]] = {tool.name: [] for tool in tools}

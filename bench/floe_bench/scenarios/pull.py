@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..corpora import text_tree
 from ..measure import Run
-from ..report import Section, ratio
+from ..report import Section, ratio, size
 from ..rounds import Series, in_turn
 from ..session import Session, check, remove, say
 from ..tools.base import Tool
@@ -27,8 +27,12 @@ def measure(session: Session) -> Section:
         label = "tmpfs" if on_tmpfs else "disk"
         say(f"pull, {label}")
         series = timed_pulls(session, tree, session.tools, on_tmpfs=on_tmpfs)
-        requests = {"floe": told(series.runs["floe"][-1].stdout, "request_count")} if session.floe else {}
-        section.tables.append(series.table(f"50,000 files to {label}", session.baseline.name, {"requests": requests}))
+        more = {}
+        if session.floe:
+            last = series.runs["floe"][-1].stdout
+            more["requests"] = {"floe": told(last, "request_count")}
+            more["bytes read of the store"] = {"floe": size(told(last, "store_read_bytes"))}
+        section.tables.append(series.table(f"50,000 files to {label}", session.baseline.name, more))
         against = series.ratio("floe", UNTAR)
         if against:
             section.figures.append([f"pull, {label}, time against `zstd -dc | tar -x`", bound, ratio(against)])

@@ -14,7 +14,7 @@ BOUNDS = {TEXT: 1.25, CARGO: 1.40}
 
 def measure(session: Session) -> Section:
     """Stores each tree once with each tool that compresses."""
-    section = Section("sizes", "Stored size of a first push")
+    section = Section("sizes", "Stored size of a first push", rounds=1)
     section.notes.append(f"In brackets: against `{UNSHARED}` at the same level.")
     trees = timed_sources(session)
     trees |= {name: frozen(session, path) for name, path in session.extras.items()}

@@ -31,7 +31,7 @@ class Sequence:
 
 def measure(session: Session) -> Section:
     """Stores each sequence with each tool that compresses; Floe with `--reproducible`."""
-    section = Section("versions", "Versions and siblings in one store")
+    section = Section("versions", "Versions and siblings in one store", rounds=1)
     section.notes.append("Bytes stored after the first tree and after all of them. Floe runs with `--reproducible`.")
     tools = [_reproducible(session, tool) for tool in session.tools if tool.compresses]
     sequences = _sequences(session)
