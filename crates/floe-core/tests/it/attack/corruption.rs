@@ -1,4 +1,4 @@
-//! Every single-byte corruption of a store that has every kind of object.
+//! Every byte of a store that has every kind of object, corrupted: its lowest bit, its highest, or all of it.
 //!
 //! Whatever is done to one byte, either `verify` says so and names an object, or it does not matter: then every ref
 //! still has the tree it had. In no case is another tree read.

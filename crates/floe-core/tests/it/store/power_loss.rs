@@ -151,7 +151,7 @@ impl Model {
     }
 
     /// Every disk that a power loss at this moment may leave: each change of a directory kept or lost, and each
-    /// content as synced, as written, or torn.
+    /// content, by itself, as synced, as written, or torn.
     pub(crate) fn disks(&self) -> BTreeSet<Disk> {
         assert!(self.pending.len() <= 12, "too many to try: {:?}", self.pending);
         let mut disks = BTreeSet::new();
@@ -169,11 +169,19 @@ impl Model {
                     .skip(1)
                     .all(|dir| dir == Path::new("") || entries.get(dir) == Some(&Node::Dir))
             };
-            for tear in 0..3 {
+            // Each torn by itself: that one was written says nothing of another.
+            let torn: BTreeSet<usize> = entries
+                .iter()
+                .filter(|(path, _)| reachable(path))
+                .filter_map(|(_, node)| if let Node::File(file) = node { Some(*file) } else { None })
+                .filter(|&file| self.synced[file] != self.written[file])
+                .collect();
+            assert!(torn.len() <= 5, "too many to try: {torn:?}");
+            for tear in 0..3_usize.pow(torn.len() as u32) {
                 let content = |file: usize| {
                     let (synced, written) = (&self.synced[file], &self.written[file]);
-                    match tear {
-                        _ if synced == written => synced.clone(),
+                    let number = torn.range(..file).count() as u32;
+                    match tear / 3_usize.pow(number) % 3 {
                         0 => synced.clone(),
                         1 => written.clone(),
                         _ => written[..written.len() / 2].to_vec(),
