@@ -57,12 +57,13 @@ mod xattrs;
 #[cfg(test)]
 mod tests;
 
-pub use directories::DirId;
-pub use entry::{Device, FileId, FileStat, Kind, Meta, Mtime, Owner, Settings, Xattr};
-pub use existing::ExistingFile;
-pub use file::FileWriter;
-pub use in_place::InPlace;
-pub use reconcile::{SameContent, Survey, Verdict, Wanted, WantedKind};
-pub use staging::{Occupant, Staging, look};
-pub use tree::{Complaints, Tree};
-pub use worker::Worker;
+pub(crate) use directories::DirId;
+pub(crate) use entry::{Device, FileId, FileStat, Kind, Meta, Mtime, Owner, Settings, Xattr};
+pub(crate) use existing::ExistingFile;
+pub(crate) use file::FileWriter;
+pub(crate) use in_place::InPlace;
+pub(crate) use reconcile::{Verdict, Wanted, WantedKind};
+pub(crate) use staging::{Occupant, Staging, look};
+pub use tree::Complaints;
+pub(crate) use tree::Tree;
+pub(crate) use worker::Worker;

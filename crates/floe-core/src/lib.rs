@@ -15,7 +15,7 @@ mod attempt;
 mod cache_room;
 mod catalog;
 mod collector_state;
-pub mod destination;
+mod destination;
 mod diff;
 mod error;
 #[cfg(feature = "fuzzing")]
@@ -48,6 +48,7 @@ mod write_error;
 
 pub use ambient::{Ambient, Clock, Entropy, SystemClock, SystemEntropy};
 pub use archive::{ArchiveFormat, ArchiveOptions, archive};
+pub use destination::Complaints;
 pub use diff::{Change, DiffOptions, diff, diff_directory};
 pub use error::{Error, ErrorKind, Result};
 pub use listing::{CatOptions, Depth, cat, entry_at, list};

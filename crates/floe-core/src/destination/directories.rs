@@ -14,11 +14,11 @@ const LATE_XATTR_BYTES: usize = 16 << 20;
 
 /// A directory of a tree: the root, or one that was added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct DirId(pub(super) u32);
+pub(crate) struct DirId(pub(super) u32);
 
 impl DirId {
     /// The tree's own directory.
-    pub const ROOT: Self = Self(0);
+    pub(crate) const ROOT: Self = Self(0);
 }
 
 /// What is known of a directory in the file system; only an in-place pull uses more than the first.

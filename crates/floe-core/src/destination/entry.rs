@@ -12,47 +12,47 @@ const PERMISSIONS: u32 = 0o777;
 pub(super) const ALL_MODE_BITS: u32 = 0o7777;
 
 /// One extended attribute: name and value.
-pub type Xattr<'a> = (&'a [u8], &'a [u8]);
+pub(crate) type Xattr<'a> = (&'a [u8], &'a [u8]);
 
 /// A file's device and inode.
-pub type FileId = (u64, u64);
+pub(crate) type FileId = (u64, u64);
 
 /// How a tree is written.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// Restore setuid, setgid and sticky bits of what is not a directory. Otherwise they are left out, and so a file that
     /// has them already is one that differs. Directories always get theirs.
-    pub special_bits: bool,
+    pub(crate) special_bits: bool,
     /// Make device nodes. Otherwise [`Worker::device`](super::Worker::device) refuses and a survey skips them.
-    pub devices: bool,
+    pub(crate) devices: bool,
     /// In place: a directory with entries may be removed where the snapshot has something else.
-    pub delete: bool,
+    pub(crate) delete: bool,
     /// Return the [`FileStat`] of each file written, at the price of one more system call.
-    pub stat_written: bool,
+    pub(crate) stat_written: bool,
     /// In place: survey, and change nothing at all.
-    pub looks_only: bool,
+    pub(crate) looks_only: bool,
     /// Directories of Floe's own: nothing is written in one, and none is emptied or removed, by whatever path it is met.
-    pub own: Vec<FileId>,
+    pub(crate) own: Vec<FileId>,
     /// A random number that tells this pull's temporary names from others'.
-    pub token: u64,
+    pub(crate) token: u64,
 }
 
 /// A modification time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Mtime {
+pub(crate) struct Mtime {
     /// Seconds since 1970, rounded down.
-    pub seconds: i64,
+    pub(crate) seconds: i64,
     /// And nanoseconds, below 1,000,000,000.
-    pub nanoseconds: u32,
+    pub(crate) nanoseconds: u32,
 }
 
 /// A user and a group, as numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Owner {
+pub(crate) struct Owner {
     /// The user.
-    pub user: u32,
+    pub(crate) user: u32,
     /// The group.
-    pub group: u32,
+    pub(crate) group: u32,
 }
 
 /// What is restored of an entry besides kind, name and content; what is `None` is left as it comes.
@@ -60,32 +60,32 @@ pub struct Owner {
 /// A file system holds fewer times than a snapshot (ext4: 1901 to 2446). The kernel takes the nearest that it can hold and
 /// reports nothing, so such an entry differs again at the next pull in place.
 #[derive(Clone, Copy, Debug)]
-pub struct Meta<'a> {
+pub(crate) struct Meta<'a> {
     /// The mode's 12 bits.
-    pub mode: u32,
+    pub(crate) mode: u32,
     /// The modification time.
-    pub mtime: Option<Mtime>,
+    pub(crate) mtime: Option<Mtime>,
     /// The owner.
-    pub owner: Option<Owner>,
+    pub(crate) owner: Option<Owner>,
     /// All extended attributes.
-    pub xattrs: Option<&'a [Xattr<'a>]>,
+    pub(crate) xattrs: Option<&'a [Xattr<'a>]>,
 }
 
 /// The numbers of a device node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Device {
+pub(crate) struct Device {
     /// Whether it is a block device; otherwise it is a character device.
-    pub block: bool,
+    pub(crate) block: bool,
     /// The major number.
-    pub major: u32,
+    pub(crate) major: u32,
     /// The minor number.
-    pub minor: u32,
+    pub(crate) minor: u32,
 }
 
 /// What a name in the file system is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Kind {
+pub(crate) enum Kind {
     /// A directory.
     Directory,
     /// A regular file.
@@ -102,25 +102,25 @@ pub enum Kind {
 
 /// What the file system says of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FileStat {
+pub(crate) struct FileStat {
     /// What it is.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// The mode's 12 bits.
-    pub mode: u32,
+    pub(crate) mode: u32,
     /// The number of the file system.
-    pub device: u64,
+    pub(crate) device: u64,
     /// The number of the file in it.
-    pub inode: u64,
+    pub(crate) inode: u64,
     /// How many names it has.
-    pub links: u32,
+    pub(crate) links: u32,
     /// Who owns it.
-    pub owner: Owner,
+    pub(crate) owner: Owner,
     /// Its length, in bytes.
-    pub size: u64,
+    pub(crate) size: u64,
     /// When its content last changed.
-    pub mtime: Mtime,
+    pub(crate) mtime: Mtime,
     /// When anything of it last changed.
-    pub ctime: Mtime,
+    pub(crate) ctime: Mtime,
 }
 
 impl Settings {

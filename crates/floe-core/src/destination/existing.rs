@@ -15,7 +15,7 @@ const BUFFER_BYTES: usize = 32 << 10;
 
 /// A regular file that is where the snapshot has one of the same size.
 #[derive(Clone, Copy, Debug)]
-pub struct ExistingFile<'a> {
+pub(crate) struct ExistingFile<'a> {
     pub(super) directory: BorrowedFd<'a>,
     pub(super) name: &'a [u8],
     pub(super) stat: FileStat,
@@ -23,7 +23,7 @@ pub struct ExistingFile<'a> {
 
 impl ExistingFile<'_> {
     /// What the file system says of it, read in this survey.
-    pub fn stat(&self) -> &FileStat {
+    pub(crate) fn stat(&self) -> &FileStat {
         &self.stat
     }
 
@@ -32,7 +32,7 @@ impl ExistingFile<'_> {
     /// # Errors
     ///
     /// Conflict: it is another file by now.
-    pub fn open(&self) -> Result<File> {
+    pub(crate) fn open(&self) -> Result<File> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
         let fd = openat(self.directory, self.name, flags, Mode::empty())
             .map_err(|e| super::problem::failed("read", &names::shown(self.name), e))?;

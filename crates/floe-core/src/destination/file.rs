@@ -27,7 +27,7 @@ static ZEROS: [u8; BLOCK_BYTES] = [0; BLOCK_BYTES];
 ///
 /// In place it is a temporary file until [`Worker::finish_file`]; dropped before, it is removed.
 #[derive(Debug)]
-pub struct FileWriter<'t> {
+pub(crate) struct FileWriter<'t> {
     tree: &'t Tree,
     directory: DirId,
     name: Box<[u8]>,
@@ -60,7 +60,7 @@ impl FileWriter<'_> {
     ///
     /// Corrupt: the bytes end beyond the file's length. Otherwise what the [module](crate::destination#errors) says of
     /// system calls.
-    pub fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+    pub(crate) fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         let end = u64::try_from(bytes.len())
             .ok()
             .and_then(|length| offset.checked_add(length))
@@ -121,7 +121,7 @@ impl<'t> Worker<'t> {
     ///
     /// Corrupt: the name or the attributes are none. Otherwise what the [module](crate::destination#errors) says of
     /// system calls.
-    pub fn write_small_file(
+    pub(crate) fn write_small_file(
         &mut self,
         directory: DirId,
         name: &[u8],
@@ -140,7 +140,7 @@ impl<'t> Worker<'t> {
     ///
     /// Corrupt: the name or the attributes are none. Otherwise what the [module](crate::destination#errors) says of
     /// system calls.
-    pub fn create_file(
+    pub(crate) fn create_file(
         &mut self,
         directory: DirId,
         name: &[u8],
@@ -157,7 +157,11 @@ impl<'t> Worker<'t> {
     /// # Errors
     ///
     /// What the [module](crate::destination#errors) says of system calls.
-    pub fn finish_file(&mut self, writer: FileWriter<'t>, meta: &Meta<'_>) -> Result<Option<FileStat>> {
+    pub(crate) fn finish_file(
+        &mut self,
+        writer: FileWriter<'t>,
+        meta: &Meta<'_>,
+    ) -> Result<Option<FileStat>> {
         let FileWriter { directory, name, file, length, end, .. } = writer;
         if end.into_inner() < length {
             ftruncate(&file.fd, length)

@@ -19,7 +19,7 @@ impl Worker<'_> {
     /// # Errors
     ///
     /// What the [module](crate::destination#errors) says of system calls.
-    pub fn tighten(&mut self) -> Result<()> {
+    pub(crate) fn tighten(&mut self) -> Result<()> {
         let tree = self.tree;
         let last = u32::try_from(tree.directories().len() - 1).unwrap_or(u32::MAX);
         for id in (1..=last).map(DirId) {
@@ -48,7 +48,7 @@ impl Worker<'_> {
     /// # Errors
     ///
     /// What the [module](crate::destination#errors) says of system calls.
-    pub fn finish(&mut self, root: Option<&Meta<'_>>) -> Result<()> {
+    pub(crate) fn finish(&mut self, root: Option<&Meta<'_>>) -> Result<()> {
         let tree = self.tree;
         let count = tree.directories().len();
         // There are fewer than 2^32; `add_directory` saw to it.

@@ -20,7 +20,7 @@ use crate::{Error, ErrorKind, Result};
 /// them, parents first; make the directories, in order; remove what is stale; write, replace and fix; link; remove what
 /// is extra, if asked for; [finish](super::Worker::finish).
 #[derive(Debug)]
-pub struct InPlace {
+pub(crate) struct InPlace {
     tree: Tree,
     is_locked: bool,
 }
@@ -31,7 +31,7 @@ impl InPlace {
     /// # Errors
     ///
     /// Conflict: another pull is writing there. Invalid: it was removed, and is only still open; or it is Floe's own.
-    pub fn open(destination: &Path, settings: Settings) -> Result<Self> {
+    pub(crate) fn open(destination: &Path, settings: Settings) -> Result<Self> {
         Self::held(destination, settings, FlockOperation::NonBlockingLockExclusive)
     }
 
@@ -40,7 +40,7 @@ impl InPlace {
     /// # Errors
     ///
     /// As [`open`](Self::open).
-    pub fn open_shared(destination: &Path, settings: Settings) -> Result<Self> {
+    pub(crate) fn open_shared(destination: &Path, settings: Settings) -> Result<Self> {
         Self::held(destination, settings, FlockOperation::NonBlockingLockShared)
     }
 
@@ -72,7 +72,7 @@ impl InPlace {
     }
 
     /// The tree to write.
-    pub fn tree(&self) -> &Tree {
+    pub(crate) fn tree(&self) -> &Tree {
         &self.tree
     }
 

@@ -18,18 +18,18 @@ use crate::{Error, ErrorKind, Result};
 
 /// One entry that the snapshot has in a directory.
 #[derive(Clone, Copy, Debug)]
-pub struct Wanted<'a> {
+pub(crate) struct Wanted<'a> {
     /// Its name.
-    pub name: &'a [u8],
+    pub(crate) name: &'a [u8],
     /// What it is.
-    pub kind: WantedKind<'a>,
+    pub(crate) kind: WantedKind<'a>,
     /// What is restored of it besides; not looked at for a hard link.
-    pub meta: Meta<'a>,
+    pub(crate) meta: Meta<'a>,
 }
 
 /// What an entry of the snapshot is.
 #[derive(Clone, Copy, Debug)]
-pub enum WantedKind<'a> {
+pub(crate) enum WantedKind<'a> {
     /// A directory that was added to the tree.
     Directory(DirId),
     /// A regular file with so many bytes.
@@ -46,7 +46,7 @@ pub enum WantedKind<'a> {
 
 /// What an entry of the snapshot asks for, where things are as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// Nothing: it is there and equal. A directory that is there is kept whatever its mode and time.
     Keep,
     /// [`Worker::fix`]: only mode, time, owner or extended attributes differ.
@@ -63,19 +63,19 @@ pub enum Verdict {
 
 /// A directory compared with the snapshot's.
 #[derive(Debug, Default)]
-pub struct Survey {
+pub(crate) struct Survey {
     /// For each wanted entry, in their order.
-    pub verdicts: Vec<Verdict>,
+    pub(crate) verdicts: Vec<Verdict>,
     /// What is there of hard links, and of kept files that have other names: which file it is.
-    pub linked: Vec<(usize, FileId)>,
+    pub(crate) linked: Vec<(usize, FileId)>,
     /// Names that the snapshot does not have; to be removed only when deleting is asked for.
-    pub extra: Vec<Vec<u8>>,
+    pub(crate) extra: Vec<Vec<u8>>,
     /// Temporary names that a killed pull left behind; to be removed in any case.
-    pub stale: Vec<Vec<u8>>,
+    pub(crate) stale: Vec<Vec<u8>>,
 }
 
 /// Decides whether a file of the right size has the content that the snapshot has; the number is the wanted entry's.
-pub type SameContent<'a> = dyn FnMut(usize, &ExistingFile<'_>) -> Result<bool> + 'a;
+pub(crate) type SameContent<'a> = dyn FnMut(usize, &ExistingFile<'_>) -> Result<bool> + 'a;
 
 impl Worker<'_> {
     /// Compares a directory with all that the snapshot has in it, ascending by name. Nothing is changed, but that one which
@@ -88,7 +88,7 @@ impl Worker<'_> {
     ///
     /// Invalid: a directory with entries is where the snapshot has something else, and deleting was not asked for; or one
     /// of Floe's own is where the snapshot has a directory.
-    pub fn survey<'w>(
+    pub(crate) fn survey<'w>(
         &mut self,
         directory: DirId,
         wanted: impl IntoIterator<Item = Wanted<'w>>,
@@ -163,7 +163,7 @@ impl Worker<'_> {
     /// # Errors
     ///
     /// What the [module](crate::destination#errors) says of system calls.
-    pub fn root_differs(&self, meta: &Meta<'_>) -> Result<bool> {
+    pub(crate) fn root_differs(&self, meta: &Meta<'_>) -> Result<bool> {
         let root = self.tree.root.as_fd();
         let wrong = |errno| failed("look at", &self.tree.shown(DirId::ROOT, b""), errno);
         let stat = FileStat::of_descriptor(root).map_err(wrong)?;
@@ -181,7 +181,7 @@ impl Worker<'_> {
     /// # Errors
     ///
     /// What the [module](crate::destination#errors) says of system calls.
-    pub fn is_directory(&mut self, directory: DirId, name: &[u8]) -> Result<bool> {
+    pub(crate) fn is_directory(&mut self, directory: DirId, name: &[u8]) -> Result<bool> {
         let at = self.directory(directory)?;
         let stat = FileStat::of_name_if_any(at.as_fd(), name)
             .map_err(|e| failed("look at", &self.tree.shown(directory, name), e))?;
@@ -315,7 +315,7 @@ impl Worker<'_> {
     ///
     /// Corrupt: the name or the attributes are none. Otherwise what the [module](crate::destination#errors) says of
     /// system calls.
-    pub fn fix(&mut self, directory: DirId, wanted: &Wanted<'_>) -> Result<Option<FileStat>> {
+    pub(crate) fn fix(&mut self, directory: DirId, wanted: &Wanted<'_>) -> Result<Option<FileStat>> {
         names::check(wanted.name)?;
         wanted.meta.check()?;
         let at = self.directory(directory)?;

@@ -23,7 +23,7 @@ impl Worker<'_> {
     ///
     /// Corrupt: the target, the name or the attributes are none. Otherwise what the
     /// [module](crate::destination#errors) says of system calls.
-    pub fn symlink(
+    pub(crate) fn symlink(
         &mut self,
         directory: DirId,
         name: &[u8],
@@ -48,7 +48,12 @@ impl Worker<'_> {
     ///
     /// Corrupt: the name or the attributes are none. Otherwise what the [module](crate::destination#errors) says of
     /// system calls.
-    pub fn fifo(&mut self, directory: DirId, name: &[u8], meta: &Meta<'_>) -> Result<Option<FileStat>> {
+    pub(crate) fn fifo(
+        &mut self,
+        directory: DirId,
+        name: &[u8],
+        meta: &Meta<'_>,
+    ) -> Result<Option<FileStat>> {
         self.node(directory, name, meta, FileType::Fifo, 0)
     }
 
@@ -57,7 +62,7 @@ impl Worker<'_> {
     /// # Errors
     ///
     /// Invalid unless [`Settings::devices`](super::Settings::devices) asks for them; Denied without the capability.
-    pub fn device(
+    pub(crate) fn device(
         &mut self,
         directory: DirId,
         name: &[u8],
@@ -187,7 +192,7 @@ impl Worker<'_> {
     ///
     /// Corrupt: a name or the attributes are none. Otherwise what the [module](crate::destination#errors) says of
     /// system calls.
-    pub fn hard_link(
+    pub(crate) fn hard_link(
         &mut self,
         directory: DirId,
         name: &[u8],

@@ -25,7 +25,7 @@ const NAME_BYTES: usize = 220;
 
 /// What a pull finds at its destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Occupant {
+pub(crate) enum Occupant {
     /// Nothing: a tree can be staged.
     Absent,
     /// A directory, perhaps behind a symlink, which is used as it is: written in place, or staged [inside](Staging::within)
@@ -43,7 +43,7 @@ pub enum Occupant {
 ///
 /// Invalid: something that the path leads through is no directory. Otherwise what the
 /// [module](crate::destination#errors) says of system calls.
-pub fn look(destination: &Path) -> Result<Occupant> {
+pub(crate) fn look(destination: &Path) -> Result<Occupant> {
     let ask = |flags| match statx(CWD, destination, flags, StatxFlags::BASIC_STATS) {
         Ok(stat) => Ok(Some(FileStat::new(&stat).kind)),
         Err(Errno::NOENT) => Ok(None),
@@ -87,7 +87,7 @@ fn ends_in_dot(path: &Path) -> bool {
 /// A directory that a tree is written into before it is at its destination; dropped without [`commit`](Self::commit), it is
 /// removed.
 #[derive(Debug)]
-pub struct Staging {
+pub(crate) struct Staging {
     tree: Tree,
     parent: OwnedFd,
     /// The staging directory's name, until it has that of the destination.
@@ -104,7 +104,7 @@ impl Staging {
     /// # Errors
     ///
     /// Invalid: something is there already. NotFound: the directory that it is to be in does not exist.
-    pub fn create(destination: &Path, settings: Settings) -> Result<Self> {
+    pub(crate) fn create(destination: &Path, settings: Settings) -> Result<Self> {
         if look(destination)? != Occupant::Absent {
             return Err(occupied(ErrorKind::Invalid, destination));
         }
@@ -150,7 +150,7 @@ impl Staging {
     /// # Errors
     ///
     /// Denied: nothing may be made in the destination.
-    pub fn within(place: &InPlace, destination: &Path, settings: Settings) -> Result<Option<Self>> {
+    pub(crate) fn within(place: &InPlace, destination: &Path, settings: Settings) -> Result<Option<Self>> {
         let wrong = |doing, errno| failed(doing, &shown(destination), errno);
         let there = place.tree();
         let listing = Listing::read(there.root.as_fd()).map_err(|e| wrong("look into", e))?;
@@ -176,7 +176,7 @@ impl Staging {
     }
 
     /// The tree to write.
-    pub fn tree(&self) -> &Tree {
+    pub(crate) fn tree(&self) -> &Tree {
         &self.tree
     }
 
@@ -186,7 +186,7 @@ impl Staging {
     ///
     /// Conflict: something is there by now. The staging directory is removed then; of an empty destination's entries,
     /// those that were moved before the one in the way stay, each whole.
-    pub fn commit(mut self, sync: bool) -> Result<()> {
+    pub(crate) fn commit(mut self, sync: bool) -> Result<()> {
         if sync {
             self.tree.sync()?;
         }
@@ -228,15 +228,6 @@ impl Staging {
             }
         }
         Ok(())
-    }
-
-    /// Removes the staging directory; as dropping does, but it tells what went wrong.
-    ///
-    /// # Errors
-    ///
-    /// What the [module](crate::destination#errors) says of system calls.
-    pub fn abandon(mut self) -> Result<()> {
-        self.remove().map_err(|e| failed("remove the staging directory of", &shown(&self.destination), e))
     }
 
     fn remove(&mut self) -> io::Result<()> {

@@ -17,7 +17,7 @@ use crate::Result;
 impl InPlace {
     /// Removes the temporary names that a survey found ([`Survey::stale`](super::Survey::stale)), those of one directory
     /// beside each other, unless they may be of a pull that lives: one to that directory, to one between, or to one above.
-    pub fn remove_stale(&self, found: &[(DirId, Vec<u8>)]) {
+    pub(crate) fn remove_stale(&self, found: &[(DirId, Vec<u8>)]) {
         if !self.is_locked() {
             return;
         }
@@ -44,7 +44,7 @@ impl InPlace {
     /// # Errors
     ///
     /// Conflict: somebody else began to write a tree there, so that this one must not go on.
-    pub fn remove_stale_files(&self, found: &[Vec<u8>]) -> Result<()> {
+    pub(crate) fn remove_stale_files(&self, found: &[Vec<u8>]) -> Result<()> {
         let root = &self.tree().root;
         if found.is_empty() || self.is_locked() {
             return Ok(());

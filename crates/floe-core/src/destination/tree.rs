@@ -25,7 +25,7 @@ const COMPLAINTS_KEPT: usize = 20;
 /// entries may be written in any directory that was made, by any worker, in any order, hard links after the files that
 /// they name. [`Worker::finish`] comes last and sets what the directories become.
 #[derive(Debug)]
-pub struct Tree {
+pub(crate) struct Tree {
     pub(super) root: OwnedFd,
     pub(super) settings: Settings,
     /// Whether it is written over an existing directory.
@@ -52,7 +52,7 @@ pub struct Complaints {
 
 impl Complaints {
     /// Adds those of another tree.
-    pub fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.count += other.count;
         self.first.extend(other.first);
         self.first.truncate(COMPLAINTS_KEPT);
@@ -81,7 +81,7 @@ impl Tree {
     }
 
     /// How this tree is written.
-    pub fn settings(&self) -> &Settings {
+    pub(crate) fn settings(&self) -> &Settings {
         &self.settings
     }
 
@@ -91,27 +91,27 @@ impl Tree {
     /// # Errors
     ///
     /// Corrupt: the name is not one component, or the order is another.
-    pub fn add_directory(&self, parent: DirId, name: &[u8], meta: &Meta<'_>) -> Result<DirId> {
+    pub(crate) fn add_directory(&self, parent: DirId, name: &[u8], meta: &Meta<'_>) -> Result<DirId> {
         self.directories_mut().add(parent, name, meta)
     }
 
     /// The directory with this path (raw bytes, `/` between components), if it was added; the empty path is the root.
-    pub fn find(&self, path: &[u8]) -> Option<DirId> {
+    pub(crate) fn find(&self, path: &[u8]) -> Option<DirId> {
         self.directories().find(path)
     }
 
     /// The path of a name in a directory, relative to the root: what [`find`](Self::find) takes.
-    pub fn path_of(&self, directory: DirId, name: &[u8]) -> Vec<u8> {
+    pub(crate) fn path_of(&self, directory: DirId, name: &[u8]) -> Vec<u8> {
         self.directories().path_of(directory, name)
     }
 
     /// A handle for the calling thread to write with.
-    pub fn worker(&self) -> Worker<'_> {
+    pub(crate) fn worker(&self) -> Worker<'_> {
         Worker::new(self)
     }
 
     /// What could not be restored so far.
-    pub fn complaints(&self) -> Complaints {
+    pub(crate) fn complaints(&self) -> Complaints {
         self.complaints.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -120,7 +120,7 @@ impl Tree {
     /// # Errors
     ///
     /// What the [module](crate::destination#errors) says of system calls.
-    pub fn sync(&self) -> Result<()> {
+    pub(crate) fn sync(&self) -> Result<()> {
         syncfs(&self.root).map_err(|e| failed("sync", &self.shown, e))
     }
 

@@ -29,7 +29,7 @@ const NEAR_LEVELS: usize = 64;
 ///
 /// It stays on its thread. While it lives, the thread has a umask and a working directory of its own, of which the umask
 /// is put back when it is dropped; so take it on a thread that exists for this, and start no process from there.
-pub struct Worker<'t> {
+pub(crate) struct Worker<'t> {
     pub(super) tree: &'t Tree,
     pub(super) umask: PrivateUmask,
     /// Most recently used first.
@@ -51,12 +51,12 @@ impl<'t> Worker<'t> {
     }
 
     /// The tree that is written.
-    pub fn tree(&self) -> &'t Tree {
+    pub(crate) fn tree(&self) -> &'t Tree {
         self.tree
     }
 
     /// Whether a directory that a survey found there has another mode, time or owner.
-    pub fn differs(&self, directory: DirId) -> bool {
+    pub(crate) fn differs(&self, directory: DirId) -> bool {
         self.tree.directories().state(directory) & state::DIFFERS != 0
     }
 
@@ -66,7 +66,7 @@ impl<'t> Worker<'t> {
     /// # Errors
     ///
     /// What the [module](crate::destination#errors) says of system calls.
-    pub fn make_directory(&mut self, directory: DirId, xattrs: Option<&[Xattr<'_>]>) -> Result<()> {
+    pub(crate) fn make_directory(&mut self, directory: DirId, xattrs: Option<&[Xattr<'_>]>) -> Result<()> {
         let (parent, name, known) = {
             let table = self.tree.directories();
             let name = table.name(directory).to_vec();
@@ -176,7 +176,7 @@ impl<'t> Worker<'t> {
     /// # Errors
     ///
     /// Corrupt: the name is none. Otherwise what the [module](crate::destination#errors) says of system calls.
-    pub fn remove(&mut self, directory: DirId, name: &[u8]) -> Result<()> {
+    pub(crate) fn remove(&mut self, directory: DirId, name: &[u8]) -> Result<()> {
         super::names::check(name)?;
         let at = self.directory_to_write(directory)?;
         removal::remove(at.as_fd(), name, &self.tree.settings)
