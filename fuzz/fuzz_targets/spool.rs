@@ -70,6 +70,7 @@ fn read(tar: &[u8], kept: Kept, exclusions: &Exclusions) -> Option<Arc<Spool>> {
 fn tree_of(spool: &Arc<Spool>, kept: Kept) -> Vec<Found> {
     let mut tree: Vec<Found> = Vec::new();
     for listing in spool.listings() {
+        let listing = listing.unwrap();
         assert!(listing.problems().is_empty());
         for child in listing.children() {
             let (directory, name) = (listing.path(), child.name);
@@ -81,7 +82,7 @@ fn tree_of(spool: &Arc<Spool>, kept: Kept) -> Vec<Found> {
                 stat: *child.stat,
                 target: Vec::new(),
                 content: Vec::new(),
-                hash: spool.content_hash(directory, name),
+                hash: spool.content_hash(directory, name).unwrap(),
                 xattrs: spool.xattrs(directory, name).unwrap(),
             };
             match child.stat.kind {

@@ -7,6 +7,8 @@ use std::process::ExitCode;
 use floe_core::{Error, ErrorKind};
 use rustix::io::Errno;
 
+use crate::advice;
+
 /// What to do about what another version wrote.
 pub(crate) const TOO_NEW: &str =
     "Use a version of Floe or a store that can do it; `floe --version` tells this one.";
@@ -207,6 +209,7 @@ impl From<Error> for Failure {
                 (Code::Failed, "Run the command again with -vv to see each step, and report it if it stays.")
             }
         };
+        let advice = error.remedy().and_then(advice::of_remedy).unwrap_or(advice);
         let mut failure = Self::new(code, error.to_string(), advice);
         failure.causes = causes;
         failure
@@ -219,6 +222,8 @@ fn is_full(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use floe_core::Remedy;
+
     use super::*;
 
     #[test]
@@ -230,6 +235,14 @@ mod tests {
         assert_eq!(code(ErrorKind::Corrupt), Code::Corrupt);
         assert_eq!(code(ErrorKind::Conflict), Code::Race);
         assert_eq!(code(ErrorKind::Cancelled), Code::Signal(2));
+    }
+
+    #[test]
+    fn a_remedy_is_advised_whatever_the_kind() {
+        let damaged = Error::new(ErrorKind::Corrupt, "`refs/a` is damaged").with_remedy(Remedy::RestoreRef);
+        let failure = Failure::from(damaged);
+        assert_eq!(failure.code(), Code::Corrupt);
+        assert!(failure.advice().starts_with("Restore this ref"), "{}", failure.advice());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! asked, `commands` does it, one file each; a command gets a [`session::Session`] and returns an exit code or a
 //! [`failure::Failure`], which [`program`] shows.
 
+mod advice;
 mod arguments;
 mod commands;
 mod configuration;

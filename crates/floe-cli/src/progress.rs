@@ -41,11 +41,12 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Begins to show what `sample` tells, where standard error is a terminal.
+    /// Begins to show what `sample` tells, and how fast that goes, where standard error is a terminal.
     pub(crate) fn start(
         output: &Output,
         what: &'static str,
-        sample: impl Fn() -> Moment + Send + 'static,
+        mut pace: Pace,
+        mut sample: impl FnMut() -> Moment + Send + 'static,
     ) -> Self {
         if !output.shows_progress() {
             return Self { task: None, bar: ProgressBar::hidden() };
@@ -57,7 +58,7 @@ impl Progress {
             drawn.set_draw_target(ProgressDrawTarget::stderr());
             drawn.set_style(style(UNMEASURED));
             let mut measured = false;
-            let (started, mut pace) = (Instant::now(), Pace::default());
+            let started = Instant::now();
             loop {
                 let moment = sample();
                 pace.note(started.elapsed(), moment.bytes);

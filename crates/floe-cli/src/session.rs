@@ -14,6 +14,7 @@ use crate::counting::{CountingStore, Traffic, TrafficReport};
 use crate::failure::{Code, Failure};
 use crate::interrupt::Interrupts;
 use crate::output::Output;
+use crate::pace::Pace;
 use crate::progress::{Moment, Progress};
 use crate::quantities::ByteCount;
 use crate::settings::{self, Settings};
@@ -82,7 +83,7 @@ impl Session {
     /// Shows what is read of the store from now on, of so many bytes; 0 as long as that is not known.
     pub(crate) fn show_reading(&self, what: &'static str, total_bytes: Arc<AtomicU64>) -> Progress {
         let (traffic, before) = (Arc::clone(&self.traffic), self.traffic.bytes_read());
-        Progress::start(&self.output, what, move || {
+        Progress::start(&self.output, what, Pace::default(), move || {
             let bytes = traffic.bytes_read() - before;
             let total_bytes = Some(total_bytes.load(Ordering::Relaxed)).filter(|total| *total > 0);
             Moment { bytes, total_bytes, ..Moment::default() }
@@ -144,9 +145,12 @@ impl Session {
     /// Where this command itself writes on this machine, so that it neither stores nor removes that.
     pub(crate) fn own_directories(&self) -> Result<Vec<OwnDirectory>, Failure> {
         let store = store::local_directory(self.settings.store()).map_err(|e| self.bad_location(e))?;
+        // The namespace, too: mounted elsewhere, it is seen without what it is in.
+        let namespace = store.as_ref().map(|path| path.join(self.settings.namespace().as_str()));
+        let store = store.into_iter().chain(namespace);
         let store = store.map(|path| OwnDirectory { path, purpose: Purpose::Store });
         let caches = OwnDirectory { path: self.cache_dir(), purpose: Purpose::Caches };
-        Ok(store.into_iter().chain([caches]).collect())
+        Ok(store.chain([caches]).collect())
     }
 
     /// Who this is, for people who find a lease.

@@ -63,12 +63,12 @@ impl Catalog {
         self.packs.push(shape);
         self.tables.push(Table { first, frames });
         let Self { tables, numbers, secret, .. } = self;
-        let hash = |number: &u32| secret.hash_one(frame(tables, *number).1.record.id);
+        let hash = |number: &u32| hash_of(secret, &frame(tables, *number).1.record.id);
         numbers.reserve(tables[pack].frames.len(), hash);
         for (number, added) in (first..).zip(&tables[pack].frames) {
             let id = &added.record.id;
             let is_it = |other: &u32| frame(tables, *other).1.record.id == *id;
-            numbers.entry(secret.hash_one(id), is_it, hash).or_insert(number);
+            numbers.entry(hash_of(secret, id), is_it, hash).or_insert(number);
         }
         pack
     }
@@ -81,7 +81,7 @@ impl Catalog {
     /// Where a frame is.
     pub(crate) fn find(&self, id: &FrameId) -> Option<Located> {
         let is_it = |number: &u32| frame(&self.tables, *number).1.record.id == *id;
-        let number = self.numbers.find(self.secret.hash_one(id), is_it)?;
+        let number = self.numbers.find(hash_of(&self.secret, id), is_it)?;
         let (pack, frame) = frame(&self.tables, *number);
         Some(Located { pack, frame: *frame })
     }
@@ -125,6 +125,11 @@ impl Table {
     }
 }
 
+/// What an id is searched by. Whoever chose the ids has no say in it.
+fn hash_of(secret: &RandomState, id: &FrameId) -> u64 {
+    secret.hash_one(id)
+}
+
 /// The frame of a number, and its pack's position.
 fn frame(tables: &[Table], number: u32) -> (usize, &PackFrame) {
     let pack = tables.partition_point(|table| table.end() <= number);
@@ -134,6 +139,8 @@ fn frame(tables: &[Table], number: u32) -> (usize, &PackFrame) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use floe_format::{Codec, FrameRecord, StoredOffset};
 
     use super::*;
@@ -174,19 +181,19 @@ mod tests {
         assert_eq!(catalog.ids().count(), 9000);
     }
 
+    /// Were they searched by what they begin with, each would be compared with all before it.
     #[test]
-    fn ids_that_begin_alike_are_found_as_fast_as_others() {
+    fn ids_that_begin_alike_are_searched_apart() {
         let PackFrame { record, offset } = frame_of(0, 40);
-        let frames = (0..200_000u64).map(|number| {
+        let frames = (0..10_000u64).map(|number| {
             let mut id = [7; 32];
             id[8..16].copy_from_slice(&number.to_le_bytes());
             PackFrame { record: FrameRecord { id: FrameId::from_bytes(id), ..record }, offset }
         });
         let mut catalog = Catalog::default();
-        // In a list of them this would take minutes.
-        let began = std::time::Instant::now();
         catalog.add_pack(shape(0), frames.collect());
-        assert!(began.elapsed() < std::time::Duration::from_secs(20));
-        assert_eq!(catalog.numbers.len(), 200_000);
+        assert_eq!(catalog.numbers.len(), 10_000);
+        let hashes: HashSet<u64> = catalog.ids().map(|id| hash_of(&catalog.secret, &id)).collect();
+        assert_eq!(hashes.len(), 10_000);
     }
 }

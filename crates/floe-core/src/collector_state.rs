@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::namespace::Namespace;
 use crate::reference::SnapshotAt;
 use crate::sealed::{as_text, as_text_set, count, seal, unseal};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Remedy, Result};
 
 /// The most bytes of `gc/state`.
 pub(crate) const MAX_STATE_BYTES: u64 = 64 << 20;
@@ -63,7 +63,7 @@ impl CollectorState {
     /// `Corrupt` where the namespace has none: it was lost, and nobody may make it anew.
     pub(crate) async fn read(namespace: &Namespace) -> Result<Self> {
         let key = namespace.keys().collector_state();
-        match namespace.store().get(&key, MAX_STATE_BYTES).await {
+        let read = match namespace.store().get(&key, MAX_STATE_BYTES).await {
             Ok((bytes, _)) => Self::from_bytes(key.as_str(), &bytes),
             Err(e) if e.kind() == ErrorKind::NotFound => {
                 let message =
@@ -71,7 +71,8 @@ impl CollectorState {
                 Err(Error::new(ErrorKind::Corrupt, message).with_source(e))
             }
             Err(e) => Err(e),
-        }
+        };
+        read.map_err(|e| e.if_damaged(Remedy::RestoreNamespace))
     }
 
     /// Whether a pack may not be relied on.

@@ -10,8 +10,10 @@
 //!   process does to the destination meanwhile (invariant 6). Every directory is opened beneath the root's descriptor
 //!   without following a symlink; every other operation names one component relative to such a descriptor and follows
 //!   nothing. Names are checked again here, though the format has checked them.
-//! - A staged tree is seen whole or not at all. In place, each file is the old one or the new one, never a part.
-//! - What is removed never leads through a symlink or into another mount.
+//! - A staged tree is seen whole or not at all. In place, each file is the old one or the new one, never a part, and
+//!   what others may not do in a directory in the end they may not from before anything is written there.
+//! - What is removed never leads through a symlink or into another mount. A staging directory is removed only under its
+//!   lock: whatever a living pull has staged stays, also where it is moved to its destination meanwhile.
 //! - Floe's own directories ([`Settings::own`]) are neither written in nor removed, by whatever path they are met.
 //!
 //! # Concurrency
@@ -24,7 +26,7 @@
 //!
 //! What a system call refuses is Denied (not permitted, a read-only file system), Conflict (somebody else changes the
 //! destination meanwhile), Invalid or Unsupported (the file system cannot hold such a name, file or attribute) or Internal
-//! (a full disk, too many open files).
+//! (a full disk, too many open files). Removing, which may take long, is Cancelled when the pull is to stop.
 //!
 //! # What a crash leaves
 //!
@@ -34,6 +36,7 @@
 //! taken for one.
 
 mod attributes;
+mod below;
 mod directories;
 mod entry;
 mod existing;
@@ -46,6 +49,7 @@ mod problem;
 mod reconcile;
 mod removal;
 mod special;
+mod spelling;
 mod staging;
 mod stale;
 mod sys;

@@ -26,10 +26,31 @@ pub enum ErrorKind {
     Internal,
 }
 
+/// What helps, where the kind of an [`Error`] says too little of that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Remedy {
+    /// The ref comes back from a copy of the store, or another one is made: what cannot be read is never replaced.
+    RestoreRef,
+    /// `format.json` or `gc/state` comes back from a copy of the store: nobody may make it anew.
+    RestoreNamespace,
+    /// What is there is not Floe's, and goes elsewhere.
+    Remove,
+    /// Another ref: this one takes no more.
+    OtherRef,
+    /// A repetition, when nothing writes to what is read.
+    QuietSource,
+    /// [`PullOptions::delete`](crate::PullOptions::delete) removes what is in the way.
+    Delete,
+    /// What the message names is left out, or has no place there but elsewhere.
+    LeaveOut,
+}
+
 /// Why an operation of the engine failed: a kind, a message and perhaps a cause.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
+    remedy: Option<Remedy>,
     message: String,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -40,7 +61,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of this kind with this message, which is lowercase and names the object.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self { kind, remedy: None, message: message.into(), source: None }
     }
 
     /// The same error with its cause.
@@ -48,6 +69,19 @@ impl Error {
     pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// The same error with what helps.
+    #[must_use]
+    pub fn with_remedy(mut self, remedy: Remedy) -> Self {
+        self.remedy = Some(remedy);
+        self
+    }
+
+    /// The same error; where it tells of damage, with what helps.
+    #[must_use]
+    pub(crate) fn if_damaged(self, remedy: Remedy) -> Self {
+        if self.kind == ErrorKind::Corrupt { self.with_remedy(remedy) } else { self }
     }
 
     /// What happened and why, on one line.
@@ -70,6 +104,12 @@ impl Error {
     /// What the caller can do about it.
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    /// What helps, where more is known of that than the kind says; a cause may know it.
+    pub fn remedy(&self) -> Option<Remedy> {
+        let of_cause = || self.source.as_deref()?.downcast_ref::<Self>()?.remedy();
+        self.remedy.or_else(of_cause)
     }
 
     /// An error for an operation on a local file or directory, its kind told by the cause.
@@ -104,5 +144,22 @@ impl From<floe_format::Error> for Error {
             _ => ErrorKind::Corrupt,
         };
         Self::new(kind, e.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_remedy_is_that_of_the_nearest_cause_that_knows_one() {
+        let damaged = |kind| Error::new(kind, "`refs/a` is damaged").if_damaged(Remedy::RestoreRef);
+        assert_eq!(damaged(ErrorKind::Corrupt).remedy(), Some(Remedy::RestoreRef));
+        assert_eq!(damaged(ErrorKind::Unavailable).remedy(), None);
+        let wrapped = Error::new(ErrorKind::Corrupt, "outer").with_source(damaged(ErrorKind::Corrupt));
+        assert_eq!(wrapped.remedy(), Some(Remedy::RestoreRef));
+        assert_eq!(wrapped.with_remedy(Remedy::OtherRef).remedy(), Some(Remedy::OtherRef));
+        let io = Error::io("cannot open `x`", std::io::ErrorKind::NotFound.into());
+        assert_eq!(io.remedy(), None);
     }
 }

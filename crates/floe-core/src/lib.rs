@@ -21,6 +21,7 @@ mod error;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod glob;
 mod keys;
 mod lease;
 mod listing;
@@ -50,7 +51,7 @@ pub use ambient::{Ambient, Clock, Entropy, SystemClock, SystemEntropy};
 pub use archive::{ArchiveFormat, ArchiveOptions, archive};
 pub use destination::Complaints;
 pub use diff::{Change, DiffOptions, diff, diff_directory};
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Remedy, Result};
 pub use listing::{CatOptions, Depth, cat, entry_at, list};
 pub use names::{NamespaceName, RefName, Reference};
 pub use namespace::{Namespace, NamespaceSettings, RefNames, Writers};

@@ -11,7 +11,7 @@ use crate::namespace::Namespace;
 use crate::offload::offload;
 use crate::reader::{Reach, SegmentWalk, Sources, Span, find_entry, shown, walk_span};
 use crate::snapshot::Snapshot;
-use crate::unpack::{BigFile, Output, plan_entry, run};
+use crate::unpack::{BigFile, Output, Planner, plan_entries, run};
 use crate::{Error, ErrorKind, Result};
 
 /// How deep a listing goes.
@@ -119,7 +119,11 @@ pub async fn cat(
                 .unwrap_or_else(|| Box::new(std::io::sink())),
         };
         // One thread: parts come in order.
-        run(&work, &namespace, 1, |planner| plan_entry(planner, &snapshot, &mut sources, &entry.path), make)?;
+        let path = [&entry.path[..]];
+        let plan = |planner: &mut Planner<'_, '_>| {
+            plan_entries(planner, &snapshot, &mut sources, &path, &mut |_| Ok(true))
+        };
+        run(&work, &namespace, 1, plan, make)?;
         Ok(size)
     })
     .await

@@ -14,7 +14,10 @@ const MAX_NAMESPACE_BYTES: usize = 100;
 const MAX_REF_BYTES: usize = 200;
 
 /// The fewest digits of a snapshot id that stand for it.
-const MIN_ID_DIGITS: usize = 12;
+pub(crate) const MIN_ID_DIGITS: usize = 12;
+
+/// Fewer hexadecimal digits than these are rather a word or a number.
+const MIN_DIGITS_LIKE_AN_ID: usize = 6;
 
 /// The name of a namespace: `[A-Za-z0-9][A-Za-z0-9._-]*`, at most 100 bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -64,6 +67,11 @@ impl RefName {
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether somebody may have meant the id of a snapshot by it, cut too short.
+    pub(crate) fn is_like_too_short_an_id(&self) -> bool {
+        (MIN_DIGITS_LIKE_AN_ID..MIN_ID_DIGITS).contains(&self.0.len()) && is_hexadecimal(&self.0)
     }
 
     /// The name as the last part of a key.
@@ -147,7 +155,11 @@ fn is_plain(part: &str) -> bool {
 }
 
 fn looks_like_an_id(name: &str) -> bool {
-    (MIN_ID_DIGITS..=2 * SnapshotId::LEN).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_hexdigit())
+    (MIN_ID_DIGITS..=2 * SnapshotId::LEN).contains(&name.len()) && is_hexadecimal(name)
+}
+
+fn is_hexadecimal(name: &str) -> bool {
+    name.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 #[cfg(test)]
@@ -176,6 +188,16 @@ mod tests {
             &"x".repeat(201),
         ] {
             assert!(bad.parse::<RefName>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_may_be_meant_as_ids_are_known() {
+        for name in ["1a2b3c", "1A2B3C4D5E6", "facade"] {
+            assert!(name.parse::<RefName>().unwrap().is_like_too_short_an_id(), "{name}");
+        }
+        for name in ["1a2b3", "main", "1a2b3c4d5eg", "1a2b3c/4d5e6"] {
+            assert!(!name.parse::<RefName>().unwrap().is_like_too_short_an_id(), "{name}");
         }
     }
 

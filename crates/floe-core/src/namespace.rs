@@ -21,7 +21,7 @@ use crate::reference::RefRecord;
 use crate::resolve::Resolved;
 use crate::sealed::{MAX_SEALED_BYTES, as_text, seal, unseal};
 use crate::store::{Conditions, Key, PutMode, Store, Version, list_all, probe_conditions};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Remedy, Result};
 
 /// The most refs that a namespace is listed with.
 const MAX_REFS: usize = 1_000_000;
@@ -276,7 +276,7 @@ impl Namespace {
                 return Ok(settings);
             }
             let message = format!("the namespace `{}` is not the one that its refs are of", self.name());
-            Err(Error::new(ErrorKind::Corrupt, message))
+            Err(Error::new(ErrorKind::Corrupt, message).with_remedy(Remedy::RestoreNamespace))
         };
         self.inner.settings.get_or_try_init(read).await
     }
@@ -309,7 +309,8 @@ impl Namespace {
             && record.namespace() != self.id()
         {
             let message = format!("the ref `{name}` is of another namespace");
-            return Err(Error::new(ErrorKind::Corrupt, message).in_object(self.keys().reference(name)));
+            let error = Error::new(ErrorKind::Corrupt, message).in_object(self.keys().reference(name));
+            return Err(error.with_remedy(Remedy::RestoreRef));
         }
         Ok(read)
     }
@@ -372,9 +373,10 @@ async fn read_settings(
             let message = format!("the store has no namespace `{name}`");
             return Err(Error::new(ErrorKind::NotFound, message).with_source(e));
         }
-        other => other?,
+        other => other.map_err(|e| e.if_damaged(Remedy::RestoreNamespace))?,
     };
-    let record = NamespaceRecord::from_bytes(name, key.as_str(), &bytes)?;
+    let record = NamespaceRecord::from_bytes(name, key.as_str(), &bytes)
+        .map_err(|e| e.if_damaged(Remedy::RestoreNamespace))?;
     Ok((record.namespace, record.settings(version)))
 }
 
@@ -387,7 +389,7 @@ async fn read_ref(store: &dyn Store, keys: &Keys, name: &RefName) -> Result<Opti
             Ok(Some((record, version)))
         }
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(e),
+        Err(e) => Err(e.if_damaged(Remedy::RestoreRef)),
     }
 }
 

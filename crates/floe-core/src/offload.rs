@@ -1,7 +1,8 @@
 //! Blocking work with threads of its own, awaited.
 //!
-//! The one place where reading leaves the runtime: pull, verify and archive run on a thread made for them (a
-//! destination's worker changes its thread's umask), and start the store's requests on the runtime from there.
+//! The one place where reading leaves the runtime. What reads a snapshot (pull, verify, archive, diff, cat), measures a
+//! source, or reads for a push the tar or what it is likely to be pushed against, runs on a thread made for it (a
+//! destination's worker changes its thread's umask), and starts the store's requests on the runtime from there.
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;

@@ -38,7 +38,7 @@ use crate::namespace::Namespace;
 use crate::offload::{Offloaded, default_threads, offload};
 use crate::reader::{Reach, SegmentWalk, Sources, Span, find_entry, shown};
 use crate::snapshot::Snapshot;
-use crate::source::{StatCache, refuse_in_store};
+use crate::source::{StatCache, refuse_in_own};
 use crate::{Error, ErrorKind, Result};
 
 use restore::{Restore, Top};
@@ -74,7 +74,7 @@ pub async fn pull(
     options: &PullOptions,
     progress: &Arc<PullProgress>,
 ) -> Result<Pulled> {
-    refuse_in_store(destination, &options.own)?;
+    refuse_in_own(destination, &options.own)?;
     let cache = options.cache_dir.as_deref();
     let root = snapshot.root();
     let (span, top) = if options.path.is_empty() {
@@ -104,6 +104,7 @@ pub async fn pull(
 
 impl Pull {
     fn run(mut self, destination: &Path) -> Result<Pulled> {
+        own::refuse_mounted(destination, &own::ids(&self.options.own))?;
         if matches!(self.span, Span::Entry(_)) {
             return self.pull_single(destination);
         }
@@ -118,6 +119,15 @@ impl Pull {
         }
     }
 
+    /// Tells how much there is to pull, where the root says it.
+    fn tell_totals(&self) {
+        if self.span == Span::All && self.selection.is_all() {
+            let root = self.snapshot.root();
+            self.progress.entries_total.store(root.entries, Ordering::Relaxed);
+            self.progress.file_bytes_total.store(root.file_bytes, Ordering::Relaxed);
+        }
+    }
+
     fn settings(&self, stat_written: bool) -> Settings {
         Settings {
             special_bits: self.options.special_bits,
@@ -127,6 +137,7 @@ impl Pull {
             looks_only: self.options.dry_run,
             own: own::ids(&self.options.own),
             token: u64::from_le_bytes(self.namespace.ambient().random()),
+            stop: self.work.cancel.clone(),
         }
     }
 
@@ -142,11 +153,7 @@ impl Pull {
         if self.options.dry_run {
             return self.count();
         }
-        if self.span == Span::All && self.selection.is_all() {
-            let root = self.snapshot.root();
-            self.progress.entries_total.store(root.entries, Ordering::Relaxed);
-            self.progress.file_bytes_total.store(root.file_bytes, Ordering::Relaxed);
-        }
+        self.tell_totals();
         let caches = self.options.cache_dir.clone();
         let (staging, place) = match into {
             Some((staging, place)) => (staging, Some(place)),
@@ -159,6 +166,9 @@ impl Pull {
         self.work.check()?;
         // Until here nobody else could know the tree: what changes it has a time of change after this moment.
         let before_commit = cache::clock_near(destination, place.is_some());
+        if let Some(place) = &place {
+            self.top.with_meta(self.restore(), |meta| place.tree().worker().tighten(meta))?;
+        }
         staging.commit(self.options.sync)?;
         if let Some(place) = place {
             let there = place.tree();
@@ -186,6 +196,7 @@ impl Pull {
         {
             return self.pull_staged(destination, Some((staging, place)));
         }
+        self.tell_totals();
         let surveyed = self.survey(place.tree(), destination)?;
         if self.options.dry_run {
             return Ok(surveyed.would_be(&self.options, &self.selection));

@@ -20,6 +20,7 @@ mod journal;
 mod kept_paths;
 mod known;
 mod layout;
+mod left_out;
 mod links;
 mod measure;
 mod memory;

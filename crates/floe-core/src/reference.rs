@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::sealed::{MAX_COUNT, MAX_SEALED_BYTES, as_text, count, seal, unseal};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Remedy, Result};
 
 /// The most former snapshots that a ref remembers.
 pub const MAX_HISTORY: usize = 32;
@@ -247,13 +247,13 @@ impl RefRecord {
             }
             if self.history.pop().is_none() {
                 let message = format!("a ref of {} bytes is longer than one may be", bytes.len());
-                return Err(Error::new(ErrorKind::Invalid, message));
+                return Err(Error::new(ErrorKind::Invalid, message).with_remedy(Remedy::OtherRef));
             }
         }
     }
 
     pub(crate) fn from_bytes(object: &str, bytes: &[u8]) -> Result<Self> {
-        let record: Self = unseal(object, bytes)?;
+        let record: Self = unseal(object, bytes).map_err(|e| e.if_damaged(Remedy::RestoreRef))?;
         let descends = record
             .entries()
             .zip(&record.history)
@@ -265,7 +265,8 @@ impl RefRecord {
             || !are_distinct
             || !record.entries().all(Generation::is_sound)
         {
-            return Err(Error::new(ErrorKind::Corrupt, format!("`{object}` contradicts itself")));
+            let error = Error::new(ErrorKind::Corrupt, format!("`{object}` contradicts itself"));
+            return Err(error.with_remedy(Remedy::RestoreRef));
         }
         Ok(record)
     }

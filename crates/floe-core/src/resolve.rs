@@ -1,6 +1,6 @@
 //! From what a person calls a snapshot to the snapshot.
 
-use crate::names::{RefName, Reference};
+use crate::names::{MIN_ID_DIGITS, RefName, Reference};
 use crate::namespace::Namespace;
 use crate::reference::{Generation, RefRecord, SnapshotAt};
 use crate::store::list_all;
@@ -42,7 +42,11 @@ impl Namespace {
     /// The error for a name that no ref has, with names that look alike.
     pub(crate) async fn no_ref(&self, name: &RefName) -> Error {
         let alike = self.names_like(name).await.unwrap_or_default();
-        let hint = if alike.is_empty() { String::new() } else { format!("; there is {}", alike.join(", ")) };
+        let mut hint =
+            if alike.is_empty() { String::new() } else { format!("; there is {}", alike.join(", ")) };
+        if name.is_like_too_short_an_id() {
+            hint.push_str(&format!("; a snapshot's id is told by {MIN_ID_DIGITS} of its digits or more"));
+        }
         Error::new(ErrorKind::NotFound, format!("no ref is called `{name}`{hint}"))
     }
 
@@ -59,11 +63,16 @@ impl Namespace {
         }
         let number = number.unwrap_or(record.current.generation);
         let Some(generation) = record.generation(number) else {
-            let message = format!(
-                "`{name}` has no generation {number} any more; it is at {} and remembers {}",
-                record.current.generation,
-                record.history.len(),
-            );
+            let (current, remembered) = (record.current.generation, record.history.len());
+            let message = if number > current {
+                format!("`{name}` has no generation {number} yet; it is at {current}")
+            } else if number == 0 {
+                format!("`{name}` has no generation 0; the first is 1")
+            } else {
+                format!(
+                    "`{name}` has no generation {number} any more; it is at {current} and remembers {remembered}"
+                )
+            };
             return Err(Error::new(ErrorKind::NotFound, message));
         };
         let Some(at) = generation.at() else {

@@ -20,11 +20,19 @@ const OTHER_DIRECTORIES: [&str; 2] = ["/var/tmp", "/tmp"];
 /// # Errors
 /// That of the first directory, where it can be in none.
 pub(crate) fn scratch_file(directory: Option<&Path>) -> Result<File> {
+    scratch_file_in(directory).map(|(file, _)| file)
+}
+
+/// The same, and the directory that it is in.
+///
+/// # Errors
+/// Those of [`scratch_file`].
+pub(crate) fn scratch_file_in(directory: Option<&Path>) -> Result<(File, PathBuf)> {
     let others = OTHER_DIRECTORIES.map(Path::new);
     let mut failed = None;
     for directory in directory.into_iter().chain(others) {
         match unnamed_file(directory) {
-            Ok(file) => return Ok(file),
+            Ok(file) => return Ok((file, directory.to_owned())),
             Err(e) => failed = failed.or(Some((directory, e))),
         }
     }

@@ -5,9 +5,11 @@
 //! notices when a file changes meanwhile. [`Spool`] is another source: a tar, read to its end.
 //!
 //! Nothing here follows a symbolic link below the root: every directory is opened from its parent's descriptor by one
-//! component. All of it is synchronous and belongs on plain threads.
+//! component, and is entered or read from only if it is the one that was listed. All of it is synchronous and belongs on plain threads.
 
+mod directory_id;
 mod ignore;
+mod least_missed;
 mod name_cache;
 mod own;
 mod path_order;
@@ -20,13 +22,15 @@ mod trust;
 mod walk;
 mod xattrs;
 
+pub use directory_id::{DirectoryId, ListedDirectory};
 pub use ignore::{ExcludeFile, Exclusions};
 pub(crate) use name_cache::NameCache;
 #[cfg(feature = "fuzzing")]
 pub(crate) use name_cache::fuzzing as fuzzed_names;
-pub use own::{OwnDirectory, OwnFound, Purpose};
-pub(crate) use own::{refuse_in_store, refuse_source_below};
+pub(crate) use own::refuse_source_below;
+pub use own::{OwnDirectory, OwnFound, Purpose, refuse_in_own};
 pub use path_order::{compare_directories, compare_names};
+pub(crate) use read::unreadable;
 pub use read::{ContentSink, OpenFile, ReadLink, ReadOutcome, SourceFiles};
 pub use spool::{Spool, SpoolListings, SpoolOptions, SpooledFile};
 pub use stat::{FileKind, FileTime, Stat};

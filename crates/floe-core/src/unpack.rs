@@ -21,13 +21,13 @@ mod big_file;
 mod canonical;
 mod engine;
 mod frames;
-mod one;
+mod named;
 mod planner;
 mod unit;
 mod whole;
 
 pub(crate) use big_file::BigFile;
 pub(crate) use engine::{Output, Stop, run};
-pub(crate) use one::plan_entry;
+pub(crate) use named::plan_entries;
 pub(crate) use planner::Planner;
 pub(crate) use unit::{FrameOfUnit, Unit};

@@ -21,7 +21,7 @@ use crate::snapshot::Snapshot;
 use crate::store::list_all;
 use crate::unpack::{BigFile, Output, Unit, run};
 use crate::whole::{Seen, check_metadata, plan_unseen};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Remedy, Result};
 
 /// The most packs that a namespace is listed with.
 const MAX_PACKS: usize = 10_000_000;
@@ -50,6 +50,8 @@ pub struct Damage {
     pub object: String,
     /// What is wrong with it.
     pub message: String,
+    /// What helps, where that is not what helps packs and snapshots: to store them again.
+    pub remedy: Option<Remedy>,
 }
 
 /// What was found.
@@ -142,7 +144,7 @@ fn note(verified: &mut Verified, object: String, checked: Result<()>) -> Result<
         ErrorKind::Unsupported => &mut verified.unsupported,
         _ => return Err(error),
     };
-    noted.push(Damage { object, message: error.to_string() });
+    noted.push(Damage { object, message: error.to_string(), remedy: error.remedy() });
     Ok(())
 }
 
@@ -157,7 +159,9 @@ async fn open_snapshots(
     let names = if options.refs.is_empty() {
         let found = namespace.ref_names().await?;
         let strays = found.strays.into_iter();
-        verified.damages.extend(strays.map(|object| Damage { object, message: RefNames::STRAY.to_owned() }));
+        let message = || RefNames::STRAY.to_owned();
+        let strays = strays.map(|object| Damage { object, message: message(), remedy: Some(Remedy::Remove) });
+        verified.damages.extend(strays);
         found.names
     } else {
         options.refs.clone()
@@ -208,7 +212,7 @@ async fn check_sizes(
             Some(id) => drop(sizes.insert(id, entry.size_bytes)),
             None => {
                 let message = "it is where only packs may be".to_owned();
-                verified.damages.push(Damage { object: entry.key.to_string(), message });
+                verified.damages.push(Damage { object: entry.key.to_string(), message, remedy: None });
             }
         }
     }
@@ -222,7 +226,11 @@ async fn check_sizes(
             Some(_) => continue,
         };
         bad.insert(*id);
-        verified.damages.push(Damage { object: namespace.keys().pack(id).to_string(), message });
+        verified.damages.push(Damage {
+            object: namespace.keys().pack(id).to_string(),
+            message,
+            remedy: None,
+        });
     }
     // What a ref or snapshot object refers to that is damaged or too new is not known.
     if options.refs.is_empty() && all_known {

@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
+use floe_core::source::refuse_in_own;
 use floe_core::{ArchiveFormat, ArchiveOptions, Reference};
 use serde::Serialize;
 
@@ -107,6 +108,7 @@ pub(crate) async fn run(session: &Session, mut arguments: ArchiveArguments) -> R
         outcome.settle(written)?;
         return Ok(Code::Done);
     };
+    refuse_in_own(path, &session.own_directories()?)?;
     let (target, out) = Target::create(path, || session.token())?;
     let (at, written) = write(session, &arguments, format, Box::new(out)).await?;
     let archive_bytes = written?;

@@ -13,6 +13,7 @@ use floe_core::{ErrorKind, PullOptions, PullProgress};
 
 use crate::arguments::ReportArguments;
 use crate::failure::{Code, Failure};
+use crate::pace::Pace;
 use crate::progress::{Moment, Progress};
 use crate::quantities::ByteCount;
 use crate::session::{Limits, Session};
@@ -104,11 +105,12 @@ pub(crate) async fn run(session: &Session, arguments: PullArguments) -> Result<C
 
 fn show_progress(session: &Session, progress: &Arc<PullProgress>) -> Progress {
     let progress = Arc::clone(progress);
-    Progress::start(session.output(), "Pulling", move || {
+    Progress::start(session.output(), "Pulling", Pace::default(), move || {
         let total_bytes = progress.file_bytes_total.load(Ordering::Relaxed);
         Moment {
             bytes: progress.file_bytes.load(Ordering::Relaxed),
             total_bytes: Some(total_bytes).filter(|bytes| *bytes > 0),
+            reused_bytes: Some(progress.reused_file_bytes.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0),
             files: Some(progress.files.load(Ordering::Relaxed)),
             ..Moment::default()
         }

@@ -1,29 +1,23 @@
 //! `floe push`.
 
 mod options;
+mod progress;
 mod report;
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::Args;
-use floe_core::source::Exclusions;
-use floe_core::{Annotation, Namespace, PushOptions, PushProgress, PushSource, RefName, Reference, Snapshot};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
+use floe_core::{Annotation, PushProgress, PushSource, RefName, Reference};
 
 use self::options::WhatArguments;
+use self::progress::Size;
 use crate::arguments::{AnnotationArguments, ReportArguments};
 use crate::failure::{Code, Failure};
-use crate::progress::{Moment, Progress};
 use crate::quantities::ByteCount;
 use crate::session::{Limits, Session};
-
-/// Before this a push is over, or is worth a look at how long it will take.
-const LONG_PUSH: Duration = Duration::from_millis(250);
 
 /// Store a directory as a snapshot and make a ref name it
 ///
@@ -93,7 +87,7 @@ pub(crate) async fn run(session: &Session, arguments: PushArguments) -> Result<C
     let name = arguments.name;
     let progress = Arc::new(PushProgress::default());
     let size = Size::new(&namespace, &name, &source, &options);
-    let shown = show_progress(session, size, &progress, arguments.dry_run);
+    let shown = progress::show(session, size, &progress, arguments.dry_run);
     let pushed = floe_core::push(&namespace, source, &name, &options, &progress).await;
     drop(shown);
     report::show(session, &name, &pushed?, started.elapsed(), arguments.report.json, is_annotated)?;
@@ -118,89 +112,5 @@ fn source(path: PathBuf) -> Result<PushSource, Failure> {
         Ok(_) => Ok(PushSource::Directory(path)),
         Err(e) => Err(Failure::io(format!("cannot push {}", path.display()), e)
             .advise("Name a directory that is there and that you may read.")),
-    }
-}
-
-/// Shows how far the push is.
-fn show_progress(session: &Session, size: Size, progress: &Arc<PushProgress>, dry_run: bool) -> Progress {
-    let expected_bytes = Arc::new(AtomicU64::new(0));
-    let told = Arc::clone(&expected_bytes);
-    let finding = session.output().shows_progress().then(|| {
-        let finding = tokio::spawn(async move { told.store(size.find().await, Ordering::Relaxed) });
-        AbortOnDropHandle::new(finding)
-    });
-    let progress = Arc::clone(progress);
-    let confirmed = session.confirmed_bytes();
-    Progress::start(session.output(), "Pushing", move || {
-        // Dropped with this, it stops.
-        let _ = &finding;
-        let expected = expected_bytes.load(Ordering::Relaxed);
-        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let (done, reused) = (count(&progress.file_bytes), count(&progress.reused_file_bytes));
-        let handed_on = count(&progress.uploaded_bytes);
-        let sent = if dry_run { handed_on } else { confirmed().min(handed_on) };
-        Moment {
-            bytes: done.saturating_sub(on_their_way(done.saturating_sub(reused), sent, handed_on)),
-            total_bytes: Some(expected).filter(|bytes| *bytes > 0),
-            reused_bytes: Some(reused),
-            files: Some(count(&progress.files)),
-            uploaded_bytes: (!dry_run).then_some(sent),
-        }
-    })
-}
-
-/// How many of new bytes of files are not in the store yet, where of the bytes that were made of them only a part is.
-fn on_their_way(new_bytes: u64, sent: u64, handed_on: u64) -> u64 {
-    let part = u128::from(new_bytes) * u128::from(handed_on.saturating_sub(sent));
-    part.checked_div(handed_on.into()).and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0)
-}
-
-/// What is needed to find out how much there is to push.
-struct Size {
-    namespace: Namespace,
-    name: RefName,
-    directory: Option<PathBuf>,
-    exclusions: Exclusions,
-    cancel: CancellationToken,
-}
-
-impl Size {
-    fn new(namespace: &Namespace, name: &RefName, source: &PushSource, options: &PushOptions) -> Self {
-        let directory = match source {
-            PushSource::Directory(path) => Some(path.clone()),
-            PushSource::Tar(_) => None,
-        };
-        Self {
-            namespace: namespace.clone(),
-            name: name.clone(),
-            directory,
-            exclusions: options.exclusions.clone(),
-            cancel: options.cancel.clone(),
-        }
-    }
-
-    /// Bytes of files: about what the ref names has, else what the directory is told to have; 0 if nobody can say.
-    async fn find(self) -> u64 {
-        tokio::time::sleep(LONG_PUSH).await;
-        if let Ok(resolved) = self.namespace.resolve(&Reference::Ref(self.name)).await
-            && let Ok(snapshot) = Snapshot::open(&self.namespace, resolved.at).await
-        {
-            return snapshot.root().file_bytes;
-        }
-        let Some(directory) = self.directory else { return 0 };
-        floe_core::directory_bytes(&directory, &self.exclusions, &self.cancel).await.unwrap_or(0)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_on_its_way_is_not_done() {
-        assert_eq!(on_their_way(0, 0, 0), 0);
-        assert_eq!(on_their_way(1_000, 0, 300), 1_000);
-        assert_eq!(on_their_way(1_000, 75, 300), 750);
-        assert_eq!(on_their_way(u64::MAX, 300, 300), 0);
     }
 }

@@ -1,9 +1,12 @@
 //! The refs of a namespace, as `floe ls` without a reference lists them.
 
-use floe_core::{ErrorKind, Generation, Namespace, RefName, RefNames, Snapshot};
+use std::collections::BTreeSet;
+
+use floe_core::{ErrorKind, Generation, Namespace, RefName, RefNames, Remedy, Snapshot};
 use futures::{StreamExt, stream};
 use serde::Serialize;
 
+use crate::advice;
 use crate::commands::generation::GenerationReport;
 use crate::counting::TrafficReport;
 use crate::failure::{Code, Failure, TOO_NEW};
@@ -62,11 +65,13 @@ pub(crate) async fn list(session: &Session, json: bool) -> Result<Code, Failure>
         .collect()
         .await;
     let (mut refs, mut damages, mut unsupported) = (Vec::new(), Noted::new(), Noted::new());
+    let mut remedies = BTreeSet::new();
     for (name, read) in read {
         match read {
             Ok(listed) => refs.extend(listed),
             // One that is damaged does not hide the others.
             Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {
+                remedies.insert(error.remedy());
                 damages.push((name.to_string(), error.to_string()));
             }
             Err(error) if error.kind() == ErrorKind::Unsupported => {
@@ -77,6 +82,9 @@ pub(crate) async fn list(session: &Session, json: bool) -> Result<Code, Failure>
     }
     let unread = damages.len() as u64;
     let strays = found.strays.len() as u64;
+    if strays > 0 {
+        remedies.insert(Some(Remedy::Remove));
+    }
     damages.extend(found.strays.into_iter().map(|key| (key, RefNames::STRAY.to_owned())));
     if json {
         let refs = refs
@@ -114,9 +122,9 @@ pub(crate) async fn list(session: &Session, json: bool) -> Result<Code, Failure>
         0 => count(strays, "object is where only refs may be", "objects are where only refs may be"),
         _ => count(unread, "ref cannot be read", "refs cannot be read"),
     };
-    let advice = "Run `floe verify` to see what is damaged; push again from the source with --full, or restore the \
-                  objects from a copy of the store.";
-    Err(Failure::new(Code::Corrupt, message, advice))
+    let again = "Run `floe verify` to see what is damaged; push again from the source with --full, or restore the \
+                 objects from a copy of the store.";
+    Err(Failure::new(Code::Corrupt, message, advice::on_damages(&remedies, again)))
 }
 
 /// Names, and what is wrong with what has them.

@@ -7,6 +7,7 @@ use clap::Args;
 use floe_core::{Damage, RefName, Verified, VerifyOptions};
 use serde::Serialize;
 
+use crate::advice;
 use crate::arguments::ReportArguments;
 use crate::counting::TrafficReport;
 use crate::failure::{Code, Failure, TOO_NEW};
@@ -90,9 +91,10 @@ pub(crate) async fn run(session: &Session, arguments: VerifyArguments) -> Result
         return Ok(Code::Done);
     }
     let damages = count(verified.damages.len() as u64, "damage was found", "damages were found");
-    let advice = "Push again from the source with --full, which makes a whole generation (older ones that lost data stay \
-                  damaged until they leave the ref's history), or restore the objects from a copy of the store.";
-    Err(Failure::new(Code::Corrupt, damages, advice))
+    let again = "Push again from the source with --full, which makes a whole generation (older ones that lost data stay \
+                 damaged until they leave the ref's history), or restore the objects from a copy of the store.";
+    let remedies = verified.damages.iter().map(|damage| damage.remedy).collect();
+    Err(Failure::new(Code::Corrupt, damages, advice::on_damages(&remedies, again)))
 }
 
 fn reports(noted: &[Damage]) -> Vec<DamageReport<'_>> {

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use crate::environment::{User, listing, stdout};
 use crate::report::report;
 
-fn objects(user: &User, kind: &str) -> Vec<PathBuf> {
+/// The objects of a kind in a user's store.
+pub(crate) fn objects(user: &User, kind: &str) -> Vec<PathBuf> {
     let found = fs::read_dir(user.path(".local/share/floe/default").join(kind)).unwrap();
     let paths = found.map(|entry| entry.unwrap().path());
     // What is being written is hidden.

@@ -7,14 +7,23 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
+use floe_testkit::skip;
+use rustix::fs::{XattrFlags, getxattr, setxattr};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::attack::{can, told, unprivileged};
 use crate::environment::{User, stdout};
 use crate::report::report;
+
+/// Makes all that is there that of [`unprivileged`].
+fn give_away(user: &User) {
+    if rustix::process::geteuid().is_root() {
+        let owned = Command::new("chown").args(["-R", "65534:65534"]).arg(user.home()).status();
+        assert!(owned.unwrap().success());
+    }
+}
 
 /// The directory where it is mounted stays.
 #[test]
@@ -91,10 +100,7 @@ fn what_cannot_be_read_is_listed_with_the_reason() {
     for name in [OsStr::new("closed"), OsStr::new("src/secret"), raw] {
         set_mode(name, 0);
     }
-    if rustix::process::geteuid().is_root() {
-        let owned = Command::new("chown").args(["-R", "65534:65534"]).arg(user.home()).status();
-        assert!(owned.unwrap().success());
-    }
+    give_away(&user);
     let arguments = ["push", "tree", "main", "--skip-unreadable"];
     let output = user.under(before, &[&arguments[..], &["--json"]].concat());
     assert_eq!(output.status.code(), Some(0), "{}", told(&output));
@@ -142,14 +148,22 @@ fn what_vanishes_meanwhile_is_not_listed() {
     push.args(["-D", "-f", "-P", "vanishing", "-e", "trace=statx", "-e", stop, "-o"]).arg(&trace);
     push.arg(env!("CARGO_BIN_EXE_floe")).args(["push", "tree", "main", "--json"]);
     push.env_clear().env("HOME", user.home()).current_dir(user.home());
-    let push = push.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !fs::read_to_string(&trace).is_ok_and(|trace| trace.contains("stopped by SIGSTOP")) {
-        assert!(Instant::now() < deadline, "the push does not stop");
+    let mut push = push.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let traced = |what: &str| fs::read_to_string(&trace).unwrap_or_default().matches(what).count();
+    while traced("stopped by SIGSTOP") == 0 {
+        assert!(push.try_wait().unwrap().is_none(), "it asks about no file of that name");
         std::thread::yield_now();
     }
     fs::remove_file(&vanishing).unwrap();
-    kill_process(Pid::from_child(&push), Signal::CONT).unwrap();
+    // Each thread that asks again is stopped again.
+    let mut continued = 0;
+    while push.try_wait().unwrap().is_none() {
+        if continued < traced("--- SIGSTOP ") {
+            continued += 1;
+            kill_process(Pid::from_child(&push), Signal::CONT).unwrap();
+        }
+        std::thread::yield_now();
+    }
     let output = push.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", told(&output));
     let report = report("push", &output.stdout);
@@ -199,6 +213,77 @@ fn the_store_and_the_caches_are_no_part_of_the_source() {
     }
 }
 
+/// It is tried once, not once for each name.
+#[test]
+fn a_file_of_many_names_that_cannot_be_read_is_left_out_under_all_of_them() {
+    const NAMES: usize = 40;
+    let Some(before) = unprivileged() else { return };
+    let user = User::new();
+    user.tree("tree");
+    let first = user.path("tree/00");
+    fs::write(&first, "not to be read").unwrap();
+    fs::set_permissions(&first, fs::Permissions::from_mode(0o000)).unwrap();
+    for name in 1..NAMES {
+        fs::hard_link(&first, user.path("tree").join(format!("{name:02}"))).unwrap();
+    }
+    give_away(&user);
+    let output = user.under(before, &["push", "tree", "main", "--skip-unreadable"]);
+    let told = told(&output);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    assert_eq!(told.lines().filter(|line| line.starts_with("left out: ")).count(), NAMES, "{told}");
+    let listed = user.under(before, &["ls", "main"]);
+    assert_eq!(String::from_utf8_lossy(&listed.stdout), "README.md\nlink\nsrc/\n");
+}
+
+/// All of it, or the namespace alone.
+#[test]
+fn a_store_mounted_in_the_tree_is_left_out() {
+    for place in [".local/share/floe", ".local/share/floe/default"] {
+        let user = User::new();
+        user.tree("tree");
+        fs::create_dir(user.path("tree/mounted")).unwrap();
+        user.floe(&["push", "tree", "main"], 0);
+        let (from, to) = (user.path(place), user.path("tree/mounted"));
+        if !can(&["unshare", "-m", "mount", "--bind", from.to_str().unwrap(), to.to_str().unwrap()]) {
+            return;
+        }
+        let script = format!(
+            "set -e; mount --bind {place} tree/mounted; \"$0\" push tree main; \"$0\" ls main; ! \"$0\" push tree/mounted x"
+        );
+        let output = user.under(&["unshare", "-m", "sh", "-c", &script], &[]);
+        assert!(output.status.success(), "{place}: {}", told(&output));
+        let left_out = "left out: mounted: it is the store of this very command";
+        assert!(told(&output).contains(left_out), "{place}: {}", told(&output));
+        assert!(!String::from_utf8_lossy(&output.stdout).contains("mounted"), "{place}");
+    }
+}
+
+/// What has no way to its extended attributes but `/proc` is told, not stored without them.
+#[test]
+fn extended_attributes_are_stored_where_there_is_no_proc() {
+    let user = User::new();
+    user.tree("tree");
+    fs::remove_file(user.path("tree/link")).unwrap();
+    for path in ["tree/README.md", "tree/src", "tree"] {
+        if let Err(e) = setxattr(user.path(path), "user.floe", b"kept", XattrFlags::empty()) {
+            return skip(format_args!("no extended attributes here: {e}"));
+        }
+    }
+    if !can(&["unshare", "-m", "mount", "-t", "tmpfs", "none", "/proc"]) {
+        return;
+    }
+    let script = "set -e; mount -t tmpfs none /proc; \"$0\" push tree main --xattrs; ln -s README.md tree/link; \
+                  ! \"$0\" push tree linked --xattrs";
+    let output = user.under(&["unshare", "-m", "sh", "-c", script], &[]);
+    assert!(output.status.success(), "{}", told(&output));
+    assert!(told(&output).contains("link can be read only where /proc is mounted"), "{}", told(&output));
+    user.floe(&["pull", "main", "out", "--xattrs"], 0);
+    for path in ["out/README.md", "out/src", "out"] {
+        let mut value = [0; 8];
+        assert_eq!(getxattr(user.path(path), "user.floe", &mut value[..]), Ok(4), "{path}");
+    }
+}
+
 #[test]
 fn a_pull_neither_writes_to_the_store_nor_removes_it() {
     let user = User::new();
@@ -206,7 +291,7 @@ fn a_pull_neither_writes_to_the_store_nor_removes_it() {
     user.floe(&["push", "tree", "main"], 0);
     for place in [".local/share/floe", ".local/share/floe/new/below", ".local/share/floe/default/packs/"] {
         let told = user.stderr(&user.floe(&["pull", "main", place], 1));
-        assert!(told.contains("lies in the store") && told.contains("only Floe's objects"), "{told}");
+        assert!(told.contains("lies in the store") && told.contains("only Floe's own files"), "{told}");
     }
     // The snapshot has neither of the directories that the store and the caches are in.
     fs::create_dir(user.path("tree/.cache")).unwrap();
@@ -278,4 +363,31 @@ fn a_store_behind_a_mount_stays() {
     assert_eq!(output.status.code(), Some(1), "{}", told(&output));
     assert!(told(&output).contains("the store or the caches"), "{}", told(&output));
     assert!(user.path("out/README.md").exists());
+    // A part of it is as much its own.
+    for (part, to) in [("default", "bound"), ("default/packs", "bound"), ("default", "out/src")] {
+        let destination = to.split('/').next().unwrap();
+        let script = format!(
+            "set -e; export FLOE_STORE=$PWD/out/sub/store; mount --bind out/sub/store/{part} {to}; \
+             code=0; \"$0\" pull main {destination} --delete || code=$?; \"$0\" verify; exit $code"
+        );
+        let output = user.under(&["unshare", "-m", "sh", "-c", &script], &[]);
+        assert_eq!(output.status.code(), Some(1), "{part} {to}: {}", told(&output));
+    }
+}
+
+/// Without it the next command would find no store.
+#[test]
+fn the_symlink_that_leads_to_the_store_stays() {
+    let user = User::new();
+    user.tree("tree");
+    for directory in ["out", "real"] {
+        fs::create_dir(user.path(directory)).unwrap();
+    }
+    std::os::unix::fs::symlink("../real", user.path("out/way")).unwrap();
+    let store = ["--store", "out/way/store"];
+    user.floe(&[&["push", "tree", "main"][..], &store].concat(), 0);
+    fs::write(user.path("out/extra"), "").unwrap();
+    user.floe(&[&["pull", "main", "out", "--delete"][..], &store].concat(), 0);
+    assert!(!user.path("out/extra").exists());
+    user.floe(&[&["verify"][..], &store].concat(), 0);
 }

@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod advice;
 mod attack;
 mod configuration;
 mod damaged;
 mod environment;
 mod errors;
+mod groups;
 mod json_keys;
 mod left_out;
 mod memory;

@@ -1,7 +1,7 @@
 //! `floe pull`.
 
 use std::fs;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 
 use floe_testkit::bytes_of;
 
@@ -19,6 +19,36 @@ fn what_was_pushed_comes_back() {
     insta::assert_json_snapshot!("pull", shape(&pulled));
     let again = user.json(&["pull", "main", "back", "--json"]);
     assert_eq!((&again["outcome"], &again["written_file_count"]), (&"unchanged".into(), &0.into()));
+}
+
+/// As with a push, a dry run tells whether there is anything to do.
+#[test]
+fn a_dry_run_over_what_is_equal_is_unchanged() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main"], 0);
+    user.floe(&["pull", "main", "back"], 0);
+    let would = |arguments: &[&str]| {
+        let all = [&["pull", "-n", "--json"], arguments].concat();
+        user.json(&all)["outcome"].as_str().unwrap().to_owned()
+    };
+    for arguments in [
+        &["main", "back"][..],
+        &["main", "back", "--delete"],
+        &["main:src/main.rs", "back/src"],
+        &["main:src", "back/src"],
+    ] {
+        assert_eq!(would(arguments), "unchanged", "{arguments:?}");
+    }
+    fs::write(user.path("back/extra"), "extra").unwrap();
+    assert_eq!(would(&["main", "back", "--delete"]), "dry_run");
+    let mode =
+        |mode| fs::set_permissions(user.path("back/src/main.rs"), fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o600);
+    assert_eq!(
+        (would(&["main", "back"]), would(&["main:src/main.rs", "back/src"])),
+        ("dry_run".into(), "dry_run".into())
+    );
 }
 
 #[test]
@@ -171,6 +201,12 @@ fn device_nodes_are_made_on_request() {
         }
     }
     user.floe(&["push", &tree, "main"], 0);
+    let would = user.stderr(&user.floe(&["pull", "main", "without", "--dry-run"], 0));
+    assert!(would.starts_with("left out: 2 device nodes; --devices makes them\nWould pull 3 "), "{would}");
+    for (globs, skipped) in [(&[][..], 2), (&["--devices"], 0), (&["--exclude", "/src"], 1)] {
+        let would = [&["pull", "main", "without", "--dry-run", "--json"], globs].concat();
+        assert_eq!(user.json(&would)["skipped_device_count"], skipped, "{globs:?}");
+    }
     let without = user.floe(&["pull", "main", "without"], 0);
     let told = user.stderr(&without);
     assert!(told.starts_with("left out: 2 device nodes; --devices makes them\nPulled 3 files "), "{told}");
@@ -287,6 +323,27 @@ fn a_glob_with_a_slash_at_its_end_is_of_directories() {
     let pulled = user.json(&["pull", "main", "more", "--exclude", "a/", "--delete", "--json"]);
     assert_eq!(pulled["removed_name_count"], 1);
     assert!(!user.path("more/e/a").exists());
+}
+
+/// Also where the snapshot has nothing of the directory that it is in.
+#[test]
+fn what_is_excluded_is_not_removed() {
+    let user = User::new();
+    user.tree("tree");
+    user.floe(&["push", "tree", "main"], 0);
+    let paths = [("logs/deep/a.log", true), ("logs/deep/b/c", false), ("logs/d", false), ("old/a", false)];
+    for (path, is_kept) in paths.map(|(path, is_kept)| (format!("out/{path}"), is_kept)) {
+        let path = &path[..];
+        fs::create_dir_all(user.path(path).parent().unwrap()).unwrap();
+        fs::write(user.path(path), "").unwrap();
+        let pull = ["pull", "main", "out", "--delete", "--exclude", "*.log"];
+        let pulled = user.json(&[&pull[..], &["--dry-run", "--json"]].concat());
+        assert_eq!(pulled["removed_name_count"], u64::from(!is_kept), "{path}");
+        user.floe(&pull, 0);
+        assert_eq!(user.path(path).exists(), is_kept, "{path}");
+    }
+    user.floe(&["pull", "main", "out", "--delete"], 0);
+    assert!(!user.path("out/logs").exists());
 }
 
 /// A file that was asked for and does not come would be missed late.

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use floe_testkit::{bytes_of, wait_until_trusted};
 
+use crate::damaged::objects;
 use crate::environment::{User, shape, stdout};
+use crate::groups::group_of;
 use crate::report::report;
 
 #[test]
@@ -65,8 +67,30 @@ fn a_dry_run_leaves_nothing_in_the_store() {
     assert_eq!(told["layout"], serde_json::Value::Null, "there is none before it is written");
     assert!(!user.path(".local/share/floe").exists());
     user.floe(&["log", "main"], 1);
-    user.floe(&["push", &tree, "main"], 0);
+    let pushed = user.json(&["push", &tree, "main", "--json"]);
     assert!(user.path(".local/share/floe").exists());
+    // Where a push would change nothing, that is what it tells.
+    let told = user.json(&["push", &tree, "main", "--dry-run", "--json"]);
+    assert_eq!((&told["outcome"], &told["generation"]), (&"unchanged".into(), &1.into()));
+    assert_eq!(told["layout"], pushed["layout"]);
+}
+
+#[test]
+fn how_much_faster_a_push_was_is_told_of_what_was_reused() {
+    let user = User::new();
+    fs::create_dir(user.path("empty")).unwrap();
+    let tree = user.tree("tree");
+    for source in ["empty", &tree] {
+        let told = user.stderr(&user.floe(&["push", source, source], 0));
+        assert!(told.contains(" 0 reused, ") && !told.contains("faster"), "{told}");
+    }
+    for number in 0..20 {
+        fs::write(user.path(&format!("tree/{number}")), bytes_of(number, 40_000)).unwrap();
+    }
+    user.floe(&["push", &tree, &tree], 0);
+    fs::write(user.path("tree/README.md"), "# Another\n").unwrap();
+    let told = user.stderr(&user.floe(&["push", &tree, &tree], 0));
+    assert!(told.contains(" times faster than sending everything."), "{told}");
 }
 
 #[test]
@@ -241,18 +265,26 @@ fn a_second_push_opens_the_group_of_what_changed() {
     }
     wait_until_trusted(shared);
     user.floe(&["push", root, "main"], 0);
-    let changed = format!("{root}/07/1007");
-    fs::write(&changed, "changed\n").unwrap();
+    let [pack] = &objects(&user, "packs")[..] else { panic!("it is in several packs") };
+    let group = group_of(pack, "07/1007");
+    // Of the same size, so that the groups stay what they are.
+    fs::write(format!("{root}/07/1007"), bytes_of(2_000, 3000)).unwrap();
     wait_until_trusted(shared);
     let Some(trace) = user.traced("trace=openat,getdents64", &["push", root, "main"]) else { return };
     let (listed, opened): (Vec<_>, Vec<_>) =
         trace.lines().filter(|line| line.contains(root)).partition(|line| line.contains("getdents64"));
     assert!(listed.is_empty(), "{listed:?}");
-    // Named by what it returned.
-    let files: Vec<_> = opened.iter().filter(|line| !line.contains("O_DIRECTORY")).collect();
-    assert_eq!(files.iter().filter(|line| line.contains(&changed)).count(), 1, "{files:?}");
-    // The others of a group stand beside it.
-    assert!((2..80).contains(&files.len()), "{files:?}");
+    // Named by what it returned, which is on a line of its own where another thread came in between.
+    let file = |line: &&str| {
+        let (_, returned) = line.rsplit_once(" = ")?;
+        let (_, path) = returned.split_once(&format!("<{root}/"))?;
+        let path = path.trim_end_matches('>');
+        tree.path().join(path).is_file().then(|| path.to_owned())
+    };
+    let mut files: Vec<_> = opened.iter().filter_map(file).collect();
+    files.sort();
+    assert!((2..80).contains(&group.len()) && group.contains("07/1007"), "{group:?}");
+    assert_eq!(files, group.into_iter().collect::<Vec<_>>());
 }
 
 /// For what changes behind the back of times and sizes.
@@ -261,7 +293,7 @@ fn by_hash_every_file_is_read() {
     let user = User::new();
     user.tree("tree");
     // Else they are too young for the cache to be believed.
-    std::thread::sleep(std::time::Duration::from_millis(40));
+    wait_until_trusted(user.home());
     user.floe(&["push", "tree", "main"], 0);
     for (command, reads) in [
         (&["push", "tree", "main"][..], false),

@@ -156,6 +156,25 @@ fn links_of_files_with_names_elsewhere_are_no_differences() {
     assert_eq!(diff(), "A AAA\nM second\n");
 }
 
+/// To the snapshot they are two files, and so they are where it is pulled.
+#[test]
+fn files_that_became_one_are_a_difference() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    for name in ["a", "b"] {
+        fs::write(user.path("tree").join(name), "same").unwrap();
+    }
+    user.floe(&["push", &tree, "main"], 0);
+    user.floe(&["push", &tree, "reproducible", "--reproducible"], 0);
+    fs::remove_file(user.path("tree/b")).unwrap();
+    fs::hard_link(user.path("tree/a"), user.path("tree/b")).unwrap();
+    for options in [&["--exit-code"][..], &["--exit-code", "--by-hash"]] {
+        let told = stdout(&user.floe(&[&["diff", "main", "./tree"], options].concat(), 1));
+        assert_eq!(told, "M b\n");
+    }
+    assert_eq!(stdout(&user.floe(&["diff", "reproducible", "./tree"], 0)), "");
+}
+
 #[test]
 fn a_sound_store_verifies() {
     let user = user_with_a_push();
@@ -284,4 +303,27 @@ fn an_archive_takes_the_place_of_what_is_there() {
         write(&"n".repeat(length));
     }
     assert_eq!(parts(&user), [""; 0]);
+    let told =
+        user.stderr(&user.floe(&["archive", "main", "-o", ".local/share/floe/default/format.json"], 1));
+    assert!(told.contains("only Floe's own files belong"), "{told}");
+    user.floe(&["verify"], 0);
+}
+
+/// What is open already is neither replaced nor lost, whatever its name leads to.
+#[test]
+fn what_is_open_is_written_on() {
+    let user = user_with_a_push();
+    std::os::unix::fs::symlink("/proc/self/fd/1", user.path("out")).unwrap();
+    let floe =
+        |script: &str| user.under(&["sh", "-c", &format!("(echo before; \"$0\" {script}) >file")], &[]);
+    for name in ["/dev/stdout", "/dev/fd/1", "out"] {
+        let output = floe(&format!("archive main --format tar -o {name}"));
+        assert_eq!(output.status.code(), Some(0), "{name}: {output:?}");
+        let (plain, written) =
+            (user.floe(&["archive", "main", "--format", "tar"], 0), fs::read(user.path("file")));
+        assert!(written.unwrap().strip_prefix(b"before\n") == Some(&plain.get_output().stdout[..]), "{name}");
+    }
+    let output = floe("pull main:README.md out");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(fs::symlink_metadata(user.path("out")).unwrap().is_symlink());
 }

@@ -11,7 +11,7 @@ use crate::reference::{Annotation, RefRecord, SnapshotAt};
 use crate::sealed::MAX_SEALED_BYTES;
 use crate::store::{Key, PutMode, Settled, put_settled};
 use crate::write_error::WriteError;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Remedy, Result};
 
 impl WriteAttempt {
     /// Moves the ref from what it was to `at`, or to a tombstone. The lease is still to be ended then.
@@ -33,7 +33,8 @@ impl WriteAttempt {
         let Some(generation) = RefRecord::next_generation(self.view.former()) else {
             self.lease.end().await;
             let message = format!("the ref `{}` has come to the last generation that there is", self.target);
-            return Err(WriteError::Failed(Error::new(ErrorKind::Invalid, message)));
+            let error = Error::new(ErrorKind::Invalid, message).with_remedy(Remedy::OtherRef);
+            return Err(WriteError::Failed(error));
         };
         let version = self.view.former.as_ref().map(|(_, version)| version.clone());
         let announce = self.lease.announce_commit(&self.target, version.as_ref());
@@ -89,7 +90,10 @@ impl WriteAttempt {
         let found = match found {
             Some(found) => RefRecord::from_bytes(key.as_str(), &found)?,
             // Refs are never deleted.
-            None => return Err(Error::new(ErrorKind::Corrupt, format!("`{key}` is gone"))),
+            None => {
+                let error = Error::new(ErrorKind::Corrupt, format!("`{key}` is gone"));
+                return Err(error.with_remedy(Remedy::RestoreRef));
+            }
         };
         let target = &self.target;
         Ok(Moved::Not(if found.generation(push.generation).is_some() {

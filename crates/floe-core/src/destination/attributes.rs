@@ -4,18 +4,19 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{
     AtFlags, CWD, Gid, Mode, Timespec, Timestamps, UTIME_OMIT, Uid, chmod, chownat, fchmod, fchown, futimens,
-    utimensat,
+    statat, utimensat,
 };
 use rustix::io::{self, Errno};
 
 use super::entry::{Mtime, Owner};
 use super::open;
+use super::problem::NO_PROC;
 
 /// Something that is open, and how far.
 pub(super) enum Handle {
     /// For reading or writing.
     Open(OwnedFd),
-    /// As a place only (`O_PATH`): works for any kind and any mode, through `/proc/self/fd`.
+    /// As a place only (`O_PATH`): works for any kind and any mode, [by a path](by_path).
     Place(OwnedFd),
 }
 
@@ -40,11 +41,6 @@ impl Handle {
         }
     }
 
-    /// A path that leads to exactly this file, whatever happens to its names.
-    pub(super) fn proc_path(&self) -> String {
-        proc_path(self.as_fd())
-    }
-
     pub(super) fn set_owner(&self, owner: Owner) -> io::Result<()> {
         let (user, group) = ids(owner);
         match self {
@@ -56,21 +52,32 @@ impl Handle {
     pub(super) fn set_mode(&self, mode: u32) -> io::Result<()> {
         match self {
             Self::Open(fd) => fchmod(fd, Mode::from_raw_mode(mode)),
-            Self::Place(_) => chmod(self.proc_path(), Mode::from_raw_mode(mode)),
+            Self::Place(fd) => by_path(fd.as_fd(), |path| chmod(path, Mode::from_raw_mode(mode))),
         }
     }
 
     pub(super) fn set_mtime(&self, mtime: Mtime) -> io::Result<()> {
         match self {
             Self::Open(fd) => futimens(fd, &times(mtime)),
-            Self::Place(_) => utimensat(CWD, self.proc_path(), &times(mtime), AtFlags::empty()),
+            Self::Place(fd) => {
+                by_path(fd.as_fd(), |path| utimensat(CWD, path, &times(mtime), AtFlags::empty()))
+            }
         }
     }
 }
 
-/// A path that leads to exactly what this descriptor is open to.
-pub(super) fn proc_path(fd: BorrowedFd<'_>) -> String {
-    format!("/proc/self/fd/{}", fd.as_raw_fd())
+/// Does something by a path that leads to exactly what a descriptor is open to, whatever happens to its names.
+/// [`NO_PROC`] where there is no such path.
+pub(super) fn by_path<T>(fd: BorrowedFd<'_>, act: impl FnOnce(&str) -> io::Result<T>) -> io::Result<T> {
+    by_path_in("/proc", fd, act)
+}
+
+fn by_path_in<T>(proc: &str, fd: BorrowedFd<'_>, act: impl FnOnce(&str) -> io::Result<T>) -> io::Result<T> {
+    let path = format!("{proc}/self/fd/{}", fd.as_raw_fd());
+    match act(&path) {
+        Err(Errno::NOENT | Errno::NOTDIR) if statat(CWD, &path, AtFlags::empty()).is_err() => Err(NO_PROC),
+        done => done,
+    }
 }
 
 /// Both ids as the kernel takes them; [`Meta::check`](super::Meta::check) has refused the reserved ones.
@@ -89,4 +96,22 @@ pub(super) fn times(mtime: Mtime) -> Timestamps {
 /// Sets the mtime of a name in a directory; a symlink is not followed.
 pub(super) fn set_mtime_of_name(directory: BorrowedFd<'_>, name: &[u8], mtime: Mtime) -> io::Result<()> {
     utimensat(directory, name, &times(mtime), AtFlags::SYMLINK_NOFOLLOW)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_proc_it_is_told_what_is_missing() {
+        let dir = tempfile::tempdir().unwrap();
+        let above = std::fs::File::open(dir.path()).unwrap();
+        std::fs::write(dir.path().join("file"), "").unwrap();
+        let place = open::for_attributes(above.as_fd(), b"file").unwrap();
+        let list = |path: &str| rustix::fs::listxattr(path, &mut [0; 4096][..]).map(drop);
+        assert_eq!(by_path(place.as_fd(), list), Ok(()));
+        assert_eq!(by_path_in("/no/such/proc", place.as_fd(), list), Err(NO_PROC));
+        // Nothing is known to be missing where only the answer is that.
+        assert_eq!(by_path(place.as_fd(), |_| Err::<(), _>(Errno::NOENT)), Err(Errno::NOENT));
+    }
 }

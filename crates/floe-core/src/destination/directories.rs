@@ -8,8 +8,8 @@ use super::entry::{ALL_MODE_BITS, Meta, Mtime, Owner};
 use super::names;
 use crate::{Error, ErrorKind, Result};
 
-/// The most bytes of default ACLs kept until the end, in all. They wait because they change the mode of whatever is made
-/// in their directory.
+/// The most bytes of default ACLs kept until the end, in all. In a staging directory they wait, because they change the mode
+/// of whatever is made in their directory.
 const LATE_XATTR_BYTES: usize = 16 << 20;
 
 /// A directory of a tree: the root, or one that was added.
@@ -35,8 +35,10 @@ pub(super) mod state {
     pub(in super::super) const WRITABLE: u8 = 16;
     /// It is there, and its owner may not list it or reach what is in it.
     pub(in super::super) const CLOSED: u8 = 32;
-    /// It is there, and lets others do what they may not in the end.
+    /// It is there, and lets others do what they may not in the end, or is somebody else's.
     pub(in super::super) const LOOSE: u8 = 64;
+    /// In place, where extended attributes are restored: what is made in it gets an ACL from it.
+    pub(in super::super) const GIVES_ACL: u8 = 128;
 }
 
 /// What a directory becomes in the end.

@@ -3,6 +3,7 @@
 use rustix::fs::{AtFlags, FileType, Statx, StatxFlags, StatxTimestamp, makedev, statx};
 use rustix::io::{self, Errno};
 use std::os::fd::BorrowedFd;
+use tokio_util::sync::CancellationToken;
 
 use crate::{Error, ErrorKind, Result};
 
@@ -31,10 +32,12 @@ pub(crate) struct Settings {
     pub(crate) stat_written: bool,
     /// In place: survey, and change nothing at all.
     pub(crate) looks_only: bool,
-    /// Directories of Floe's own: nothing is written in one, and none is emptied or removed, by whatever path it is met.
+    /// Directories of Floe's own, sorted: nothing is written in one, and none is emptied or removed, by whatever path it is met.
     pub(crate) own: Vec<FileId>,
     /// A random number that tells this pull's temporary names from others'.
     pub(crate) token: u64,
+    /// Cancelled when the pull is to stop; it is asked where one call may take long, which is removing.
+    pub(crate) stop: CancellationToken,
 }
 
 /// A modification time.
@@ -131,7 +134,7 @@ impl Settings {
 
     /// Whether this is a directory of Floe's own.
     pub(super) fn is_own(&self, stat: &FileStat) -> bool {
-        stat.kind == Kind::Directory && self.own.contains(&stat.id())
+        stat.kind == Kind::Directory && self.own.binary_search(&stat.id()).is_ok()
     }
 }
 

@@ -9,8 +9,8 @@ use rustix::fs::{AtFlags, Mode, OFlags, fchmod, fchown, ftruncate, futimens, ope
 use rustix::io::{self, Errno, pwrite, write, writev};
 
 use super::attributes::{ids, times};
-use super::directories::DirId;
-use super::entry::{FileStat, Meta};
+use super::directories::{DirId, state};
+use super::entry::{ALL_MODE_BITS, FileStat, Meta};
 use super::problem::failed;
 use super::tree::Tree;
 use super::worker::Worker;
@@ -189,7 +189,7 @@ impl<'t> Worker<'t> {
             | OFlags::NOFOLLOW
             | OFlags::CLOEXEC
             | OFlags::NOCTTY;
-        let mode = Mode::from_raw_mode(made_mode(meta));
+        let mode = Mode::from_raw_mode(self.made_mode(directory, meta));
         let wrong = |errno| failed("make the file", &self.tree.shown(directory, name), errno);
         if !self.tree.in_place {
             let fd = openat(&*at, name, flags, mode).map_err(wrong)?;
@@ -225,15 +225,22 @@ impl<'t> Worker<'t> {
             let (user, group) = ids(owner);
             fchown(fd, user, group).map_err(|e| wrong("set the owner of", e))?;
         }
-        for &xattr in meta.xattrs.unwrap_or_default() {
+        let wanted = meta.xattrs.unwrap_or_default();
+        for &xattr in wanted {
             if let Err(errno) = xattrs::set_open(fd, xattr) {
                 tree.complain_of_xattr(directory, name, xattr.0, errno);
             }
         }
+        if self.gives_acl(directory, meta)
+            && wanted.iter().all(|(key, _)| *key != xattrs::ACL)
+            && let Err(errno) = xattrs::remove_open(fd, xattrs::ACL)
+        {
+            tree.complain_of_xattr(directory, name, xattrs::ACL, errno);
+        }
         let mode = tree.settings.restored_mode(meta.mode);
         // A directory's default ACL, inherited in place, overrides the mode given to `open`.
         let differs = !self.umask.is_private()
-            || made_mode(meta) != mode
+            || self.made_mode(directory, meta) != mode
             || (tree.in_place && FileStat::of_descriptor(fd).map_err(|e| wrong("look at", e))?.mode != mode);
         if differs {
             fchmod(fd, Mode::from_raw_mode(mode)).map_err(|e| wrong("set the mode of", e))?;
@@ -246,6 +253,24 @@ impl<'t> Worker<'t> {
             file.temporary = None;
         }
         self.written(file.fd.as_fd()).map_err(|e| wrong("look at", e))
+    }
+
+    /// The mode that a file is made with: without special bits, and writable as long as extended attributes must be set.
+    fn made_mode(&self, directory: DirId, meta: &Meta<'_>) -> u32 {
+        let lifted = if meta.xattrs.is_some_and(|x| !x.is_empty()) { 0o200 } else { 0 };
+        meta.mode & 0o777 & self.early_permissions(directory, meta) | lifted
+    }
+
+    /// The bits of a mode that something is made with. An ACL that it gets from its directory and is to lose gives nobody
+    /// anything until then.
+    pub(super) fn early_permissions(&self, directory: DirId, meta: &Meta<'_>) -> u32 {
+        if self.gives_acl(directory, meta) { 0o700 } else { ALL_MODE_BITS }
+    }
+
+    /// Whether something gets an ACL from its directory, and is to have exactly its own.
+    fn gives_acl(&self, directory: DirId, meta: &Meta<'_>) -> bool {
+        let is_exact = self.tree.in_place && meta.xattrs.is_some();
+        is_exact && self.tree.directories().state(directory) & state::GIVES_ACL != 0
     }
 
     /// The stat of what was just written, if it is asked for.
@@ -267,12 +292,6 @@ impl<'t> Worker<'t> {
         }
         renameat(at, temporary, at, name)
     }
-}
-
-/// The mode that a file is made with: without special bits, and writable as long as extended attributes must be set.
-fn made_mode(meta: &Meta<'_>) -> u32 {
-    let lifted = if meta.xattrs.is_some_and(|x| !x.is_empty()) { 0o200 } else { 0 };
-    meta.mode & 0o777 | lifted
 }
 
 fn write_parts(fd: BorrowedFd<'_>, content: &[&[u8]]) -> io::Result<()> {

@@ -6,7 +6,7 @@ use rustix::io;
 
 use super::attributes::{Handle, set_mtime_of_name};
 use super::directories::{DirId, FinalMeta, state};
-use super::entry::{ALL_MODE_BITS, FileStat, Meta};
+use super::entry::{ALL_MODE_BITS, FileStat, Meta, Owner};
 use super::problem::failed;
 use super::worker::Worker;
 use super::{attributes, xattrs};
@@ -14,27 +14,31 @@ use crate::Result;
 
 impl Worker<'_> {
     /// Takes from others at once what directories that are there let them do and will not in the end, so that nobody writes
-    /// between what is written. Where that fails, [`finish`](Self::finish) does it, or tells.
+    /// between what is written; also whose they are, where owners are given. Where that fails,
+    /// [`finish`](Self::finish) does it, or tells.
     ///
     /// # Errors
     ///
     /// What the [module](crate::destination#errors) says of system calls.
-    pub(crate) fn tighten(&mut self) -> Result<()> {
+    pub(crate) fn tighten(&mut self, root: &Meta<'_>) -> Result<()> {
+        root.check()?;
         let tree = self.tree;
+        let handle = self.root_handle()?;
+        if let Err(errno) = tighten_one(&handle, root.mode, root.owner) {
+            tracing::debug!("cannot take rights away of `{}` early: {errno}", tree.shown(DirId::ROOT, b""));
+        }
         let last = u32::try_from(tree.directories().len() - 1).unwrap_or(u32::MAX);
         for id in (1..=last).map(DirId) {
-            let (parent, name, mode) = {
+            let (parent, name, meta) = {
                 let table = tree.directories();
                 if table.state(id) & state::LOOSE == 0 {
                     continue;
                 }
-                (table.parent(id), table.name(id).to_vec(), table.meta(id).mode)
+                (table.parent(id), table.name(id).to_vec(), table.meta(id))
             };
             let at = self.directory(parent)?;
-            let tightened = Handle::directory(at.as_fd(), &name).and_then(|handle| {
-                let now = FileStat::of_descriptor(handle.as_fd())?.mode;
-                handle.set_mode(stricter(now, mode))
-            });
+            let tightened = Handle::directory(at.as_fd(), &name)
+                .and_then(|handle| tighten_one(&handle, meta.mode, meta.owner));
             if let Err(errno) = tightened {
                 tracing::debug!("cannot take rights away of `{}` early: {errno}", tree.shown(id, b""));
             }
@@ -136,16 +140,17 @@ impl Worker<'_> {
         }
     }
 
+    fn root_handle(&self) -> Result<Handle> {
+        let root = self.tree.root.try_clone();
+        root.map(Handle::Open).map_err(|e| crate::Error::io("cannot keep the destination open", e))
+    }
+
     fn finish_root(&mut self, meta: &Meta<'_>) -> Result<()> {
         meta.check()?;
         let tree = self.tree;
         let wrong = |doing, errno| failed(doing, &tree.shown(DirId::ROOT, b""), errno);
         let stat = FileStat::of_descriptor(tree.root.as_fd()).map_err(|e| wrong("look at", e))?;
-        let handle = tree
-            .root
-            .try_clone()
-            .map(Handle::Open)
-            .map_err(|e| crate::Error::io("cannot keep the destination open", e))?;
+        let handle = self.root_handle()?;
         if let Some(owner) = meta.owner.filter(|&owner| owner != stat.owner) {
             handle.set_owner(owner).map_err(|e| wrong("set the owner of", e))?;
         }
@@ -153,7 +158,9 @@ impl Worker<'_> {
             self.bring_xattrs(&handle, DirId::ROOT, b"", wanted)?;
         }
         let mode = meta.mode & ALL_MODE_BITS;
-        if stat.mode != mode || meta.owner.is_some() || meta.xattrs.is_some() {
+        // An ACL or another owner may have changed it.
+        let stat = FileStat::of_descriptor(tree.root.as_fd()).map_err(|e| wrong("look at", e))?;
+        if stat.mode != mode {
             self.unless_foreign(tree.in_place, DirId::ROOT, b"", "the mode", handle.set_mode(mode))
                 .map_err(|e| wrong("set the mode of", e))?;
         }
@@ -165,6 +172,24 @@ impl Worker<'_> {
         }
         Ok(())
     }
+}
+
+fn tighten_one(directory: &Handle, mode: u32, owner: Option<Owner>) -> io::Result<()> {
+    let tighten = || {
+        let now = FileStat::of_descriptor(directory.as_fd())?;
+        let strict = stricter(now.mode, mode);
+        if strict != now.mode && now.is_ours() {
+            directory.set_mode(strict)?;
+        }
+        io::Result::Ok(now.owner)
+    };
+    let now = tighten()?;
+    if let Some(owner) = owner.filter(|&owner| owner != now) {
+        directory.set_owner(owner)?;
+        // Until then its owner could take the mode back.
+        tighten()?;
+    }
+    Ok(())
 }
 
 /// A mode without what others may do now and not in the end, and sticky where it is then.

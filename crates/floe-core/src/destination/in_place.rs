@@ -8,17 +8,18 @@ use std::time::Duration;
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, openat};
 use rustix::io::{self, Errno};
 
+use super::directories::{DirId, state};
 use super::entry::{FileStat, Settings};
-use super::names;
 use super::problem::failed;
 use super::tree::Tree;
+use super::{names, xattrs};
 use crate::{Error, ErrorKind, Result};
 
 /// An existing directory that a tree is written over, held against other pulls.
 ///
 /// In this order, each step by as many workers as there are: add all directories; [survey](super::Worker::survey)
-/// them, parents first; make the directories, in order; remove what is stale; write, replace and fix; link; remove what
-/// is extra, if asked for; [finish](super::Worker::finish).
+/// them, parents first; remove what is stale; [tighten](super::Worker::tighten); make the directories, in order; write,
+/// replace and fix; link; remove what is extra, if asked for; [finish](super::Worker::finish).
 #[derive(Debug)]
 pub(crate) struct InPlace {
     tree: Tree,
@@ -68,6 +69,9 @@ impl InPlace {
             Err(errno) => return Err(failed("lock", &shown, errno)),
         };
         let tree = Tree::new(root, settings, true, false, shown);
+        if xattrs::has_default_acl(tree.root.as_fd()) {
+            tree.directories().mark(DirId::ROOT, state::GIVES_ACL);
+        }
         Ok(Self { tree, is_locked })
     }
 

@@ -2,14 +2,27 @@
 
 use rustix::io::Errno;
 
-use crate::{Error, ErrorKind};
+use crate::offload::cancelled;
+use crate::{Error, ErrorKind, Remedy};
 
 /// Answered where something would be done to a directory of Floe's own; no system call that is made here says it.
 pub(super) const OWN: Errno = Errno::OWNERDEAD;
 
+/// Answered where the pull is to stop; no system call that is made here says it either.
+pub(super) const STOPPED: Errno = Errno::CANCELED;
+
+/// Answered where something can be done only through `/proc`, which is not there; no system call that is made here says it.
+pub(super) const NO_PROC: Errno = Errno::NOTUNIQ;
+
+/// What the kernel said, or would say.
+pub(super) fn why(errno: Errno) -> String {
+    if errno == NO_PROC { "/proc is not mounted".into() } else { std::io::Error::from(errno).to_string() }
+}
+
 /// The error for a system call that failed while `doing` something (a verb, "write") to what `path` shows.
 pub(super) fn failed(doing: &str, path: &str, errno: Errno) -> Error {
     let (kind, why) = match errno {
+        STOPPED => return cancelled(),
         Errno::NOSPC => (ErrorKind::Internal, ": the disk is full"),
         Errno::DQUOT => (ErrorKind::Internal, ": the disk quota is used up"),
         Errno::ACCESS | Errno::PERM => (ErrorKind::Denied, ": not permitted"),
@@ -20,6 +33,7 @@ pub(super) fn failed(doing: &str, path: &str, errno: Errno) -> Error {
         }
         // A few file systems say it also of what they use themselves.
         Errno::BUSY => (ErrorKind::Invalid, ": a mount point is there"),
+        NO_PROC => (ErrorKind::Invalid, ": /proc is not mounted"),
         OWN => (ErrorKind::Invalid, ": the store or the caches of this very command are there"),
         Errno::ISDIR | Errno::NOTEMPTY => (ErrorKind::Conflict, ": a directory with entries is in the way"),
         Errno::EXIST => (
@@ -34,5 +48,8 @@ pub(super) fn failed(doing: &str, path: &str, errno: Errno) -> Error {
         _ => (ErrorKind::Internal, ""),
     };
     let error = Error::new(kind, format!("cannot {doing} `{path}`{why}"));
-    if errno == OWN { error } else { error.with_source(std::io::Error::from(errno)) }
+    // What cannot be there whatever is done about it.
+    let cannot_be = kind == ErrorKind::Invalid && errno != NO_PROC;
+    let error = if cannot_be { error.with_remedy(Remedy::LeaveOut) } else { error };
+    if matches!(errno, OWN | NO_PROC) { error } else { error.with_source(std::io::Error::from(errno)) }
 }

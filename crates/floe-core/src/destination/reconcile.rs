@@ -12,9 +12,13 @@ use super::entry::{ALL_MODE_BITS, Device, FileId, FileStat, Kind, Meta};
 use super::existing::{ExistingFile, Listing, has_entries};
 use super::finish::stricter;
 use super::problem::failed;
+use super::spelling::OtherSpellings;
 use super::worker::Worker;
 use super::{names, staging, xattrs};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Remedy, Result};
+
+/// Setuid and setgid.
+const SPECIAL_BITS: u32 = 0o6000;
 
 /// One entry that the snapshot has in a directory.
 #[derive(Clone, Copy, Debug)]
@@ -120,6 +124,10 @@ impl Worker<'_> {
         }
         let listing = Listing::read_through(at, &mut self.dirents)
             .map_err(|e| failed("read the directory", &self.tree.shown(directory, b""), e))?;
+        let mut spellings = match self.tree.settings.delete {
+            true => OtherSpellings::of(at, &listing),
+            false => OtherSpellings::default(),
+        };
         let mut found = listing.iter().peekable();
         for (number, entry) in wanted.enumerate() {
             let entry = entry?;
@@ -136,6 +144,7 @@ impl Worker<'_> {
                 FileStat::of_name_if_any(at, entry.name)
                     .map_err(|e| failed("look at", &self.tree.shown(directory, entry.name), e))?
             } else {
+                spellings.look(at, entry.name);
                 None
             };
             let verdict = match stat {
@@ -155,6 +164,7 @@ impl Worker<'_> {
         for name in found {
             surplus(&mut survey, at, name);
         }
+        survey.extra.retain(|name| !spellings.has(at, name));
         Ok(survey)
     }
 
@@ -217,12 +227,10 @@ impl Worker<'_> {
             }
             if tree.settings.is_own(&stat) {
                 let path = tree.shown(directory, entry.name);
-                return Err(Error::new(
-                    ErrorKind::Invalid,
-                    format!(
-                        "the snapshot has a directory where `{path}` is the store or the caches of this very command; leave it out"
-                    ),
-                ));
+                let message = format!(
+                    "the snapshot has a directory where `{path}` is the store or the caches of this very command; leave it out"
+                );
+                return Err(Error::new(ErrorKind::Invalid, message).with_remedy(Remedy::LeaveOut));
             }
             tree.directories().mark(id, self.state_of_directory(at, entry, &stat).map_err(wrong)?);
             return Ok(Verdict::Keep);
@@ -235,12 +243,10 @@ impl Worker<'_> {
             && has_entries(at, entry.name).map_err(wrong)?
         {
             let path = tree.shown(directory, entry.name);
-            return Err(Error::new(
-                ErrorKind::Invalid,
-                format!(
-                    "the directory `{path}` is not empty, and the snapshot has something else of that name; only deleting removes it"
-                ),
-            ));
+            let message = format!(
+                "the directory `{path}` is not empty, and the snapshot has something else of that name; only deleting removes it"
+            );
+            return Err(Error::new(ErrorKind::Invalid, message).with_remedy(Remedy::Delete));
         }
         let same_content = match entry.kind {
             WantedKind::HardLink => return Ok(Verdict::Link),
@@ -267,9 +273,18 @@ impl Worker<'_> {
         Ok(match same_meta {
             true => Verdict::Keep,
             // Only its owner sets mode and time; whoever may write in the directory may put another file there.
-            false if !stat.is_ours() => Verdict::Replace,
+            false if !stat.is_ours() || self.gives_away(entry, &stat) => Verdict::Replace,
             false => Verdict::Fix,
         })
+    }
+
+    /// Whether a file that somebody else can still write, as through a mapping, would get an owner or rights that are not
+    /// theirs.
+    fn gives_away(&self, entry: &Wanted<'_>, stat: &FileStat) -> bool {
+        let user = rustix::process::geteuid().as_raw();
+        let is_others = stat.kind == Kind::File && stat.owner.user != user && stat.owner.user != 0;
+        let added = self.tree.settings.restored_mode(entry.meta.mode) & !stat.mode;
+        is_others && (added & SPECIAL_BITS != 0 || entry.meta.owner.is_some_and(|owner| owner != stat.owner))
     }
 
     /// What is known of a directory that is there and is to be one.
@@ -285,7 +300,9 @@ impl Worker<'_> {
         if stat.is_ours() {
             let is_open = stat.mode & 0o500 == 0o500 || rustix::process::geteuid().is_root();
             known |= if is_open { 0 } else { state::CLOSED };
-            known |= if stricter(stat.mode, mode) == stat.mode { 0 } else { state::LOOSE };
+            let is_another = entry.meta.owner.is_some_and(|owner| owner != stat.owner);
+            let is_strict = stricter(stat.mode, mode) == stat.mode;
+            known |= if is_strict && !is_another { 0 } else { state::LOOSE };
         }
         Ok(known)
     }

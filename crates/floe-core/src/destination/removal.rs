@@ -2,41 +2,49 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, FileType, Mode, RawDir, SeekFrom, chmod, renameat, seek, unlinkat};
+use rustix::fs::{AtFlags, FileType, Mode, RawDir, SeekFrom, seek, unlinkat};
 use rustix::io::{self, Errno};
 
-use super::attributes::{Handle, proc_path};
-use super::entry::{FileStat, Kind, Settings};
-use super::problem::OWN;
-use super::{names, open};
+use super::attributes::Handle;
+use super::entry::{FileId, FileStat, Kind, Settings};
+use super::problem::{OWN, STOPPED};
+use super::{names, open, staging};
 
-/// How many directories are open at once. Those that are deeper are first moved up to the top of what is removed, which
-/// bounds descriptors and stack for any depth.
+/// How many directories are open at once, but for two of those that are deeper, which bounds descriptors and stack for any
+/// depth.
 const DEEPEST: usize = 40;
 /// Room for the directory entries of one system call.
 const BUFFER_BYTES: usize = 16 << 10;
 
-/// Removes a name of a directory, with all below it when it is a directory; what is not there is removed already.
+/// Is told the name of a directory with entries, and answers whether to go on with what is beside it.
+type EachFilled<'a> = dyn FnMut(&[u8]) -> io::Result<bool> + 'a;
+
+/// Removes a name of a directory, with all below it when it is a directory; what is not there is removed already. False:
+/// it is a staging directory that a living pull writes in, and stays.
 ///
 /// A mount below it is an error (`EXDEV` or `EBUSY`), and what is in it stays; so is a directory of Floe's own
-/// ([`OWN`]).
-pub(super) fn remove(parent: BorrowedFd<'_>, name: &[u8], settings: &Settings) -> io::Result<()> {
+/// ([`OWN`]). It asks at each name whether to [stop](STOPPED).
+pub(super) fn remove(parent: BorrowedFd<'_>, name: &[u8], settings: &Settings) -> io::Result<bool> {
+    go_on(settings)?;
     match unlinkat(parent, name, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => return Ok(()),
+        Ok(()) | Err(Errno::NOENT) => return Ok(true),
         // Linux says the first of a directory, POSIX the second.
         Err(Errno::ISDIR) => {}
         Err(Errno::PERM) if FileStat::of_name(parent, name)?.kind == Kind::Directory => {}
         Err(errno) => return Err(errno),
     }
     refuse_own(parent, name, settings)?;
+    if names::is_staging(name) {
+        return staging::remove_dead(parent, name, settings);
+    }
     if is_gone(unlinkat(parent, name, AtFlags::REMOVEDIR))? {
-        return Ok(());
+        return Ok(true);
     }
     let top = open_to_empty(parent, name, settings)?;
     loop {
         let removed = empty(top.as_fd(), settings)?;
         if is_gone(unlinkat(parent, name, AtFlags::REMOVEDIR))? {
-            return Ok(());
+            return Ok(true);
         }
         if !removed {
             return Err(Errno::NOTEMPTY);
@@ -46,93 +54,120 @@ pub(super) fn remove(parent: BorrowedFd<'_>, name: &[u8], settings: &Settings) -
 
 /// Removes all that is in a directory; false if there was nothing.
 pub(super) fn empty(top: BorrowedFd<'_>, settings: &Settings) -> io::Result<bool> {
-    let mut removal = Removal { top, settings, moved: 0 };
     let mut any = false;
-    // Directories that were moved up, and entries passed over because the directory changed while it was read, are found
-    // in the next pass.
-    while removal.pass(top, 0)? {
+    // Entries passed over because the directory changed while it was read are found in the next pass.
+    while pass_and_enter(top, settings, 1)? {
         any = true;
     }
     Ok(any)
 }
 
-struct Removal<'a> {
-    top: BorrowedFd<'a>,
-    settings: &'a Settings,
-    moved: u64,
+fn go_on(settings: &Settings) -> io::Result<()> {
+    if settings.stop.is_cancelled() { Err(STOPPED) } else { Ok(()) }
 }
 
-impl Removal<'_> {
-    /// Reads a directory once and removes what it finds; false if it found nothing.
-    fn pass(&mut self, directory: BorrowedFd<'_>, depth: usize) -> io::Result<bool> {
-        seek(directory, SeekFrom::Start(0))?;
-        let mut buffer = Vec::with_capacity(BUFFER_BYTES);
-        let mut entries = RawDir::new(directory, buffer.spare_capacity_mut());
-        let mut any = false;
-        while let Some(entry) = entries.next() {
-            let entry = entry?;
-            let name = entry.file_name().to_bytes();
-            if name == b"." || name == b".." {
-                continue;
-            }
-            any = true;
-            if entry.file_type() != FileType::Directory {
-                match unlinkat(directory, name, AtFlags::empty()) {
-                    Ok(()) | Err(Errno::NOENT) => continue,
-                    // Somebody made it a directory, or the file system does not tell kinds.
-                    Err(Errno::ISDIR) => {}
-                    Err(errno) => return Err(errno),
-                }
-            }
-            // Asked only where the number fits; what is opened is looked at in any case.
-            if self.settings.own.iter().any(|&(_, inode)| inode == entry.ino()) {
-                refuse_own(directory, name, self.settings)?;
-            }
-            self.remove_directory(directory, name, depth + 1)?;
-        }
-        Ok(any)
-    }
+/// Reads a directory once and removes what it finds; false if it found nothing. Its own directories are so deep.
+fn pass_and_enter(directory: BorrowedFd<'_>, settings: &Settings, depth: usize) -> io::Result<bool> {
+    pass(directory, settings, &mut |name| remove_filled(directory, name, settings, depth).map(|()| true))
+}
 
-    fn remove_directory(&mut self, parent: BorrowedFd<'_>, name: &[u8], depth: usize) -> io::Result<()> {
+/// Reads a directory and removes what it finds, but directories with entries; false if it found nothing.
+fn pass(directory: BorrowedFd<'_>, settings: &Settings, filled: &mut EachFilled<'_>) -> io::Result<bool> {
+    seek(directory, SeekFrom::Start(0))?;
+    let mut buffer = Vec::with_capacity(BUFFER_BYTES);
+    let mut entries = RawDir::new(directory, buffer.spare_capacity_mut());
+    let mut any = false;
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name == b"." || name == b".." {
+            continue;
+        }
+        go_on(settings)?;
+        any = true;
+        if entry.file_type() != FileType::Directory {
+            match unlinkat(directory, name, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => continue,
+                // Somebody made it a directory, or the file system does not tell kinds.
+                Err(Errno::ISDIR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        // Asked only where the number fits; what is opened is looked at in any case.
+        if settings.own.iter().any(|&(_, inode)| inode == entry.ino()) {
+            refuse_own(directory, name, settings)?;
+        }
+        if !is_gone(unlinkat(directory, name, AtFlags::REMOVEDIR))? && !filled(name)? {
+            break;
+        }
+    }
+    Ok(any)
+}
+
+fn remove_filled(parent: BorrowedFd<'_>, name: &[u8], settings: &Settings, depth: usize) -> io::Result<()> {
+    let directory = match open_to_empty(parent, name, settings) {
+        Err(Errno::NOENT) => return Ok(()),
+        other => other?,
+    };
+    if depth >= DEEPEST {
+        return remove_deep(parent, name, directory, settings);
+    }
+    while pass_and_enter(directory.as_fd(), settings, depth + 1)? {
         if is_gone(unlinkat(parent, name, AtFlags::REMOVEDIR))? {
             return Ok(());
         }
-        if depth >= DEEPEST {
-            return self.move_up(parent, name);
-        }
-        let directory = match open_to_empty(parent, name, self.settings) {
-            Err(Errno::NOENT) => return Ok(()),
-            other => other?,
-        };
-        while self.pass(directory.as_fd(), depth)? {
-            if is_gone(unlinkat(parent, name, AtFlags::REMOVEDIR))? {
-                return Ok(());
-            }
-        }
-        match unlinkat(parent, name, AtFlags::REMOVEDIR) {
-            Err(Errno::NOENT) => Ok(()),
-            other => other,
-        }
     }
+    match unlinkat(parent, name, AtFlags::REMOVEDIR) {
+        Err(Errno::NOENT) => Ok(()),
+        other => other,
+    }
+}
 
-    /// Moves a directory to the top. Each move takes depth away, so that this ends.
-    fn move_up(&mut self, parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
-        refuse_own(parent, name, self.settings)?;
-        let mut made_writable = false;
-        loop {
-            let above = names::temporary(self.settings.token, self.moved);
-            self.moved += 1;
-            match renameat(parent, name, self.top, &above) {
-                Err(Errno::EXIST | Errno::NOTEMPTY | Errno::NOTDIR) => {}
-                // Its `..` changes, for which it must be writable.
-                Err(Errno::ACCESS) if !made_writable => {
-                    make_writable(parent, name)?;
-                    made_writable = true;
+/// Removes a directory that is open, with one more open at a time. The way back up is `..`, which somebody who moves
+/// directories meanwhile could make lead elsewhere, so that it must be where the way down came from.
+///
+/// Nothing is moved to be less deep: file systems of several layers do not move directories, nor do those with quotas of
+/// projects where the two are of different ones.
+fn remove_deep(parent: BorrowedFd<'_>, name: &[u8], mut at: OwnedFd, settings: &Settings) -> io::Result<()> {
+    // Those above, below `parent`: which directory it is, and the name in it that leads on.
+    let mut way: Vec<(FileId, Vec<u8>)> = Vec::new();
+    loop {
+        let mut next = None;
+        let any = pass(at.as_fd(), settings, &mut |name| {
+            next = Some(name.to_vec());
+            Ok(false)
+        })?;
+        if let Some(next) = next {
+            match open_to_empty(at.as_fd(), &next, settings) {
+                Err(Errno::NOENT) => {}
+                below => {
+                    let below = below?;
+                    way.push((FileStat::of_descriptor(at.as_fd())?.id(), next));
+                    at = below;
                 }
-                other => return other,
             }
+            continue;
+        }
+        let gone = match way.pop() {
+            Some((was, leads_on)) => {
+                at = up(at.as_fd(), was)?;
+                is_gone(unlinkat(&at, &leads_on, AtFlags::REMOVEDIR))?
+            }
+            None if is_gone(unlinkat(parent, name, AtFlags::REMOVEDIR))? => return Ok(()),
+            None => false,
+        };
+        // What somebody wrote into it meanwhile is found in the next pass.
+        if !gone && !any {
+            return Err(Errno::NOTEMPTY);
         }
     }
+}
+
+/// Opens the directory that another is in, if it is the one that it was in.
+fn up(directory: BorrowedFd<'_>, was: FileId) -> io::Result<OwnedFd> {
+    let above = open::readable(directory, b"..")?;
+    let now = FileStat::of_descriptor(above.as_fd())?;
+    if now.id() == was { Ok(above) } else { Err(Errno::XDEV) }
 }
 
 /// Whether an attempt to remove a directory that may not be empty has removed it.
@@ -165,19 +200,25 @@ fn open_to_empty(parent: BorrowedFd<'_>, name: &[u8], settings: &Settings) -> io
         }
         other => other,
     }?;
+    prepare(opened.as_fd(), settings)?;
+    Ok(opened)
+}
+
+/// Makes entries of a directory removable, if the user may change its mode, and unless it is Floe's own.
+pub(super) fn prepare(directory: BorrowedFd<'_>, settings: &Settings) -> io::Result<()> {
     let is_root = rustix::process::geteuid().is_root();
     if is_root && settings.own.is_empty() {
-        return Ok(opened);
+        return Ok(());
     }
-    let stat = FileStat::of_descriptor(opened.as_fd())?;
+    let stat = FileStat::of_descriptor(directory)?;
     if settings.is_own(&stat) {
         return Err(OWN);
     }
     if !is_root && stat.mode & 0o700 != 0o700 {
         // Where it is not ours, the removals themselves tell whether they are permitted.
-        let _ = rustix::fs::fchmod(&opened, Mode::from_raw_mode(stat.mode | 0o700));
+        let _ = rustix::fs::fchmod(directory, Mode::from_raw_mode(stat.mode | 0o700));
     }
-    Ok(opened)
+    Ok(())
 }
 
 fn make_writable(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
@@ -185,7 +226,7 @@ fn make_writable(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
     if FileStat::of_descriptor(place.as_fd())?.kind != Kind::Directory {
         return Err(Errno::NOTDIR);
     }
-    chmod(proc_path(place.as_fd()), Mode::from_raw_mode(0o700))
+    place.set_mode(0o700)
 }
 
 #[cfg(test)]
@@ -193,6 +234,47 @@ mod tests {
     use super::*;
     use crate::destination::tests::settings;
     use rustix::fs::{CWD, OFlags, openat};
+    use std::os::unix::ffi::OsStrExt;
+
+    #[test]
+    fn it_stops_between_two_names() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a/full", "b/full", "c/full"] {
+            std::fs::create_dir_all(dir.path().join(name)).unwrap();
+        }
+        let top = openat(CWD, dir.path(), OFlags::RDONLY, Mode::empty()).unwrap();
+        let settings = settings();
+        let mut seen = 0;
+        let stopped = pass(top.as_fd(), &settings, &mut |_| {
+            seen += 1;
+            settings.stop.cancel();
+            Ok(true)
+        });
+        assert_eq!((stopped, seen), (Err(STOPPED), 1));
+    }
+
+    /// Somebody moves a directory that is being emptied, and that is too deep for those above it to be open, to a place
+    /// where others are.
+    #[test]
+    fn i6_the_way_up_leads_nowhere_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let outside = dir.path().join("outside");
+        std::fs::create_dir_all(outside.join("precious/inner")).unwrap();
+        let top: std::path::PathBuf = std::iter::repeat_n("d", 50).collect();
+        let deep = dir.path().join(top);
+        std::fs::create_dir_all(deep.join("full/inner")).unwrap();
+        let parent = openat(CWD, dir.path(), OFlags::RDONLY, Mode::empty()).unwrap();
+        let settings = settings();
+        let at = openat(CWD, deep.join("full"), OFlags::RDONLY, Mode::empty()).unwrap();
+        std::fs::rename(deep.join("full"), outside.join("full")).unwrap();
+        let was =
+            FileStat::of_name(parent.as_fd(), deep.strip_prefix(dir.path()).unwrap().as_os_str().as_bytes());
+        assert_eq!(up(at.as_fd(), was.unwrap().id()).err(), Some(Errno::XDEV));
+        let was = FileStat::of_name(parent.as_fd(), b"outside").unwrap();
+        up(at.as_fd(), was.id()).unwrap();
+        assert!(remove(parent.as_fd(), b"d", &settings).unwrap());
+        assert!(outside.join("precious/inner").exists() && !dir.path().join("d").exists());
+    }
 
     #[test]
     fn i6_what_is_emptied_is_never_reached_by_a_link() {
@@ -206,8 +288,7 @@ mod tests {
         // As if it had been a directory when it was read.
         let settings = settings();
         assert!(open_to_empty(parent.as_fd(), b"link", &settings).is_err());
-        let mut removal = Removal { top: parent.as_fd(), settings: &settings, moved: 0 };
-        assert!(removal.remove_directory(parent.as_fd(), b"link", 1).is_err());
+        assert!(remove_filled(parent.as_fd(), b"link", &settings, 1).is_err());
         assert!(outside.join("precious").exists());
         remove(parent.as_fd(), b"link", &settings).unwrap();
         assert!(outside.join("precious").exists() && !inside.join("link").exists());

@@ -89,7 +89,7 @@ impl Worker<'_> {
         device: Dev,
     ) -> Result<Option<FileStat>> {
         let mode = self.tree.settings.restored_mode(meta.mode);
-        let raw = Mode::from_raw_mode(mode);
+        let raw = Mode::from_raw_mode(mode & self.early_permissions(directory, meta));
         self.place(directory, name, meta, Some(mode), |at, name| mknodat(at, name, kind, raw, device))
     }
 

@@ -6,16 +6,17 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, CWD, FlockOperation, Mode, OFlags, RenameFlags, StatxFlags, flock, fsync, mkdirat, openat,
-    renameat, renameat_with, statx, unlinkat,
+    AtFlags, CWD, FlockOperation, Mode, OFlags, PROC_SUPER_MAGIC, RenameFlags, StatxFlags, flock, fsync,
+    mkdirat, openat, renameat, renameat_with, statfs, statx, unlinkat,
 };
 use rustix::io::{self, Errno};
+use tokio_util::sync::CancellationToken;
 
 use super::attributes::Handle;
 use super::entry::{FileStat, Kind, Settings};
 use super::existing::Listing;
 use super::in_place::InPlace;
-use super::problem::failed;
+use super::problem::{STOPPED, failed};
 use super::tree::Tree;
 use super::{names, open, removal, xattrs};
 use crate::{Error, ErrorKind, Result};
@@ -52,6 +53,8 @@ pub(crate) fn look(destination: &Path) -> Result<Occupant> {
     };
     let kind = match ask(AtFlags::SYMLINK_NOFOLLOW)? {
         None => return Ok(Occupant::Absent),
+        // As /dev/stdout: what it names is open somewhere, and it is not ours to put another in its place.
+        Some(Kind::Symlink) if leads_through_proc(destination) => Some(Kind::Other),
         Some(Kind::Symlink) => ask(AtFlags::empty())?,
         kind => kind,
     };
@@ -60,6 +63,21 @@ pub(crate) fn look(destination: &Path) -> Result<Occupant> {
         Some(Kind::Fifo | Kind::Device(_) | Kind::Other) => Occupant::Special,
         Some(Kind::File | Kind::Symlink) | None => Occupant::Other,
     })
+}
+
+/// Whether a symlink leads to one of the process file system.
+fn leads_through_proc(path: &Path) -> bool {
+    let mut path = path.to_owned();
+    // As many as the kernel follows.
+    for _ in 0..40 {
+        let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if statfs(above).is_ok_and(|fs| fs.f_type == PROC_SUPER_MAGIC) {
+            return true;
+        }
+        let Ok(target) = std::fs::read_link(&path) else { return false };
+        path = above.join(target);
+    }
+    false
 }
 
 /// The error for a path that leads through what is no directory, or round in a circle; it was so when it was given.
@@ -232,7 +250,11 @@ impl Staging {
 
     fn remove(&mut self) -> io::Result<()> {
         match self.name.take() {
-            Some(name) => remove_held(self.parent.as_fd(), &name, &self.tree.root, &self.tree.settings),
+            Some(name) => {
+                // Above all a pull that was stopped leaves nothing behind.
+                let settings = Settings { stop: CancellationToken::new(), ..self.tree.settings.clone() };
+                remove_held(self.parent.as_fd(), &name, &self.tree.root, &settings)
+            }
             None => Ok(()),
         }
     }
@@ -281,9 +303,10 @@ fn make(parent: BorrowedFd<'_>, prefix: &[u8], token: u64) -> io::Result<(Vec<u8
     }
 }
 
-/// Locks a staging directory; none if another process holds it or it is no longer there.
+/// Locks a staging directory; none if another process holds it or it is no longer there. As long as the lock is held, nobody
+/// who makes staging directories writes in it or moves it: who has not locked it by then makes another.
 fn lock(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<Option<OwnedFd>> {
-    let fd = match open::readable(parent, name) {
+    let fd = match open::readable_same_mount(parent, name) {
         Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => return Ok(None),
         other => other?,
     };
@@ -314,6 +337,7 @@ fn clear_stale(parent: BorrowedFd<'_>, prefix: &[u8], settings: &Settings) {
             && FileStat::of_name(parent, name).is_ok_and(|stat| stat.is_ours())
             && let Ok(Some(root)) = lock(parent, name)
             && let Err(errno) = remove_held(parent, name, &root, settings)
+            && errno != STOPPED
         {
             let error = failed("clear what a killed pull left in", &names::shown(name), errno);
             tracing::warn!("{}", error.with_causes());
@@ -329,8 +353,20 @@ pub(super) fn is_living(parent: BorrowedFd<'_>, name: &[u8]) -> bool {
     }
 }
 
+/// Removes what has the name of a staging directory, unless a pull that lives holds it: then it is false.
+///
+/// Whether one does is asked here again, however long ago it was asked before: it may have made the directory and not have
+/// locked it then, or have moved it to its destination meanwhile.
+pub(super) fn remove_dead(parent: BorrowedFd<'_>, name: &[u8], settings: &Settings) -> io::Result<bool> {
+    match lock(parent, name)? {
+        Some(root) => remove_held(parent, name, &root, settings).map(|()| true),
+        None => Ok(false),
+    }
+}
+
 /// Removes a staging directory whose lock is held.
 fn remove_held(parent: BorrowedFd<'_>, name: &[u8], root: &OwnedFd, settings: &Settings) -> io::Result<()> {
+    removal::prepare(root.as_fd(), settings)?;
     removal::empty(root.as_fd(), settings)?;
     if is_same(parent, name, root)? {
         unlinkat(parent, name, AtFlags::REMOVEDIR)?;

@@ -12,7 +12,7 @@ use rustix::io::{self, Errno};
 use super::directories::DirId;
 use super::entry::{FileStat, Kind};
 use super::in_place::{InPlace, is_taken, lock_in_time};
-use crate::Result;
+use crate::{ErrorKind, Result};
 
 impl InPlace {
     /// Removes the temporary names that a survey found ([`Survey::stale`](super::Survey::stale)), those of one directory
@@ -31,8 +31,10 @@ impl InPlace {
             }
             for (_, name) in names {
                 let is_ours = FileStat::of_name(opened.as_fd(), name).is_ok_and(|stat| stat.is_ours());
-                if is_ours && let Err(error) = worker.remove(directory, name) {
-                    tracing::warn!("a killed pull's: {}", error.with_causes());
+                match is_ours.then(|| worker.remove(directory, name)) {
+                    Some(Err(error)) if error.kind() == ErrorKind::Cancelled => return,
+                    Some(Err(error)) => tracing::warn!("a killed pull's: {}", error.with_causes()),
+                    _ => {}
                 }
             }
         }

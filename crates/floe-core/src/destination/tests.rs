@@ -14,6 +14,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
 use floe_testkit::skip;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::ErrorKind;
@@ -35,6 +36,7 @@ pub(super) fn settings() -> Settings {
         looks_only: false,
         own: Vec::new(),
         token: 0xf10e,
+        stop: CancellationToken::new(),
     }
 }
 

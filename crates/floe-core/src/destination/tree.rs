@@ -167,7 +167,7 @@ impl Tree {
         let mut complaints = self.complaints.lock().unwrap_or_else(PoisonError::into_inner);
         complaints.count += 1;
         if complaints.first.len() < COMPLAINTS_KEPT {
-            let why = std::io::Error::from(errno);
+            let why = super::problem::why(errno);
             let path = self.shown(directory, name);
             complaints.first.push(format!("cannot restore {what} of `{path}`: {why}"));
         }
@@ -175,7 +175,7 @@ impl Tree {
 
     /// Takes the attributes away that a directory inherits and that change the modes of what is made in it.
     pub(super) fn drop_inherited_acls(root: &OwnedFd) {
-        for name in [xattrs::DEFAULT_ACL, b"system.posix_acl_access"] {
+        for name in [xattrs::DEFAULT_ACL, xattrs::ACL] {
             // Where there is none, or none is possible, nothing is inherited either.
             let _ = rustix::fs::fremovexattr(root, name);
         }

@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
+use floe_format::parent_and_name;
 use rustix::fs::{AtFlags, Mode, mkdirat, unlinkat};
 use rustix::io::Errno;
 
@@ -60,8 +61,11 @@ impl<'t> Worker<'t> {
         self.tree.directories().state(directory) & state::DIFFERS != 0
     }
 
-    /// Makes a directory that was added to the tree, and sets the extended attributes given (a default ACL waits for
-    /// [`finish`](Self::finish), which also sets those of the root). In place, one that is there is used, and anything else of that name is replaced.
+    /// Makes a directory that was added to the tree, and sets the extended attributes given; those of the root
+    /// [`finish`](Self::finish) sets. In place, one that is there is used, and anything else of that name is replaced.
+    ///
+    /// A default ACL changes whatever is made in the directory. In place it is set as the others are, so that none is ever
+    /// missing, and what is made there is corrected; in a staging directory, where nothing is, it waits for the end.
     ///
     /// # Errors
     ///
@@ -118,12 +122,19 @@ impl<'t> Worker<'t> {
         wanted: &[Xattr<'_>],
     ) -> Result<()> {
         let tree = self.tree;
-        if let Some((_, acl)) = wanted.iter().find(|(n, _)| *n == xattrs::DEFAULT_ACL) {
-            tree.directories_mut().keep_late(directory, acl)?;
-        }
         let wrong = |errno| failed("restore extended attributes of", &tree.shown(parent, name), errno);
         let at = self.directory(parent)?;
         let handle = Handle::directory(at.as_fd(), name).map_err(wrong)?;
+        if tree.in_place {
+            self.bring_xattrs(&handle, parent, name, wanted)?;
+            if xattrs::has_default_acl(handle.as_fd()) {
+                tree.directories().mark(directory, state::GIVES_ACL);
+            }
+            return Ok(());
+        }
+        if let Some((_, acl)) = wanted.iter().find(|(n, _)| *n == xattrs::DEFAULT_ACL) {
+            tree.directories_mut().keep_late(directory, acl)?;
+        }
         let now: Vec<_> = wanted.iter().copied().filter(|(n, _)| *n != xattrs::DEFAULT_ACL).collect();
         self.bring_xattrs(&handle, parent, name, &now)
     }
@@ -171,16 +182,32 @@ impl<'t> Worker<'t> {
         Ok(())
     }
 
-    /// Removes a name of a directory and all below it, if it is there. Nothing is followed, no mount is entered.
+    /// Removes a name of a directory and all below it, if it is there. Nothing is followed, no mount is entered. False: a
+    /// living pull to a place beside writes in it, and it stays.
     ///
     /// # Errors
     ///
-    /// Corrupt: the name is none. Otherwise what the [module](crate::destination#errors) says of system calls.
-    pub(crate) fn remove(&mut self, directory: DirId, name: &[u8]) -> Result<()> {
+    /// Corrupt: the name is none. Cancelled: the pull is to stop. Otherwise what the [module](crate::destination#errors) says of system calls.
+    pub(crate) fn remove(&mut self, directory: DirId, name: &[u8]) -> Result<bool> {
         super::names::check(name)?;
+        self.remove_path(directory, name)
+    }
+
+    /// The same for a path below a directory.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`remove`](Self::remove).
+    pub(crate) fn remove_path(&mut self, directory: DirId, path: &[u8]) -> Result<bool> {
+        path.split(|&b| b == b'/').try_for_each(super::names::check)?;
         let at = self.directory_to_write(directory)?;
-        removal::remove(at.as_fd(), name, &self.tree.settings)
-            .map_err(|e| failed("remove", &self.tree.shown(directory, name), e))
+        let settings = &self.tree.settings;
+        let removed = match parent_and_name(path) {
+            ([], name) => removal::remove(at.as_fd(), name, settings),
+            (parent, name) => open::beneath(at.as_fd(), parent)
+                .and_then(|within| removal::remove(within.as_fd(), name, settings)),
+        };
+        removed.map_err(|e| failed("remove", &self.tree.shown(directory, path), e))
     }
 
     /// A directory's descriptor, to name entries relative to; kept open for the next call.
@@ -205,8 +232,8 @@ impl<'t> Worker<'t> {
         let stat = FileStat::of_descriptor(fd).map_err(wrong)?;
         if stat.mode & 0o700 != 0o700 && !rustix::process::geteuid().is_root() {
             // The mode it should have is set in the end. Whoever may not change it may still write, by group or ACL.
-            let _ =
-                rustix::fs::chmod(super::attributes::proc_path(fd), Mode::from_raw_mode(stat.mode | 0o700));
+            let mode = Mode::from_raw_mode(stat.mode | 0o700);
+            let _ = super::attributes::by_path(fd, |path| rustix::fs::chmod(path, mode));
         }
         self.tree.directories().mark(id, state::WRITABLE | state::TOUCHED);
         Ok(())

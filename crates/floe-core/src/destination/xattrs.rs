@@ -2,14 +2,19 @@
 
 use std::os::fd::BorrowedFd;
 
-use rustix::fs::{XattrFlags, fgetxattr_query, fsetxattr, getxattr, listxattr, removexattr, setxattr};
+use rustix::fs::{
+    XattrFlags, fgetxattr_query, fremovexattr, fsetxattr, getxattr, getxattr_query, listxattr, removexattr,
+    setxattr,
+};
 use rustix::io::{self, Errno};
 
-use super::attributes::proc_path;
+use super::attributes::by_path;
 use super::entry::Xattr;
 
-/// The one that changes the modes of what is made in its directory, so that it comes last.
+/// The one that gives an ACL, and another mode, to what is made in its directory.
 pub(super) const DEFAULT_ACL: &[u8] = b"system.posix_acl_default";
+/// The one that what is made there gets.
+pub(super) const ACL: &[u8] = b"system.posix_acl_access";
 
 /// The largest name list and the largest value that Linux has.
 const LARGEST_BYTES: usize = 64 << 10;
@@ -29,12 +34,16 @@ pub(super) fn set_open(fd: BorrowedFd<'_>, (name, value): Xattr<'_>) -> io::Resu
 
 /// Sets one on what a descriptor, perhaps an `O_PATH` one, stands for.
 pub(super) fn set_place(fd: BorrowedFd<'_>, (name, value): Xattr<'_>) -> io::Result<()> {
-    setxattr(proc_path(fd), name, value, XattrFlags::empty())
+    by_path(fd, |path| setxattr(path, name, value, XattrFlags::empty()))
 }
 
-/// Whether what is made in a directory gets an ACL from it.
+/// Whether what is made in a directory, for which a descriptor, perhaps an `O_PATH` one, stands, gets an ACL from it.
 pub(super) fn has_default_acl(directory: BorrowedFd<'_>) -> bool {
-    fgetxattr_query(directory, DEFAULT_ACL).is_ok_and(|length| length > 0)
+    let length = match fgetxattr_query(directory, DEFAULT_ACL) {
+        Err(Errno::BADF) => by_path(directory, |path| getxattr_query(path, DEFAULT_ACL)),
+        other => other,
+    };
+    length.is_ok_and(|length| length > 0)
 }
 
 /// What must change so that a file has exactly these.
@@ -52,12 +61,11 @@ impl Difference<'_> {
 
 /// Compares what a file has with what it should have.
 pub(super) fn compare<'a>(fd: BorrowedFd<'_>, wanted: &[Xattr<'a>]) -> io::Result<Difference<'a>> {
-    let path = proc_path(fd);
     let mut difference = Difference::default();
     let mut value = Vec::new();
     for &(name, bytes) in wanted {
         value.resize(LARGEST_BYTES, 0);
-        match getxattr(&path, name, &mut value[..]) {
+        match by_path(fd, |path| getxattr(path, name, &mut value[..])) {
             Ok(length) if value[..length] == *bytes => {}
             Ok(_) | Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::RANGE) => {
                 difference.set.push((name, bytes));
@@ -66,7 +74,7 @@ pub(super) fn compare<'a>(fd: BorrowedFd<'_>, wanted: &[Xattr<'a>]) -> io::Resul
         }
     }
     let mut list = vec![0; LARGEST_BYTES];
-    let length = match listxattr(&path, &mut list[..]) {
+    let length = match by_path(fd, |path| listxattr(path, &mut list[..])) {
         Ok(length) => length,
         Err(Errno::OPNOTSUPP) => 0,
         Err(errno) => return Err(errno),
@@ -79,9 +87,17 @@ pub(super) fn compare<'a>(fd: BorrowedFd<'_>, wanted: &[Xattr<'a>]) -> io::Resul
     Ok(difference)
 }
 
-/// Takes one away.
+/// Takes one away from an open file, if it has it.
+pub(super) fn remove_open(fd: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
+    match fremovexattr(fd, name) {
+        Err(Errno::NODATA) => Ok(()),
+        other => other,
+    }
+}
+
+/// Takes one away, if it is there.
 pub(super) fn remove_place(fd: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
-    match removexattr(proc_path(fd), name) {
+    match by_path(fd, |path| removexattr(path, name)) {
         Err(Errno::NODATA) => Ok(()),
         other => other,
     }

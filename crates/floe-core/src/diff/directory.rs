@@ -1,6 +1,6 @@
 //! What differs between a snapshot and a directory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use crate::namespace::Namespace;
 use crate::offload::{Offloaded, cancelled, offload};
 use crate::snapshot::Snapshot;
 use crate::source::{
-    CacheCursor, Child, ContentSink, Exclusions, FileKind, NameCache, ReadOutcome, SourceFiles, Stat,
-    StatCache, Walk, WalkOptions,
+    CacheCursor, Child, ContentSink, Exclusions, FileKind, ListedDirectory, NameCache, ReadOutcome,
+    SourceFiles, Stat, StatCache, Walk, WalkOptions,
 };
 use crate::{Error, Result};
 
@@ -69,7 +69,8 @@ pub async fn diff_directory(
     let snapshot = before.root().clone();
     let merged = offload("diff", cancel, move |work| {
         let files = SourceFiles::open(&root)?;
-        let mut present = Present { root: snapshot, files, cursor, linked: HashMap::new() };
+        let mut present =
+            Present { root: snapshot, files, cursor, linked: HashMap::new(), identities: HashSet::new() };
         merge(&work, side, &root, &walk, &mut present, &changes)?;
         if let Some(names) = names {
             names.keep();
@@ -109,6 +110,7 @@ fn merge(
             let path = root.join(std::ffi::OsStr::from_bytes(&problem.path));
             return Err(Error::io(format!("cannot read {}", path.display()), problem.error));
         }
+        let directory = listing.directory();
         for child in listing.children().filter(|child| child.stat.kind != FileKind::Socket) {
             let mut path = listing.path().to_vec();
             if !path.is_empty() {
@@ -127,7 +129,7 @@ fn merge(
                     _ => break None,
                 }
             };
-            let after = present.entry(listing.path(), path, &child, before.as_ref())?;
+            let after = present.entry(directory, path, &child, before.as_ref())?;
             match before {
                 None => tell(Change::Added(after))?,
                 Some(before) => {
@@ -155,6 +157,8 @@ struct Present {
     /// The device and inode of what passed that links may lead to: what has several names, and is a file to the
     /// snapshot. A tree may have so many that their paths are not kept.
     linked: HashMap<PathHash, (u64, u64)>,
+    /// And these alone.
+    identities: HashSet<(u64, u64)>,
 }
 
 /// The beginning of a path's BLAKE3.
@@ -169,7 +173,7 @@ fn path_hash(path: &[u8]) -> PathHash {
 impl Present {
     fn entry(
         &mut self,
-        directory: &[u8],
+        directory: ListedDirectory<'_>,
         path: Vec<u8>,
         child: &Child<'_>,
         before: Option<&Entry>,
@@ -177,8 +181,13 @@ impl Present {
         let stat = child.stat;
         let identity = (stat.device, stat.inode);
         let said = before.map(|before| before.as_entry().body);
-        if stat.kind == FileKind::File && stat.links > 1 && matches!(said, Some(Body::File { .. })) {
+        let is_several =
+            stat.kind == FileKind::File && stat.links > 1 && matches!(said, Some(Body::File { .. }));
+        let mut is_link = false;
+        if is_several {
             self.linked.insert(path_hash(&path), identity);
+            // To the snapshot they are two files, unless it tells of no links.
+            is_link = !self.identities.insert(identity) && !self.root.reproducible;
         }
         let body = match (stat.kind, said) {
             (FileKind::File, Some(Body::HardLink { target }))
@@ -186,7 +195,7 @@ impl Present {
             {
                 OwnedBody::HardLink { target: target.to_vec() }
             }
-            (FileKind::File, Some(Body::File { size, .. })) if size == stat.size && size > 0 => {
+            (FileKind::File, Some(Body::File { size, .. })) if size == stat.size && size > 0 && !is_link => {
                 OwnedBody::File { size, hash: self.hash(directory, child)? }
             }
             (FileKind::Symlink, _) => {
@@ -205,7 +214,7 @@ impl Present {
         };
         let is_kept = self.root.kept.contains(Kept::XATTRS) && !matches!(body, OwnedBody::HardLink { .. });
         let xattrs = match before {
-            Some(_) if is_kept => self.files.xattrs(directory, child.name)?,
+            Some(_) if is_kept => self.files.xattrs(directory, child.name)?.unwrap_or_default(),
             _ => XattrList::default(),
         };
         Ok(self.with_meta(path, stat, body, xattrs))
@@ -233,8 +242,8 @@ impl Present {
     }
 
     /// The hash of a file's content, none if it vanished.
-    fn hash(&mut self, directory: &[u8], child: &Child<'_>) -> Result<Option<ContentHash>> {
-        if let Some(hit) = self.cursor.as_mut().and_then(|cursor| cursor.lookup(directory, child)) {
+    fn hash(&mut self, directory: ListedDirectory<'_>, child: &Child<'_>) -> Result<Option<ContentHash>> {
+        if let Some(hit) = self.cursor.as_mut().and_then(|cursor| cursor.lookup(directory.path, child)) {
             return Ok(Some(ContentHash::from_bytes(hit.hash)));
         }
         let mut sink = HashSink(blake3::Hasher::new());

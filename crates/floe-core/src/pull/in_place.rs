@@ -11,13 +11,11 @@ impl Pull {
     /// Writes what differs.
     pub(super) fn bring(&mut self, place: &InPlace, surveyed: &Surveyed) -> Result<Pulled> {
         place.remove_stale(&surveyed.stale);
-        place.tree().worker().tighten()?;
+        self.work.check()?;
+        self.top.with_meta(self.restore(), |meta| place.tree().worker().tighten(meta))?;
         let written = self.write_tree(place.tree(), Some(surveyed), true)?;
-        let removed = if self.options.delete { surveyed.extra.len() as u64 } else { 0 };
-        let is_unchanged = surveyed.is_equal() && removed == 0;
+        let is_unchanged = surveyed.is_equal() && written.removed == 0;
         let outcome = if is_unchanged { PullOutcome::Unchanged } else { PullOutcome::Updated };
-        let mut pulled = self.pulled(&written, outcome);
-        pulled.removed = removed;
-        Ok(pulled)
+        Ok(self.pulled(&written, outcome))
     }
 }

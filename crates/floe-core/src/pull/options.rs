@@ -63,6 +63,8 @@ pub struct PullProgress {
     pub files: AtomicU64,
     /// Their bytes.
     pub file_bytes: AtomicU64,
+    /// Those of files found equal.
+    pub reused_file_bytes: AtomicU64,
     /// Stored bytes of data asked of the store.
     pub fetched_bytes: AtomicU64,
 }
@@ -74,9 +76,9 @@ pub enum PullOutcome {
     Created,
     /// An existing directory was brought up to date.
     Updated,
-    /// Nothing was to be done: the destination was as the snapshot is.
+    /// Nothing was to be done, or would be: the destination was as the snapshot is.
     Unchanged,
-    /// Nothing was written, on request.
+    /// Something would have been written, and was not, on request.
     DryRun,
 }
 

@@ -3,19 +3,27 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use globset::{Candidate, GlobBuilder, GlobSet, GlobSetBuilder};
-
+use crate::glob::{Dialect, Globs, GlobsBuilder, Scope, Subject};
 use crate::{Error, ErrorKind, Result};
 
 /// Globs of what is pulled and of what is not; clones note the same.
 #[derive(Clone, Debug)]
 pub(super) struct Selection {
-    include: Globs,
+    include: Globs<Mark>,
     /// The globs of `include` as they were given, and which of them matched anything.
     included: Arc<[Included]>,
-    exclude: Globs,
+    exclude: Globs<Mark>,
     includes_all: bool,
+    excludes: bool,
     trivial: bool,
+}
+
+/// What is known of a glob.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    /// Its number among those that were given.
+    number: usize,
+    directories_only: bool,
 }
 
 /// A glob of what is pulled.
@@ -37,18 +45,24 @@ impl Picked {
     pub(super) fn is_selected(self) -> bool {
         self.included && !self.excluded
     }
+
+    /// Whether a glob says that it is not.
+    pub(super) fn is_left_out(self) -> bool {
+        self.excluded
+    }
 }
 
 impl Selection {
     pub(super) fn new(include: &[String], exclude: &[String]) -> Result<Self> {
         Ok(Self {
-            include: Globs::compile(include)?,
+            include: compile(include)?,
             included: include
                 .iter()
                 .map(|glob| Included { glob: glob.clone(), matched: AtomicBool::new(false) })
                 .collect(),
-            exclude: Globs::compile(exclude)?,
+            exclude: compile(exclude)?,
             includes_all: include.is_empty(),
+            excludes: !exclude.is_empty(),
             trivial: include.is_empty() && exclude.is_empty(),
         })
     }
@@ -56,6 +70,11 @@ impl Selection {
     /// Whether everything is pulled.
     pub(super) fn is_all(&self) -> bool {
         self.trivial
+    }
+
+    /// Whether there are globs of what is not pulled.
+    pub(super) fn leaves_out(&self) -> bool {
+        self.excludes
     }
 
     /// What is said of the directory that everything is below.
@@ -69,10 +88,10 @@ impl Selection {
         if self.trivial {
             return parent;
         }
-        let path = Candidate::from_bytes(path);
+        let path = Subject::new(path);
         Picked {
-            included: self.includes(&path, is_directory) || parent.included,
-            excluded: parent.excluded || self.exclude.is_match(&path, is_directory),
+            included: self.includes(path, is_directory) || parent.included,
+            excluded: parent.excluded || is_match(&self.exclude, path, is_directory),
         }
     }
 
@@ -83,24 +102,28 @@ impl Selection {
         path: &[u8],
         is_directory: impl FnOnce() -> Result<bool>,
     ) -> Result<Picked> {
-        let path = Candidate::from_bytes(path);
+        let path = Subject::new(path);
         let [other, directory] = [false, true].map(|is_directory| Picked {
-            included: parent.included || self.include.is_match(&path, is_directory),
-            excluded: parent.excluded || self.exclude.is_match(&path, is_directory),
+            included: parent.included || is_match(&self.include, path, is_directory),
+            excluded: parent.excluded || is_match(&self.exclude, path, is_directory),
         });
         Ok(if other != directory && is_directory()? { directory } else { other })
     }
 
-    fn includes(&self, path: &Candidate<'_>, is_directory: bool) -> bool {
-        let matching = self.include.matches(path, is_directory);
-        for index in &matching {
-            let included = &self.included[*index];
-            // Most often it matched before, and other threads read it.
-            if !included.matched.load(Ordering::Relaxed) {
-                included.matched.store(true, Ordering::Relaxed);
+    fn includes(&self, path: Subject<'_>, is_directory: bool) -> bool {
+        let mut is_included = false;
+        self.include.for_each_match(path, |mark| {
+            if mark.directories_only && !is_directory {
+                return;
             }
-        }
-        !matching.is_empty()
+            is_included = true;
+            let matched = &self.included[mark.number].matched;
+            // Most often it matched before, and other threads read it.
+            if !matched.load(Ordering::Relaxed) {
+                matched.store(true, Ordering::Relaxed);
+            }
+        });
+        is_included
     }
 
     /// The globs of what is pulled that have matched nothing so far.
@@ -118,52 +141,29 @@ impl Selection {
 }
 
 /// Globs, of which those that end in `/` match directories only.
-#[derive(Clone, Debug)]
-struct Globs {
-    set: GlobSet,
-    directories_only: Vec<bool>,
+fn compile(globs: &[String]) -> Result<Globs<Mark>> {
+    let mut builder = GlobsBuilder::new(Dialect::Caller);
+    for (number, glob) in globs.iter().enumerate() {
+        // As a shell completes it: from the top.
+        let from_top = glob.strip_prefix("./").map(|rest| format!("/{}", rest.trim_start_matches('/')));
+        let glob = from_top.as_ref().unwrap_or(glob);
+        let (plain, directories_only) =
+            glob.strip_suffix('/').map_or((&**glob, false), |plain| (plain, true));
+        if plain.is_empty() {
+            let message = "a glob that is empty names nothing; name an entry, or pull all without one";
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        let scope = if plain.contains('/') { Scope::Path } else { Scope::Name };
+        let plain = plain.strip_prefix('/').unwrap_or(plain);
+        builder
+            .add(plain.as_bytes(), scope, Mark { number, directories_only })
+            .map_err(|reason| Error::new(ErrorKind::Invalid, format!("{glob:?} is not a glob: {reason}")))?;
+    }
+    Ok(builder.build())
 }
 
-impl Globs {
-    fn compile(globs: &[String]) -> Result<Self> {
-        let malformed = |glob: &str, e: globset::Error| {
-            Error::new(ErrorKind::Invalid, format!("{glob:?} is not a glob")).with_source(e)
-        };
-        let mut set = GlobSetBuilder::new();
-        for glob in globs {
-            // As a shell completes it: from the top.
-            let from_top = glob.strip_prefix("./").map(|rest| format!("/{}", rest.trim_start_matches('/')));
-            let glob = from_top.as_ref().unwrap_or(glob);
-            let plain = glob.strip_suffix('/').unwrap_or(glob);
-            if plain.is_empty() {
-                let message = "a glob that is empty names nothing; name an entry, or pull all without one";
-                return Err(Error::new(ErrorKind::Invalid, message));
-            }
-            let anchored = match plain.strip_prefix('/') {
-                Some(anchored) => anchored.to_owned(),
-                None if plain.contains('/') => plain.to_owned(),
-                None => format!("**/{plain}"),
-            };
-            let built = GlobBuilder::new(&anchored).literal_separator(true).backslash_escape(true).build();
-            set.add(built.map_err(|e| malformed(glob, e))?);
-        }
-        let directories_only = globs.iter().map(|glob| glob.ends_with('/')).collect();
-        Ok(Self { set: set.build().map_err(|e| malformed("", e))?, directories_only })
-    }
-
-    fn is_match(&self, path: &Candidate<'_>, is_directory: bool) -> bool {
-        if is_directory || !self.directories_only.contains(&true) {
-            return self.set.is_match_candidate(path);
-        }
-        !self.matches(path, is_directory).is_empty()
-    }
-
-    /// Which of them match, by their numbers.
-    fn matches(&self, path: &Candidate<'_>, is_directory: bool) -> Vec<usize> {
-        let mut matching = self.set.matches_candidate(path);
-        matching.retain(|index| is_directory || !self.directories_only[*index]);
-        matching
-    }
+fn is_match(globs: &Globs<Mark>, path: Subject<'_>, is_directory: bool) -> bool {
+    globs.last_match(path, |mark| is_directory || !mark.directories_only).is_some()
 }
 
 #[cfg(test)]

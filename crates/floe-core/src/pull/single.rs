@@ -8,7 +8,7 @@ use floe_format::{Body, Entry, EntryKind, OwnedBody, parent_and_name};
 
 use crate::destination::{DirId, InPlace, Occupant, Tree, Verdict, Wanted, look};
 use crate::reader::{find_entry, shown};
-use crate::source::refuse_in_store;
+use crate::source::refuse_in_own;
 use crate::{Error, ErrorKind, Result};
 
 use super::Pull;
@@ -33,7 +33,7 @@ impl Pull {
             return Err(Error::new(ErrorKind::Invalid, message));
         }
         let (directory, name) = place(destination, &entry)?;
-        refuse_in_store(&directory.join(OsStr::from_bytes(&name)), &self.options.own)?;
+        refuse_in_own(&directory.join(OsStr::from_bytes(&name)), &self.options.own)?;
         OwnBelow::find(&directory, &self.options.own).refuse(&name)?;
         if let Body::HardLink { target } = entry.body.as_body() {
             let cache = self.options.cache_dir.as_deref();
@@ -60,7 +60,9 @@ impl Pull {
             ..WrittenTree::default()
         };
         if self.options.dry_run {
-            return Ok(self.pulled(&counted, PullOutcome::DryRun));
+            let is_unchanged = matches!(verdict, Verdict::Keep | Verdict::Skip);
+            let outcome = if is_unchanged { PullOutcome::Unchanged } else { PullOutcome::DryRun };
+            return Ok(self.pulled(&counted, outcome));
         }
         place.remove_stale_files(&stale)?;
         let outcome = match verdict {

@@ -3,16 +3,16 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use floe_format::{Body, Entry, EntryKind};
+use floe_format::{Body, Entry, EntryKind, compare_paths};
 
 use crate::destination::{DirId, FileId, Tree, Verdict, Wanted};
-use crate::reader::find_entry;
+use crate::reader::find_entries;
 use crate::{Error, ErrorKind, Result};
 
 use super::Pull;
 use super::cache::stat_of;
 use super::hashing::Hashing;
-use super::links::no_file;
+use super::links::{no_entry_is_no_file, no_file};
 use super::restore::{below, wanted_kind, with_entry};
 use super::selection::Selection;
 use super::surveyed::{Decision, StandIns, Surveyed};
@@ -60,13 +60,14 @@ impl Pull {
         let mut stand_ins: Vec<StandIn> = Vec::new();
         let mut by_target: HashMap<Arc<[u8]>, usize> = HashMap::new();
         let mut others = Vec::new();
+        let modes = links.iter().map(|link| (&link.target[..], link.mode)).collect();
+        let mut files = self.linked_files(&modes)?;
         for link in links {
-            self.work.check()?;
             if let Some(&first) = by_target.get(&link.target) {
                 others.push((first, link));
                 continue;
             }
-            let file = self.linked_file(&link.target, link.mode)?;
+            let file = files.remove(&link.target[..]).ok_or_else(|| no_file(&link.target))?;
             by_target.insert(Arc::clone(&link.target), stand_ins.len());
             stand_ins.push(StandIn { link, file, verdict: Verdict::Create });
         }
@@ -90,24 +91,28 @@ impl Pull {
         Ok(())
     }
 
-    /// Counts the files that links to these become, each of which is given once, with the links' mode.
+    /// Counts the files that links to these become, which are given with the links' modes.
     pub(super) fn count_stand_ins(&self, targets: &HashMap<Vec<u8>, u16>) -> Result<StandIns> {
+        let modes = targets.iter().map(|(target, mode)| (&target[..], *mode)).collect();
         let mut stand_ins = StandIns::default();
-        for (target, mode) in targets {
-            self.work.check()?;
-            stand_ins.add(self.linked_file(target, *mode)?.body.as_body().size());
+        for file in self.linked_files(&modes)?.values() {
+            stand_ins.add(file.body.as_body().size());
         }
         Ok(stand_ins)
     }
 
-    /// The file that hard links of this mode name.
-    pub(super) fn linked_file(&self, target: &[u8], mode: u16) -> Result<Entry> {
+    /// The files that hard links of these modes name, by their paths.
+    fn linked_files(&self, modes: &HashMap<&[u8], u16>) -> Result<HashMap<Vec<u8>, Entry>> {
+        let mut paths: Vec<&[u8]> = modes.keys().copied().collect();
+        paths.sort_unstable_by(|a, b| compare_paths(a, b));
         let cache = self.options.cache_dir.as_deref();
-        let file = self.work.wait(find_entry(&self.namespace, &self.snapshot, cache, target))?;
-        if file.as_entry().kind() == EntryKind::File && file.mode == mode {
-            Ok(file)
-        } else {
-            Err(no_file(target))
+        let files = self.work.wait(find_entries(&self.namespace, &self.snapshot, cache, &paths));
+        let files = files.map_err(no_entry_is_no_file)?;
+        let is_it =
+            |file: &Entry| file.as_entry().kind() == EntryKind::File && modes[&file.path[..]] == file.mode;
+        match files.iter().find(|file| !is_it(file)) {
+            Some(other) => Err(no_file(&other.path)),
+            None => Ok(files.into_iter().map(|file| (file.path.clone(), file)).collect()),
         }
     }
 

@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use floe_format::{Body, EntryKind, Meta, OwnedBody, Segment, parent_and_name};
@@ -20,6 +21,7 @@ use super::Pull;
 use super::cache::{open_cache, stat_of};
 use super::group::{Group, Linked, Member};
 use super::hashing::Hashing;
+use super::options::PullProgress;
 use super::own::OwnBelow;
 use super::restore::{Restore, wanted_kind, with_entry};
 use super::selection::Selection;
@@ -72,13 +74,14 @@ impl Pull {
         let own = OwnBelow::find(destination, &self.options.own);
         let caches = self.options.cache_dir.clone();
         let (compared, paths) = (Compared::default(), RandomState::new());
+        let progress = Arc::clone(&self.progress);
         let (sender, receiver) = crossbeam_channel::bounded::<Group>(64);
         let (listed, found) = std::thread::scope(|scope| {
             let workers: Vec<_> = (0..threads.max(1))
                 .map(|_| {
                     let (receiver, cache, compared) = (receiver.clone(), cache.as_ref(), &compared);
                     let (selection, paths, own, work) = (&selection, &paths, &own, &work);
-                    let caches = caches.as_deref();
+                    let (caches, progress) = (caches.as_deref(), &*progress);
                     scope.spawn(move || {
                         let _watch = OnPanic::new(|| work.cancel.cancel());
                         let mut surveyor = Surveyor {
@@ -91,6 +94,7 @@ impl Pull {
                             hashing: Hashing::default(),
                             keeps: cache.is_some(),
                             found: Surveyed::keeping_in(caches),
+                            progress,
                             work,
                         };
                         let mut outcome = Ok(());
@@ -253,12 +257,14 @@ struct Surveyor<'a> {
     /// Whether what is known of equal files is kept for the cache.
     keeps: bool,
     found: Surveyed,
+    progress: &'a PullProgress,
     work: &'a Offloaded,
 }
 
 impl Surveyor<'_> {
     fn compare(&mut self, group: &Group) -> Result<()> {
         self.work.check()?;
+        let before = self.found.equal_files();
         let Self { worker, restore, cursor, hashing, found, work, .. } = self;
         let xattrs: Vec<Vec<_>> = if restore.xattrs {
             group.entries.iter().map(|member| member.entry().xattrs.iter().collect()).collect()
@@ -356,11 +362,29 @@ impl Surveyor<'_> {
             let path = group.path_of(&name);
             let is_directory = || worker.is_directory(group.directory, &name);
             let picked = self.selection.pick_extra(group.picked, &path, is_directory)?;
-            if picked.is_selected() && !self.own.stands_at(&path) {
-                found.extra.push((group.directory, name));
+            if !picked.is_selected() || self.own.stands_at(&path) {
+                continue;
             }
+            // What is left out stays, and so do the directories that it is in.
+            let mut is_kept = |below: &[u8], is_directory| {
+                self.work.check()?;
+                let path = group.path_of(below);
+                let picked = self.selection.pick_extra(picked, &path, || Ok(is_directory))?;
+                Ok(picked.is_left_out() || self.own.stands_at(&path))
+            };
+            if self.selection.leaves_out()
+                && let Some(removable) = worker.removable_below(group.directory, &name, &mut is_kept)?
+            {
+                found.extra.extend(removable.into_iter().map(|path| (group.directory, path)));
+                continue;
+            }
+            found.extra.push((group.directory, name));
         }
         found.stale.extend(survey.stale.into_iter().map(|name| (group.directory, name)));
+        let (files, bytes) = found.equal_files();
+        self.progress.files.fetch_add(files - before.0, Ordering::Relaxed);
+        self.progress.file_bytes.fetch_add(bytes - before.1, Ordering::Relaxed);
+        self.progress.reused_file_bytes.fetch_add(bytes - before.1, Ordering::Relaxed);
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use floe_format::Body;
 
 use crate::destination::{DirId, FileId, Verdict, Worker};
 use crate::source::{CacheSections, StatCache};
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 use super::options::{PullOptions, PullOutcome, Pulled};
 use super::selection::Selection;
@@ -47,7 +47,7 @@ pub(super) struct Surveyed {
     pub(super) outside: Vec<OutsideLink>,
     /// The files that these links are instead.
     pub(super) stand_ins: StandIns,
-    /// Names that the snapshot does not have, and that are not excluded.
+    /// Names that the snapshot does not have, and that are not excluded; and paths below them, where some of it is.
     pub(super) extra: Vec<(DirId, Vec<u8>)>,
     /// What killed pulls left behind.
     pub(super) stale: Vec<(DirId, Vec<u8>)>,
@@ -109,27 +109,44 @@ impl Surveyed {
         self.decisions.get(index).copied().unwrap_or_default()
     }
 
+    /// Files that need not be written, and their bytes.
+    pub(super) fn equal_files(&self) -> (u64, u64) {
+        (self.files - self.written_files, self.file_bytes - self.written_bytes)
+    }
+
     /// Whether nothing differs, as far as a survey can tell.
     pub(super) fn is_equal(&self) -> bool {
         self.changes == 0
     }
 
-    /// Removes what the snapshot does not have, if that was asked for. What cannot be removed keeps nothing else from it.
+    /// How many names would be removed because the snapshot does not have them.
+    pub(super) fn to_remove(&self, options: &PullOptions) -> u64 {
+        if options.delete { self.extra.len() as u64 } else { 0 }
+    }
+
+    /// Removes what the snapshot does not have, if that was asked for, and returns how many names that were. What cannot be
+    /// removed keeps nothing else from it.
     ///
     /// # Errors
     ///
-    /// Those of [`Worker::remove`]: that of the first, and how many there were.
-    pub(super) fn remove_extra(&self, options: &PullOptions, worker: &mut Worker<'_>) -> Result<()> {
-        if !options.delete {
-            return Ok(());
+    /// Those of [`Worker::remove_path`]: that of the first, and how many there were. `Cancelled` ends it at once.
+    pub(super) fn remove_extra(&self, options: &PullOptions, worker: &mut Worker<'_>) -> Result<u64> {
+        let (mut removed, mut failures) = (0, 0_u64);
+        let mut first = None;
+        for (directory, name) in self.extra.iter().filter(|_| options.delete) {
+            match worker.remove_path(*directory, name) {
+                Ok(is_removed) => removed += u64::from(is_removed),
+                Err(error) if error.kind() == ErrorKind::Cancelled => return Err(error),
+                Err(error) => {
+                    failures += 1;
+                    first.get_or_insert(error);
+                }
+            }
         }
-        let mut failures =
-            self.extra.iter().filter_map(|(directory, name)| worker.remove(*directory, name).err());
-        let Some(first) = failures.next() else { return Ok(()) };
-        match failures.count() {
-            0 => Err(first),
-            others => {
-                let count = others + 1;
+        match (first, failures) {
+            (None, _) => Ok(removed),
+            (Some(first), 1) => Err(first),
+            (Some(first), count) => {
                 let message =
                     format!("{count} names that the snapshot does not have could not be removed; the first");
                 Err(Error::new(first.kind(), message).with_source(first))
@@ -139,14 +156,19 @@ impl Surveyed {
 
     /// What a pull would have done.
     pub(super) fn would_be(&self, options: &PullOptions, selection: &Selection) -> Pulled {
+        let removed = self.to_remove(options);
         Pulled {
-            outcome: PullOutcome::DryRun,
+            outcome: if self.is_equal() && removed == 0 {
+                PullOutcome::Unchanged
+            } else {
+                PullOutcome::DryRun
+            },
             entries: self.entries,
             files: self.files,
             file_bytes: self.file_bytes,
             written_files: self.written_files,
             written_bytes: self.written_bytes,
-            removed: if options.delete { self.extra.len() as u64 } else { 0 },
+            removed,
             unmatched: selection.unmatched(),
             skipped_devices: self.skipped_devices,
             fetched_bytes: 0,

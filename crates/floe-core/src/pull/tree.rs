@@ -12,7 +12,7 @@ use crate::{Error, Result};
 
 use super::link_list::LinkList;
 use super::options::{PullOutcome, Pulled};
-use super::restore::{wanted_kind, with_entry};
+use super::restore::{device, wanted_kind, with_entry};
 use super::selection::{Picked, Selection};
 use super::stand_ins::pulled_path;
 use super::surveyed::{Decision, StandIns, Surveyed};
@@ -42,6 +42,8 @@ pub(super) struct WrittenTree {
     pub(super) written_bytes: u64,
     pub(super) skipped_devices: u64,
     pub(super) fetched_bytes: u64,
+    /// Names that the snapshot does not have.
+    pub(super) removed: u64,
     pub(super) sections: crate::source::CacheSections,
 }
 
@@ -116,7 +118,7 @@ impl Pull {
     /// Counts what would be written to a new destination.
     pub(super) fn count(&mut self) -> Result<Pulled> {
         let needed = self.needed_directories()?;
-        let selection = self.selection.clone();
+        let (selection, devices) = (self.selection.clone(), self.options.devices);
         let mut counted = WrittenTree::default();
         let mut number = 0u32;
         let (top, mut outside) = (self.top.path.clone(), HashMap::new());
@@ -127,6 +129,7 @@ impl Pull {
             let is_needed = is_directory && needed.as_ref().is_some_and(|needed| needed[number as usize]);
             if picked.is_selected() || is_needed {
                 counted.count(entry);
+                counted.skipped_devices += u64::from(!devices && device(&entry.body).is_some());
                 if let Body::HardLink { target } = entry.body
                     && pulled_path(&top, &selection, target).is_none()
                 {
@@ -150,7 +153,7 @@ impl Pull {
             file_bytes: written.file_bytes,
             written_files: written.written_files,
             written_bytes: written.written_bytes,
-            removed: 0,
+            removed: written.removed,
             unmatched: self.selection.unmatched(),
             skipped_devices: written.skipped_devices,
             fetched_bytes: written.fetched_bytes,
@@ -210,9 +213,9 @@ impl Pull {
             counted.add(stand_ins);
         }
         self.work.check()?;
-        let removed = surveyed.map_or(Ok(()), |surveyed| surveyed.remove_extra(&self.options, &mut own));
+        let removed = surveyed.map_or(Ok(0), |surveyed| surveyed.remove_extra(&self.options, &mut own));
         self.top.with_meta(restore, |meta| own.finish(finishes_top.then_some(meta)))?;
-        removed?;
+        counted.removed = removed?;
         counted.written_files = written.written_files;
         counted.written_bytes = written.written_bytes;
         counted.skipped_devices += written.skipped_devices;

@@ -1,5 +1,6 @@
 //! One thread that writes what was unpacked.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -27,6 +28,9 @@ pub(super) struct Written {
     pub(super) fetched_bytes: u64,
 }
 
+/// Directories and names, by paths in the snapshot.
+pub(super) type Places = HashMap<Vec<u8>, (DirId, Vec<u8>)>;
+
 impl Written {
     pub(super) fn add(&mut self, other: Self) {
         self.sections.append(other.sections);
@@ -41,8 +45,8 @@ impl Written {
 pub(super) struct Writer<'t> {
     worker: Worker<'t>,
     top: &'t [u8],
-    /// Where the only entry goes, if there is only one.
-    single: Option<(DirId, Vec<u8>)>,
+    /// Where entries go whose paths say nothing of that.
+    places: Option<&'t Places>,
     restore: Restore,
     progress: &'t PullProgress,
     parent: Vec<u8>,
@@ -73,7 +77,7 @@ impl<'t> Writer<'t> {
         Self {
             worker: tree.worker(),
             top,
-            single: None,
+            places: None,
             restore,
             progress,
             parent: Vec::new(),
@@ -84,21 +88,25 @@ impl<'t> Writer<'t> {
         }
     }
 
-    /// A writer of one entry, under this name.
-    pub(super) fn single(
+    /// A writer of entries that go where `places` says.
+    pub(super) fn elsewhere(
         tree: &'t Tree,
-        place: (DirId, Vec<u8>),
+        places: &'t Places,
         restore: Restore,
         progress: &'t PullProgress,
     ) -> Self {
-        Self { single: Some(place), ..Self::new(tree, &[], restore, progress, None) }
+        Self { places: Some(places), ..Self::new(tree, &[], restore, progress, None) }
     }
 
     /// The directory and name of an entry.
-    fn place<'p>(&mut self, path: &'p [u8], own: &'p mut Vec<u8>) -> Result<(DirId, &'p [u8])> {
-        if let Some((directory, name)) = &self.single {
-            own.clone_from(name);
-            return Ok((*directory, own));
+    fn place<'p>(&mut self, path: &'p [u8]) -> Result<(DirId, &'p [u8])>
+    where
+        't: 'p,
+    {
+        if let Some(places) = self.places {
+            let unasked = || Error::new(ErrorKind::Internal, "an entry is unpacked that was not asked for");
+            let (directory, name) = places.get(path).ok_or_else(unasked)?;
+            return Ok((*directory, name));
         }
         let relative = below(self.top, path).unwrap_or(path);
         let (parent, name) = parent_and_name(relative);
@@ -145,13 +153,12 @@ impl<'t> Output<'t> for Writer<'t> {
     type Done = Written;
 
     fn whole(&mut self, ordinal: u64, entry: &EntryRef<'_>, content: &[u8]) -> Result<()> {
-        let mut own = Vec::new();
         let restore = self.restore;
         match entry.body {
             // Made by the planner, and after all files.
             Body::Directory | Body::HardLink { .. } => {}
             Body::File { .. } => {
-                let (directory, name) = self.place(entry.path, &mut own)?;
+                let (directory, name) = self.place(entry.path)?;
                 let parts = [content];
                 let parts = if content.is_empty() { &[][..] } else { &parts };
                 let worker = &mut self.worker;
@@ -160,15 +167,15 @@ impl<'t> Output<'t> for Writer<'t> {
                 self.note(ordinal, entry, stat);
             }
             Body::Symlink { target } => {
-                let (directory, name) = self.place(entry.path, &mut own)?;
+                let (directory, name) = self.place(entry.path)?;
                 with_entry(entry, restore, |meta| self.worker.symlink(directory, name, target, meta))?;
             }
             Body::Fifo => {
-                let (directory, name) = self.place(entry.path, &mut own)?;
+                let (directory, name) = self.place(entry.path)?;
                 with_entry(entry, restore, |meta| self.worker.fifo(directory, name, meta))?;
             }
             Body::CharDevice { .. } | Body::BlockDevice { .. } => {
-                let (directory, name) = self.place(entry.path, &mut own)?;
+                let (directory, name) = self.place(entry.path)?;
                 match device(&entry.body).filter(|_| self.worker.tree().settings().devices) {
                     Some(device) => {
                         with_entry(entry, restore, |meta| self.worker.device(directory, name, device, meta))?;
@@ -190,9 +197,8 @@ impl<'t> Output<'t> for Writer<'t> {
                 return writer.write_at(offset, bytes);
             }
             drop(writer);
-            let mut own = Vec::new();
             let entry = file.entry.as_entry();
-            let (directory, name) = self.place(entry.path, &mut own)?;
+            let (directory, name) = self.place(entry.path)?;
             let mut writer = file.writer.write().unwrap_or_else(PoisonError::into_inner);
             if writer.is_none() {
                 let worker = &mut self.worker;
@@ -213,7 +219,7 @@ impl<'t> Output<'t> for Writer<'t> {
         let stat = with_entry(&entry, self.restore, |meta| worker.finish_file(writer, meta))?;
         self.untold.entries += 1;
         self.end_section();
-        self.place(entry.path, &mut Vec::new())?;
+        self.place(entry.path)?;
         self.note(file.ordinal, &entry, stat);
         self.end_section();
         Ok(())

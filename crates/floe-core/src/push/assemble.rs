@@ -17,7 +17,7 @@ use super::links::LinkCheck;
 use super::packs::PackOutput;
 use super::plan::Slot;
 use super::unit::{Entries, MadeFrame, MadeGroup, Note, NotedContent, ReadFile, Unit};
-use super::work::{Failure, FilePiece, Unread, make_frame};
+use super::work::{Failure, FilePiece, Unread, changed, make_frame};
 use super::{PushProgress, leading_u64};
 use crate::source::{CacheWriter, Child};
 use crate::{Error, ErrorKind, Result};
@@ -231,9 +231,7 @@ impl Assembly<'_> {
         };
         if !file.is_read {
             // Its hash was known, but not its chunks; where the cache was wrong the entry is, too.
-            let message = format!("{} changed while it was read", String::from_utf8_lossy(&file.path));
-            let changed = Error::new(ErrorKind::Invalid, message);
-            return if was_expected { Ok(()) } else { Err(Ended::Changed(changed)) };
+            return if was_expected { Ok(()) } else { Err(Ended::Changed(changed(&file.path))) };
         }
         state.out.read_files.push((leading_u64(&read.hash), read.stat.size));
         self.note(&file.path, &Note { stat: read.stat, content, ..file.note });

@@ -1,6 +1,5 @@
 //! Making a snapshot: everything between the walk and the commit.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use crossbeam_channel::bounded;
@@ -15,6 +14,7 @@ use super::input::{Input, Listings};
 use super::journal::Journal;
 use super::known::KnownFrames;
 use super::layout::layout_of;
+use super::left_out::LeftOut;
 use super::meta::Keeping;
 use super::packs::PackOutput;
 use super::plan::{Planned, Planner};
@@ -30,6 +30,10 @@ use crate::{Error, ErrorKind, Result};
 
 /// How often a source that changes meanwhile is planned.
 const MAX_PASSES: usize = 4;
+
+/// How often it is planned in all, without what could not be read. One that holds still is twice: all that cannot be read
+/// is found at once.
+const MAX_PASSES_IN_ALL: usize = 4 * MAX_PASSES;
 
 /// How many pieces of the plan may wait for the assembly.
 const SLOTS_AHEAD: usize = 64;
@@ -86,7 +90,7 @@ impl Build {
             &self.uploads,
             &self.options,
         );
-        let mut left_out = HashSet::new();
+        let mut left_out = LeftOut::default();
         let mut skipped = Vec::new();
         let mut listings = Some(listings);
         let mut passes = 0;
@@ -111,7 +115,8 @@ impl Build {
                 };
             let unread = std::mem::take(&mut assembled.unread);
             let all_read = unread.is_empty() && planned.unread.is_empty();
-            if !all_read && !self.options.skip_unreadable {
+            let is_enough = !unread.is_empty() && passes >= MAX_PASSES_IN_ALL;
+            if !all_read && (!self.options.skip_unreadable || is_enough) {
                 planned.unread.extend(unread);
                 self.keep_for_next(cache);
                 return Err(unreadable(&planned.unread));
@@ -121,7 +126,7 @@ impl Build {
                 break (planned, assembled, cache);
             }
             // Without them groups are others, so all is planned again.
-            left_out.extend(unread.iter().map(|unread| unread.path.clone()));
+            unread.iter().for_each(|unread| left_out.add(unread));
             skipped.extend(unread);
         };
         self.count_moved(&mut planned, &mut assembled);
@@ -145,7 +150,7 @@ impl Build {
         listings: Listings,
         known: &Arc<KnownFrames>,
         packs: &mut PackOutput,
-        left_out: &HashSet<Vec<u8>>,
+        left_out: &LeftOut,
         is_last: bool,
     ) -> Result<(Planned, Assembled, Option<CacheWriter>), Ended> {
         let keeping = self.keeping();
@@ -175,7 +180,8 @@ impl Build {
             parameters: self.parameters,
             keeping,
             left_out,
-            is_last: is_last && self.options.skip_unreadable,
+            is_last,
+            skip_unreadable: self.options.skip_unreadable,
             workers: settings.workers,
             slots: slot_sender,
             has_changed: false,
@@ -284,6 +290,7 @@ impl Build {
             reused_file_bytes,
             reused_tar_bytes: tar_bytes,
             tar_bytes,
+            archive_bytes: 0,
             uploaded_bytes: 0,
             packs: 0,
             skipped,
@@ -302,13 +309,17 @@ impl Build {
         pushed.uploaded_bytes = written.data.packs().iter().map(|pack| pack.pack_len).sum();
         pushed.reused_tar_bytes = tar_bytes.saturating_sub(written.plain_bytes);
         let layout = layout_of(&index, &segments, &written, &self.packs, elsewhere)?;
-        if self.options.dry_run {
-            return Ok((NewSnapshot::DryRun(pushed.at), pushed));
-        }
-        let at = SnapshotAt { snapshot, layout: self.namespace.ambient().layout_id() };
+        pushed.archive_bytes = layout.archive_len();
+        let is_dry_run = self.options.dry_run;
+        // A dry run has no layout; the object is as long with any.
+        let at = match is_dry_run {
+            true => pushed.at,
+            false => SnapshotAt { snapshot, layout: self.namespace.ambient().layout_id() },
+        };
         let object = snapshot_object(at, &root, &layout)?;
         pushed.uploaded_bytes += object.len() as u64;
-        Ok((NewSnapshot::Made { at, object }, pushed))
+        let made = if is_dry_run { NewSnapshot::DryRun(at) } else { NewSnapshot::Made { at, object } };
+        Ok((made, pushed))
     }
 
     fn index_segments(&self, index: &Index) -> Result<Vec<(floe_format::FrameRecord, Vec<u8>)>> {

@@ -15,9 +15,9 @@ use crate::aside::create_private;
 use crate::names::RefName;
 use crate::offload::offload;
 use crate::source::{
-    CacheCursor, CacheHit, Child, ContentSink, Exclusions, FileTime, HashClock, Listing, NameCache, OpenFile,
-    ReadLink, ReadOutcome, SourceFiles, Spool, SpoolListings, SpoolOptions, SpooledFile, Stat, StatCache,
-    Walk, WalkOptions, refuse_source_below,
+    CacheCursor, CacheHit, Child, ContentSink, Exclusions, FileTime, HashClock, ListedDirectory, Listing,
+    NameCache, OpenFile, ReadLink, ReadOutcome, SourceFiles, Spool, SpoolListings, SpoolOptions, SpooledFile,
+    Stat, StatCache, Walk, WalkOptions, refuse_source_below, unreadable,
 };
 use crate::{Error, ErrorKind, Result};
 
@@ -161,17 +161,17 @@ impl Iterator for Listings {
     fn next(&mut self) -> Option<Self::Item> {
         match self {
             Self::Walk(walk) => walk.next(),
-            Self::Tar(listings) => listings.next().map(Ok),
+            Self::Tar(listings) => listings.next(),
         }
     }
 }
 
 impl KnownContents {
     /// The hash of a child's content, where it is known.
-    pub(super) fn lookup(&mut self, directory: &[u8], child: &Child<'_>) -> Option<CacheHit> {
+    pub(super) fn lookup(&mut self, directory: &[u8], child: &Child<'_>) -> Result<Option<CacheHit>> {
         match self {
-            Self::Cache(cursor) => cursor.lookup(directory, child),
-            Self::Tar(spool) => spool.content_hash(directory, child.name).map(CacheHit::of_hash),
+            Self::Cache(cursor) => Ok(cursor.lookup(directory, child)),
+            Self::Tar(spool) => Ok(spool.content_hash(directory, child.name)?.map(CacheHit::of_hash)),
         }
     }
 }
@@ -185,17 +185,21 @@ impl InputFiles {
     }
 
     /// Opens a file; nothing if it vanished.
-    pub(super) fn open_file(&mut self, directory: &[u8], name: &[u8]) -> Result<Option<InputFile>> {
+    pub(super) fn open_file(
+        &mut self,
+        directory: ListedDirectory<'_>,
+        name: &[u8],
+    ) -> Result<Option<InputFile>> {
         Ok(match self {
             Self::Directory(files) => files.open_file(directory, name)?.map(InputFile::Directory),
-            Self::Tar(spool) => Some(InputFile::Tar(spool.open_file(directory, name)?)),
+            Self::Tar(spool) => Some(InputFile::Tar(spool.open_file(directory.path, name)?)),
         })
     }
 
     /// Reads a file through `buffer` into `sink`.
     pub(super) fn read(
         &mut self,
-        directory: &[u8],
+        directory: ListedDirectory<'_>,
         name: &[u8],
         buffer: &mut [u8],
         sink: &mut dyn ContentSink,
@@ -204,7 +208,7 @@ impl InputFiles {
             Self::Directory(files) => return files.read(directory, name, buffer, sink),
             Self::Tar(spool) => spool,
         };
-        let mut file = spool.open_file(directory, name)?;
+        let mut file = spool.open_file(directory.path, name)?;
         sink.begin(file.stat())?;
         loop {
             match file.fill(buffer)? {
@@ -215,25 +219,34 @@ impl InputFiles {
     }
 
     /// A symbolic link's target; nothing if it vanished.
-    pub(super) fn read_link(&mut self, directory: &[u8], name: &[u8]) -> Result<Option<ReadLink>> {
+    pub(super) fn read_link(
+        &mut self,
+        directory: ListedDirectory<'_>,
+        name: &[u8],
+    ) -> Result<Option<ReadLink>> {
         match self {
             Self::Directory(files) => files.read_link(directory, name),
             Self::Tar(spool) => {
-                let (target, stat) = spool.read_link(directory, name)?;
+                let (target, stat) = spool.read_link(directory.path, name)?;
                 Ok(Some(ReadLink { target, stat, hashing_began: long_ago() }))
             }
         }
     }
 
-    pub(super) fn xattrs(&mut self, directory: &[u8], name: &[u8]) -> Result<XattrList> {
+    /// The extended attributes of a name in a directory; of the directory itself without a name. Nothing if it vanished.
+    pub(super) fn xattrs(
+        &mut self,
+        directory: ListedDirectory<'_>,
+        name: &[u8],
+    ) -> Result<Option<XattrList>> {
         match self {
             Self::Directory(files) => files.xattrs(directory, name),
-            Self::Tar(spool) => spool.xattrs(directory, name),
+            Self::Tar(spool) => spool.xattrs(directory.path, name).map(Some),
         }
     }
 
     /// Whether a child is still what it was when it was listed; see [`SourceFiles::is_still`].
-    pub(super) fn is_still(&mut self, directory: &[u8], child: &Child<'_>) -> Result<bool> {
+    pub(super) fn is_still(&mut self, directory: ListedDirectory<'_>, child: &Child<'_>) -> Result<bool> {
         match self {
             Self::Directory(files) => files.is_still(directory, child.name, child.stat),
             Self::Tar(_) => Ok(true),
@@ -260,7 +273,7 @@ impl InputFile {
     pub(super) fn fill(&mut self, buffer: &mut [u8]) -> Result<usize> {
         match self {
             Self::Directory(file) => {
-                file.fill(buffer).map_err(|errno| Error::io("cannot read the file", errno.into()))
+                file.fill(buffer).map_err(|errno| unreadable("cannot read the file".into(), errno))
             }
             Self::Tar(file) => file.fill(buffer),
         }
@@ -270,7 +283,7 @@ impl InputFile {
     pub(super) fn held_still(&self) -> Result<bool> {
         match self {
             Self::Directory(file) => {
-                file.held_still().map_err(|errno| Error::io("cannot ask about the file", errno.into()))
+                file.held_still().map_err(|errno| unreadable("cannot ask about the file".into(), errno))
             }
             Self::Tar(_) => Ok(true),
         }

@@ -123,6 +123,9 @@ pub struct Pushed {
     pub reused_tar_bytes: u64,
     /// Bytes of the canonical tar, headers and padding included.
     pub tar_bytes: u64,
+    /// Stored bytes of all data frames, repetitions included: of the archive, and what a push sends that sends all. 0 where
+    /// the ref named the snapshot already.
+    pub archive_bytes: u64,
     /// Bytes sent to the store.
     pub uploaded_bytes: u64,
     /// Packs written.

@@ -3,7 +3,8 @@
 //! Everything follows from what the kernel says about the entries, from the stat cache and from the base, so nothing
 //! is read here but links. The plan comes out in order, piece by piece, while what it asks for is being read.
 
-use std::collections::HashSet;
+mod candidate;
+
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -13,14 +14,16 @@ use floe_format::{
     validate_path,
 };
 
+use self::candidate::{Candidate, State, planned_entry};
 use super::assemble::Ended;
 use super::base::{BaseCursor, BaseEntry, BasePacks, BaseRun};
 use super::input::{InputFiles, KnownContents, Listings};
+use super::left_out::LeftOut;
 use super::links::{FirstNames, Name};
 use super::meta::Keeping;
 use super::unit::{Entries, MadeGroup, Note, NotedContent, Unit};
-use super::work::{Failure, FileJob, FilePiece, GroupJob, Job, PlannedEntry, Unread, changed, pieces_ahead};
-use crate::source::{CacheHit, Child, FileKind, Listing, OwnFound, Stat};
+use super::work::{Failure, FileJob, FilePiece, GroupJob, Job, PlannedFile, Unread, changed, pieces_ahead};
+use crate::source::{CacheHit, Child, FileKind, ListedDirectory, Listing, OwnFound, Stat};
 use crate::{Error, ErrorKind, Result};
 
 /// How many known groups are handed out together.
@@ -62,11 +65,12 @@ pub(super) struct Planner<'a> {
     pub(super) packs: &'a BasePacks,
     pub(super) parameters: Parameters,
     pub(super) keeping: Keeping,
-    /// Paths to be left out, since they could not be read before.
-    pub(super) left_out: &'a HashSet<Vec<u8>>,
-    /// Whether a directory that is not there to be listed any more is one that cannot be read: all was planned again for
-    /// such ones often enough.
+    /// What is left out, since it could not be read before.
+    pub(super) left_out: &'a LeftOut,
+    /// Whether all was planned again often enough for what is not as it was listed.
     pub(super) is_last: bool,
+    /// Whether a directory that is not there to be listed any more is then one that cannot be read.
+    pub(super) skip_unreadable: bool,
     pub(super) workers: usize,
     pub(super) slots: Sender<Slot>,
     /// Whether the plan fails because the source is not as the walk found it.
@@ -74,22 +78,6 @@ pub(super) struct Planner<'a> {
     /// Known groups that were not handed out yet.
     pub(super) known: Vec<(Unit, Vec<Note>)>,
     pub(super) jobs: Sender<Job>,
-}
-
-/// An entry of the group that is open.
-struct Candidate {
-    note: Note,
-    state: State,
-}
-
-/// How an entry compares with the base's at its path.
-enum State {
-    /// Nothing that is kept differs.
-    Same(BaseEntry),
-    /// Its tar bytes are the same, but something else that is kept differs.
-    SameTar(BaseEntry, Entry),
-    /// It is new, changed, or has to be read to be known.
-    Other(Entry),
 }
 
 impl Planner<'_> {
@@ -111,7 +99,7 @@ impl Planner<'_> {
                 Some(planned) => planned,
                 None => planned.insert(Planned {
                     root: *listing.stat(),
-                    root_xattrs: self.xattrs(b"", b"")?,
+                    root_xattrs: self.xattrs(listing.directory(), b"", b"")?,
                     unread: Vec::new(),
                     sockets: 0,
                     own: Vec::new(),
@@ -120,12 +108,13 @@ impl Planner<'_> {
             };
             for problem in listing.take_problems() {
                 // Without the root there is nothing to push.
-                if problem.is_change() && (!self.is_last || problem.path.is_empty()) {
+                let is_told = self.is_last && self.skip_unreadable;
+                if problem.is_change() && (!is_told || problem.path.is_empty()) {
                     return Err(self.changed(&problem.path).with_source(problem.error));
                 }
                 let shown = String::from_utf8_lossy(&problem.path).into_owned();
                 let error = Error::io(format!("cannot read {shown}"), problem.error);
-                planned.unread.push(Unread { path: problem.path, error });
+                planned.unread.push(Unread::new(problem.path, error));
             }
             planned.own.extend(listing.take_own());
             self.add_listing(&listing, &mut grouper, &mut group, &mut links, &mut path, planned)?;
@@ -157,6 +146,7 @@ impl Planner<'_> {
             path.push(b'/');
         }
         let directory_len = path.len();
+        let directory = listing.directory();
         for child in listing.children() {
             path.truncate(directory_len);
             path.extend_from_slice(child.name);
@@ -164,10 +154,13 @@ impl Planner<'_> {
                 planned.sockets += 1;
                 continue;
             }
-            if !self.left_out.is_empty() && self.left_out.contains(path) {
+            if !self.left_out.is_empty()
+                && let Some(left_out) = self.left_out.find(path, child.stat)
+            {
+                planned.unread.extend(left_out);
                 continue;
             }
-            let Some(candidate) = self.candidate(listing.path(), &child, path, links)? else { continue };
+            let Some(candidate) = self.candidate(directory, &child, path, links)? else { continue };
             let cut = {
                 let entry = match &candidate.state {
                     State::Same(base) => base.entry(),
@@ -189,7 +182,7 @@ impl Planner<'_> {
     /// The entry for a child; nothing if it vanished.
     fn candidate(
         &mut self,
-        directory: &[u8],
+        directory: ListedDirectory<'_>,
         child: &Child<'_>,
         path: &[u8],
         links: &mut FirstNames,
@@ -199,7 +192,7 @@ impl Planner<'_> {
             Some(base) => base.find(path)?,
             None => None,
         };
-        let hit = self.contents.lookup(directory, child);
+        let hit = self.contents.lookup(directory.path, child)?;
         let content = hit.map_or(NotedContent::None, NotedContent::Known);
         let mut note = Note { stat, content, may_be_linked: false };
         match links.add(&stat, path, self.keeping) {
@@ -207,12 +200,20 @@ impl Planner<'_> {
             Name::First => note.may_be_linked = true,
             Name::Another(target) => {
                 let state = self.compared(directory, child, path, base, OwnedBody::HardLink { target })?;
-                return Ok(Some(Candidate { note, state }));
+                return Ok(Some(Candidate { directory: directory.id, note, state }));
             }
-            Name::Changed => return Err(self.changed(path)),
+            Name::Changed if !self.is_last => return Err(self.changed(path)),
+            // Where the kernel says something else of it under each name (two mounts that show other owners, numbers of
+            // inodes that are not unique), it does so each time.
+            Name::Changed => {
+                let path = String::from_utf8_lossy(path);
+                tracing::warn!(
+                    "{path} is stored as a file of its own: it is not as it was under its other name"
+                );
+            }
         }
         if let Some(found) = base.as_ref().filter(|base| self.is_same_file(&stat, hit.as_ref(), base)) {
-            return Ok(Some(Candidate { note, state: State::Same(found.clone()) }));
+            return Ok(Some(Candidate { directory: directory.id, note, state: State::Same(found.clone()) }));
         }
         let (major, minor) = device_numbers(stat.special);
         let body = match stat.kind {
@@ -235,7 +236,7 @@ impl Planner<'_> {
         // Of a link that was read, what it was then.
         let child = Child { name: child.name, stat: &note.stat };
         let state = self.compared(directory, &child, path, base, body)?;
-        Ok(Some(Candidate { note, state }))
+        Ok(Some(Candidate { directory: directory.id, note, state }))
     }
 
     /// The error of what is not as it was listed, for which all is planned again.
@@ -259,7 +260,7 @@ impl Planner<'_> {
     /// A symbolic link's target; nothing if it vanished.
     fn link(
         &mut self,
-        directory: &[u8],
+        directory: ListedDirectory<'_>,
         child: &Child<'_>,
         path: &[u8],
         hit: Option<&CacheHit>,
@@ -276,7 +277,7 @@ impl Planner<'_> {
             if e.kind() != ErrorKind::Invalid {
                 return e;
             }
-            // It is no link any more, or will not hold still.
+            // It is no link any more, will not hold still, or is in another directory.
             self.changed(path).with_source(e)
         });
         let Some(link) = read? else { return Ok(None) };
@@ -288,7 +289,7 @@ impl Planner<'_> {
     /// How an entry with this body compares with the base's.
     fn compared(
         &mut self,
-        directory: &[u8],
+        directory: ListedDirectory<'_>,
         child: &Child<'_>,
         path: &[u8],
         base: Option<BaseEntry>,
@@ -302,12 +303,15 @@ impl Planner<'_> {
             (meta.mtime, meta.owner) = (None, None);
             has_xattrs = false;
         } else {
-            xattrs = self.xattrs(directory, child.name)?;
+            xattrs = self.xattrs(directory, child.name, path)?;
         }
         let is_unread = matches!(body, OwnedBody::File { size, hash: None } if size > 0);
         let Meta { mode, mtime, owner } = meta;
         let entry = Entry { path: path.to_vec(), mode, mtime, owner, body, xattrs };
-        if let Some(base) = base.as_ref().filter(|base| !is_unread && base.entry() == entry.as_entry()) {
+        // A base that has none, since it kept none, says nothing of them.
+        let tells_all = |base: &&BaseEntry| !has_xattrs || base.segment.kept().contains(Kept::XATTRS);
+        let is_same = |base: &&BaseEntry| !is_unread && base.entry() == entry.as_entry();
+        if let Some(base) = base.as_ref().filter(tells_all).filter(is_same) {
             return Ok(State::Same(base.clone()));
         }
         // Its extended attributes, read by name, may be another's by now. What is to be read is compared then, and what
@@ -325,11 +329,15 @@ impl Planner<'_> {
         })
     }
 
-    fn xattrs(&mut self, directory: &[u8], name: &[u8]) -> Result<XattrList> {
+    /// The extended attributes of the entry at `path`, which has that name in that directory.
+    fn xattrs(&mut self, directory: ListedDirectory<'_>, name: &[u8], path: &[u8]) -> Result<XattrList> {
         if !self.keeping.kept.contains(Kept::XATTRS) {
             return Ok(XattrList::default());
         }
-        self.files.xattrs(directory, name)
+        match self.files.xattrs(directory, name)? {
+            Some(xattrs) => Ok(xattrs),
+            None => Err(self.changed(path)),
+        }
     }
 
     /// Hands out the open group, and the content of the big file that ended it.
@@ -359,11 +367,11 @@ impl Planner<'_> {
                 self.hand_out_known()?;
                 self.slots.send(Slot::KnownContent(runs)).map_err(|_| stopped())
             }
-            Content::Read { path, planned } => {
+            Content::Read(file) => {
                 self.hand_out_known()?;
                 let (reply, pieces) = bounded(pieces_ahead(self.workers));
                 self.slots.send(Slot::Content(pieces)).map_err(|_| stopped())?;
-                self.jobs.send(Job::File(FileJob { path, planned, reply })).map_err(|_| stopped())
+                self.jobs.send(Job::File(FileJob { file, reply })).map_err(|_| stopped())
             }
         }
     }
@@ -394,7 +402,8 @@ impl Planner<'_> {
         {
             return Ok(Content::Known(runs));
         }
-        Ok(Content::Read { path: entry.path.to_vec(), planned: last.note.stat })
+        let (path, planned) = (entry.path.to_vec(), last.note.stat);
+        Ok(Content::Read(PlannedFile { path, directory: last.directory, planned }))
     }
 
     /// The run of the base that is this very group.
@@ -438,27 +447,7 @@ impl Planner<'_> {
 enum Content {
     None,
     Known(Vec<BaseRun>),
-    Read { path: Vec<u8>, planned: Stat },
-}
-
-impl State {
-    fn base(&self) -> Option<&BaseEntry> {
-        match self {
-            Self::Same(base) | Self::SameTar(base, _) => Some(base),
-            Self::Other(_) => None,
-        }
-    }
-
-    fn into_entry(self) -> Entry {
-        match self {
-            Self::Same(base) => base.entry().to_entry(),
-            Self::SameTar(_, entry) | Self::Other(entry) => entry,
-        }
-    }
-}
-
-fn planned_entry(candidate: Candidate) -> PlannedEntry {
-    PlannedEntry { entry: candidate.state.into_entry(), note: candidate.note }
+    Read(PlannedFile),
 }
 
 /// Nobody takes the plan any more, for a reason of their own.

@@ -22,8 +22,8 @@ use super::input::InputFiles;
 use super::known::KnownFrames;
 use super::meta;
 use super::unit::{MadeFrame, MadeGroup, Note, NotedContent, ReadFile};
-use crate::source::{ContentSink, HashClock, ReadOutcome, Stat};
-use crate::{Error, ErrorKind, Result};
+use crate::source::{ContentSink, DirectoryId, HashClock, ListedDirectory, ReadOutcome, Stat};
+use crate::{Error, ErrorKind, Remedy, Result};
 
 /// Bytes read of a small file at once.
 const SMALL_BUFFER_BYTES: usize = 64 << 10;
@@ -49,16 +49,25 @@ pub(super) struct GroupJob {
 #[derive(Debug)]
 pub(super) struct PlannedEntry {
     pub(super) entry: Entry,
+    /// The directory that it was listed in.
+    pub(super) directory: DirectoryId,
     pub(super) note: Note,
 }
 
 /// A big file to be read and cut.
 #[derive(Debug)]
 pub(super) struct FileJob {
-    pub(super) path: Vec<u8>,
-    /// What the walk found there.
-    pub(super) planned: Stat,
+    pub(super) file: PlannedFile,
     pub(super) reply: Sender<FilePiece>,
+}
+
+/// A file as the walk found it.
+#[derive(Debug)]
+pub(super) struct PlannedFile {
+    pub(super) path: Vec<u8>,
+    /// The directory that it was listed in.
+    pub(super) directory: DirectoryId,
+    pub(super) planned: Stat,
 }
 
 /// What comes of reading a big file, in order.
@@ -89,9 +98,15 @@ pub struct Unread {
     pub path: Vec<u8>,
     /// What was tried, and what the kernel said.
     pub error: Error,
+    /// The device and inode of a file that may have other names, which cannot be read either.
+    pub(super) file: Option<(u64, u64)>,
 }
 
 impl Unread {
+    pub(super) fn new(path: Vec<u8>, error: Error) -> Self {
+        Self { path, error, file: None }
+    }
+
     /// Why, for who knows the path already: what the kernel said.
     pub fn reason(&self) -> String {
         std::error::Error::source(&self.error).map_or_else(|| self.error.to_string(), ToString::to_string)
@@ -201,13 +216,13 @@ impl Worker {
         let mut entries = Vec::with_capacity(planned.len());
         let mut notes = Vec::with_capacity(planned.len());
         let mut unread = Vec::new();
-        for PlannedEntry { mut entry, mut note } in planned {
+        for PlannedEntry { mut entry, directory, mut note } in planned {
             tar_header(&entry.as_entry(), &mut self.tar);
             if let OwnedBody::File { size, hash } = &mut entry.body
                 && *size > 0
                 && !self.settings.parameters.is_big(*size)
             {
-                match self.read_small(&entry.path, &note.stat) {
+                match self.read_small(&entry.path, directory, &note.stat) {
                     Ok((content, read, hashing_began)) => {
                         let is_noted = match note.content {
                             NotedContent::Known(hit) => hit.hash == content && read == note.stat,
@@ -236,9 +251,15 @@ impl Worker {
     }
 
     /// Appends a file's content and padding to the tar.
-    fn read_small(&mut self, path: &[u8], planned: &Stat) -> Result<([u8; 32], Stat, HashClock), Failure> {
+    fn read_small(
+        &mut self,
+        path: &[u8],
+        directory: DirectoryId,
+        planned: &Stat,
+    ) -> Result<([u8; 32], Stat, HashClock), Failure> {
         let (start, size) = (self.tar.len(), planned.size);
-        let (directory, name) = parent_and_name(path);
+        let (parent, name) = parent_and_name(path);
+        let directory = ListedDirectory { path: parent, id: directory };
         let mut sink = GroupSink { tar: &mut self.tar, start, planned, kept: self.settings.kept };
         let outcome = self.files.read(directory, name, &mut self.buffer, &mut sink);
         match outcome {
@@ -249,7 +270,7 @@ impl Worker {
                 Ok((content, stat, hashing_began))
             }
             Ok(ReadOutcome::Vanished) => Err(Failure::Changed(changed(path))),
-            Err(error) => Err(failure(path, error)),
+            Err(error) => Err(failure(path, planned, error)),
         }
     }
 
@@ -311,18 +332,22 @@ pub(super) fn make_frame(
     Ok(MadeFrame { id, plain_len, stored: Some((record, stored)) })
 }
 
-fn failure(path: &[u8], error: Error) -> Failure {
+fn failure(path: &[u8], planned: &Stat, error: Error) -> Failure {
     match error.kind() {
-        // It is no regular file any more, will not hold still, or has another size.
+        // It is no regular file any more, will not hold still, has another size, or is in another directory.
         ErrorKind::Invalid | ErrorKind::Conflict => Failure::Changed(changed(path).with_source(error)),
-        _ => Failure::Unreadable(vec![Unread { path: path.to_vec(), error }]),
+        _ => {
+            let file = (planned.links > 1).then_some((planned.device, planned.inode));
+            Failure::Unreadable(vec![Unread { path: path.to_vec(), error, file }])
+        }
     }
 }
 
 /// The error of what is not as it was planned.
 pub(super) fn changed(path: &[u8]) -> Error {
-    let message = format!("{} changed while it was read", String::from_utf8_lossy(path));
-    Error::new(ErrorKind::Invalid, message)
+    let shown = if path.is_empty() { "the source".into() } else { String::from_utf8_lossy(path) };
+    let message = format!("{shown} changed while it was read");
+    Error::new(ErrorKind::Invalid, message).with_remedy(Remedy::QuietSource)
 }
 
 #[cfg(test)]

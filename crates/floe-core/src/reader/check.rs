@@ -96,13 +96,9 @@ impl<T: Copy> TreeCheck<T> {
         self.last.extend_from_slice(path);
     }
 
-    /// Checks an entry, and returns the value of the directory it is in.
+    /// Checks an entry as far as that does not take the directories above it.
     #[inline]
-    pub(crate) fn entry(
-        &mut self,
-        entry: &EntryRef<'_>,
-        passed: &mut dyn FnMut(&[u8], T) -> Result<()>,
-    ) -> Result<T> {
+    pub(crate) fn alone(&mut self, entry: &EntryRef<'_>) -> Result<()> {
         if !self.last.is_empty() && compare_paths(&self.last, entry.path).is_ge() {
             return Err(corrupt(entry, "comes out of order or twice"));
         }
@@ -111,6 +107,17 @@ impl<T: Copy> TreeCheck<T> {
         if self.reproducible && !entry.is_reproducible() {
             return Err(corrupt(entry, "has what a reproducible snapshot does not keep"));
         }
+        Ok(())
+    }
+
+    /// Checks an entry, and returns the value of the directory it is in.
+    #[inline]
+    pub(crate) fn entry(
+        &mut self,
+        entry: &EntryRef<'_>,
+        passed: &mut dyn FnMut(&[u8], T) -> Result<()>,
+    ) -> Result<T> {
+        self.alone(entry)?;
         self.totals.entries += 1;
         match entry.body {
             Body::File { size, .. } => {

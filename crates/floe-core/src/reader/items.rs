@@ -81,6 +81,14 @@ impl SegmentWalk {
         Some((&list.items[list.next], list.level))
     }
 
+    /// Whether any entry of another span may be in what [`peek`](Self::peek) shows.
+    pub(crate) fn next_touches(&self, span: &Span) -> bool {
+        self.lists.last().is_some_and(|list| {
+            let after = list.items.get(list.next + 1).or(list.after.as_ref());
+            list.items.get(list.next).is_some_and(|item| span.touches(item, after))
+        })
+    }
+
     /// Leaves out what [`peek`](Self::peek) showed.
     pub(crate) fn skip(&mut self) {
         if let Some(list) = self.lists.last_mut() {

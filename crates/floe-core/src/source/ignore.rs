@@ -5,15 +5,14 @@
 //! asked for, the deepest first. Only files inside the tree count: no global ignore file, no `.git/info/exclude`, and
 //! `.git` itself is a directory like any other. A directory left out is not entered, so nothing in it can be brought
 //! back. Ignore files themselves are part of the tree. In the files `{` and `}` stand for themselves, as in git; in
-//! the caller's globs `{a,b}` means either. A malformed pattern is an error, but in a `.gitignore`, where it leaves
-//! nothing out, as in git.
+//! the caller's globs `{a,b}` means either. A malformed pattern is an error, but in a `.gitignore`, where it leaves nothing
+//! out, as in git; nothing in one fails a push, but more than [`MAX_IGNORE_BYTES`].
 //!
 //! Where no rule holds, an entry costs nothing: there is no [`Excluder`].
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use globset::Candidate;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
@@ -21,13 +20,13 @@ use super::own::{OwnDirectories, OwnDirectory, Purpose};
 use super::stat::{FileKind, Stat};
 use super::walk::Names;
 use crate::error::{Error, ErrorKind, Result};
+use crate::glob::{Dialect, Subject};
 
-mod class;
-mod pattern;
+mod lines;
 #[cfg(test)]
 mod tests;
 
-use self::pattern::{Dialect, Patterns, PatternsBuilder};
+use self::lines::{Patterns, PatternsBuilder};
 
 const FLOE_IGNORE: &str = ".floeignore";
 const GIT_IGNORE: &str = ".gitignore";
@@ -36,8 +35,9 @@ const GIT_IGNORE: &str = ".gitignore";
 pub(super) const CACHE_TAG_NAME: &[u8] = b"CACHEDIR.TAG";
 const CACHE_TAG_SIGNATURE: &[u8; 43] = b"Signature: 8a477f597d28d172789f06886806bc55";
 
-/// The longest ignore file that is read.
-const MAX_IGNORE_FILE_BYTES: usize = 1 << 20;
+/// The most bytes that the ignore files of a directory and of those above it have together. They are all kept while one is
+/// walked, and take at most thirteen times as much memory.
+const MAX_IGNORE_BYTES: usize = 4 << 20;
 
 /// What a walk is to leave out, besides what `.floeignore` files say.
 #[derive(Clone, Debug, Default)]
@@ -87,6 +87,8 @@ pub(super) struct Rules {
     base: usize,
     floe: Option<Patterns>,
     git: Option<Patterns>,
+    /// How many bytes of ignore files these and those above were read from.
+    read_bytes: usize,
 }
 
 impl Drop for Rules {
@@ -102,16 +104,19 @@ impl Drop for Rules {
 impl Filter {
     /// Compiles the caller's globs.
     pub(super) fn new(exclusions: &Exclusions) -> Result<Self> {
-        let mut builder = PatternsBuilder::new();
+        let mut builder = PatternsBuilder::new(Dialect::Caller);
         for glob in &exclusions.globs {
-            builder.add(glob.as_bytes(), Dialect::Globs).map_err(|reason| {
+            builder.add(glob.as_bytes()).map_err(|reason| {
                 Error::new(ErrorKind::Invalid, format!("malformed exclude pattern {glob:?}: {reason}"))
             })?;
         }
         for file in &exclusions.files {
-            add_lines(&mut builder, &file.contents, &file.name, Dialect::Globs)?;
+            if let Some(malformed) = add_lines(&mut builder, &file.contents).next() {
+                let message = format!("malformed pattern in {}, {malformed}", file.name);
+                return Err(Error::new(ErrorKind::Invalid, message));
+            }
         }
-        let globs = build(builder, "exclude patterns")?;
+        let globs = builder.build();
         Ok(Self {
             globs: (!globs.is_empty()).then_some(globs),
             gitignore: exclusions.gitignore,
@@ -122,6 +127,11 @@ impl Filter {
         })
     }
 
+    /// Whether the caller gave any globs.
+    pub(super) fn has_globs(&self) -> bool {
+        self.globs.is_some()
+    }
+
     /// The rules that hold in a directory: those above and its own ignore files.
     pub(super) fn enter(
         &self,
@@ -130,8 +140,9 @@ impl Filter {
         names: &Names,
         path: impl Fn() -> Vec<u8>,
     ) -> Result<Option<Arc<Rules>>> {
-        let read = |file: &str| match names.find(file.as_bytes()) {
-            Some(_) => read_ignore_file(directory, &path(), file),
+        let mut read_bytes = above.map_or(0, |above| above.read_bytes);
+        let mut read = |file: &str| match names.find(file.as_bytes()) {
+            Some(_) => read_ignore_file(directory, &path(), file, &mut read_bytes),
             None => Ok(None),
         };
         let floe = read(FLOE_IGNORE)?;
@@ -141,7 +152,7 @@ impl Filter {
         }
         let path = path();
         let base = path.len() + usize::from(!path.is_empty());
-        Ok(Some(Arc::new(Rules { above: above.cloned(), base, floe, git })))
+        Ok(Some(Arc::new(Rules { above: above.cloned(), base, floe, git, read_bytes })))
     }
 
     /// Whether a directory is a cache, of which only the tag is kept. A tag that cannot be read is none.
@@ -194,7 +205,6 @@ impl Filter {
             rules: rules.map(Arc::as_ref),
             directory: path.len(),
             path,
-            matching: Vec::new(),
         })
     }
 }
@@ -206,8 +216,6 @@ pub(super) struct Excluder<'a> {
     /// The directory's path and `/`, then the name asked about last.
     path: Vec<u8>,
     directory: usize,
-    /// Which patterns match it.
-    matching: Vec<usize>,
 }
 
 impl Excluder<'_> {
@@ -215,9 +223,8 @@ impl Excluder<'_> {
     pub(super) fn excludes(&mut self, name: &[u8], is_directory: bool) -> bool {
         self.path.truncate(self.directory);
         self.path.extend_from_slice(name);
-        let Self { path, matching, .. } = self;
-        let mut opinion = |patterns: Option<&Patterns>, base: usize| {
-            patterns?.opinion(&Candidate::from_bytes(&path[base..]), is_directory, matching)
+        let opinion = |patterns: Option<&Patterns>, base: usize| {
+            patterns?.opinion(Subject::with_name_at(&self.path[base..], self.directory - base), is_directory)
         };
         let rules = self.rules;
         let chain = || std::iter::successors(rules, |rules| rules.above.as_deref());
@@ -228,33 +235,27 @@ impl Excluder<'_> {
     }
 }
 
-fn build(builder: PatternsBuilder, name: &str) -> Result<Patterns> {
-    builder.build().map_err(|reason| {
-        Error::new(ErrorKind::Invalid, format!("cannot use the patterns of {name}: {reason}"))
+/// Adds the lines of a file, and says what is wrong with those that are malformed as one comes to them.
+fn add_lines<'a>(builder: &'a mut PatternsBuilder, contents: &'a [u8]) -> impl Iterator<Item = String> + 'a {
+    let contents = contents.strip_prefix(b"\xef\xbb\xbf").unwrap_or(contents);
+    contents.split(|byte| *byte == b'\n').enumerate().filter_map(|(index, line)| {
+        let added = builder.add(line.strip_suffix(b"\r").unwrap_or(line));
+        added.err().map(|reason| format!("line {}: {reason}", index + 1))
     })
 }
 
-fn add_lines(builder: &mut PatternsBuilder, contents: &[u8], name: &str, dialect: Dialect) -> Result<()> {
-    let contents = contents.strip_prefix(b"\xef\xbb\xbf").unwrap_or(contents);
-    for (index, line) in contents.split(|byte| *byte == b'\n').enumerate() {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let Err(reason) = builder.add(line, dialect) else { continue };
-        let message = format!("malformed pattern in {name}, line {}: {reason}", index + 1);
-        if dialect != Dialect::GitIgnore {
-            return Err(Error::new(ErrorKind::Invalid, message));
-        }
-        // To git it is one that matches nothing, and a tree may hold many that nobody here wrote.
-        tracing::info!("{message}; it leaves nothing out");
-    }
-    Ok(())
-}
-
 /// Reads an ignore file. One that vanished says nothing, nor does a `.gitignore` that is no regular file (as in git);
-/// a `.floeignore` that is none is an error, since what it was to keep out might be secret.
-fn read_ignore_file(directory: &OwnedFd, path: &[u8], file: &str) -> Result<Option<Patterns>> {
+/// a `.floeignore` that is none, or has a malformed pattern, is an error, since what it was to keep out might be secret.
+fn read_ignore_file(
+    directory: &OwnedFd,
+    path: &[u8],
+    file: &str,
+    read_bytes: &mut usize,
+) -> Result<Option<Patterns>> {
     let path = String::from_utf8_lossy(path);
     let name = if path.is_empty() { file.to_owned() } else { format!("{path}/{file}") };
-    let contents = match read_regular(directory, file, MAX_IGNORE_FILE_BYTES + 1) {
+    let room = MAX_IGNORE_BYTES - *read_bytes;
+    let contents = match read_regular(directory, file, room + 1) {
         Ok(Some(contents)) => contents,
         Ok(None) if file == FLOE_IGNORE => {
             return Err(Error::new(ErrorKind::Invalid, format!("{name} is not a regular file")));
@@ -262,15 +263,30 @@ fn read_ignore_file(directory: &OwnedFd, path: &[u8], file: &str) -> Result<Opti
         Ok(None) | Err(Errno::NOENT) => return Ok(None),
         Err(errno) => return Err(Error::io(format!("cannot read {name}"), errno.into())),
     };
-    if contents.len() > MAX_IGNORE_FILE_BYTES {
-        let message = format!("{name} has more than {MAX_IGNORE_FILE_BYTES} bytes");
+    if contents.len() > room {
+        let message = format!("{name} and the ignore files above it have more than {MAX_IGNORE_BYTES} bytes");
         return Err(Error::new(ErrorKind::Invalid, message));
     }
-    let mut builder = PatternsBuilder::new();
-    let dialect = if file == FLOE_IGNORE { Dialect::FloeIgnore } else { Dialect::GitIgnore };
-    add_lines(&mut builder, &contents, &name, dialect)?;
-    let patterns = build(builder, &name)?;
-    Ok((!patterns.is_empty()).then_some(patterns))
+    let mut builder = PatternsBuilder::new(Dialect::Tree);
+    let (first, others) = {
+        let mut malformed = add_lines(&mut builder, &contents);
+        // Also where nobody is told, all lines are gone through.
+        (malformed.next(), malformed.count())
+    };
+    if let Some(line) = first {
+        let told = format!("malformed pattern in {name}, {line}");
+        if file == FLOE_IGNORE {
+            return Err(Error::new(ErrorKind::Invalid, told));
+        }
+        // A tree may hold many for git that nobody here wrote.
+        tracing::info!("{told}; it leaves nothing out, nor do {others} others");
+    }
+    let patterns = builder.build();
+    if patterns.is_empty() {
+        return Ok(None);
+    }
+    *read_bytes += contents.len();
+    Ok(Some(patterns))
 }
 
 /// At most `limit` bytes from the beginning of a regular file, or nothing where it is something else.

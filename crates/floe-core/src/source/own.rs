@@ -68,23 +68,24 @@ impl OwnDirectories {
     }
 }
 
-/// Refuses a destination in a store, where what is written would be taken for objects of it.
+/// Refuses a destination in a directory of Floe's own: what is written in a store would be taken for objects of it, and
+/// what is removed there or of caches is lost.
 ///
 /// # Errors
 /// `Invalid` where it is one, or is or would be below one.
-pub(crate) fn refuse_in_store(destination: &Path, directories: &[OwnDirectory]) -> Result<()> {
+pub fn refuse_in_own(destination: &Path, directories: &[OwnDirectory]) -> Result<()> {
     let own = OwnDirectories::find(directories);
     let Ok(absolute) = std::path::absolute(destination) else { return Ok(()) };
     // Of a destination that is not there yet, what it would be in.
     let there = absolute.ancestors().find_map(|above| std::fs::canonicalize(above).ok());
-    let is_store =
-        |path: &Path| Stat::of_path(path).is_ok_and(|stat| own.purpose(&stat) == Some(Purpose::Store));
-    match there.as_deref().and_then(|there| there.ancestors().find(|above| is_store(above))) {
+    let purpose =
+        |path: &Path| own.purpose(&Stat::of_path(path).ok()?).map(|purpose| (path.to_owned(), purpose));
+    match there.as_deref().and_then(|there| there.ancestors().find_map(purpose)) {
         None => Ok(()),
-        Some(store) => {
-            let (destination, store) = (destination.display(), store.display());
+        Some((directory, purpose)) => {
+            let (destination, directory) = (destination.display(), directory.display());
             let message =
-                format!("{destination} lies in the store {store}, where only Floe's objects belong");
+                format!("{destination} lies in {purpose} {directory}, where only Floe's own files belong");
             Err(Error::new(ErrorKind::Invalid, message))
         }
     }

@@ -1,13 +1,15 @@
 //! Reading the files of a source, each as it was at one moment.
 //!
 //! Invariants: no symbolic link below the root is followed, whatever was put in the place of a directory or a file
-//! since the walk; what is not a regular file any more is never read from, and opening it never waits. A file is only
-//! handed out as read if the kernel said the same of it before and after.
+//! since the walk; nothing is read from another directory than the one that was listed; what is not a regular file any
+//! more is never read from, and opening it never waits. A file is only handed out as read if the kernel said the same of
+//! it before and after.
 //!
-//! Each thread has a [`SourceFiles`] of its own, which keeps the directories of the last files open: files come in
-//! walk order, so nearly every one is opened by its name alone.
+//! Each thread has a [`SourceFiles`] of its own, which keeps the directory of the last file open and some above it: files
+//! come in walk order, so nearly every one is opened by its name alone.
 
-use std::collections::VecDeque;
+mod directories;
+
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -16,16 +18,16 @@ use floe_format::XattrList;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
+use self::directories::OpenDirectories;
+use super::directory_id::ListedDirectory;
 use super::stat::{FileKind, Stat};
 use super::trust::{HashClock, HashClocks};
 use super::walk::join;
-use crate::error::{Error, ErrorKind, Result};
+use super::xattrs::Unlisted;
+use crate::error::{Error, ErrorKind, Remedy, Result};
 
 #[cfg(test)]
 mod tests;
-
-/// How many directories stay open for each thread.
-const KEPT_DIRECTORIES: usize = 8;
 
 /// How often a file that changed while it was read is read again.
 const READ_AGAIN: usize = 3;
@@ -67,9 +69,7 @@ pub struct ReadLink {
 /// Opens files of one source by the paths a walk told.
 #[derive(Debug)]
 pub struct SourceFiles {
-    root: OwnedFd,
-    /// Open directories by their path, the one used last in front.
-    directories: VecDeque<(Vec<u8>, OwnedFd)>,
+    directories: OpenDirectories,
     /// Access times are left alone as long as that is allowed, which it is to owners.
     access_time: OFlags,
     clocks: HashClocks,
@@ -95,8 +95,7 @@ impl SourceFiles {
         let root = rustix::fs::open(root, flags, Mode::empty())
             .map_err(|errno| Error::io(format!("cannot open {}", root.display()), errno.into()))?;
         Ok(Self {
-            root,
-            directories: VecDeque::new(),
+            directories: OpenDirectories::new(root),
             access_time: OFlags::NOATIME,
             clocks: HashClocks::default(),
         })
@@ -108,22 +107,24 @@ impl SourceFiles {
     ///
     /// Too many files are open.
     pub fn try_clone(&self) -> Result<Self> {
-        let root = self.root.try_clone().map_err(|error| Error::io("cannot open the source again", error))?;
-        Ok(Self { root, directories: VecDeque::new(), access_time: self.access_time, clocks: self.clocks })
+        let root = self.directories.root().try_clone_to_owned();
+        let root = root.map_err(|error| Error::io("cannot open the source again", error))?;
+        let directories = OpenDirectories::new(root);
+        Ok(Self { directories, access_time: self.access_time, clocks: self.clocks })
     }
 
-    /// Opens the file `name` in the directory at `directory`; nothing if it vanished.
+    /// Opens the file `name` in a directory; nothing if it vanished.
     ///
     /// # Errors
     ///
-    /// It cannot be opened or is no regular file any more.
-    pub fn open_file(&mut self, directory: &[u8], name: &[u8]) -> Result<Option<OpenFile>> {
+    /// It cannot be opened. `Invalid`: it is no regular file any more, or the directory is not the one that was listed.
+    pub fn open_file(&mut self, directory: ListedDirectory<'_>, name: &[u8]) -> Result<Option<OpenFile>> {
         match self.try_open_file(directory, name) {
             Ok(file) => Ok(Some(file)),
             Err(Errno::NOENT) => Ok(None),
             Err(Errno::LOOP | Errno::NOTDIR | Errno::NXIO | Errno::NOTSUP) => {
                 let message = format!("{} is not a regular file any more", display(directory, name));
-                Err(Error::new(ErrorKind::Invalid, message))
+                Err(Error::new(ErrorKind::Invalid, message).with_remedy(Remedy::QuietSource))
             }
             Err(errno) => Err(cannot("open", directory, name, errno)),
         }
@@ -133,10 +134,11 @@ impl SourceFiles {
     ///
     /// # Errors
     ///
-    /// It cannot be read, will not hold still, or the sink failed.
+    /// It cannot be read, or the sink failed. `Invalid`: it will not hold still, is no regular file any more, or the
+    /// directory is not the one that was listed.
     pub fn read(
         &mut self,
-        directory: &[u8],
+        directory: ListedDirectory<'_>,
         name: &[u8],
         buffer: &mut [u8],
         sink: &mut dyn ContentSink,
@@ -164,8 +166,9 @@ impl SourceFiles {
     ///
     /// # Errors
     ///
-    /// It cannot be read, is no symbolic link any more, or will not hold still.
-    pub fn read_link(&mut self, directory: &[u8], name: &[u8]) -> Result<Option<ReadLink>> {
+    /// It cannot be read. `Invalid`: it is no symbolic link any more, will not hold still, or the directory is not the one
+    /// that was listed.
+    pub fn read_link(&mut self, directory: ListedDirectory<'_>, name: &[u8]) -> Result<Option<ReadLink>> {
         for _ in 0..=READ_AGAIN {
             match self.try_read_link(directory, name) {
                 Ok(Some(link)) => return Ok(Some(link)),
@@ -173,7 +176,7 @@ impl SourceFiles {
                 Err(Errno::NOENT) => return Ok(None),
                 Err(Errno::INVAL | Errno::LOOP | Errno::NOTDIR) => {
                     let message = format!("{} is not a symbolic link any more", display(directory, name));
-                    return Err(Error::new(ErrorKind::Invalid, message));
+                    return Err(Error::new(ErrorKind::Invalid, message).with_remedy(Remedy::QuietSource));
                 }
                 Err(errno) => return Err(cannot("read", directory, name, errno)),
             }
@@ -181,42 +184,54 @@ impl SourceFiles {
         Err(unsteady(directory, name))
     }
 
-    /// The extended attributes of `name` in the directory at `directory`; of the directory itself without a name. What
-    /// vanished has none.
+    /// The extended attributes of `name` in a directory; of the directory itself without a name. Nothing if it vanished, or
+    /// the directory is not the one that was listed.
     ///
     /// # Errors
     ///
     /// They cannot be read, or are more than a snapshot can hold.
-    pub fn xattrs(&mut self, directory: &[u8], name: &[u8]) -> Result<XattrList> {
-        let read = self.directory(directory).and_then(|parent| super::xattrs::read(parent, name));
+    pub fn xattrs(&mut self, directory: ListedDirectory<'_>, name: &[u8]) -> Result<Option<XattrList>> {
+        let read = match self.directories.get(directory) {
+            Ok(parent) => super::xattrs::read(parent, name),
+            Err(errno) => Err(errno.into()),
+        };
         match read {
-            Ok(xattrs) => xattrs.map_err(|e| Error::from(e).in_object(display(directory, name))),
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(XattrList::default()),
-            Err(errno) => Err(cannot("read the extended attributes of", directory, name, errno)),
+            Ok(xattrs) => Ok(Some(xattrs)),
+            Err(Unlisted::Errno(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::STALE)) => Ok(None),
+            Err(Unlisted::Errno(errno)) => {
+                Err(cannot("read the extended attributes of", directory, name, errno))
+            }
+            Err(Unlisted::TooMany(error)) => Err(Error::from(error).in_object(display(directory, name))),
+            Err(Unlisted::NoProc) => {
+                let path = display(directory, name);
+                let message =
+                    format!("the extended attributes of {path} can be read only where /proc is mounted");
+                Err(Error::new(ErrorKind::Invalid, message))
+            }
         }
     }
 
-    /// Whether `name` in the directory at `directory` is what the walk found there; of a directory, whose times change
+    /// Whether `name` in a directory is what the walk found there; of a directory, whose times change
     /// with the names in it, whether it is that one with the same owner and mode.
     ///
     /// # Errors
     ///
     /// The kernel cannot say.
-    pub fn is_still(&mut self, directory: &[u8], name: &[u8], found: &Stat) -> Result<bool> {
+    pub fn is_still(&mut self, directory: ListedDirectory<'_>, name: &[u8], found: &Stat) -> Result<bool> {
         let c_name = CString::new(name).map_err(|_| cannot("ask about", directory, name, Errno::INVAL))?;
-        match self.directory(directory).and_then(|parent| Stat::of_name(parent, &c_name)) {
+        match self.directories.get(directory).and_then(|parent| Stat::of_name(parent, &c_name)) {
             Ok(now) => Ok(found.is_still(&now)),
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(false),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::STALE) => Ok(false),
             Err(errno) => Err(cannot("ask about", directory, name, errno)),
         }
     }
 
-    fn try_open_file(&mut self, directory: &[u8], name: &[u8]) -> Result<OpenFile, Errno> {
+    fn try_open_file(&mut self, directory: ListedDirectory<'_>, name: &[u8]) -> Result<OpenFile, Errno> {
         let name = CString::new(name).map_err(|_| Errno::INVAL)?;
         // O_NONBLOCK: a fifo or device put in the file's place must not make the push wait.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let access_time = self.access_time;
-        let parent = self.directory(directory)?;
+        let parent = self.directories.get(directory)?;
         let file = match rustix::fs::openat(parent, &name, flags | access_time, Mode::empty()) {
             Err(Errno::PERM) if !access_time.is_empty() => {
                 let file = rustix::fs::openat(parent, &name, flags, Mode::empty())?;
@@ -233,47 +248,18 @@ impl SourceFiles {
         Ok(OpenFile { file, left: stat.size, stat, hashing_began })
     }
 
-    fn try_read_link(&mut self, directory: &[u8], name: &[u8]) -> Result<Option<ReadLink>, Errno> {
+    fn try_read_link(
+        &mut self,
+        directory: ListedDirectory<'_>,
+        name: &[u8],
+    ) -> Result<Option<ReadLink>, Errno> {
         let name = CString::new(name).map_err(|_| Errno::INVAL)?;
-        let parent = self.directory(directory)?;
+        let parent = self.directories.get(directory)?;
         let stat = Stat::of_name(parent, &name)?;
         let hashing_began = HashClock::read(parent)?;
         let target = rustix::fs::readlinkat(parent, &name, Vec::new())?.into_bytes();
         let is_steady = stat.same_content(&Stat::of_name(parent, &name)?);
         Ok(is_steady.then_some(ReadLink { target, stat, hashing_began }))
-    }
-
-    /// The open directory at that path, which is reached from the nearest one still open.
-    fn directory(&mut self, path: &[u8]) -> Result<BorrowedFd<'_>, Errno> {
-        if path.is_empty() {
-            return Ok(self.root.as_fd());
-        }
-        let is_above = |above: &[u8]| {
-            path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
-        };
-        let nearest = (0..self.directories.len())
-            .filter(|&index| is_above(&self.directories[index].0))
-            .max_by_key(|&index| self.directories[index].0.len());
-        let mut reached = 0;
-        if let Some(directory) = nearest.and_then(|index| self.directories.remove(index)) {
-            reached = directory.0.len();
-            self.directories.push_front(directory);
-        }
-        while reached < path.len() {
-            let start = reached + usize::from(reached > 0);
-            let end = path[start..].iter().position(|byte| *byte == b'/').map_or(path.len(), |at| start + at);
-            let component = CString::new(&path[start..end]).map_err(|_| Errno::INVAL)?;
-            let above = match self.directories.front() {
-                Some((_, above)) if reached > 0 => above,
-                _ => &self.root,
-            };
-            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let next = rustix::fs::openat(above, &component, flags, Mode::empty())?;
-            self.directories.push_front((path[..end].to_vec(), next));
-            self.directories.truncate(KEPT_DIRECTORIES);
-            reached = end;
-        }
-        self.directories.front().map(|(_, directory)| directory.as_fd()).ok_or(Errno::INVAL)
     }
 }
 
@@ -324,15 +310,23 @@ impl AsFd for OpenFile {
     }
 }
 
-fn display(directory: &[u8], name: &[u8]) -> String {
-    String::from_utf8_lossy(&join(directory, name)).into_owned()
+/// The error of a file that cannot be read: `Invalid` where it, or its directory, is not there any more.
+pub(crate) fn unreadable(message: String, errno: Errno) -> Error {
+    match errno {
+        Errno::STALE => Error::new(ErrorKind::Invalid, message).with_source(std::io::Error::from(errno)),
+        _ => Error::io(message, errno.into()),
+    }
 }
 
-fn cannot(do_what: &str, directory: &[u8], name: &[u8], errno: Errno) -> Error {
-    Error::io(format!("cannot {do_what} {}", display(directory, name)), errno.into())
+fn display(directory: ListedDirectory<'_>, name: &[u8]) -> String {
+    String::from_utf8_lossy(&join(directory.path, name)).into_owned()
 }
 
-fn unsteady(directory: &[u8], name: &[u8]) -> Error {
+fn cannot(do_what: &str, directory: ListedDirectory<'_>, name: &[u8], errno: Errno) -> Error {
+    unreadable(format!("cannot {do_what} {}", display(directory, name)), errno)
+}
+
+fn unsteady(directory: ListedDirectory<'_>, name: &[u8]) -> Error {
     let message = format!("{} changed each time it was read", display(directory, name));
-    Error::new(ErrorKind::Invalid, message)
+    Error::new(ErrorKind::Invalid, message).with_remedy(Remedy::QuietSource)
 }

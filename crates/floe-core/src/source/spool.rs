@@ -1,20 +1,28 @@
 //! A tar as a source: what a push takes from a stream that can be read once, in whatever order it came.
 //!
-//! Contents go to one temporary file without a name, so they are bounded by the disk and gone with the process; what
-//! is said of each entry stays in memory, about a hundred bytes and its path. Only when the tar has ended, whole and
-//! without a fault, there is a [`Spool`]; it lists the tree in canonical order and reads its files, as
-//! [`Walk`](super::Walk) and [`SourceFiles`](super::SourceFiles) do for a directory, but nothing of it ever changes.
+//! Contents go to one temporary file without a name, and what is said of each entry to another, so they are bounded by
+//! the disk and gone with the process. In memory stay 16 bytes and the name of each entry, 32 more for a hard link and
+//! the name of its file, and about 80 and the name of each directory: in all at most 192 MiB, or the tar is
+//! refused. Only when the tar has ended, whole and without a fault, there is a [`Spool`]; it lists the tree in canonical
+//! order and reads its files, as [`Walk`](super::Walk) and [`SourceFiles`](super::SourceFiles) do for a directory, but
+//! nothing of it ever changes.
 //!
 //! A tar comes from a stranger. What would leave the tree, is below something that is no directory, or is understood
 //! in several ways by the programs that read tars, is refused.
 
 mod blocks;
+mod builder;
 mod contents;
+mod directories;
 mod header;
+mod link;
 mod listings;
 mod members;
+mod names;
 mod path;
 mod pax;
+mod place;
+mod record;
 mod sparse;
 #[cfg(test)]
 mod tests;
@@ -30,19 +38,22 @@ use std::sync::Arc;
 use floe_format::{Kept, XattrList};
 use tokio_util::sync::CancellationToken;
 
+use self::builder::TreeBuilder;
 use self::contents::ContentsWriter;
 pub use self::listings::SpoolListings;
 use self::members::{MemberReader, Taken};
-use self::tree::{Body, Member, Tree};
+use self::place::MemberRef;
+use self::record::{Body, Member};
+use self::tree::Tree;
 use super::ignore::{Exclusions, Filter};
-use super::stat::Stat;
+use super::stat::{FileKind, Stat};
 use super::walk::join;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How a tar is read.
 #[derive(Clone, Debug)]
 pub struct SpoolOptions<'a> {
-    /// Where the temporary file goes, if it can.
+    /// Where the temporary files go, if they can.
     pub directory: Option<&'a Path>,
     /// What is left out: by pattern or by size, since a tar tells nothing of file systems, and its ignore files are
     /// entries like all others.
@@ -75,7 +86,7 @@ impl Spool {
     ///
     /// # Errors
     /// `Invalid` or `Unsupported` where the tar cannot be taken, naming the entry; `Invalid` for exclusions that only a
-    /// directory can have; `Cancelled`; and those of reading it and of writing the temporary file.
+    /// directory can have; `Cancelled`; and those of reading it and of writing the temporary files.
     pub fn read(tar: impl Read, options: &SpoolOptions<'_>) -> Result<Self> {
         let exclusions = options.exclusions;
         if exclusions.gitignore || exclusions.caches || exclusions.one_file_system {
@@ -90,8 +101,9 @@ impl Spool {
             larger_than_bytes: exclusions.larger_than_bytes,
         };
         let contents = ContentsWriter::new(options.directory)?;
-        let (tree, contents) = MemberReader::new(tar, contents, taken, options.cancel.clone()).run()?;
-        Ok(Self { tree: tree.finish(&filter)?, contents: contents.finish()? })
+        let tree = TreeBuilder::new(filter, options.directory)?;
+        let (tree, contents) = MemberReader::new(tar, contents, tree, taken, options.cancel.clone()).run()?;
+        Ok(Self { tree: tree.finish()?, contents: contents.finish()? })
     }
 
     /// Its directories and what is in them, in canonical order.
@@ -100,19 +112,24 @@ impl Spool {
     }
 
     /// The hash of a file's content, where it was made when the tar was read.
-    pub fn content_hash(&self, directory: &[u8], name: &[u8]) -> Option<[u8; 32]> {
-        match self.tree.find(&join(directory, name))?.0.body {
-            Body::File { hash, .. } => hash,
-            _ => None,
+    ///
+    /// # Errors
+    /// The temporary file cannot be read.
+    pub fn content_hash(&self, directory: &[u8], name: &[u8]) -> Result<Option<[u8; 32]>> {
+        let file = self.tree.find(directory, name).filter(|found| found.kind == Some(FileKind::File));
+        let Some(file) = file else { return Ok(None) };
+        match self.tree.member(file)?.body {
+            Body::File { hash, .. } => Ok(hash),
+            _ => Ok(None),
         }
     }
 
     /// Opens the file `name` in the directory at `directory`.
     ///
     /// # Errors
-    /// There is no such file.
+    /// There is no such file, or the temporary file cannot be read.
     pub fn open_file(self: &Arc<Self>, directory: &[u8], name: &[u8]) -> Result<SpooledFile> {
-        let (member, stat) = self.find(directory, name)?;
+        let (member, stat) = self.read_member(directory, name)?;
         let Body::File { start, .. } = member.body else { return Err(missing(directory, name)) };
         Ok(SpooledFile { spool: Arc::clone(self), stat, start, read: 0 })
     }
@@ -122,7 +139,7 @@ impl Spool {
     /// # Errors
     /// There is no such link, or the temporary file cannot be read.
     pub fn read_link(&self, directory: &[u8], name: &[u8]) -> Result<(Vec<u8>, Stat)> {
-        let (member, stat) = self.find(directory, name)?;
+        let (member, stat) = self.read_member(directory, name)?;
         let Body::Symlink { start, length } = member.body else { return Err(missing(directory, name)) };
         Ok((self.bytes(start, length.into())?, stat))
     }
@@ -132,12 +149,23 @@ impl Spool {
     /// # Errors
     /// There is no such entry, or the temporary file cannot be read.
     pub fn xattrs(&self, directory: &[u8], name: &[u8]) -> Result<XattrList> {
-        let at = self.find(directory, name)?.0.xattrs;
+        let found = self.find(directory, name)?;
+        if !found.has_xattrs {
+            return Ok(XattrList::default());
+        }
+        let at = self.tree.member(found)?.xattrs;
         xattrs::decode(&self.bytes(at.start, at.length as usize)?)
     }
 
-    fn find(&self, directory: &[u8], name: &[u8]) -> Result<(&Member, Stat)> {
-        self.tree.find(&join(directory, name)).ok_or_else(|| missing(directory, name))
+    fn find(&self, directory: &[u8], name: &[u8]) -> Result<MemberRef> {
+        self.tree.find(directory, name).ok_or_else(|| missing(directory, name))
+    }
+
+    fn read_member(&self, directory: &[u8], name: &[u8]) -> Result<(Member, Stat)> {
+        let found = self.find(directory, name)?;
+        let member = self.tree.member(found)?;
+        let stat = self.tree.stat_of(found.number, &member);
+        Ok((member, stat))
     }
 
     fn bytes(&self, start: u64, length: usize) -> Result<Vec<u8>> {

@@ -31,8 +31,8 @@ use self::directory::{Descriptors, Directory, lock};
 use self::huge::HugeDirectory;
 pub(super) use self::listing::join;
 pub use self::listing::{Child, Listing, Problem};
+use self::names::{FoundDirectories, bytes_of, c_str};
 pub(super) use self::names::{Name, Names};
-use self::names::{bytes_of, c_str};
 use super::ignore::{Exclusions, Filter, Rules};
 use super::name_cache::NameCache;
 use super::stat::{FileKind, Stat};
@@ -63,8 +63,9 @@ impl Default for WalkOptions {
 /// A walk under way: an iterator over [`Listing`]s in canonical order, until one of them is an error.
 ///
 /// Every directory has at least one listing, except those on other file systems that are not entered. A directory that
-/// cannot be read has an empty one with a [`Problem`]; so has one that was moved away, removed or replaced after its
-/// parent was listed, which [`Problem::is_change`] tells.
+/// cannot be read has an empty one with a [`Problem`]; so has one that was moved away, removed, replaced or given another
+/// mode or owner after its parent was listed, which [`Problem::is_change`] tells. So whatever was decided of what the
+/// parent's listing says of it, and what that says itself, is true of what is opened; what was mounted meanwhile excepted.
 #[derive(Debug)]
 pub struct Walk {
     shared: Arc<Shared>,
@@ -192,7 +193,7 @@ impl Drop for Walk {
 /// What was found of names.
 struct Found {
     /// The directories to enter.
-    subdirectories: Names,
+    subdirectories: FoundDirectories,
     /// Whether all of them were there.
     all: bool,
 }
@@ -268,10 +269,13 @@ impl Shared {
     fn list(&self, directory: &Arc<Directory>, closes_parent: bool, dirents: &mut Vec<u8>) -> Outcome {
         let opened = self.descriptors.open(directory);
         if closes_parent {
-            directory.close_parent();
+            self.descriptors.close_parent(directory);
         }
         let read = opened.and_then(|descriptor| {
             let stat = Stat::of_file(&descriptor)?;
+            if !directory.is_listed(&stat) && !self.is_mounted_since(directory, &descriptor, &stat) {
+                return Err(Errno::STALE);
+            }
             let began = match &self.names {
                 // Where the kernel cannot say what it is, names are read.
                 Some(_) if !directory.is_lost_and_found() => HashClock::of_names(&descriptor).ok().flatten(),
@@ -283,6 +287,9 @@ impl Shared {
             Ok(read) => read,
             Err(errno) => return Outcome::Listed(unreadable(directory, errno), None),
         };
+        if !self.filter.enters(&stat, self.root_device) {
+            return Outcome::Listed(Listing::new(directory.path(), stat, Vec::new(), 0), None);
+        }
         let cache = self.names.as_ref().zip(began);
         if let Some(names) = cache.and_then(|(cache, _)| cache.find(&stat)).filter(|names| !names.are_many())
             && let (outcome, true) = self.list_names(directory, &descriptor, stat, names)
@@ -300,6 +307,14 @@ impl Shared {
             cache.note(&stat, &names, began);
         }
         self.list_names(directory, &descriptor, stat, names).0
+    }
+
+    /// Whether something was mounted on a directory since it was listed: opening one does that where file systems are
+    /// mounted when they are used. Nobody but root can put what is mounted in another's place.
+    fn is_mounted_since(&self, directory: &Directory, descriptor: &OwnedFd, stat: &Stat) -> bool {
+        !directory.is_listed_beside(stat)
+            && Stat::is_mount_point(descriptor, c".")
+            && self.filter.own(stat).is_none()
     }
 
     /// Lists those names of a directory that are wanted; and whether all of them were there.
@@ -325,12 +340,12 @@ impl Shared {
         let Names { bytes, spans } = names;
         let mut listing = Listing::new(directory.path(), stat, bytes, spans.len());
         let found = self.stat_names(descriptor, &mut listing, &spans, rules.as_ref());
-        if found.subdirectories.spans.is_empty() {
+        if found.subdirectories.ids.is_empty() {
             return (Outcome::Listed(listing, None), found.all);
         }
         self.descriptors.keep(directory, descriptor);
         let parent = Arc::clone(directory);
-        let subdirectories = Subdirectories { parent, names: found.subdirectories, rules };
+        let subdirectories = Subdirectories { parent, found: found.subdirectories, rules };
         (Outcome::Listed(listing, Some(subdirectories)), found.all)
     }
 
@@ -342,7 +357,7 @@ impl Shared {
         spans: &[Name],
         rules: Option<&Arc<Rules>>,
     ) -> Found {
-        let mut subdirectories = Names::default();
+        let mut subdirectories = FoundDirectories::default();
         let mut all = true;
         let mut excluder = self.filter.excluder(rules, &listing.path);
         for &span in spans {
@@ -387,8 +402,7 @@ impl Shared {
                 continue;
             }
             if is_directory && self.filter.enters(&stat, self.root_device) {
-                let pushed = subdirectories.push(name, Some(stat.kind));
-                pushed.expect("a part of the names is smaller than all of them");
+                subdirectories.push(name, &stat);
             }
             listing.push(span.start, span.length, stat);
         }

@@ -210,6 +210,7 @@ async fn a_dry_run_writes_nothing() {
     assert!(bench.namespace.read_ref(&main_ref()).await.unwrap().is_none());
     let wet = bench.push().await.unwrap();
     assert_eq!(wet.at.snapshot, dry.at.snapshot);
+    assert_eq!(wet.uploaded_bytes, dry.uploaded_bytes);
     let again = bench.push_with(&PushOptions { dry_run: true, ..bench.options() }).await.unwrap();
     assert!(matches!(again.outcome, PushOutcome::Unchanged(_)));
 }

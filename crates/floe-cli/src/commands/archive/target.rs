@@ -8,10 +8,12 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, BufWriter};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{PROC_SUPER_MAGIC, statfs};
 use rustix::io::Errno;
+use rustix::process::geteuid;
 
 use crate::failure::Failure;
 
@@ -27,7 +29,7 @@ const MAX_SYMLINKS: usize = 40;
 pub(super) struct Target {
     /// As the user said it.
     said: PathBuf,
-    /// None for a device or pipe, which is written as it is.
+    /// None for a device or pipe, or what is open already, as /dev/stdout: those are written as they are.
     aside: Option<Aside>,
 }
 
@@ -38,28 +40,29 @@ struct Aside {
     file: File,
     /// What it is to be, behind all symlinks.
     target: PathBuf,
-    /// The mode of the file that it replaces.
-    mode: Option<u32>,
+    /// The file that it replaces.
+    there: Option<fs::Metadata>,
 }
 
 impl Target {
     /// Opens what is to be written, with a token of its own.
     pub(super) fn create(path: &Path, token: impl Fn() -> u64) -> Result<(Self, BufWriter<File>), Failure> {
-        let opened = if fs::metadata(path).is_ok_and(|stat| !stat.is_file()) {
-            File::options().write(true).open(path).map(|file| (file, None))
-        } else {
-            Aside::create(path, token).and_then(|aside| Ok((aside.file.try_clone()?, Some(aside))))
-        };
-        let (file, aside) = opened.map_err(|e| cannot_write(path, e))?;
+        let (file, aside) = open(path, token).map_err(|e| cannot_write(path, e))?;
         Ok((Self { said: path.to_owned(), aside }, BufWriter::with_capacity(256 << 10, file)))
     }
 
     /// Gives the file its name.
     pub(super) fn keep(mut self) -> Result<(), Failure> {
         let Some(aside) = &self.aside else { return Ok(()) };
-        let mode = aside.mode.map_or(Ok(()), |mode| aside.file.set_permissions(Permissions::from_mode(mode)));
-        mode.and_then(|()| fs::rename(&aside.part, &aside.target))
-            .map_err(|e| cannot_write(&self.said, e))?;
+        let keep = || {
+            if let Some(there) = &aside.there {
+                // Whose it was, as far as that may be said; the mode after that, which takes bits of it away.
+                let _ = fchown(&aside.file, Some(there.uid()), Some(there.gid()));
+                aside.file.set_permissions(Permissions::from_mode(there.mode() & 0o777))?;
+            }
+            fs::rename(&aside.part, &aside.target)
+        };
+        keep().map_err(|e| cannot_write(&self.said, e))?;
         self.aside = None;
         Ok(())
     }
@@ -74,40 +77,67 @@ impl Drop for Target {
     }
 }
 
+fn open(path: &Path, token: impl Fn() -> u64) -> io::Result<(File, Option<Aside>)> {
+    let there = match fs::metadata(path) {
+        Ok(stat) => Some(stat),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    if there.as_ref().is_some_and(|stat| !stat.is_file()) {
+        return Ok((File::options().write(true).open(path)?, None));
+    }
+    let Some(target) = behind_symlinks(path)? else {
+        // It is open already, and what is in it stays.
+        return Ok((File::options().append(true).open(path)?, None));
+    };
+    let aside = Aside::create(target, there, token)?;
+    Ok((aside.file.try_clone()?, Some(aside)))
+}
+
 impl Aside {
-    fn create(path: &Path, token: impl Fn() -> u64) -> io::Result<Self> {
-        let target = behind_symlinks(path)?;
+    /// A file beside `target`, which is no symlink, to take its place.
+    fn create(target: PathBuf, there: Option<fs::Metadata>, token: impl Fn() -> u64) -> io::Result<Self> {
         let bytes = target.as_os_str().as_bytes();
         let name = target.file_name().filter(|_| !bytes.ends_with(b"/") && !bytes.ends_with(b"/."));
         let name = name.ok_or(Errno::ISDIR)?.as_bytes();
         let above = target.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let prefix = [&name[..name.len().min(NAME_BYTES)], b"."].concat();
         clear_stale(above, &prefix);
-        let mode = fs::metadata(&target).ok().map(|stat| stat.mode() & 0o777);
         loop {
             let mut part = OsString::from_vec(prefix.clone());
             part.push(format!("{:0TOKEN_DIGITS$x}", token()));
             part.push(OsStr::from_bytes(PART));
             let part = above.join(part);
             // Where the file was kept from others, so are its beginnings.
-            let created = if mode.is_some() { 0o600 } else { 0o666 };
+            let created = if there.is_some() { 0o600 } else { 0o666 };
             let file = OpenOptions::new().write(true).create_new(true).mode(created).open(&part)?;
             // Where there are no locks, nothing is taken for stale either.
             let _ = file.lock();
             // Before it was locked, another run may have taken it for a dead one's.
             if file.metadata()?.nlink() > 0 {
-                return Ok(Self { part, file, target, mode });
+                return Ok(Self { part, file, target, there });
             }
         }
     }
 }
 
-/// What a path names, be it not there, as when it is opened for writing.
-fn behind_symlinks(path: &Path) -> io::Result<PathBuf> {
+/// What a path names, be it not there, as when it is opened for writing; nothing where a link of /proc is on the way, which
+/// says only what an open file was called once.
+fn behind_symlinks(path: &Path) -> io::Result<Option<PathBuf>> {
     let mut path = path.to_owned();
     for _ in 0..=MAX_SYMLINKS {
-        let Ok(target) = fs::read_link(&path) else { return Ok(path) };
-        path = path.parent().unwrap_or(Path::new("")).join(target);
+        let Ok(target) = fs::read_link(&path) else { return Ok(Some(path)) };
+        let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if statfs(above)?.f_type == PROC_SUPER_MAGIC {
+            return Ok(None);
+        }
+        let (link, above_it) = (fs::symlink_metadata(&path)?, fs::metadata(above)?);
+        // As the kernel does where it protects symlinks: anybody could have put it there.
+        let is_open_to_all = above_it.mode() & 0o1002 == 0o1002;
+        if is_open_to_all && link.uid() != geteuid().as_raw() && link.uid() != above_it.uid() {
+            return Err(Errno::ACCESS.into());
+        }
+        path = above.join(target);
     }
     Err(Errno::LOOP.into())
 }

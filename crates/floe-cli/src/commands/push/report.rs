@@ -126,9 +126,9 @@ fn closing_line(pushed: &Pushed, elapsed: Duration) -> String {
     let reused = format!("{} reused", thousands(pushed.reused_files));
     let mut line =
         format!("{done} {all}: {reused}, {} {uploaded} in {time}", ByteCount(pushed.uploaded_bytes));
-    // In tenths; what is sent is the best measure of a push over a slow line.
-    let tenths = pushed.tar_bytes.saturating_mul(10).checked_div(pushed.uploaded_bytes).unwrap_or(0);
-    if tenths > 10 {
+    // In tenths, both as they are stored; what is sent is the best measure of a push over a slow line.
+    let tenths = pushed.archive_bytes.saturating_mul(10).checked_div(pushed.uploaded_bytes).unwrap_or(0);
+    if tenths > 10 && pushed.reused_tar_bytes > 0 {
         let times =
             if tenths < 100 { format!("{}.{}", tenths / 10, tenths % 10) } else { thousands(tenths / 10) };
         line.push_str(&format!("; by bytes sent {times} times faster than sending everything"));

@@ -107,23 +107,104 @@ fn extended_attributes_are_set_and_refusals_are_noted() {
     assert_eq!(value(&dest.join("file"), "user.b").unwrap(), b"2");
 }
 
+const DEFAULT_ACL: &str = "system.posix_acl_default";
+const ACL: &str = "system.posix_acl_access";
+/// The id of an entry of an ACL that needs none.
+const NOBODY: u32 = u32::MAX;
+
+/// An ACL of these entries: tag, permissions, id.
+fn acl(entries: &[(u16, u16, u32)]) -> Vec<u8> {
+    let mut acl = 2_u32.to_le_bytes().to_vec();
+    for (tag, permissions, id) in entries {
+        acl.extend_from_slice(&tag.to_le_bytes());
+        acl.extend_from_slice(&permissions.to_le_bytes());
+        acl.extend_from_slice(&id.to_le_bytes());
+    }
+    acl
+}
+
+fn set_default_acl(path: &Path, acl: &[u8]) -> rustix::io::Result<()> {
+    rustix::fs::setxattr(path, DEFAULT_ACL, acl, rustix::fs::XattrFlags::empty())
+}
+
+fn value(path: &Path, name: &str) -> Option<Vec<u8>> {
+    let mut buffer = [0; 256];
+    rustix::fs::getxattr(path, name, &mut buffer[..]).ok().map(|length| buffer[..length].to_vec())
+}
+
+#[test]
+fn in_place_a_default_acl_stays_and_what_is_made_there_has_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let gives = acl(&[(1, 7, NOBODY), (2, 7, 1234), (4, 5, NOBODY), (0x10, 7, NOBODY), (0x20, 5, NOBODY)]);
+    let own = acl(&[(1, 6, NOBODY), (2, 4, 1234), (4, 4, NOBODY), (0x10, 4, NOBODY), (0x20, 0, NOBODY)]);
+    for name in ["equal", "unwanted"] {
+        fs::create_dir(at(name)).unwrap();
+        fs::set_permissions(at(name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    for name in ["equal", "unwanted", "."] {
+        if set_default_acl(&at(name), &gives).is_err() {
+            skip("no ACLs in the temporary directory");
+            return;
+        }
+    }
+    let default: &[Xattr<'_>] = &[(DEFAULT_ACL.as_bytes(), &gives)];
+    let none: &[Xattr<'_>] = &[];
+    let over = InPlace::open(dir.path(), settings()).unwrap();
+    let mut worker = over.tree().worker();
+    let folders = [(&b"equal"[..], default), (b"new", default), (b"unwanted", none)].map(|(name, xattrs)| {
+        let meta = Meta { xattrs: Some(xattrs), mtime: None, ..FOLDER };
+        (over.tree().add_directory(DirId::ROOT, name, &meta).unwrap(), name, meta)
+    });
+    let wanted = folders.map(|(id, name, meta)| Wanted { name, kind: WantedKind::Directory(id), meta });
+    worker.survey(DirId::ROOT, wanted, &mut |_, _| Ok(true)).unwrap();
+    let changed = || fs::metadata(at("equal")).map(|stat| (stat.ctime(), stat.ctime_nsec())).unwrap();
+    let before = changed();
+    for (id, _, meta) in folders {
+        worker.make_directory(id, meta.xattrs).unwrap();
+    }
+    assert_eq!(changed(), before, "nothing was done to it");
+    let defaults = || ["equal", "new", "unwanted", "."].map(|name| value(&at(name), DEFAULT_ACL));
+    let then = [Some(gives.clone()), Some(gives.clone()), None, Some(gives.clone())];
+    // Whoever is killed from here on leaves them so.
+    assert_eq!(defaults(), then);
+    assert_eq!(value(&at("new"), ACL), None);
+    let plain = Meta { mode: 0o640, xattrs: Some(none), ..PLAIN };
+    let with_acl = Meta { xattrs: Some(&[(ACL.as_bytes(), &own)]), ..plain };
+    for id in folders.map(|(id, ..)| id).into_iter().chain([DirId::ROOT]) {
+        worker.write_small_file(id, b"file", &plain, &[b"x"]).unwrap();
+        worker.write_small_file(id, b"with an ACL", &with_acl, &[b"x"]).unwrap();
+        worker.fifo(id, b"fifo", &plain).unwrap();
+        let big = worker.create_file(id, b"big", &plain, 1).unwrap();
+        // Nobody reads by what it was given what is not for them.
+        let temporary = names_in(&at("equal")).into_iter().find(|name| name.starts_with(".floe"));
+        if let Some(temporary) = temporary {
+            assert_eq!(fs::metadata(at("equal").join(temporary)).unwrap().mode() & 0o077, 0);
+        }
+        worker.finish_file(big, &plain).unwrap();
+    }
+    worker.finish(None).unwrap();
+    assert_eq!(defaults(), then);
+    for directory in ["equal", "new", "unwanted", "."].map(at) {
+        for name in ["file", "with an ACL", "fifo", "big"] {
+            let path = directory.join(name);
+            let expected = (name == "with an ACL").then(|| own.clone());
+            assert_eq!(value(&path, ACL), expected, "{}", path.display());
+            assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o640, "{}", path.display());
+        }
+    }
+    assert_eq!(over.tree().complaints().count, 0);
+    // Where extended attributes are not restored, it has what the directory gives.
+    worker.write_small_file(DirId::ROOT, b"file", &PLAIN, &[b"x"]).unwrap();
+    assert!(value(&at("file"), ACL).is_some());
+}
+
 #[test]
 fn a_default_acl_above_changes_no_mode() {
     let dir = tempfile::tempdir().unwrap();
     // user::rwx group::--- mask::--- other::---
-    let acl: Vec<u8> = [2_u32.to_le_bytes().to_vec()]
-        .into_iter()
-        .chain([(1_u16, 7_u16), (4, 0), (0x20, 0)].iter().map(|&(tag, perm)| {
-            let mut entry = tag.to_le_bytes().to_vec();
-            entry.extend_from_slice(&perm.to_le_bytes());
-            entry.extend_from_slice(&u32::MAX.to_le_bytes());
-            entry
-        }))
-        .flatten()
-        .collect();
-    if rustix::fs::setxattr(dir.path(), "system.posix_acl_default", &acl, rustix::fs::XattrFlags::empty())
-        .is_err()
-    {
+    let acl = acl(&[(1, 7, NOBODY), (4, 0, NOBODY), (0x20, 0, NOBODY)]);
+    if set_default_acl(dir.path(), &acl).is_err() {
         skip("no ACLs in the temporary directory");
         return;
     }

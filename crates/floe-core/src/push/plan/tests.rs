@@ -42,7 +42,7 @@ fn plan_pass(
 ) -> std::result::Result<(Planned, Vec<Entry>), Ended> {
     let (slot_sender, slots) = bounded(0);
     let (job_sender, jobs) = unbounded();
-    let (packs, left_out) = (BasePacks::default(), HashSet::new());
+    let (packs, left_out) = (BasePacks::default(), LeftOut::default());
     let options = WalkOptions { threads: NonZeroUsize::MIN, look_ahead_bytes: 0, ..WalkOptions::default() };
     let planner = Planner {
         listings: Listings::Walk(Walk::new(root, &options).unwrap()),
@@ -54,6 +54,7 @@ fn plan_pass(
         keeping: Keeping { kept, reproducible: false },
         left_out: &left_out,
         is_last,
+        skip_unreadable: true,
         workers: 1,
         slots: slot_sender,
         has_changed: false,
@@ -78,6 +79,7 @@ fn plan_pass(
 fn assert_changed(planned: std::result::Result<Vec<Entry>, Ended>, path: &str) {
     let Err(Ended::Changed(error)) = planned else { panic!("{path}: {planned:?}") };
     assert_eq!(error.to_string(), format!("{path} changed while it was read"));
+    assert_eq!(error.remedy(), Some(crate::Remedy::QuietSource));
 }
 
 fn touch(path: &Path) {
@@ -131,6 +133,33 @@ fn a_directory_that_is_not_there_to_be_listed_is_planned_again() {
     }
 }
 
+/// One that all may read does not come with the content of one that nobody else may.
+#[test]
+fn a_directory_that_is_exchanged_with_another_is_planned_again() {
+    let source = source();
+    let at = |name: &str| source.path().join(name);
+    fs::create_dir(at("zzz")).unwrap();
+    fs::write(at("zzz/secret"), "secret").unwrap();
+    fs::set_permissions(at("zzz"), fs::Permissions::from_mode(0o700)).unwrap();
+    fs::set_permissions(at("zz"), fs::Permissions::from_mode(0o755)).unwrap();
+    let planned = plan(source.path(), Kept::MTIME, || {
+        let flags = rustix::fs::RenameFlags::EXCHANGE;
+        rustix::fs::renameat_with(rustix::fs::CWD, at("zz"), rustix::fs::CWD, at("zzz"), flags).unwrap();
+    });
+    assert_changed(planned, "zz");
+}
+
+/// A source where the kernel never says the same of a file under two names can be pushed all the same.
+#[test]
+fn a_name_that_still_differs_in_the_last_pass_is_a_file_of_its_own() {
+    let source = source();
+    let deed = || fs::set_permissions(source.path().join("a"), fs::Permissions::from_mode(0o600)).unwrap();
+    let (planned, entries) = plan_pass(source.path(), Kept::MTIME, true, deed).unwrap();
+    assert!(planned.unread.is_empty());
+    let entry = entries.iter().find(|entry| entry.path == b"zz/z").unwrap();
+    assert_eq!((&entry.body, entry.mode), (&OwnedBody::File { size: 5, hash: None }, 0o600));
+}
+
 /// Where directories vanish all the time, whoever may leave out what cannot be read gets a snapshot, and is told.
 #[test]
 fn a_directory_that_is_gone_in_the_last_pass_is_one_that_cannot_be_read() {
@@ -160,6 +189,14 @@ fn a_symbolic_link_is_what_was_read() {
     let entry = planned.iter().find(|entry| entry.path == b"link").unwrap();
     assert_eq!(entry.body, OwnedBody::Symlink { target: b"after".to_vec() });
     assert_eq!(entry.mtime, Some(floe_format::Timestamp { seconds: 7, nanos: 0 }));
+}
+
+#[test]
+fn what_vanished_before_its_xattrs_are_read_is_planned_again() {
+    let source = source();
+    let path = source.path().join("fifo");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &path, Mode::RWXU).unwrap();
+    assert_changed(plan(source.path(), Kept::XATTRS, || fs::remove_file(&path).unwrap()), "fifo");
 }
 
 #[test]

@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering;
 use crossbeam_channel::{TrySendError, bounded};
 use floe_format::{Chunker, ContentHash, parent_and_name, tar_padding};
 
-use super::{ChunkJob, Failure, FileJob, FilePiece, Worker, changed, failure, is_as_planned};
+use super::{ChunkJob, Failure, FileJob, FilePiece, PlannedFile, Worker, changed, failure, is_as_planned};
 use crate::push::unit::ReadFile;
+use crate::source::ListedDirectory;
 
 /// Bytes read of a big file at once; at least two of the longest chunks.
 const FILE_BUFFER_BYTES: usize = 4 << 20;
@@ -25,12 +26,15 @@ impl Worker {
 
     /// Reads a big file and sends its chunks off; nothing where nobody listens any more.
     fn try_read_file(&mut self, job: &FileJob) -> Result<Option<ReadFile>, Failure> {
-        let (directory, name) = parent_and_name(&job.path);
-        let opened = self.files.open_file(directory, name).map_err(|e| failure(&job.path, e))?;
-        let Some(mut file) = opened else { return Err(Failure::Changed(changed(&job.path))) };
+        let PlannedFile { path, directory, planned } = &job.file;
+        let (parent, name) = parent_and_name(path);
+        let directory = ListedDirectory { path: parent, id: *directory };
+        let failed = |error| failure(path, planned, error);
+        let opened = self.files.open_file(directory, name).map_err(failed)?;
+        let Some(mut file) = opened else { return Err(Failure::Changed(changed(path))) };
         let stat = *file.stat();
-        if !is_as_planned(&job.planned, &stat, self.settings.kept) {
-            return Err(Failure::Changed(changed(&job.path)));
+        if !is_as_planned(planned, &stat, self.settings.kept) {
+            return Err(Failure::Changed(changed(path)));
         }
         let size = stat.size;
         let chunker = Chunker::new(&self.settings.parameters);
@@ -47,15 +51,14 @@ impl Worker {
                 start = 0;
                 // Room for the padding is always left: a tar block at the end.
                 let room = buffer.len() - end - floe_format::TAR_BLOCK_BYTES;
-                let count =
-                    file.fill(&mut buffer[end..end + room]).map_err(|error| failure(&job.path, error))?;
+                let count = file.fill(&mut buffer[end..end + room]).map_err(failed)?;
                 hasher.update(&buffer[end..end + count]);
                 self.settings.progress.read_bytes.fetch_add(count as u64, Ordering::Relaxed);
                 end += count;
                 left = left.saturating_sub(count as u64);
                 if count < room {
                     if left > 0 {
-                        return Err(Failure::Changed(changed(&job.path)));
+                        return Err(Failure::Changed(changed(path)));
                     }
                     let padding = tar_padding(size);
                     buffer[end..end + padding].fill(0);
@@ -79,9 +82,8 @@ impl Worker {
                 break;
             }
         }
-        let held_still = file.held_still().map_err(|error| failure(&job.path, error))?;
-        if !held_still {
-            return Err(Failure::Changed(changed(&job.path)));
+        if !file.held_still().map_err(failed)? {
+            return Err(Failure::Changed(changed(path)));
         }
         let hash = ContentHash::from_bytes(*hasher.finalize().as_bytes());
         Ok(Some(ReadFile { hash, stat, hashing_began: file.hashing_began() }))

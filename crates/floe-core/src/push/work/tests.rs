@@ -22,6 +22,11 @@ fn stat(source: &tempfile::TempDir, name: &str) -> Stat {
     Stat::of_file(fs::File::open(source.path().join(name)).unwrap()).unwrap()
 }
 
+/// What the walk found the files in.
+fn directory(source: &tempfile::TempDir) -> DirectoryId {
+    DirectoryId::of(&stat(source, "."))
+}
+
 fn worker(source: &tempfile::TempDir, kept: Kept) -> Worker {
     let settings = WorkSettings {
         parameters: Parameters::default(),
@@ -46,14 +51,19 @@ fn read_small(source: &tempfile::TempDir, kept: Kept, stat: Stat) -> Result<Entr
         xattrs: XattrList::default(),
     };
     let note = Note { stat, content: NotedContent::None, may_be_linked: false };
-    let made = worker(source, kept).make_group(vec![PlannedEntry { entry, note }])?;
+    let made =
+        worker(source, kept).make_group(vec![PlannedEntry { entry, directory: directory(source), note }])?;
     Ok(made.entries.into_iter().next().unwrap())
 }
 
 /// Reads the big file, of which the walk found this.
 fn read_big(source: &tempfile::TempDir, kept: Kept, planned: Stat) -> Result<ReadFile, Failure> {
+    read_planned(source, kept, PlannedFile { path: b"big".to_vec(), directory: directory(source), planned })
+}
+
+fn read_planned(source: &tempfile::TempDir, kept: Kept, file: PlannedFile) -> Result<ReadFile, Failure> {
     let (reply, pieces) = unbounded();
-    worker(source, kept).read_file(&FileJob { path: b"big".to_vec(), planned, reply });
+    worker(source, kept).read_file(&FileJob { file, reply });
     match pieces.iter().last().unwrap() {
         FilePiece::Done(read) => Ok(read),
         FilePiece::Failed(failure) => Err(failure),
@@ -74,6 +84,40 @@ fn the_owner_is_that_of_the_file_which_was_read() {
     assert_eq!(entry.owner, Some(Owner { user: found.uid, group: found.gid }));
     let found = stat(&source, "big");
     assert_eq!(read_big(&source, Kept::OWNER, another(found)).unwrap().stat, found);
+}
+
+#[test]
+fn a_file_is_read_from_the_directory_that_it_was_listed_in() {
+    for is_big in [false, true] {
+        let source = source();
+        let (listed, other) = (source.path().join("listed"), source.path().join("other"));
+        for directory in [&listed, &other] {
+            fs::create_dir(directory).unwrap();
+            fs::write(directory.join("small"), "small").unwrap();
+            fs::write(directory.join("big"), vec![b'b'; BIG_BYTES]).unwrap();
+        }
+        let id = DirectoryId::of(&stat(&source, "listed"));
+        let name = if is_big { "big" } else { "small" };
+        let (path, planned) =
+            (format!("listed/{name}").into_bytes(), stat(&source, &format!("listed/{name}")));
+        let read = || match is_big {
+            true => {
+                let file = PlannedFile { path: path.clone(), directory: id, planned };
+                read_planned(&source, Kept::NONE, file).map(drop)
+            }
+            false => {
+                let mut worker = worker(&source, Kept::NONE);
+                worker.buffer.resize(SMALL_BUFFER_BYTES, 0);
+                worker.read_small(&path, id, &planned).map(drop)
+            }
+        };
+        read().unwrap();
+        fs::rename(&listed, source.path().join("aside")).unwrap();
+        fs::rename(&other, &listed).unwrap();
+        let failed = read();
+        let Err(Failure::Changed(error)) = failed else { panic!("{name}: {failed:?}") };
+        assert_eq!(error.to_string(), format!("listed/{name} changed while it was read"));
+    }
 }
 
 #[test]
@@ -104,7 +148,8 @@ fn the_chunks_of_a_hole_are_made_once() {
     std::os::unix::fs::FileExt::write_all_at(&file, b"no hole", 4 * MIB + 9).unwrap();
     let mut worker = worker(&source, Kept::NONE);
     let (reply, pieces) = unbounded();
-    let job = FileJob { path: b"big".to_vec(), planned: stat(&source, "big"), reply };
+    let (path, planned) = (b"big".to_vec(), stat(&source, "big"));
+    let job = FileJob { file: PlannedFile { path, directory: directory(&source), planned }, reply };
     worker.read_file(&job);
     drop(job);
     let zeros = FrameId::of(&vec![0; 1 << 20]);

@@ -1,5 +1,7 @@
 //! What is left out, shown by the paths that are left.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::*;
@@ -265,6 +267,15 @@ fn lines_of_gitignore_files_are_those_of_git() {
         "****/secret\n",
         "**//secret\n",
         "**//\n",
+        "**\\/secret\n",
+        "**\\/d\n",
+        "d/**\\/secret\n",
+        "d**/secret\n",
+        "/d**\\/secret\n",
+        "\\d**/secret\n",
+        "d/e**/secret\n",
+        "?**/secret\n",
+        "/secret**\n",
         "//secret\n",
         "d//secret\n",
         "d/***/secret\n",
@@ -310,23 +321,83 @@ fn assert_is_as_in_git(root: &Path) {
         assert!(made.status.success());
     }
     let listed = git(&["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).unwrap();
-    let mut expected: Vec<_> =
-        String::from_utf8(listed.stdout).unwrap().split_terminator('\0').map(str::to_owned).collect();
+    let listed = listed.stdout.split(|byte| *byte == 0).filter(|path| !path.is_empty());
+    let mut expected: Vec<_> = listed.map(|path| path.escape_ascii().to_string()).collect();
     let mut found = Vec::new();
     let exclusions = Exclusions { gitignore: true, ..Exclusions::default() };
     for listing in Walk::new(root, &WalkOptions { exclusions, ..WalkOptions::default() }).unwrap() {
         let listing = listing.unwrap();
-        let directory = String::from_utf8(listing.path().to_vec()).unwrap();
         for child in listing.children().filter(|child| child.stat.kind == FileKind::File) {
-            let name = std::str::from_utf8(child.name).unwrap();
-            found.push(if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") });
+            let slash: &[u8] = if listing.path().is_empty() { b"" } else { b"/" };
+            found.push([listing.path(), slash, child.name].concat().escape_ascii().to_string());
         }
     }
     found.retain(|path| !path.starts_with(".git/"));
     expected.sort();
     found.sort();
     let patterns = std::fs::read(root.join(".gitignore")).unwrap();
-    assert_eq!(found, expected, "{}", patterns.escape_ascii());
+    assert_eq!(found, expected, "{}", patterns[..patterns.len().min(500)].escape_ascii());
+}
+
+/// To git and to the kernel names are bytes.
+#[test]
+fn bytes_that_are_no_characters_are_matched_as_in_git() {
+    let root = tree(&[]);
+    let names: [&[u8]; 10] = [
+        b"caf\xe9.key",
+        b"a.\xff",
+        b"\xff",
+        b"\xc3\xa4",
+        b"\xc3\xa4x",
+        b"x\xa4",
+        b"\x80",
+        b"x",
+        b"\x01",
+        b"d\xe9/\xe9",
+    ];
+    for name in names {
+        let path = root.path().join(OsStr::from_bytes(name));
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "").unwrap();
+    }
+    let lines: [&[u8]; 16] = [
+        b"caf\xe9.key",
+        b"*.\xff",
+        b"\xff\nx",
+        b"?",
+        b"??",
+        b"[\xc3][\xa4]",
+        b"[\xc3\xa4]",
+        b"[\x80-\xff]",
+        b"[!\x80-\xfe]",
+        b"[[:alpha:]\x80]",
+        b"*\xa4",
+        b"\xc3*",
+        b"d\xe9/",
+        b"/d\xe9/\xe9",
+        b"**/\xe9",
+        b"*\n!\xc3\xa4\n!\x01",
+    ];
+    for lines in lines {
+        std::fs::write(root.path().join(".gitignore"), lines).unwrap();
+        assert_is_as_in_git(root.path());
+    }
+}
+
+/// Lines that no matcher of all of them at once has room for, or that it refuses.
+#[test]
+fn whatever_is_in_a_gitignore_file_a_walk_goes_on_as_git_does() {
+    let root = tree(&["b", "bx", "zz/y", "aaaa"]);
+    for lines in [
+        "a*".repeat(100_000) + "\nb\n",
+        (0..20_000).map(|number| format!("[!a-c]x{number}*[a-h*?]?*\n")).collect::<String>() + "b\n",
+        "[a-h*?]\n".repeat(20_000),
+        "{".repeat(70_000) + "\n" + &"[".repeat(70_000) + "\n\\\nb\n",
+        "**/".repeat(30_000) + "y\n",
+    ] {
+        std::fs::write(root.path().join(".gitignore"), lines).unwrap();
+        assert_is_as_in_git(root.path());
+    }
 }
 
 #[test]
@@ -348,25 +419,67 @@ fn malformed_patterns_name_file_and_line() {
         assert_eq!(error.kind(), ErrorKind::Invalid);
         error.to_string()
     };
-    let found = message(Exclusions::default(), &["a/.floeignore=ok\n[z-a]\n"]);
-    assert!(found.contains("a/.floeignore, line 2"), "{found}");
     let found = message(globs(&["[x"]), &[]);
     assert!(found.contains("[x"), "{found}");
-    let file = ExcludeFile { name: "list.txt".into(), contents: b"a\nb\n\xff\n".to_vec() };
+    let file = ExcludeFile { name: "list.txt".into(), contents: b"a\n\xff\n[z-a]\n".to_vec() };
     let found = message(Exclusions { files: vec![file], ..Exclusions::default() }, &[]);
     assert!(found.contains("list.txt, line 3"), "{found}");
+    // What it was to keep out might be secret.
+    let found = message(Exclusions::default(), &[".floeignore=a\n[\n"]);
+    assert!(found.contains(".floeignore, line 2"), "{found}");
 }
 
 #[test]
-fn a_floeignore_that_is_no_file_or_too_long_is_an_error() {
+fn malformed_lines_of_gitignore_files_leave_nothing_out() {
+    let root = tree(&[".gitignore=[\nb\\\na\n[[:what:]]\n", "a", "b", "["]);
+    let heeded = Exclusions { gitignore: true, ..Exclusions::default() };
+    assert_eq!(walk(&root, heeded), ".gitignore [ b");
+    let mut builder = PatternsBuilder::new(Dialect::Tree);
+    let told: Vec<_> = add_lines(&mut builder, b"\xef\xbb\xbf[\r\nok\n\xff\nb\\").collect();
+    assert_eq!(
+        told,
+        ["line 1: unclosed character class; missing ']'", "line 4: nothing follows the last \\"]
+    );
+}
+
+#[test]
+fn a_floeignore_that_is_no_file_is_an_error() {
     let root = tree(&["elsewhere=*\n", "d/"]);
     std::os::unix::fs::symlink("../elsewhere", root.path().join("d/.floeignore")).unwrap();
     let error = try_walk(root.path(), Exclusions::default()).unwrap_err();
     assert!(error.to_string().contains("d/.floeignore is not a regular file"), "{error}");
+}
 
-    let long = "#".repeat(MAX_IGNORE_FILE_BYTES);
-    assert!(try_walk(tree(&[&format!(".floeignore={long}")]).path(), Exclusions::default()).is_ok());
-    assert!(try_walk(tree(&[&format!(".floeignore={long}#")]).path(), Exclusions::default()).is_err());
+/// Those of a directory and of all above it are in memory at once.
+#[test]
+fn ignore_files_above_each_other_have_a_limit_together() {
+    let line = |bytes: usize| "x".repeat(bytes);
+    let (most, half) = (line(MAX_IGNORE_BYTES), line(MAX_IGNORE_BYTES / 2));
+    assert!(try_walk(tree(&[&format!(".floeignore={most}")]).path(), Exclusions::default()).is_ok());
+    let one = tree(&[&format!("d/.floeignore={most}x"), "d/e/x"]);
+    let beside = tree(&[&format!("a/.floeignore={most}"), &format!("b/.floeignore={most}"), "b/c/x"]);
+    assert!(try_walk(beside.path(), Exclusions::default()).is_ok());
+    let above = [format!(".floeignore={half}"), format!("a/.gitignore={half}"), "a/b/.floeignore=y".into()];
+    let above = tree(&above.each_ref().map(|entry| &**entry));
+    assert!(try_walk(above.path(), Exclusions::default()).is_ok());
+    let both = Exclusions { gitignore: true, ..Exclusions::default() };
+    for (root, exclusions, name) in
+        [(one, Exclusions::default(), "d/.floeignore"), (above, both, "a/b/.floeignore")]
+    {
+        let error = try_walk(root.path(), exclusions).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.to_string().starts_with(&format!("{name} and the ignore files above it")), "{error}");
+    }
+}
+
+/// As many lines as there can be, each of which says something.
+#[test]
+fn ignore_files_take_memory_in_proportion_to_their_bytes() {
+    let mut builder = PatternsBuilder::new(Dialect::Tree);
+    let contents = "a\n?\n".repeat(10_000);
+    assert_eq!(add_lines(&mut builder, contents.as_bytes()).count(), 0);
+    let size = builder.build().size_bytes();
+    assert!(size <= 13 * contents.len(), "{size}");
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use std::os::unix::fs::symlink;
 
+use super::directories::KEPT_DIRECTORIES;
 use super::*;
+use crate::source::DirectoryId;
 
 /// Keeps what it was given last, and does something at the first bytes of every attempt.
 struct Sink<F> {
@@ -35,6 +37,12 @@ fn source() -> (tempfile::TempDir, SourceFiles) {
     (root, files)
 }
 
+/// The directory at a path, as it is now; of one that is not there, something else.
+fn listed<'a>(root: &tempfile::TempDir, path: &'a str) -> ListedDirectory<'a> {
+    let there = Stat::of_path(&root.path().join(path)).or_else(|_| Stat::of_path(root.path()));
+    ListedDirectory { path: path.as_bytes(), id: DirectoryId::of(&there.unwrap()) }
+}
+
 #[test]
 fn content_of_every_interesting_size_is_read_through_a_small_buffer() {
     let (root, mut files) = source();
@@ -43,7 +51,7 @@ fn content_of_every_interesting_size_is_read_through_a_small_buffer() {
         let content: Vec<u8> = (0..size).map(|at| u8::try_from(at % 251).unwrap()).collect();
         std::fs::write(root.path().join("a/b/file"), &content).unwrap();
         let mut sink = sink(|_| ());
-        let outcome = files.read(b"a/b", b"file", &mut [0; 64], &mut sink).unwrap();
+        let outcome = files.read(listed(&root, "a/b"), b"file", &mut [0; 64], &mut sink).unwrap();
         assert_eq!(sink.content, content);
         let ReadOutcome::Read { stat, .. } = outcome else { panic!("{outcome:?}") };
         assert_eq!(stat.size, size as u64);
@@ -66,7 +74,7 @@ fn a_file_of_more_than_four_gibibytes_is_read_to_its_end() {
     let size = (4 << 30) + 5;
     std::fs::File::create(root.path().join("big")).unwrap().set_len(size).unwrap();
     let mut count = Count(0);
-    files.read(b"", b"big", &mut vec![0; 8 << 20], &mut count).unwrap();
+    files.read(listed(&root, ""), b"big", &mut vec![0; 8 << 20], &mut count).unwrap();
     assert_eq!(count.0, size);
 }
 
@@ -81,7 +89,7 @@ fn a_file_that_changes_is_read_again_until_it_holds_still() {
                 std::fs::write(&path, format!("content {}", "x".repeat(attempt))).unwrap();
             }
         });
-        files.read(b"", b"file", &mut [0; 64], &mut sink).unwrap();
+        files.read(listed(&root, ""), b"file", &mut [0; 64], &mut sink).unwrap();
         assert_eq!(sink.attempts, changes + 1);
         assert_eq!(sink.content, std::fs::read(&path).unwrap());
     }
@@ -113,7 +121,7 @@ fn each_way_to_change_is_noticed() {
                 change();
             }
         });
-        files.read(b"", b"file", &mut [0; 64], &mut sink).unwrap();
+        files.read(listed(&root, ""), b"file", &mut [0; 64], &mut sink).unwrap();
         assert_eq!(sink.attempts, 2, "a file that {way}");
     }
 }
@@ -125,7 +133,7 @@ fn a_file_that_will_not_hold_still_is_named() {
     let path = root.path().join("dir/file");
     std::fs::write(&path, b"x").unwrap();
     let mut sink = sink(|attempt| std::fs::write(&path, "x".repeat(attempt + 1)).unwrap());
-    let error = files.read(b"dir", b"file", &mut [0; 64], &mut sink).unwrap_err();
+    let error = files.read(listed(&root, "dir"), b"file", &mut [0; 64], &mut sink).unwrap_err();
     assert_eq!(error.to_string(), "dir/file changed each time it was read");
     assert_eq!(sink.attempts, READ_AGAIN + 1);
 }
@@ -134,19 +142,19 @@ fn a_file_that_will_not_hold_still_is_named() {
 fn what_vanished_is_told_from_what_cannot_be_read() {
     let (root, mut files) = source();
     let mut nothing = sink(|_| ());
-    let read = |files: &mut SourceFiles, directory: &[u8], name: &[u8], sink: &mut dyn ContentSink| {
-        files.read(directory, name, &mut [0; 64], sink)
+    let read = |files: &mut SourceFiles, directory: &str, name: &[u8], sink: &mut dyn ContentSink| {
+        files.read(listed(&root, directory), name, &mut [0; 64], sink)
     };
-    assert_eq!(read(&mut files, b"", b"file", &mut nothing).unwrap(), ReadOutcome::Vanished);
-    assert_eq!(read(&mut files, b"no/where", b"file", &mut nothing).unwrap(), ReadOutcome::Vanished);
-    assert_eq!(files.read_link(b"", b"link").unwrap(), None);
+    assert_eq!(read(&mut files, "", b"file", &mut nothing).unwrap(), ReadOutcome::Vanished);
+    assert_eq!(read(&mut files, "no/where", b"file", &mut nothing).unwrap(), ReadOutcome::Vanished);
+    assert_eq!(files.read_link(listed(&root, ""), b"link").unwrap(), None);
 
     let path = root.path().join("file");
     std::fs::write(&path, b"x").unwrap();
     let mut removing = sink(|_| {
         std::fs::remove_file(&path).unwrap();
     });
-    assert_eq!(read(&mut files, b"", b"file", &mut removing).unwrap(), ReadOutcome::Vanished);
+    assert_eq!(read(&mut files, "", b"file", &mut removing).unwrap(), ReadOutcome::Vanished);
 }
 
 #[test]
@@ -160,25 +168,50 @@ fn nothing_but_a_regular_file_is_read_and_no_link_is_followed() {
     rustix::fs::mknodat(rustix::fs::CWD, at("fifo"), rustix::fs::FileType::Fifo, Mode::RUSR, 0).unwrap();
     let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
     for (directory, name) in [("", "link"), ("", "fifo"), ("", "socket"), ("", "real"), ("dirlink", "file")] {
-        let error = files.open_file(directory.as_bytes(), name.as_bytes()).unwrap_err();
+        let error = files.open_file(listed(&root, directory), name.as_bytes()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid, "{directory}/{name}");
     }
-    assert!(files.open_file(b"real", b"file").unwrap().is_some());
+    assert!(files.open_file(listed(&root, "real"), b"file").unwrap().is_some());
 }
 
 #[test]
-fn a_directory_replaced_by_a_link_while_not_open_is_not_followed() {
+fn a_directory_replaced_while_not_open_is_not_read_from() {
     let (root, mut files) = source();
-    for number in 0..=KEPT_DIRECTORIES {
-        let directory = root.path().join(number.to_string());
-        std::fs::create_dir(&directory).unwrap();
-        std::fs::write(directory.join("file"), b"x").unwrap();
-        assert!(files.open_file(number.to_string().as_bytes(), b"file").unwrap().is_some());
+    let at = |name: &str| root.path().join(name);
+    for name in ["moved", "other", "last"] {
+        std::fs::create_dir(at(name)).unwrap();
+        std::fs::write(at(name).join("file"), name).unwrap();
     }
-    assert_eq!(files.directories.len(), KEPT_DIRECTORIES);
-    std::fs::rename(root.path().join("0"), root.path().join("moved")).unwrap();
-    symlink("moved", root.path().join("0")).unwrap();
-    assert!(files.open_file(b"0", b"file").is_err());
+    std::fs::set_permissions(at("other"), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let (moved, last) = (listed(&root, "moved"), listed(&root, "last"));
+    let deeds: [&dyn Fn(); 2] =
+        [&|| symlink("last", at("moved")).unwrap(), &|| std::fs::rename(at("other"), at("moved")).unwrap()];
+    assert!(files.open_file(moved, b"file").unwrap().is_some());
+    std::fs::rename(at("moved"), at("aside")).unwrap();
+    for deed in deeds {
+        // As long as it is open, it is the one that was listed.
+        files.open_file(last, b"file").unwrap();
+        deed();
+        let error = files.open_file(moved, b"file").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        let _ = std::fs::remove_file(at("moved"));
+    }
+    // Nothing else is known of it then, either.
+    assert_eq!(files.read_link(moved, b"file").unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(files.xattrs(moved, b"file").unwrap(), None);
+    let stat = Stat::of_path(&at("moved/file")).unwrap();
+    assert!(!files.is_still(moved, b"file", &stat).unwrap());
+    assert!(files.is_still(listed(&root, "moved"), b"file", &stat).unwrap());
+}
+
+#[test]
+fn the_root_is_the_one_that_was_listed() {
+    let (root, mut files) = source();
+    std::fs::write(root.path().join("file"), b"x").unwrap();
+    let other = tempfile::tempdir().unwrap();
+    std::fs::create_dir(other.path().join("below")).unwrap();
+    assert!(files.open_file(listed(&root, ""), b"file").unwrap().is_some());
+    assert!(files.open_file(listed(&other, ""), b"file").is_err());
 }
 
 #[test]
@@ -186,11 +219,11 @@ fn links_are_read_with_their_stat() {
     let (root, mut files) = source();
     std::fs::create_dir(root.path().join("dir")).unwrap();
     symlink("../somewhere\u{e9}", root.path().join("dir/link")).unwrap();
-    let link = files.read_link(b"dir", b"link").unwrap().unwrap();
+    let link = files.read_link(listed(&root, "dir"), b"link").unwrap().unwrap();
     assert_eq!(link.target, "../somewhere\u{e9}".as_bytes());
     assert_eq!((link.stat.kind, link.stat.size), (FileKind::Symlink, link.target.len() as u64));
     std::fs::write(root.path().join("file"), b"").unwrap();
-    assert_eq!(files.read_link(b"", b"file").unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(files.read_link(listed(&root, ""), b"file").unwrap_err().kind(), ErrorKind::Invalid);
 }
 
 #[test]
@@ -203,7 +236,8 @@ fn directories_are_found_again_from_those_still_open() {
     }
     for index in [29, 28, 0, 1, 29, 5, 20, 21, 19, 2] {
         let mut sink = sink(|_| ());
-        files.read(deep[index].as_bytes(), b"file", &mut [0; 64], &mut sink).unwrap();
+        files.read(listed(&root, &deep[index]), b"file", &mut [0; 64], &mut sink).unwrap();
         assert_eq!(sink.content, deep[index].as_bytes());
+        assert!(files.directories.count() <= KEPT_DIRECTORIES);
     }
 }

@@ -2,10 +2,10 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::scratch::scratch_file;
+use crate::scratch::scratch_file_in;
 
 /// Bytes written at once.
 const WRITE_BYTES: usize = 1 << 20;
@@ -13,6 +13,8 @@ const WRITE_BYTES: usize = 1 << 20;
 /// The file, being written.
 pub(super) struct ContentsWriter {
     file: File,
+    /// Where it is, though without a name.
+    directory: PathBuf,
     /// What is not written yet.
     buffer: Vec<u8>,
     /// Length of all, the buffer included.
@@ -22,7 +24,8 @@ pub(super) struct ContentsWriter {
 impl ContentsWriter {
     /// A new file in this directory, or another where that cannot be.
     pub(super) fn new(directory: Option<&Path>) -> Result<Self> {
-        Ok(Self { file: scratch_file(directory)?, buffer: Vec::with_capacity(WRITE_BYTES), len: 0 })
+        let (file, directory) = scratch_file_in(directory)?;
+        Ok(Self { file, directory, buffer: Vec::with_capacity(WRITE_BYTES), len: 0 })
     }
 
     /// Length of what was appended so far, which is where the next byte goes.
@@ -37,7 +40,7 @@ impl ContentsWriter {
         self.len += bytes.len() as u64;
         if bytes.len() >= WRITE_BYTES {
             let start = self.len - bytes.len() as u64;
-            return self.file.write_all_at(bytes, start).map_err(cannot_write);
+            return self.file.write_all_at(bytes, start).map_err(|e| self.cannot_write(e));
         }
         self.buffer.extend_from_slice(bytes);
         Ok(())
@@ -54,25 +57,40 @@ impl ContentsWriter {
     pub(super) fn finish(mut self) -> Result<File> {
         self.flush()?;
         // The last may have been a hole.
-        self.file.set_len(self.len).map_err(cannot_write)?;
+        self.file.set_len(self.len).map_err(|e| self.cannot_write(e))?;
         Ok(self.file)
     }
 
     fn flush(&mut self) -> Result<()> {
         let start = self.len - self.buffer.len() as u64;
-        self.file.write_all_at(&self.buffer, start).map_err(cannot_write)?;
+        self.file.write_all_at(&self.buffer, start).map_err(|e| self.cannot_write(e))?;
         self.buffer.clear();
         Ok(())
     }
-}
 
-fn cannot_write(e: std::io::Error) -> Error {
-    Error::io("cannot keep the contents of the tar in a temporary file", e)
+    fn cannot_write(&self, e: std::io::Error) -> Error {
+        let directory = self.directory.display();
+        Error::io(format!("cannot keep the contents of the tar in a temporary file in {directory}"), e)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_there_is_no_room_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("file"), "").unwrap();
+        for length in [1, WRITE_BYTES] {
+            let mut writer = ContentsWriter::new(Some(directory.path())).unwrap();
+            // It cannot be written to.
+            writer.file = File::open(directory.path().join("file")).unwrap();
+            let written = writer.append(&vec![1; length]).and_then(|()| writer.finish().map(drop));
+            let told = written.unwrap_err().to_string();
+            assert!(told.ends_with(&format!(" in {}", directory.path().display())), "{told}");
+        }
+    }
 
     #[test]
     fn what_was_appended_is_there() {

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use floe_format::parent_and_name;
-
 use super::Spool;
+use super::directories::ROOT;
+use super::place::MemberRef;
+use crate::error::Result;
 use crate::source::Listing;
 
 /// The most children of one listing.
@@ -15,48 +16,55 @@ const LISTED_AT_ONCE: usize = 4096;
 #[derive(Debug)]
 pub struct SpoolListings {
     spool: Arc<Spool>,
-    /// The next place to be listed; nothing before the first listing.
-    next: Option<usize>,
+    /// The directory to be listed next, and how much of it was listed before; nothing at the end.
+    next: Option<(u32, usize)>,
 }
 
 impl SpoolListings {
     pub(super) fn new(spool: Arc<Spool>) -> Self {
-        Self { spool, next: None }
+        Self { spool, next: Some((ROOT, 0)) }
     }
-}
 
-impl Iterator for SpoolListings {
-    type Item = Listing;
-
-    fn next(&mut self) -> Option<Listing> {
+    fn list(&self, directory: u32, listed: usize) -> Result<Listing> {
         let tree = &self.spool.tree;
-        let start = self.next.unwrap_or(0);
-        let places = &tree.places()[start..];
-        let parent_of = |index: usize| places.get(index).map(|place| parent_and_name(tree.path(place)).0);
-        let directory = match (parent_of(0), self.next) {
-            (Some(directory), Some(_)) => directory,
-            (_, None) => b"",
-            (None, Some(_)) => return None,
-        };
-        let count = (0..LISTED_AT_ONCE).take_while(|&index| parent_of(index) == Some(directory)).count();
-        let stat = tree.find(directory).map_or_else(|| tree.root_stat(), |(_, stat)| stat);
+        let left = &tree.places_in(directory)[listed..];
+        let places = &left[..left.len().min(LISTED_AT_ONCE)];
         let mut names = Vec::new();
-        let mut spans = Vec::with_capacity(count);
-        for place in &places[..count] {
-            let (_, name) = parent_and_name(tree.path(place));
+        let mut spans = Vec::with_capacity(places.len());
+        for place in places {
+            let name = tree.name(place);
             spans.push((names.len(), name.len()));
             names.extend_from_slice(name);
         }
         let fits = "4,096 names of at most 255 bytes fit";
-        let mut listing = Listing::new(directory.to_vec(), stat, names, count);
-        for (place, (start, length)) in places.iter().zip(spans) {
+        let stat = tree.stat(tree.of_directory(directory).unwrap_or(MemberRef::MADE))?;
+        let path = tree.directory_path(directory);
+        let mut listing = Listing::new(path, stat, names, places.len());
+        for (stat, (start, length)) in tree.stats(places)?.into_iter().zip(spans) {
             let start = u32::try_from(start).expect(fits);
-            listing.push(start, u16::try_from(length).expect(fits), tree.stat(place));
+            listing.push(start, u16::try_from(length).expect(fits), stat);
         }
-        let before = start.checked_sub(1).and_then(|index| tree.places().get(index));
-        listing.is_first = before.is_none_or(|place| parent_and_name(tree.path(place)).0 != directory);
-        listing.is_last = parent_of(count) != Some(directory);
-        self.next = Some(start + count);
+        listing.is_first = listed == 0;
+        listing.is_last = places.len() == left.len();
+        Ok(listing)
+    }
+}
+
+impl Iterator for SpoolListings {
+    type Item = Result<Listing>;
+
+    fn next(&mut self) -> Option<Result<Listing>> {
+        let (directory, listed) = self.next?;
+        let listing = self.list(directory, listed);
+        let tree = &self.spool.tree;
+        self.next = match &listing {
+            Ok(listing) if !listing.is_last => Some((directory, listed + listing.children().len())),
+            Ok(_) => {
+                let mut after = directory + 1..tree.directory_count();
+                after.find(|&directory| !tree.places_in(directory).is_empty()).map(|directory| (directory, 0))
+            }
+            Err(_) => None,
+        };
         Some(listing)
     }
 }

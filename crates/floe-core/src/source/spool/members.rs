@@ -9,12 +9,13 @@ use floe_format::{MAX_DEVICE_NUMBER, MAX_FILE_BYTES, MAX_TARGET_BYTES, XattrList
 use tokio_util::sync::CancellationToken;
 
 use super::blocks::{BLOCK_BYTES, Blocks};
+use super::builder::TreeBuilder;
 use super::contents::ContentsWriter;
 use super::header::{Fields, more_gnu_extents};
 use super::path::{normal_path, shown};
 use super::pax::Overrides;
+use super::record::{Body, Member, XattrsAt};
 use super::sparse::{MAX_EXTENTS, MapReader, SparseMap, check_extents};
-use super::tree::{Body, Member, TreeBuilder, XattrsAt};
 use super::xattrs::encode;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -64,11 +65,17 @@ struct Next {
 }
 
 impl<R: Read> MemberReader<R> {
-    pub(super) fn new(reader: R, contents: ContentsWriter, taken: Taken, cancel: CancellationToken) -> Self {
+    pub(super) fn new(
+        reader: R,
+        contents: ContentsWriter,
+        tree: TreeBuilder,
+        taken: Taken,
+        cancel: CancellationToken,
+    ) -> Self {
         Self {
             blocks: Blocks::new(reader, cancel),
             contents,
-            tree: TreeBuilder::default(),
+            tree,
             taken,
             global: Overrides::default(),
             next: Next::default(),
@@ -230,7 +237,7 @@ impl<R: Read> MemberReader<R> {
                 if target.is_empty() {
                     return Err(wrong(&self.blocks, "the root for its target, and is a hard link"));
                 }
-                Body::HardLink(self.tree.keep(&target)?)
+                Body::HardLink(self.tree.keep_target(&target)?)
             }
             b'2' => self.symlink(&name, &link)?,
             b'3' | b'4' => {
@@ -250,7 +257,7 @@ impl<R: Read> MemberReader<R> {
             }
         };
         let xattrs = self.keep_xattrs(&name, &overrides)?;
-        self.tree.add(&path, Member { body, modified, user, group, mode, xattrs })
+        self.tree.add(&path, &Member { body, modified, user, group, mode, xattrs })
     }
 
     /// The numbers of user and group, 0 where they are not asked for.

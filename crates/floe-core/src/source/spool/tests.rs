@@ -1,6 +1,7 @@
 //! Tars made by hand: the odd ones and the hostile ones.
 
 mod hostile;
+mod model;
 mod odd;
 
 use super::*;
@@ -68,6 +69,10 @@ fn read_with(tar: &[u8], exclusions: &Exclusions) -> Result<Arc<Spool>> {
     Spool::read(tar, &SpoolOptions { directory: None, exclusions, kept, cancel }).map(Arc::new)
 }
 
+fn stat_at(spool: &Spool, path: &str) -> Stat {
+    spool.tree.stat(spool.tree.find(path.as_bytes(), b"").unwrap()).unwrap()
+}
+
 /// What a tar is read as, one line an entry: kind, path, and what it points at or holds.
 fn lines(tar: &[u8]) -> Vec<String> {
     describe(&read(tar).unwrap())
@@ -75,7 +80,7 @@ fn lines(tar: &[u8]) -> Vec<String> {
 
 fn describe(spool: &Arc<Spool>) -> Vec<String> {
     let mut lines = Vec::new();
-    for listing in spool.listings() {
+    for listing in spool.listings().map(Result::unwrap) {
         for child in listing.children() {
             let path = join(listing.path(), child.name);
             let content = match child.stat.kind {
@@ -84,7 +89,7 @@ fn describe(spool: &Arc<Spool>) -> Vec<String> {
                     let mut bytes = vec![0; usize::try_from(child.stat.size).unwrap() + 1];
                     let count = file.fill(&mut bytes).unwrap();
                     assert_eq!(count as u64, child.stat.size);
-                    if let Some(hash) = spool.content_hash(listing.path(), child.name) {
+                    if let Some(hash) = spool.content_hash(listing.path(), child.name).unwrap() {
                         assert_eq!(hash, *blake3::hash(&bytes[..count]).as_bytes());
                     }
                     format!("={} ", bytes[..count.min(40)].escape_ascii())

@@ -8,13 +8,12 @@
 //! Invariant: whenever nothing is running and the agenda is not empty, either its head is a listing or a job can be
 //! taken, whatever the look-ahead.
 
-use std::ffi::CString;
 use std::sync::Arc;
 
 use super::directory::Directory;
 use super::huge::HugeDirectory;
 use super::listing::Listing;
-use super::names::Names;
+use super::names::FoundDirectories;
 use crate::error::Result;
 use crate::source::ignore::Rules;
 
@@ -22,7 +21,7 @@ use crate::source::ignore::Rules;
 #[derive(Debug)]
 pub(super) struct Subdirectories {
     pub(super) parent: Arc<Directory>,
-    pub(super) names: Names,
+    pub(super) found: FoundDirectories,
     pub(super) rules: Option<Arc<Rules>>,
 }
 
@@ -140,7 +139,7 @@ impl Agenda {
             Slot::Root(root) => (Job::Root(Arc::clone(root)), true),
             Slot::Subdirectories(group, next) => {
                 *next += 1;
-                (Job::Subdirectory(Arc::clone(group), *next - 1), *next == group.names.spans.len())
+                (Job::Subdirectory(Arc::clone(group), *next - 1), *next == group.count())
             }
             Slot::Chunks(huge, next) => {
                 *next += 1;
@@ -248,10 +247,16 @@ impl Agenda {
 }
 
 impl Subdirectories {
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.found.ids.len()
+    }
+
     /// The directory of that number, and whether it is the last.
     pub(super) fn directory(&self, index: usize) -> (Arc<Directory>, bool) {
-        let name: CString = self.names.c_str(self.names.spans[index]).to_owned();
-        let directory = self.parent.child(&name, self.rules.clone());
-        (Arc::new(directory), index + 1 == self.names.spans.len())
+        let FoundDirectories { names, ids } = &self.found;
+        let name = names.c_str(names.spans[index]);
+        let directory = self.parent.child(name, ids[index], self.rules.clone());
+        (Arc::new(directory), index + 1 == self.count())
     }
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use super::agenda::Subdirectories;
 use super::directory::{Directory, lock};
 use super::listing::Listing;
-use super::names::{Name, Names, bytes_of, c_str};
+use super::names::{FoundDirectories, Name, Names, bytes_of, c_str};
 use crate::source::Stat;
 use crate::source::ignore::Rules;
 
@@ -31,7 +31,7 @@ pub(super) struct HugeDirectory {
 #[derive(Debug)]
 struct Progress {
     unfinished: usize,
-    subdirectories: Vec<Names>,
+    subdirectories: Vec<FoundDirectories>,
 }
 
 impl HugeDirectory {
@@ -43,7 +43,7 @@ impl HugeDirectory {
         rules: Option<Arc<Rules>>,
     ) -> Self {
         let unfinished = names.spans.len().div_ceil(CHUNK_NAMES);
-        let subdirectories = (0..unfinished).map(|_| Names::default()).collect();
+        let subdirectories = (0..unfinished).map(|_| FoundDirectories::default()).collect();
         let progress = Mutex::new(Progress { unfinished, subdirectories });
         Self { path: directory.path(), directory, descriptor, stat, names, rules, progress }
     }
@@ -68,7 +68,11 @@ impl HugeDirectory {
     }
 
     /// Notes the subdirectories of a part; when it was the last to be finished, all of them and true.
-    pub(super) fn finish(&self, chunk: usize, subdirectories: Names) -> (Option<Subdirectories>, bool) {
+    pub(super) fn finish(
+        &self,
+        chunk: usize,
+        subdirectories: FoundDirectories,
+    ) -> (Option<Subdirectories>, bool) {
         let mut progress = lock(&self.progress);
         progress.subdirectories[chunk] = subdirectories;
         progress.unfinished -= 1;
@@ -78,14 +82,11 @@ impl HugeDirectory {
         let mut parts = std::mem::take(&mut progress.subdirectories).into_iter();
         drop(progress);
         let mut all = parts.next().unwrap_or_default();
-        for part in parts {
-            let base = u32::try_from(all.bytes.len()).expect("fewer bytes than all names of the directory");
-            all.spans.extend(part.spans.iter().map(|span| Name { start: base + span.start, ..*span }));
-            all.bytes.extend_from_slice(&part.bytes);
-        }
-        debug_assert!(all.spans.is_sorted_by(|a, b| bytes_of(&all.bytes, *a) < bytes_of(&all.bytes, *b)));
+        parts.for_each(|part| all.append(part));
+        let Names { bytes, spans } = &all.names;
+        debug_assert!(spans.is_sorted_by(|a, b| bytes_of(bytes, *a) < bytes_of(bytes, *b)));
         let parent = Arc::clone(&self.directory);
-        let group = Subdirectories { parent, names: all, rules: self.rules.clone() };
-        (Some(group).filter(|group| !group.names.spans.is_empty()), true)
+        let group = Subdirectories { parent, found: all, rules: self.rules.clone() };
+        (Some(group).filter(|group| group.count() > 0), true)
     }
 }

@@ -4,8 +4,8 @@ use std::io;
 
 use rustix::io::Errno;
 
-use crate::source::Stat;
 use crate::source::own::{OwnFound, Purpose};
+use crate::source::{DirectoryId, ListedDirectory, Stat};
 
 /// A name that could not be read, and why.
 #[derive(Debug)]
@@ -17,10 +17,11 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// Whether it is no fault of what is there: it is not what the walk found before, or is gone.
+    /// Whether it is no fault of what is there: it is not what the walk found before ([`Errno::STALE`], which a network
+    /// file system says, too), or is gone.
     pub fn is_change(&self) -> bool {
         let errno = Errno::from_io_error(&self.error);
-        matches!(errno, Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP))
+        matches!(errno, Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::STALE))
     }
 }
 
@@ -90,6 +91,11 @@ impl Listing {
     /// What the kernel said about the directory once it was open.
     pub fn stat(&self) -> &Stat {
         &self.stat
+    }
+
+    /// Its path, and which directory it is.
+    pub fn directory(&self) -> ListedDirectory<'_> {
+        ListedDirectory { path: &self.path, id: DirectoryId::of(&self.stat) }
     }
 
     /// The children that could be read, by name bytewise.

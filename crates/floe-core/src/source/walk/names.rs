@@ -7,7 +7,7 @@ use rustix::fs::RawDir;
 use rustix::io::Errno;
 
 use super::huge::CHUNK_NAMES;
-use crate::source::FileKind;
+use crate::source::{DirectoryId, FileKind, Stat};
 
 /// Bytes of directory entries asked of the kernel at once; glibc's choice.
 const DIRENT_BYTES: usize = 32 * 1024;
@@ -25,6 +25,32 @@ pub(in crate::source) struct Name {
 pub(in crate::source) struct Names {
     pub(in crate::source) bytes: Vec<u8>,
     pub(in crate::source) spans: Vec<Name>,
+}
+
+/// Directories that a listing found, to be entered.
+#[derive(Debug, Default)]
+pub(super) struct FoundDirectories {
+    pub(super) names: Names,
+    /// Which directory each name stood for.
+    pub(super) ids: Vec<DirectoryId>,
+}
+
+impl FoundDirectories {
+    /// Adds one that is not the first of more than 4 GiB of names.
+    pub(super) fn push(&mut self, name: &CStr, stat: &Stat) {
+        let pushed = self.names.push(name, Some(stat.kind));
+        pushed.expect("a part of the names is smaller than all of them");
+        self.ids.push(DirectoryId::of(stat));
+    }
+
+    /// Adds those of the next part of the same directory.
+    pub(super) fn append(&mut self, part: Self) {
+        let all = &mut self.names;
+        let base = u32::try_from(all.bytes.len()).expect("fewer bytes than all names of the directory");
+        all.spans.extend(part.names.spans.iter().map(|span| Name { start: base + span.start, ..*span }));
+        all.bytes.extend_from_slice(&part.names.bytes);
+        self.ids.extend_from_slice(&part.ids);
+    }
 }
 
 impl Names {

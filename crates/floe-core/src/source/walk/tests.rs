@@ -203,6 +203,15 @@ fn paths_longer_than_the_kernel_takes_are_walked() {
     fill(root.path(), &name);
 }
 
+/// Says when it is dropped that all is over.
+struct Stopping<'a>(&'a AtomicBool);
+
+impl Drop for Stopping<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn what_vanishes_meanwhile_is_left_out_and_never_an_error() {
     let root = tempfile::tempdir().unwrap();
@@ -219,11 +228,13 @@ fn what_vanishes_meanwhile_is_left_out_and_never_an_error() {
                 std::fs::remove_dir_all(&directory).unwrap();
             }
         });
+        // However this ends, the other thread does, too: it is waited for.
+        let stopping = Stopping(&stop);
         let mut seen = 0;
         for _ in 0..300 {
             seen += walk(root.path(), &WalkOptions::default()).len();
         }
-        stop.store(true, Ordering::Relaxed);
+        drop(stopping);
         assert!(seen > 0);
     });
 }
@@ -259,6 +270,71 @@ fn a_directory_that_is_gone_or_replaced_before_it_is_opened_is_named_and_nothing
         assert!(listings[1].problems()[0].is_change());
         assert!(listings[0].problems().is_empty() && listings[2].problems().is_empty());
     }
+}
+
+/// Its content is not stored with the mode and owner that its parent's listing told of another.
+#[test]
+fn a_directory_that_is_another_when_it_is_opened_is_named_and_not_listed() {
+    let mode = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    type Deed<'a> = (&'a str, &'a dyn Fn(&Path));
+    let deeds: [Deed<'_>; 3] = [
+        ("exchanged", &|root| {
+            let (victim, other) = (root.join("victim"), root.join("zz"));
+            rustix::fs::renameat_with(CWD, victim, CWD, other, rustix::fs::RenameFlags::EXCHANGE).unwrap();
+        }),
+        ("replaced", &|root| {
+            std::fs::rename(root.join("victim"), root.join("new")).unwrap();
+            std::fs::rename(root.join("zz"), root.join("victim")).unwrap();
+            std::fs::create_dir(root.join("zz")).unwrap();
+        }),
+        ("closed", &|root| mode(&root.join("victim"), 0o700)),
+    ];
+    for (what, deed) in deeds {
+        let root = tempfile::tempdir().unwrap();
+        for (name, bits) in [("victim", 0o755), ("zz", 0o711)] {
+            std::fs::create_dir(root.path().join(name)).unwrap();
+            std::fs::write(root.path().join(name).join("file"), name).unwrap();
+            mode(&root.path().join(name), bits);
+        }
+        let listings = second_step(root.path(), || deed(root.path()));
+        assert_eq!(listings[1].path(), b"victim", "{what}");
+        assert_eq!(listings[1].children().len(), 0, "{what}");
+        assert!(listings[1].problems()[0].is_change(), "{what}");
+    }
+    // Names that come and go make no other directory of it.
+    let root = tempfile::tempdir().unwrap();
+    std::fs::create_dir(root.path().join("victim")).unwrap();
+    let listings = second_step(root.path(), || std::fs::write(root.path().join("victim/new"), "").unwrap());
+    assert!(listings[1].problems().is_empty());
+    assert_eq!(listings[1].children().len(), 1);
+}
+
+/// What is opened again from an ancestor that is another by then is not what was listed.
+#[test]
+fn a_tree_put_in_the_place_of_another_is_not_mixed_with_it() {
+    let root = tempfile::tempdir().unwrap();
+    for (top, bits) in [("a", 0o755), ("b", 0o711)] {
+        std::fs::create_dir_all(root.path().join(top).join("c/d")).unwrap();
+        std::fs::set_permissions(root.path().join(top).join("c/d"), PermissionsExt::from_mode(bits)).unwrap();
+    }
+    let mut walk = Walk::new(root.path(), &options(1, NO_LOOK_AHEAD)).unwrap();
+    // The root, a, and a/c, of which all are open; then none.
+    for _ in 0..3 {
+        walk.next().unwrap().unwrap();
+    }
+    walk.shared.descriptors.close_all();
+    let (a, b) = (root.path().join("a"), root.path().join("b"));
+    rustix::fs::renameat_with(CWD, a, CWD, b, rustix::fs::RenameFlags::EXCHANGE).unwrap();
+    let listing = walk.next().unwrap().unwrap();
+    assert_eq!(listing.path(), b"a/c/d");
+    assert!(listing.problems()[0].is_change());
+}
+
+#[test]
+fn what_a_network_file_system_forgot_is_a_change() {
+    let problem = |errno: Errno| Problem { path: Vec::new(), error: errno.into() };
+    assert!(problem(Errno::STALE).is_change());
+    assert!(!problem(Errno::IO).is_change());
 }
 
 /// Takes from this thread, and those it starts, what lets root read everything.

@@ -4,10 +4,14 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use floe_core::{Ambient, ErrorKind, Namespace, NamespaceName, PullOptions, PullOutcome, Pulled};
-use floe_format::OwnedBody;
-use floe_testkit::{Fault, FaultStore, MemoryStore, Operation, RecordingStore, bytes_of};
+use floe_core::{
+    Ambient, Entropy, ErrorKind, Namespace, NamespaceName, PullOptions, PullOutcome, PullProgress, Pulled,
+    Snapshot, SystemClock,
+};
+use floe_format::{Kept, OwnedBody, XattrList};
+use floe_testkit::{Fault, FaultStore, MemoryStore, Operation, RecordingStore, bytes_of, skip};
 
 use super::fixture::{Making, dir, file, hard_link, node, symlink, write};
 use super::{namespace, pull_to};
@@ -42,6 +46,29 @@ async fn i3_a_range_answered_wrongly_once_is_asked_for_again() {
         }
     }
     assert!(answered > 4, "{answered}");
+}
+
+/// What was found equal counts as dealt with, and as reused.
+#[tokio::test]
+async fn progress_tells_what_is_there_already() {
+    let store = MemoryStore::new();
+    let namespace = namespace(&store).await;
+    let nodes = vec![dir("d"), file("d/a", &[1; 100]), file("d/b", &[2; 1_000]), file("e", &[3; 10_000])];
+    let at = write(&namespace, nodes, &Making::small()).await;
+    let snapshot = Snapshot::open(&namespace, at).await.unwrap();
+    let above = tempfile::tempdir().unwrap();
+    let destination = above.path().join("tree");
+    let told = async |dry_run| {
+        let (options, progress) = (PullOptions { dry_run, ..PullOptions::default() }, Arc::default());
+        floe_core::pull(&namespace, &snapshot, &destination, &options, &progress).await.unwrap();
+        let PullProgress { file_bytes_total, files, file_bytes, reused_file_bytes, .. } = &*progress;
+        [file_bytes_total, files, file_bytes, reused_file_bytes].map(|count| count.load(Ordering::Relaxed))
+    };
+    assert_eq!(told(false).await, [11_100, 3, 11_100, 0]);
+    assert_eq!(told(false).await, [11_100, 3, 11_100, 11_100]);
+    fs::write(destination.join("d/b"), "other").unwrap();
+    assert_eq!(told(true).await, [11_100, 2, 10_100, 10_100]);
+    assert_eq!(told(false).await, [11_100, 3, 11_100, 10_100]);
 }
 
 #[tokio::test]
@@ -325,6 +352,47 @@ async fn what_stands_in_for_a_file_that_is_not_pulled_is_written_once() {
     }
 }
 
+/// However many they are, segments are read once, and frames together.
+#[tokio::test]
+async fn files_that_links_stand_in_for_are_read_in_one_pass() {
+    const MANY: u64 = 300;
+    let store = MemoryStore::new();
+    let mut nodes = vec![dir("f"), dir("l")];
+    let content = |number: u64| {
+        bytes_of(number, if number.is_multiple_of(97) { 150_000 } else { 100 + number as usize })
+    };
+    for number in 0..MANY {
+        nodes.push(file(format!("f/{number:03}"), &content(number)));
+        // In another order.
+        let link = format!("l/{:03}", number * 7 % MANY);
+        nodes.push(hard_link(link.as_bytes(), format!("f/{number:03}").as_bytes()));
+    }
+    let at = write(&namespace(&store).await, nodes, &Making::small()).await;
+    let recorded = RecordingStore::new(Arc::new(store));
+    let name = NamespaceName::default();
+    let namespace = Namespace::open(Arc::new(recorded.clone()), name, Ambient::default()).await.unwrap();
+    let above = tempfile::tempdir().unwrap();
+    let destination = above.path().join("tree");
+    let options = PullOptions { path: "l".into(), ..PullOptions::default() };
+    let all = |wanted: PullOutcome, pulled: Pulled, written: u64| {
+        assert_eq!((pulled.outcome, pulled.files, pulled.written_files), (wanted, MANY, written));
+        for number in 0..MANY {
+            let link = destination.join(format!("{:03}", number * 7 % MANY));
+            assert!(fs::read(&link).unwrap() == content(number), "{}", link.display());
+        }
+    };
+    all(PullOutcome::Created, pull_to(&namespace, at, &destination, &options).await.unwrap(), MANY);
+    let requests = recorded.requests().len();
+    assert!(requests < 40, "{requests} requests");
+    all(PullOutcome::Unchanged, pull_to(&namespace, at, &destination, &options).await.unwrap(), 0);
+    for number in 0..20 {
+        fs::write(destination.join(format!("{number:03}")), "other").unwrap();
+    }
+    all(PullOutcome::Updated, pull_to(&namespace, at, &destination, &options).await.unwrap(), 20);
+    let requests = recorded.requests().len();
+    assert!(requests < 120, "{requests} requests");
+}
+
 /// The only name of such a file may have other attributes alone.
 #[tokio::test]
 async fn what_stands_in_for_a_file_gets_other_attributes_in_place() {
@@ -381,4 +449,83 @@ async fn i8_what_lies_between_wanted_files_is_not_all_fetched() {
     // What is stored of each small file, its header and frame is far less than a KiB.
     let most = DIRECTORIES as u64 * 2 * 1024 + (ranges as u64) * (64 << 10);
     assert!(pulled.fetched_bytes <= most, "{} bytes in {ranges} requests", pulled.fetched_bytes);
+}
+
+/// Random bytes that are not.
+#[derive(Debug)]
+struct Nothing;
+
+impl Entropy for Nothing {
+    fn fill(&self, bytes: &mut [u8]) {
+        bytes.fill(0);
+    }
+}
+
+/// What the snapshot lets others do in the destination holds before anything is moved there.
+#[tokio::test]
+async fn an_empty_destination_is_not_writable_by_others_when_it_gets_entries() {
+    let store = MemoryStore::new();
+    // One is named as what all is written to first, so that it cannot be moved.
+    let nodes = vec![file(".floe-0000000000000000-0.tmp", b"in the way"), file("z", b"z")];
+    let at = write(&namespace(&store).await, nodes, &Making::small()).await;
+    let ambient = Ambient::new(Arc::new(SystemClock), Arc::new(Nothing));
+    let namespace =
+        Namespace::open(Arc::new(store.clone()), NamespaceName::default(), ambient).await.unwrap();
+    let destination = tempfile::tempdir().unwrap();
+    fs::set_permissions(destination.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let failed = pull_to(&namespace, at, destination.path(), &PullOptions::default()).await.unwrap_err();
+    assert_eq!(failed.kind(), ErrorKind::Conflict, "{failed}");
+    assert_eq!(fs::metadata(destination.path()).unwrap().mode() & 0o7777, 0o755);
+}
+
+#[tokio::test]
+async fn default_acls_that_are_as_they_should_be_are_left_alone() {
+    // user::rwx user:1234:rwx group::r-x mask::rwx other::r-x
+    let mut acl = 2_u32.to_le_bytes().to_vec();
+    for (tag, permissions, id) in
+        [(1_u16, 7_u16, u32::MAX), (2, 7, 1234), (4, 5, u32::MAX), (16, 7, u32::MAX), (32, 5, u32::MAX)]
+    {
+        acl.extend([tag.to_le_bytes(), permissions.to_le_bytes()].concat());
+        acl.extend(id.to_le_bytes());
+    }
+    let default = "system.posix_acl_default";
+    let above = tempfile::tempdir().unwrap();
+    let probe = above.path().join("probe");
+    fs::create_dir(&probe).unwrap();
+    if rustix::fs::setxattr(&probe, default, &acl, rustix::fs::XattrFlags::empty()).is_err() {
+        skip("no ACLs in the temporary directory");
+        return;
+    }
+    let store = MemoryStore::new();
+    let namespace = namespace(&store).await;
+    let mut nodes = vec![dir("d"), file("d/a", b"a"), file("f", b"f")];
+    nodes[0].entry.xattrs = XattrList::new([(default, &acl)]).unwrap();
+    let making = Making { kept: Kept::MTIME | Kept::XATTRS, ..Making::small() };
+    let at = write(&namespace, nodes, &making).await;
+    let destination = above.path().join("tree");
+    let options = PullOptions { xattrs: true, ..PullOptions::default() };
+    let pull = async |destination: &std::path::Path, options: &PullOptions| {
+        pull_to(&namespace, at, destination, options).await.unwrap().outcome
+    };
+    assert_eq!(pull(&destination, &options).await, PullOutcome::Created);
+    let changed = || {
+        ["", "d", "d/a", "f"].map(|path| {
+            let stat = fs::metadata(destination.join(path)).unwrap();
+            (stat.ctime(), stat.ctime_nsec())
+        })
+    };
+    let before = changed();
+    assert_eq!(pull(&destination, &options).await, PullOutcome::Unchanged);
+    assert_eq!(changed(), before);
+    // What is written there has the attributes of the snapshot, be it alone.
+    fs::write(destination.join("d/a"), b"b").unwrap();
+    assert_eq!(pull(&destination, &options).await, PullOutcome::Updated);
+    assert_eq!(pull(&probe, &PullOptions { path: b"f".to_vec(), ..options }).await, PullOutcome::Created);
+    let length = |path: std::path::PathBuf, name: &str| {
+        rustix::fs::getxattr(path, name, &mut [0_u8; 256][..]).unwrap_or_default()
+    };
+    assert_eq!(length(destination.join("d"), default), acl.len());
+    for path in [destination.join("d/a"), probe.join("f")] {
+        assert_eq!(length(path, "system.posix_acl_access"), 0);
+    }
 }

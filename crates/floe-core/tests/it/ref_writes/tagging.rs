@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use floe_core::store::Key;
-use floe_core::{Annotation, ErrorKind, SnapshotAt, Tagged};
+use floe_core::{Annotation, ErrorKind, MAX_HISTORY, Reference, SnapshotAt, Tagged};
 use floe_format::LayoutId;
 
 use super::collector::condemn;
@@ -26,6 +26,23 @@ async fn a_tag_of_what_the_ref_names_is_unchanged() {
         assert_eq!(tagged, Tagged::Unchanged(world.record("main").await.unwrap()));
     }
     assert_eq!(world.memory.objects(), before);
+}
+
+#[tokio::test]
+async fn a_generation_that_is_not_there_was_or_will_be() {
+    let world = World::new().await;
+    let namespace = world.plain().await;
+    let told = async |generation| {
+        let reference = Reference::Generation(ref_name("main"), generation);
+        namespace.resolve(&reference).await.unwrap_err().to_string()
+    };
+    assert_eq!(told(3).await, "`main` has no generation 3 yet; it is at 2");
+    assert_eq!(told(u64::MAX).await, format!("`main` has no generation {} yet; it is at 2", u64::MAX));
+    assert_eq!(told(0).await, "`main` has no generation 0; the first is 1");
+    for number in 0..MAX_HISTORY {
+        world.tag(&namespace, "main", world.at[number % 2]).await.unwrap();
+    }
+    assert_eq!(told(1).await, "`main` has no generation 1 any more; it is at 34 and remembers 32");
 }
 
 /// Another layout of the same snapshot takes the place of one that is not whole any more.

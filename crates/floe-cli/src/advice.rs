@@ -1,0 +1,63 @@
+//! Sentences that say what to do, where the kind of an error says too little of that.
+
+use std::collections::BTreeSet;
+
+use floe_core::Remedy;
+
+/// What to do about an error that has this remedy.
+pub(crate) fn of_remedy(remedy: Remedy) -> Option<&'static str> {
+    Some(match remedy {
+        Remedy::RestoreRef => {
+            "Restore this ref from a copy of the store, or push again to another name; `floe verify` tells what else is \
+             damaged."
+        }
+        Remedy::RestoreNamespace => {
+            "Restore this object from a copy of the store, or push again to another --namespace; what is not damaged can \
+             still be pulled."
+        }
+        Remedy::Remove => "Move what Floe did not write there elsewhere.",
+        Remedy::OtherRef => "Use another name; this one takes no more generations.",
+        Remedy::QuietSource => {
+            "Run the command again when nothing writes there, or leave that out with --exclude."
+        }
+        Remedy::Delete => {
+            "Run the command again with --delete, which removes all that the snapshot does not have, or pull to another \
+             directory."
+        }
+        Remedy::LeaveOut => "Leave that out with --exclude, or pull to another place.",
+        _ => return None,
+    })
+}
+
+/// What to do about several damaged objects, by their remedies; `again` about those that a push brings back.
+pub(crate) fn on_damages(remedies: &BTreeSet<Option<Remedy>>, again: &str) -> String {
+    let sentence = |remedy: &Option<Remedy>| remedy.and_then(of_many).unwrap_or(again).to_owned();
+    remedies.iter().map(sentence).collect::<Vec<_>>().join(" ")
+}
+
+fn of_many(remedy: Remedy) -> Option<&'static str> {
+    Some(match remedy {
+        Remedy::RestoreRef => {
+            "Restore refs that cannot be read from a copy of the store, or push again to other names."
+        }
+        Remedy::RestoreNamespace => {
+            "Restore `gc/state` from a copy of the store; until then nothing is pushed to this namespace."
+        }
+        other => return of_remedy(other),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_remedy_of_several_damages_is_told_once() {
+        let remedies = BTreeSet::from([Some(Remedy::Remove), None, Some(Remedy::RestoreRef)]);
+        assert_eq!(
+            on_damages(&remedies, "Push again."),
+            "Push again. Restore refs that cannot be read from a copy of the store, or push again to other names. Move \
+             what Floe did not write there elsewhere."
+        );
+    }
+}

@@ -1,0 +1,156 @@
+//! What a failure advises is what helps.
+
+use std::fs;
+
+use crate::damaged::objects;
+use crate::environment::{User, stdout};
+
+/// The last line of what a command tells that fails.
+fn advice(user: &User, arguments: &[&str], code: i32) -> String {
+    let told = user.stderr(&user.floe(arguments, code));
+    told.lines().last().unwrap().to_owned()
+}
+
+#[test]
+fn i1_a_damaged_ref_is_restored_or_left() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    for name in ["main", "whole"] {
+        user.floe(&["push", &tree, name], 0);
+    }
+    let object = user.path(".local/share/floe/default/refs/main");
+    let whole = fs::read(&object).unwrap();
+    let mut flipped = whole.clone();
+    flipped[whole.len() - 10] ^= 1;
+    let too_long = vec![b' '; (1 << 20) + 1];
+    for damaged in [flipped, too_long, whole[..40].to_vec()] {
+        fs::write(&object, &damaged).unwrap();
+        for command in [
+            &["push", &tree, "main"][..],
+            &["push", &tree, "main", "--full"],
+            &["push", &tree, "main", "--dry-run"],
+            &["push", &tree, "other", "--base", "main"],
+            &["tag", "whole", "main"],
+            &["tag", "main", "other"],
+            &["rm", "main"],
+            &["log", "main"],
+            &["show", "main"],
+            &["pull", "main@1", "back"],
+            &["ls"],
+            &["verify"],
+            &["verify", "main"],
+        ] {
+            let told = advice(&user, command, 3);
+            assert!(told.contains("from a copy of the store, or push again to"), "{command:?}: {told}");
+            assert!(!told.contains("--full"), "{command:?}: {told}");
+        }
+        assert_eq!(fs::read(&object).unwrap(), damaged);
+    }
+    // Either helps.
+    user.floe(&["push", &tree, "third"], 0);
+    fs::write(&object, whole).unwrap();
+    user.floe(&["verify"], 0);
+}
+
+#[test]
+fn i1_what_a_namespace_cannot_do_without_is_restored() {
+    for (object, damaged) in
+        [("gc/state", None), ("gc/state", Some("{}")), ("format.json", Some("{\"sum\":\"0\",\n}"))]
+    {
+        let user = User::new();
+        let tree = user.tree("tree");
+        user.floe(&["push", &tree, "main"], 0);
+        let path = user.path(".local/share/floe/default").join(object);
+        match damaged {
+            Some(bytes) => fs::write(&path, bytes).unwrap(),
+            None => fs::remove_file(&path).unwrap(),
+        }
+        for command in [
+            &["push", &tree, "main"][..],
+            &["push", &tree, "main", "--full"],
+            &["tag", "main", "other"],
+            &["rm", "main"],
+            &["verify"],
+        ] {
+            let told = advice(&user, command, 3);
+            assert!(told.starts_with("Restore ") && told.contains("from a copy of the store"), "{told}");
+            assert!(!told.contains("--full"), "{object}, {command:?}: {told}");
+        }
+        // As the advice says.
+        user.floe(&["pull", "main", "back"], 0);
+        user.floe(&["push", &tree, "main", "--namespace", "other"], 0);
+    }
+}
+
+#[test]
+fn several_damages_have_an_advice_each() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main"], 0);
+    fs::write(user.path("tree/new"), "new").unwrap();
+    user.floe(&["push", &tree, "other"], 0);
+    let store = user.path(".local/share/floe/default");
+    fs::write(store.join("refs/main"), "{}").unwrap();
+    fs::write(store.join("refs/other~"), "x").unwrap();
+    let told = advice(&user, &["ls"], 3);
+    assert!(told.starts_with("Restore refs ") && told.ends_with(" there elsewhere."), "{told}");
+    fs::remove_file(&objects(&user, "packs")[0]).unwrap();
+    for part in ["--full", "Restore refs that cannot be read", "Move what Floe did not write"] {
+        let told = advice(&user, &["verify"], 3);
+        assert!(told.contains(part), "{told}");
+    }
+    let ls = advice(&user, &["ls"], 3);
+    assert!(!ls.contains("--full"), "it looks at no pack: {ls}");
+}
+
+#[test]
+fn what_only_deleting_removes_is_deleted_on_request() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main"], 0);
+    fs::create_dir_all(user.path("back/README.md/below")).unwrap();
+    for command in [&["pull", "main", "back"][..], &["pull", "main:README.md", "back"]] {
+        let told = advice(&user, command, 1);
+        assert!(told.starts_with("Run the command again with --delete"), "{told}");
+    }
+    user.floe(&["pull", "main", "back", "--delete"], 0);
+}
+
+#[test]
+fn the_own_store_in_the_way_is_left_out() {
+    let user = User::new();
+    for file in ["README.md", "store"] {
+        fs::create_dir_all(user.path("tree")).unwrap();
+        fs::write(user.path("tree").join(file), file).unwrap();
+    }
+    let store = ["--store", "back/store"];
+    fs::create_dir(user.path("back")).unwrap();
+    user.floe(&[&["push", "tree", "main"][..], &store].concat(), 0);
+    let pull = [&["pull", "main", "back", "--delete"][..], &store].concat();
+    let told = advice(&user, &pull, 1);
+    assert!(told.starts_with("Leave that out with --exclude"), "{told}");
+    user.floe(&[&pull[..], &["--exclude", "store"]].concat(), 0);
+}
+
+#[test]
+fn what_is_in_order_otherwise_is_corrected() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main"], 0);
+    let told = advice(&user, &["cat", "main:src"], 1);
+    assert_eq!(told, "Correct what is named above and run the command again.");
+}
+
+#[test]
+fn an_id_cut_too_short_is_told_from_a_name() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    let pushed = user.json(&["push", &tree, "main", "--json"]);
+    let id = pushed["snapshot"].as_str().unwrap();
+    for (digits, is_told) in [(11, true), (6, true), (5, false)] {
+        let told = user.stderr(&user.floe(&["show", &id[..digits]], 1));
+        let hint = "a snapshot's id is told by 12 of its digits or more";
+        assert_eq!(told.contains(hint), is_told, "{digits}: {told}");
+    }
+    assert!(stdout(&user.floe(&["show", &id[..12]], 0)).contains(id));
+}
