@@ -33,7 +33,7 @@ use floe_format::EntryKind;
 
 pub use options::{PullOptions, PullOutcome, PullProgress, Pulled};
 
-use crate::destination::{InPlace, Occupant, Settings, Staging, look};
+use crate::destination::{FileId, InPlace, Occupant, Settings, Staging, look};
 use crate::namespace::Namespace;
 use crate::offload::{Offloaded, default_threads, offload};
 use crate::reader::{Reach, SegmentWalk, Sources, Span, find_entry, shown};
@@ -52,6 +52,8 @@ struct Pull {
     span: Span,
     top: Top,
     options: PullOptions,
+    /// What Floe's own directories are.
+    own: Vec<FileId>,
     selection: Selection,
     progress: Arc<PullProgress>,
     threads: usize,
@@ -96,7 +98,8 @@ pub async fn pull(
     let threads = options.threads.unwrap_or_else(default_threads);
     let cancel = options.cancel.clone();
     offload("pull", &cancel, move |work| {
-        Pull { namespace, snapshot, sources, span, top, options, selection, progress, threads, work }
+        let own = own::ids(&options.own);
+        Pull { namespace, snapshot, sources, span, top, options, own, selection, progress, threads, work }
             .run(&destination)
     })
     .await
@@ -104,7 +107,7 @@ pub async fn pull(
 
 impl Pull {
     fn run(mut self, destination: &Path) -> Result<Pulled> {
-        own::refuse_mounted(destination, &own::ids(&self.options.own))?;
+        own::refuse_mounted(destination, &self.own)?;
         if matches!(self.span, Span::Entry(_)) {
             return self.pull_single(destination);
         }
@@ -135,7 +138,7 @@ impl Pull {
             delete: self.options.delete,
             stat_written,
             looks_only: self.options.dry_run,
-            own: own::ids(&self.options.own),
+            own: self.own.clone(),
             token: u64::from_le_bytes(self.namespace.ambient().random()),
             stop: self.work.cancel.clone(),
         }

@@ -110,7 +110,7 @@ impl Planner<'_> {
                 // Without the root there is nothing to push.
                 let is_told = self.is_last && self.skip_unreadable;
                 if problem.is_change() && (!is_told || problem.path.is_empty()) {
-                    return Err(self.changed(&problem.path).with_source(problem.error));
+                    return Err(self.changed(&problem.path).with_source(problem.into_cause()));
                 }
                 let shown = String::from_utf8_lossy(&problem.path).into_owned();
                 let error = Error::io(format!("cannot read {shown}"), problem.error);

@@ -313,7 +313,8 @@ impl AsFd for OpenFile {
 /// The error of a file that cannot be read: `Invalid` where it, or its directory, is not there any more.
 pub(crate) fn unreadable(message: String, errno: Errno) -> Error {
     match errno {
-        Errno::STALE => Error::new(ErrorKind::Invalid, message).with_source(std::io::Error::from(errno)),
+        Errno::STALE => Error::new(ErrorKind::Invalid, message)
+            .with_source("it, or its directory, is not what was listed"),
         _ => Error::io(message, errno.into()),
     }
 }

@@ -17,6 +17,14 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// What to say of it, where the kernel's word for it would mislead.
+    pub(crate) fn into_cause(self) -> Box<dyn std::error::Error + Send + Sync> {
+        match Errno::from_io_error(&self.error) {
+            Some(Errno::STALE) => "another directory took its place, or it got another mode or owner".into(),
+            _ => self.error.into(),
+        }
+    }
+
     /// Whether it is no fault of what is there: it is not what the walk found before ([`Errno::STALE`], which a network
     /// file system says, too), or is gone.
     pub fn is_change(&self) -> bool {
