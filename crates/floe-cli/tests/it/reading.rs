@@ -326,4 +326,8 @@ fn what_is_open_is_written_on() {
     let output = floe("pull main:README.md out");
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(fs::symlink_metadata(user.path("out")).unwrap().is_symlink());
+    // A directory is one, however it is reached.
+    std::os::unix::fs::symlink("/proc/self/cwd", user.path("here")).unwrap();
+    user.floe(&["pull", "main:README.md", "here"], 0);
+    assert!(user.path("README.md").exists());
 }

@@ -53,9 +53,12 @@ pub(crate) fn look(destination: &Path) -> Result<Occupant> {
     };
     let kind = match ask(AtFlags::SYMLINK_NOFOLLOW)? {
         None => return Ok(Occupant::Absent),
-        // As /dev/stdout: what it names is open somewhere, and it is not ours to put another in its place.
-        Some(Kind::Symlink) if leads_through_proc(destination) => Some(Kind::Other),
-        Some(Kind::Symlink) => ask(AtFlags::empty())?,
+        Some(Kind::Symlink) => match ask(AtFlags::empty())? {
+            Some(Kind::Directory) => Some(Kind::Directory),
+            // As /dev/stdout: what it names is open somewhere, and it is not ours to put another in its place.
+            _ if leads_through_proc(destination) => Some(Kind::Other),
+            kind => kind,
+        },
         kind => kind,
     };
     Ok(match kind {
