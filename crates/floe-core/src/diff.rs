@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::path::Path;
 
-use floe_format::{Entry, Segment, compare_paths};
+use floe_format::{Entry, Kept, Meta, OwnedBody, Root, Segment, compare_paths};
 
 use crate::namespace::Namespace;
 use crate::reader::{Reach, SegmentWalk, Sources, Span, shown};
@@ -37,7 +37,7 @@ pub enum Change {
 }
 
 impl Change {
-    /// The path of the entry.
+    /// The path of the entry; that of the tree's own directory is empty.
     pub fn path(&self) -> &[u8] {
         match self {
             Self::Added(entry) | Self::Removed(entry) | Self::Changed { after: entry, .. } => &entry.path,
@@ -65,6 +65,9 @@ pub async fn diff(
     let mut left = Side::open(namespace, before, cache).await?;
     let mut right = Side::open(namespace, after, cache).await?;
     let xattrs = left.keeps_xattrs && right.keeps_xattrs;
+    if let Some(change) = compare(own_directory(before.root()), own_directory(after.root()), xattrs) {
+        each(change)?;
+    }
     loop {
         skip_equal(&mut left, &mut right).await?;
         left.fill().await?;
@@ -102,6 +105,12 @@ fn compare(before: Entry, after: Entry, compares_xattrs: bool) -> Option<Change>
         || differ(before.owner, after.owner)
         || xattrs;
     (content || meta).then_some(Change::Changed { before, after, content })
+}
+
+/// The directory that a tree is the content of, which no segment lists.
+fn own_directory(root: &Root) -> Entry {
+    let Meta { mode, mtime, owner } = root.directory;
+    Entry { path: Vec::new(), mode, mtime, owner, body: OwnedBody::Directory, xattrs: root.xattrs.clone() }
 }
 
 /// Leaves out what both sides list next, as long as they are at the end of what they have read.
@@ -143,7 +152,7 @@ impl Side {
             sources: Sources::open(namespace, snapshot, cache, &[items], Reach::Metadata).await?,
             entries: VecDeque::new(),
             last: Vec::new(),
-            keeps_xattrs: snapshot.root().kept.contains(floe_format::Kept::XATTRS),
+            keeps_xattrs: snapshot.root().kept.contains(Kept::XATTRS),
         })
     }
 

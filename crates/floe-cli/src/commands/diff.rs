@@ -19,8 +19,8 @@ use crate::session::{Limits, Session};
 /// Show what differs between two snapshots, or between a snapshot and a directory
 ///
 /// A name that begins with `.` or `/`, or ends in `/`, is a directory; every other is a reference. Shown are A, added; D,
-/// removed; M, another kind, content, link target or device; m, another mode, owner or xattr alone. What one side does
-/// not keep is not compared, and times are only with --times.
+/// removed; M, another kind, content, link target or device; m, another mode, owner or xattr alone. The tree's own
+/// directory is shown as `.`. What one side does not keep is not compared, and times are only with --times.
 #[derive(Debug, Args)]
 pub(crate) struct DiffArguments {
     /// A reference or a directory
@@ -159,14 +159,15 @@ impl Teller {
             Change::Changed { content: true, .. } => ("M", "content"),
             Change::Changed { content: false, .. } => ("m", "metadata"),
         };
+        let path = if change.path().is_empty() { b"." } else { change.path() };
         if self.json {
             self.out.write_all(if self.changes == 0 { b"{\"changes\":[" } else { b"," })?;
-            let report = ChangeReport { change: word, path: ShownPath::new(change.path()) };
+            let report = ChangeReport { change: word, path: ShownPath::new(path) };
             return Ok(serde_json::to_writer(&mut self.out, &report)?);
         }
         self.out.write_all(letter.as_bytes())?;
         self.out.write_all(b" ")?;
-        self.out.write_path(change.path(), self.escape)?;
+        self.out.write_path(path, self.escape)?;
         self.out.write_all(b"\n")
     }
 

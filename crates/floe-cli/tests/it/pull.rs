@@ -346,6 +346,27 @@ fn what_is_excluded_is_not_removed() {
     assert!(!user.path("out/logs").exists());
 }
 
+/// Nor where the snapshot has something else in the place of the directory that it is in.
+#[test]
+fn what_is_excluded_is_not_replaced() {
+    let user = User::new();
+    user.tree("tree");
+    user.floe(&["push", "tree", "main"], 0);
+    for (kept, exclude) in
+        [("README.md/deep/a.log", "*.log"), ("link/a", "link/"), ("README.md/a", "README.md/a")]
+    {
+        let path = user.path("out").join(kept);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "").unwrap();
+        let refused = user.floe(&["pull", "main", "out", "--delete", "--exclude", exclude], 1);
+        assert!(user.stderr(&refused).contains("holds what is left out"), "{kept}");
+        assert!(path.exists() && !user.path("out/src").exists(), "{kept}");
+        user.floe(&["pull", "main", "out", "--delete", "--exclude", "*.other"], 0);
+        assert!(!path.exists(), "{kept}");
+        fs::remove_dir_all(user.path("out")).unwrap();
+    }
+}
+
 /// A file that was asked for and does not come would be missed late.
 #[test]
 fn a_single_file_that_the_globs_leave_out_is_refused() {

@@ -203,6 +203,38 @@ fn a_tar_on_standard_input_is_pushed() {
     assert!(user.stderr(&refused).contains("but not by .gitignore files"), "{}", user.stderr(&refused));
 }
 
+/// Who may read a file is nothing to drop in silence.
+#[test]
+fn acls_that_a_tar_has_as_text_are_told_to_be_left_out() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    let tar = |options: &[&str]| {
+        let mut tar = std::process::Command::new("tar");
+        let tar = tar
+            .args(["--format=pax", "-cf", "-", "-C"])
+            .arg(user.path(&tree))
+            .args(options)
+            .arg(".")
+            .output()
+            .unwrap();
+        assert!(tar.status.success(), "{}", String::from_utf8_lossy(&tar.stderr));
+        tar.stdout
+    };
+    let text = "--pax-option=SCHILY.acl.access:=user::rw-";
+    let both = &format!("{text},SCHILY.xattr.system.posix_acl_access:=binary");
+    for (from, options, warnings) in [
+        (text, &["--xattrs"][..], 1),
+        (text, &[], 0),
+        (both, &["--xattrs"], 0),
+        ("--sort=name", &["--xattrs"], 0),
+    ] {
+        let push =
+            user.command(&[&["push", "-", "main"], options].concat()).write_stdin(tar(&[from])).assert();
+        let told = user.stderr(&push.code(0));
+        assert_eq!(told.matches("left out: the ACLs of").count(), warnings, "{from} {options:?}: {told}");
+    }
+}
+
 #[test]
 fn a_file_is_no_source() {
     let user = User::new();

@@ -1,6 +1,7 @@
 //! Commands that look into snapshots: `ls REF:PATH`, `cat`, `diff`, `verify`, `archive`.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
 
@@ -88,6 +89,12 @@ fn differences_are_told() {
     let report = user.json(&["diff", "main@1", "main", "--json"]);
     insta::assert_json_snapshot!("diff", shape(&report));
     assert_eq!(user.json(&["diff", "main", "main", "--json"])["changes"], Value::Array(Vec::new()));
+    fs::set_permissions(user.path("tree"), fs::Permissions::from_mode(0o700)).unwrap();
+    user.floe(&["push", "tree", "private"], 0);
+    for operands in [["main", "./tree"], ["./tree", "main"], ["main", "private"]] {
+        let told = user.floe(&[&["diff", "--exit-code"], &operands[..]].concat(), 1);
+        assert_eq!(stdout(&told), "m .\n");
+    }
     user.floe(&["diff", "./tree", "./tree"], 2);
     user.floe(&["diff", "main", "tree with spaces"], 2);
 }

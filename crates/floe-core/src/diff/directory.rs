@@ -20,7 +20,7 @@ use crate::source::{
 };
 use crate::{Error, Result};
 
-use super::{Change, Side, compare};
+use super::{Change, Side, compare, own_directory};
 
 /// Changes that wait for whoever is told of them.
 const QUEUED_CHANGES: usize = 256;
@@ -111,6 +111,13 @@ fn merge(
             return Err(Error::io(format!("cannot read {}", path.display()), problem.error));
         }
         let directory = listing.directory();
+        if listing.path().is_empty() && listing.is_first() {
+            let before = own_directory(&present.root);
+            let after = present.own_directory(directory, listing.stat())?;
+            if let Some(change) = compare(before, after, present.root.kept.contains(Kept::XATTRS)) {
+                tell(change)?;
+            }
+        }
         for child in listing.children().filter(|child| child.stat.kind != FileKind::Socket) {
             let mut path = listing.path().to_vec();
             if !path.is_empty() {
@@ -171,6 +178,15 @@ fn path_hash(path: &[u8]) -> PathHash {
 }
 
 impl Present {
+    fn own_directory(&mut self, directory: ListedDirectory<'_>, stat: &Stat) -> Result<Entry> {
+        let xattrs = if self.root.kept.contains(Kept::XATTRS) {
+            self.files.xattrs(directory, b"")?.unwrap_or_default()
+        } else {
+            XattrList::default()
+        };
+        Ok(self.with_meta(Vec::new(), stat, OwnedBody::Directory, xattrs))
+    }
+
     fn entry(
         &mut self,
         directory: ListedDirectory<'_>,

@@ -3,6 +3,8 @@
 //! One thread goes through the segments and collects the entries of each directory; others compare. A directory waits until
 //! the one it is in was compared; since they are taken in order, there is always one that need not wait.
 
+mod extras;
+
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
@@ -303,12 +305,14 @@ impl Surveyor<'_> {
             }
             Ok(true)
         })?;
+        let mut replaced = Vec::new();
         for (number, (member, verdict)) in group.entries.iter().zip(&survey.verdicts).enumerate() {
             let is_directory = matches!(member.body, OwnedBody::Directory);
             found.changes +=
                 u64::from(is_directory && *verdict == Verdict::Keep && worker.differs(member.id));
             if !is_directory && matches!(verdict, Verdict::Replace | Verdict::Link) {
                 self.own.refuse(&group.path_of(group.name(number)))?;
+                replaced.push(number);
             }
             found.decide(member.ordinal, *verdict, &member.body.as_body());
         }
@@ -358,33 +362,14 @@ impl Surveyor<'_> {
             }
         }
         found.kept.push(&mut section);
-        for name in survey.extra {
-            let path = group.path_of(&name);
-            let is_directory = || worker.is_directory(group.directory, &name);
-            let picked = self.selection.pick_extra(group.picked, &path, is_directory)?;
-            if !picked.is_selected() || self.own.stands_at(&path) {
-                continue;
-            }
-            // What is left out stays, and so do the directories that it is in.
-            let mut is_kept = |below: &[u8], is_directory| {
-                self.work.check()?;
-                let path = group.path_of(below);
-                let picked = self.selection.pick_extra(picked, &path, || Ok(is_directory))?;
-                Ok(picked.is_left_out() || self.own.stands_at(&path))
-            };
-            if self.selection.leaves_out()
-                && let Some(removable) = worker.removable_below(group.directory, &name, &mut is_kept)?
-            {
-                found.extra.extend(removable.into_iter().map(|path| (group.directory, path)));
-                continue;
-            }
-            found.extra.push((group.directory, name));
-        }
         found.stale.extend(survey.stale.into_iter().map(|name| (group.directory, name)));
         let (files, bytes) = found.equal_files();
         self.progress.files.fetch_add(files - before.0, Ordering::Relaxed);
         self.progress.file_bytes.fetch_add(bytes - before.1, Ordering::Relaxed);
         self.progress.reused_file_bytes.fetch_add(bytes - before.1, Ordering::Relaxed);
-        Ok(())
+        for number in replaced {
+            self.refuse_left_out(group, group.name(number))?;
+        }
+        survey.extra.into_iter().try_for_each(|name| self.note_extra(group, name))
     }
 }

@@ -54,6 +54,8 @@ pub(super) struct MemberReader<R> {
     /// What holds for the next member.
     next: Next,
     hole_bytes: u64,
+    /// Whether the user was warned of ACLs that are not kept.
+    is_told_of_acls: bool,
 }
 
 /// What headers said of the member that comes next.
@@ -80,6 +82,7 @@ impl<R: Read> MemberReader<R> {
             global: Overrides::default(),
             next: Next::default(),
             hole_bytes: 0,
+            is_told_of_acls: false,
         }
     }
 
@@ -282,6 +285,14 @@ impl<R: Read> MemberReader<R> {
     }
 
     fn keep_xattrs(&mut self, name: &[u8], overrides: &Overrides) -> Result<XattrsAt> {
+        if self.taken.xattrs && overrides.loses_acl() && !self.is_told_of_acls {
+            self.is_told_of_acls = true;
+            tracing::warn!(
+                "left out: the ACLs of {} and perhaps of others, which the tar has as text alone; `tar --xattrs \
+                 --xattrs-include='*'` puts them in as they are",
+                shown(name)
+            );
+        }
         if !self.taken.xattrs || overrides.xattrs.is_empty() {
             return Ok(XattrsAt::default());
         }

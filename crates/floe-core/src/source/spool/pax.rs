@@ -9,6 +9,9 @@ use crate::source::xattrs::is_kept;
 /// Before the names of extended attributes.
 const XATTR_PREFIX: &[u8] = b"SCHILY.xattr.";
 
+/// Before ACLs as text, with the names that users and groups have on some machine.
+const ACL_PREFIX: &[u8] = b"SCHILY.acl.";
+
 /// Before everything about sparse files.
 const SPARSE_PREFIX: &[u8] = b"GNU.sparse.";
 
@@ -22,6 +25,8 @@ pub(super) struct Overrides {
     pub(super) user: Option<Number>,
     pub(super) group: Option<Number>,
     pub(super) xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Whether there are ACLs as text, of which nothing is kept.
+    has_acl_text: bool,
     pub(super) sparse: SparseRecords,
 }
 
@@ -48,12 +53,18 @@ impl Overrides {
         for_each_record(bytes, |key, value| {
             let is_for_one = matches!(key, b"path" | b"linkpath" | b"size")
                 || key.starts_with(XATTR_PREFIX)
+                || key.starts_with(ACL_PREFIX)
                 || key.starts_with(SPARSE_PREFIX);
             if is_for_one {
                 return Err(format!("a global PAX header sets `{}` for all entries", key.escape_ascii()));
             }
             self.set(key, value)
         })
+    }
+
+    /// Whether there are ACLs that only text tells of.
+    pub(super) fn loses_acl(&self) -> bool {
+        self.has_acl_text && !self.xattrs.keys().any(|name| name.starts_with(b"system.posix_acl_"))
     }
 
     fn set(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
@@ -72,6 +83,8 @@ impl Overrides {
                     if is_kept(name) {
                         self.xattrs.insert(name.to_vec(), value.to_vec());
                     }
+                } else if key.starts_with(ACL_PREFIX) {
+                    self.has_acl_text |= given.is_some();
                 } else if let Some(key) = key.strip_prefix(SPARSE_PREFIX) {
                     self.sparse.set(key, value).ok_or_else(wrong)?;
                 }

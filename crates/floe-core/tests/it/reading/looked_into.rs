@@ -127,7 +127,8 @@ async fn what_differs_is_found_without_reading_what_does_not() {
         }
     }
     nodes.push(file("d39/new", b"new"));
-    let after = write(&namespace, nodes, &Making::small()).await;
+    let making = Making { root: |root| root.directory.mode = 0o700, ..Making::small() };
+    let after = write(&namespace, nodes, &making).await;
     let (before, after) =
         (Snapshot::open(&namespace, before).await.unwrap(), Snapshot::open(&namespace, after).await.unwrap());
     let mut changes = Vec::new();
@@ -137,12 +138,13 @@ async fn what_differs_is_found_without_reading_what_does_not() {
     })
     .await
     .unwrap();
-    assert_eq!(changes, ["~d21", "-d03/f50", "!d20/f07", "+d39/new"]);
+    assert_eq!(changes, ["~", "~d21", "-d03/f50", "!d20/f07", "+d39/new"]);
 
     let above = tempfile::tempdir().unwrap();
     let tree = above.path().join("tree");
     pull_to(&namespace, before.at(), &tree, &Default::default()).await.unwrap();
-    for (snapshot, expected) in [(&before, &[][..]), (&after, &["~d21", "+d03/f50", "!d20/f07", "-d39/new"])]
+    for (snapshot, expected) in
+        [(&before, &[][..]), (&after, &["~", "~d21", "+d03/f50", "!d20/f07", "-d39/new"])]
     {
         let mut changes = Vec::new();
         diff_directory(&namespace, snapshot, &tree, &DiffOptions::default(), &mut |change| {
