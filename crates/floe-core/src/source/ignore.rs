@@ -42,7 +42,8 @@ const MAX_IGNORE_BYTES: usize = 4 << 20;
 /// What a walk is to leave out, besides what `.floeignore` files say.
 #[derive(Clone, Debug, Default)]
 pub struct Exclusions {
-    /// Globs in gitignore syntax, relative to the root of the source.
+    /// Globs in gitignore syntax, relative to the root of the source. Unlike in a file, `#` at the beginning and spaces at
+    /// the end are part of it, and `./a` is `/a`.
     pub globs: Vec<String>,
     /// Contents of files with such globs; they come after [`Exclusions::globs`].
     pub files: Vec<ExcludeFile>,
@@ -106,7 +107,7 @@ impl Filter {
     pub(super) fn new(exclusions: &Exclusions) -> Result<Self> {
         let mut builder = PatternsBuilder::new(Dialect::Caller);
         for glob in &exclusions.globs {
-            builder.add(glob.as_bytes()).map_err(|reason| {
+            builder.add_pattern(glob.as_bytes()).map_err(|reason| {
                 Error::new(ErrorKind::Invalid, format!("malformed exclude pattern {glob:?}: {reason}"))
             })?;
         }
@@ -239,7 +240,7 @@ impl Excluder<'_> {
 fn add_lines<'a>(builder: &'a mut PatternsBuilder, contents: &'a [u8]) -> impl Iterator<Item = String> + 'a {
     let contents = contents.strip_prefix(b"\xef\xbb\xbf").unwrap_or(contents);
     contents.split(|byte| *byte == b'\n').enumerate().filter_map(|(index, line)| {
-        let added = builder.add(line.strip_suffix(b"\r").unwrap_or(line));
+        let added = builder.add_line(line.strip_suffix(b"\r").unwrap_or(line));
         added.err().map(|reason| format!("line {}: {reason}", index + 1))
     })
 }

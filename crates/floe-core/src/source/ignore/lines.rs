@@ -50,11 +50,20 @@ impl PatternsBuilder {
         Self { dialect, globs: GlobsBuilder::new(dialect) }
     }
 
-    /// Adds a line, which may say nothing; an error says what is malformed.
-    pub(super) fn add(&mut self, line: &[u8]) -> Result<(), &'static str> {
-        let Some(Line { glob, scope, effect }) = Line::read(line, self.dialect)? else {
-            return Ok(());
-        };
+    /// Adds a line of a file, which may say nothing; an error says what is malformed.
+    pub(super) fn add_line(&mut self, line: &[u8]) -> Result<(), &'static str> {
+        let pattern = Pattern::of_line(line, self.dialect)?;
+        self.add(pattern)
+    }
+
+    /// Adds what is a pattern in itself: it may begin with `#`, and end with spaces.
+    pub(super) fn add_pattern(&mut self, pattern: &[u8]) -> Result<(), &'static str> {
+        let pattern = Pattern::read(pattern, self.dialect)?;
+        self.add(pattern)
+    }
+
+    fn add(&mut self, pattern: Option<Pattern<'_>>) -> Result<(), &'static str> {
+        let Some(Pattern { glob, scope, effect }) = pattern else { return Ok(()) };
         self.globs.add(glob, scope, effect)
     }
 
@@ -64,30 +73,38 @@ impl PatternsBuilder {
     }
 }
 
-/// A line that says something.
+/// A pattern that says something.
 #[derive(Debug)]
-struct Line<'a> {
+struct Pattern<'a> {
     glob: &'a [u8],
     scope: Scope,
     effect: Effect,
 }
 
-impl<'a> Line<'a> {
+impl<'a> Pattern<'a> {
     /// Reads a line without its end; an error says what is malformed.
-    fn read(line: &'a [u8], dialect: Dialect) -> Result<Option<Self>, &'static str> {
+    fn of_line(line: &'a [u8], dialect: Dialect) -> Result<Option<Self>, &'static str> {
         if line.starts_with(b"#") {
             return Ok(None);
         }
-        let line = match line.iter().position(|byte| *byte == 0) {
-            Some(_) if dialect == Dialect::Caller => return Err("a NUL byte"),
-            Some(end) => &line[..end],
-            None => line,
-        };
-        let line = without_trailing_spaces(line);
-        let (negated, line) = line.strip_prefix(b"!").map_or((false, line), |line| (true, line));
-        let (directories_only, line) = line.strip_suffix(b"/").map_or((false, line), |line| (true, line));
-        let scope = if line.contains(&b'/') { Scope::Path } else { Scope::Name };
-        let glob = line.strip_prefix(b"/").unwrap_or(line);
+        let end = line.iter().position(|byte| *byte == 0).filter(|_| dialect == Dialect::Tree);
+        Self::read(without_trailing_spaces(&line[..end.unwrap_or(line.len())]), dialect)
+    }
+
+    /// Reads a pattern; an error says what is malformed.
+    fn read(pattern: &'a [u8], dialect: Dialect) -> Result<Option<Self>, &'static str> {
+        if pattern.contains(&0) {
+            return Err("a NUL byte");
+        }
+        let (negated, mut rest) = pattern.strip_prefix(b"!").map_or((false, pattern), |rest| (true, rest));
+        let mut is_path = false;
+        // To git this is no path; whoever writes a command means one.
+        while let Some(below) = rest.strip_prefix(b"./").filter(|_| dialect == Dialect::Caller) {
+            (rest, is_path) = (below, true);
+        }
+        let (directories_only, glob) = rest.strip_suffix(b"/").map_or((false, rest), |glob| (true, glob));
+        let scope = if is_path || glob.contains(&b'/') { Scope::Path } else { Scope::Name };
+        let glob = glob.strip_prefix(b"/").unwrap_or(glob);
         // No path ends in a slash.
         if glob.is_empty() || glob.ends_with(b"/") {
             return Ok(None);
@@ -116,7 +133,7 @@ mod tests {
     #[test]
     fn lines_are_read_as_git_does() {
         let read = |line: &[u8]| {
-            let read = Line::read(line, Dialect::Tree).unwrap();
+            let read = Pattern::of_line(line, Dialect::Tree).unwrap();
             read.map(|found| {
                 let Effect { negated, directories_only } = found.effect;
                 let marks = [(negated, "not "), (directories_only, "directories ")];
@@ -151,6 +168,22 @@ mod tests {
         ] {
             assert_eq!(read(line).as_deref(), Some(found), "{}", line.escape_ascii());
         }
-        assert!(Line::read(b"s\0e\0", Dialect::Caller).is_err());
+        assert!(Pattern::of_line(b"s\0e\0", Dialect::Caller).is_err());
+    }
+
+    #[test]
+    fn what_is_given_is_a_pattern_as_it_is() {
+        let read = |pattern: &'static [u8]| {
+            let read = Pattern::read(pattern, Dialect::Caller).unwrap();
+            read.map(|found| (found.glob, found.scope == Scope::Path))
+        };
+        assert_eq!(read(b"#*#"), Some((&b"#*#"[..], false)));
+        assert_eq!(read(b"a "), Some((&b"a "[..], false)));
+        assert_eq!(read(b"./a"), Some((&b"a"[..], true)));
+        assert_eq!(read(b"!././a/"), Some((&b"a"[..], true)));
+        assert_eq!(read(b"./"), None);
+        assert!(Pattern::read(b"a\0", Dialect::Caller).is_err());
+        let of_a_tree = Pattern::of_line(b"./a", Dialect::Tree).unwrap().unwrap();
+        assert_eq!(of_a_tree.glob, b"./a");
     }
 }
