@@ -4,11 +4,15 @@
 //! source, or reads for a push the tar or what it is likely to be pushed against, runs on a thread made for it (a
 //! destination's worker changes its thread's umask), and starts the store's requests on the runtime from there.
 
+use std::thread::{Scope, ScopedJoinHandle};
+
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{Error, ErrorKind, Result};
+
+const NO_THREAD: &str = "cannot start a thread";
 
 /// What blocking work is given.
 #[derive(Clone, Debug)]
@@ -35,6 +39,17 @@ impl Offloaded {
             }
         })
     }
+}
+
+/// Starts a thread that ends within `scope`.
+///
+/// # Errors
+/// There may be no more threads.
+pub(crate) fn spawn<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> Result<ScopedJoinHandle<'scope, T>> {
+    std::thread::Builder::new().spawn_scoped(scope, work).map_err(|e| Error::io(NO_THREAD, e))
 }
 
 /// Does something when the thread that holds it panics: others may wait for what it was to do.
@@ -76,7 +91,7 @@ pub(crate) async fn offload<T: Send + 'static>(
             // Nobody waits any more when this fails.
             let _ = sender.send(work(offloaded));
         })
-        .map_err(|e| Error::io("cannot start a thread", e))?;
+        .map_err(|e| Error::io(NO_THREAD, e))?;
     receiver.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, format!("the {name} panicked"))))
 }
 

@@ -6,7 +6,7 @@ use floe_format::ContentHash;
 
 use crate::destination::ExistingFile;
 use crate::offload::Offloaded;
-use crate::source::{HashClock, HashClocks};
+use crate::source::{HashClock, HashClocks, Stat};
 use crate::{Error, ErrorKind, Result};
 
 const BUFFER_BYTES: usize = 128 << 10;
@@ -23,7 +23,7 @@ impl Hashing {
     pub(super) fn has_content(
         &mut self,
         file: &ExistingFile<'_>,
-        device: u64,
+        stat: &Stat,
         hash: &ContentHash,
         work: &Offloaded,
     ) -> Result<Option<HashClock>> {
@@ -31,7 +31,7 @@ impl Hashing {
             Err(error) if error.kind() == ErrorKind::Denied => return Ok(None),
             other => other?,
         };
-        let Ok(began) = self.clocks.read(&open, device) else { return Ok(None) };
+        let Ok(began) = self.clocks.read(&open, stat) else { return Ok(None) };
         self.buffer.resize(BUFFER_BYTES, 0);
         let mut hasher = blake3::Hasher::new();
         let mut total = 0;

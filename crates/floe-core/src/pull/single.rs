@@ -99,8 +99,7 @@ impl Pull {
         let survey = with_entry(&entry.as_entry(), self.restore(), |meta| {
             worker.survey(DirId::ROOT, [Wanted { name, kind, meta: *meta }], &mut |_, file| {
                 let Body::File { hash: Some(hash), .. } = body else { return Ok(false) };
-                let device = stat_of(file.stat()).device;
-                Ok(hashing.has_content(file, device, &hash, &self.work)?.is_some())
+                Ok(hashing.has_content(file, &stat_of(file.stat()), &hash, &self.work)?.is_some())
             })
         })?;
         let verdict = survey.verdicts.first().copied();

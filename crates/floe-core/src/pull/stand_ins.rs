@@ -149,8 +149,7 @@ impl Pull {
                     else {
                         return Ok(false);
                     };
-                    let device = stat_of(found.stat()).device;
-                    Ok(hashing.has_content(found, device, &hash, &self.work)?.is_some())
+                    Ok(hashing.has_content(found, &stat_of(found.stat()), &hash, &self.work)?.is_some())
                 })?;
                 verdicts.extend(survey.verdicts);
             }

@@ -14,7 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use floe_format::{Body, EntryKind, Meta, OwnedBody, Segment, parent_and_name};
 
 use crate::destination::{DirId, Tree, Verdict, Wanted, Worker};
-use crate::offload::{Offloaded, OnPanic, cancelled};
+use crate::offload::{Offloaded, OnPanic, cancelled, spawn};
 use crate::reader::{SegmentWalk, TreeCheck};
 use crate::source::{CacheCursor, CacheHit, CacheSection, Child, Stat, StatCache, is_trusted};
 use crate::{Error, ErrorKind, Result};
@@ -84,7 +84,7 @@ impl Pull {
                     let (receiver, cache, compared) = (receiver.clone(), cache.as_ref(), &compared);
                     let (selection, paths, own, work) = (&selection, &paths, &own, &work);
                     let (caches, progress) = (caches.as_deref(), &*progress);
-                    scope.spawn(move || {
+                    spawn(scope, move || {
                         let _watch = OnPanic::new(|| work.cancel.cancel());
                         let mut surveyor = Surveyor {
                             worker: tree.worker(),
@@ -116,6 +116,9 @@ impl Pull {
                 })
                 .collect();
             drop(receiver);
+            if workers.iter().any(Result::is_err) {
+                work.cancel.cancel();
+            }
             let listed = self.list_groups(tree, needed.as_deref(), &paths, &work, &sender);
             if listed.is_err() {
                 work.cancel.cancel();
@@ -126,7 +129,7 @@ impl Pull {
                 .map(|worker| {
                     let panicked =
                         |_| Err(Error::new(ErrorKind::Internal, "a thread that compares panicked"));
-                    worker.join().unwrap_or_else(panicked)
+                    worker.and_then(|worker| worker.join().unwrap_or_else(panicked))
                 })
                 .collect();
             (listed, found)
@@ -298,7 +301,7 @@ impl Surveyor<'_> {
                 }
                 return Ok(is_equal);
             }
-            let Some(began) = hashing.has_content(file, stat.device, hash, work)? else { return Ok(false) };
+            let Some(began) = hashing.has_content(file, &stat, hash, work)? else { return Ok(false) };
             found.any_hashed = true;
             if self.keeps && is_trusted(&stat, began) {
                 equal.push((number, Known::Hashed(Box::new(stat))));

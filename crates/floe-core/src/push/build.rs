@@ -22,6 +22,7 @@ use super::repack::Repacking;
 use super::work::{Unread, WorkSettings, workers};
 use super::{PushOptions, PushOutcome, PushProgress, Pushed};
 use crate::namespace::Namespace;
+use crate::offload::spawn;
 use crate::pack_tails::PackTails;
 use crate::reference::SnapshotAt;
 use crate::source::{CacheWriter, StatCache};
@@ -203,9 +204,9 @@ impl Build {
         drop(jobs);
         std::thread::scope(|scope| {
             for worker in workers {
-                scope.spawn(move || worker.run());
+                spawn(scope, move || worker.run())?;
             }
-            let planning = scope.spawn(move || planner.run());
+            let planning = spawn(scope, move || planner.run())?;
             let assembled = assembly.run(&slots);
             // Where it ended early, the planner finds nobody to take its pieces.
             drop(slots);

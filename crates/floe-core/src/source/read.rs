@@ -241,10 +241,10 @@ impl SourceFiles {
             result => result?,
         };
         let stat = Stat::of_file(&file)?;
-        let hashing_began = self.clocks.read(&file, stat.device)?;
         if stat.kind != FileKind::File {
             return Err(Errno::NOTSUP);
         }
+        let hashing_began = self.clocks.read(&file, &stat)?;
         Ok(OpenFile { file, left: stat.size, stat, hashing_began })
     }
 

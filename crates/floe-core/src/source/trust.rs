@@ -11,11 +11,17 @@
 //! the coarse clock is read instead. Others have clocks of their own: theirs may be [`FOREIGN_SKEW`] behind. A change
 //! time of whole seconds says that the file system keeps no finer one: FAT, the coarsest, counts two seconds.
 //!
+//! A write has the time at which it began, however long it takes, and through a mapping a file is written long after the
+//! time that shows. So a file that changed in the last [`WRITE_SECONDS`] is only believed if nobody had it open for
+//! writing when hashing began, as far as the kernel tells us, which it does of our own files, and of all if we are root.
+//!
 //! An image that was made elsewhere has the times its maker chose, often the same in each version of it, as are inodes.
 //! Nothing is believed where it can only be read; where it can be changed, too, and the kernel stamps nanoseconds, a
 //! change time of whole seconds is most likely such a time, and not believed. Names in directories are believed by the same rule, but only on a few file systems:
 //! not where directories are put together from several, as by overlayfs, show or hide names by how they are asked, as
 //! with snapshots of ZFS and bcachefs, or are made up.
+
+mod sys;
 
 use std::os::fd::AsFd;
 
@@ -30,6 +36,9 @@ const GRANULARITY_NANOS: i128 = 20_000_000;
 /// Added where a file system seems to keep whole seconds only.
 const COARSE_GRANULARITY_NANOS: i128 = 2_000_000_000;
 
+/// The longest that one write is thought to take.
+const WRITE_SECONDS: i128 = 60;
+
 /// How far the clock of a file system that is not the kernel's own may be behind.
 const FOREIGN_SKEW_SECONDS: i64 = 10;
 
@@ -42,6 +51,9 @@ pub struct HashClock {
 }
 
 impl HashClock {
+    /// Before everything, so that nothing is old enough to be believed.
+    const NEVER: Self = Self::at(FileTime { seconds: i64::MIN, nanos: 0 });
+
     /// Reads the clock of the file system of an open file or directory; to be called before its content is read.
     ///
     /// # Errors
@@ -66,7 +78,7 @@ impl HashClock {
             Stamps::KernelOfNames | Stamps::Kernel => (0, true),
             Stamps::KernelCoarse => (0, false),
             Stamps::Foreign => (FOREIGN_SKEW_SECONDS, false),
-            Stamps::None => return Ok(Self::at(FileTime { seconds: i64::MIN, nanos: 0 })),
+            Stamps::None => return Ok(Self::NEVER),
         };
         let now = rustix::time::clock_gettime(ClockId::RealtimeCoarse);
         let nanos = u32::try_from(now.tv_nsec).map_err(|_| Errno::RANGE)?;
@@ -86,18 +98,22 @@ pub struct HashClocks {
 }
 
 impl HashClocks {
-    /// As [`HashClock::read`], of a file on a device of that number.
+    /// As [`HashClock::read`], of a regular file that is open for reading and of which the kernel said this just before;
+    /// a moment by which nothing is believed if somebody may be writing to it.
     ///
     /// # Errors
     ///
     /// The kernel cannot say on which file system the file is.
-    pub fn read(&mut self, file: impl AsFd, device: u64) -> Result<HashClock, Errno> {
+    pub fn read(&mut self, file: impl AsFd, stat: &Stat) -> Result<HashClock, Errno> {
         let stamps = match self.last {
-            Some((last, stamps)) if last == device => stamps,
-            _ => Stamps::read(file)?,
+            Some((last, stamps)) if last == stat.device => stamps,
+            _ => Stamps::read(&file)?,
         };
-        self.last = Some((device, stamps));
-        HashClock::now(stamps)
+        self.last = Some((stat.device, stamps));
+        let clock = HashClock::now(stamps)?;
+        let age = clock.time.as_nanos() - stat.modified.max(stat.changed).as_nanos();
+        let is_new = age < WRITE_SECONDS * 1_000_000_000;
+        Ok(if is_new && sys::is_written(file.as_fd()) { HashClock::NEVER } else { clock })
     }
 }
 
@@ -232,6 +248,23 @@ mod tests {
         let before = HashClock::read(&file).unwrap();
         std::io::Write::write_all(&mut &file, b"x").unwrap();
         assert!(Stat::of_file(&file).unwrap().changed >= before.time);
+    }
+
+    #[test]
+    fn a_file_that_somebody_may_be_writing_to_is_not_believed() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let reader = std::fs::File::open(file.path()).unwrap();
+        let stat = Stat::of_file(&reader).unwrap();
+        let long_ago = FileTime { seconds: stat.changed.seconds - 61, ..stat.changed };
+        let mut clocks = HashClocks::default();
+        assert_eq!(clocks.read(&reader, &stat), Ok(HashClock::NEVER));
+        assert_ne!(
+            clocks.read(&reader, &Stat { modified: long_ago, changed: long_ago, ..stat }),
+            Ok(HashClock::NEVER)
+        );
+        let (file, _path) = file.into_parts();
+        drop(file);
+        assert_ne!(clocks.read(&reader, &stat), Ok(HashClock::NEVER));
     }
 
     #[test]

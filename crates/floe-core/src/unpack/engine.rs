@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::namespace::Namespace;
-use crate::offload::{Offloaded, OnPanic, cancelled};
+use crate::offload::{Offloaded, OnPanic, cancelled, spawn};
 use crate::{Error, ErrorKind, Result};
 
 use super::big_file::{BigFile, WaitingBytes};
@@ -127,9 +127,9 @@ pub(crate) fn run<'t, O: Output<'t>, P>(
     let (sender, receiver) = crossbeam_channel::bounded::<Unit<'t>>(QUEUED_UNITS);
     let (planned, done) = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads.max(1))
-            .map(|_| {
+            .filter_map(|_| {
                 let (receiver, stop, waiting, output) = (receiver.clone(), &stop, &waiting, &output);
-                scope.spawn(move || {
+                spawn(scope, move || {
                     let _watch = OnPanic::new(|| {
                         stop.fail(Error::new(ErrorKind::Internal, "a thread that unpacks panicked"));
                     });
@@ -157,6 +157,8 @@ pub(crate) fn run<'t, O: Output<'t>, P>(
                     }
                     output.done()
                 })
+                .map_err(|error| stop.fail(error))
+                .ok()
             })
             .collect();
         drop(receiver);
