@@ -1,11 +1,13 @@
 //! What can be asked on the command line.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use floe_core::{Annotation, NamespaceName};
 
 use crate::commands;
+use crate::failure::Failure;
 
 /// Keep directories as deduplicated snapshots in an object store, and move only what changed
 #[derive(Debug, Parser)]
@@ -66,9 +68,17 @@ pub(crate) struct AnnotationArguments {
     label: Vec<(String, String)>,
 }
 
-impl From<AnnotationArguments> for Annotation {
-    fn from(arguments: AnnotationArguments) -> Self {
-        Self { message: arguments.message, labels: arguments.label.into_iter().collect(), skipped: 0 }
+impl AnnotationArguments {
+    /// What they say; a label has one value.
+    pub(crate) fn read(self) -> Result<Annotation, Failure> {
+        let mut labels = BTreeMap::new();
+        for (name, value) in self.label {
+            if let Some(first) = labels.insert(name.clone(), value) {
+                let message = format!("the label `{name}` is given twice, and first as `{first}`");
+                return Err(Failure::usage(message, "Give each label one value."));
+            }
+        }
+        Ok(Annotation { message: self.message, labels, skipped: 0 })
     }
 }
 

@@ -38,6 +38,10 @@ impl FromStr for ByteCount {
         let denominator = 10_u128.pow(u32::try_from(fraction.len()).map_err(|_| malformed())?);
         let digits: u128 = format!("{whole}{fraction}").parse().map_err(|_| malformed())?;
         let bytes = digits.checked_mul(scale).ok_or_else(malformed)? / denominator;
+        // No bytes at all often means no bound at all, which this does not.
+        if bytes == 0 && digits > 0 {
+            return Err(format!("{text:?} is less than a byte"));
+        }
         u64::try_from(bytes).map(Self).map_err(|_| malformed())
     }
 }
@@ -127,7 +131,8 @@ mod tests {
         ] {
             assert_eq!(text.parse(), Ok(ByteCount(bytes)), "{text}");
         }
-        for bad in ["", "k", ".5k", "1.", "1..5", "-1", "1x", "1kib2", "16EiB", "1e3", "99999999999999999999"]
+        for bad in
+            ["", "k", ".5k", "1.", "1..5", "-1", "1x", "1kib2", "16EiB", "1e3", "0.5", "99999999999999999999"]
         {
             assert!(bad.parse::<ByteCount>().is_err(), "{bad}");
         }

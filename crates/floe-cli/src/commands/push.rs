@@ -70,7 +70,7 @@ pub(crate) async fn run(session: &Session, arguments: PushArguments) -> Result<C
         false => session.namespace_for_writing(limits).await?,
     };
     options.level = arguments.level.unwrap_or_else(|| session.settings().level());
-    options.annotation = arguments.annotation.into();
+    options.annotation = arguments.annotation.read()?;
     let is_annotated = options.annotation != Annotation::default();
     options.full = arguments.full;
     options.by_hash = arguments.by_hash;

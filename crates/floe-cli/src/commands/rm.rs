@@ -36,7 +36,7 @@ struct RmReport<'a> {
 pub(crate) async fn run(session: &Session, arguments: RmArguments) -> Result<Code, Failure> {
     let namespace = session.namespace(Limits::default()).await?;
     let name = &arguments.name;
-    let annotation = arguments.annotation.into();
+    let annotation = arguments.annotation.read()?;
     let record = namespace.remove_ref(name, &session.holder("rm"), annotation).await?;
     let generation = record.current.generation;
     if arguments.report.json {

@@ -41,7 +41,7 @@ pub(crate) async fn run(session: &Session, arguments: TagArguments) -> Result<Co
     let namespace = session.namespace(Limits::default()).await?;
     let resolved = namespace.resolve(&arguments.reference).await?;
     let name = &arguments.name;
-    let annotation = arguments.annotation.into();
+    let annotation = arguments.annotation.read()?;
     let tagged = namespace.tag(name, resolved.at, &session.holder("tag"), annotation).await?;
     let (record, outcome) = match &tagged {
         Tagged::Committed(record) => (record, "committed"),

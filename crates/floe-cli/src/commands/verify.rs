@@ -65,7 +65,7 @@ pub(crate) async fn run(session: &Session, arguments: VerifyArguments) -> Result
     let verified = floe_core::verify(&namespace, &options).await;
     drop(shown);
     let verified = verified?;
-    if arguments.report.json {
+    let told = if arguments.report.json {
         session.output().json(&VerifyReport {
             namespace: namespace.name().as_str(),
             ref_count: verified.refs,
@@ -77,18 +77,19 @@ pub(crate) async fn run(session: &Session, arguments: VerifyArguments) -> Result
             unreferenced_packs: verified.unreferenced.iter().map(ToString::to_string).collect(),
             elapsed_seconds: started.elapsed().as_secs_f64(),
             traffic: session.traffic(),
-        })?;
+        })
     } else {
-        show(session, &verified)?;
+        let told = show(session, &verified);
         session.output().note(&closing_line(&verified, options.quick, started.elapsed()));
-    }
+        told
+    };
     if verified.damages.is_empty() && !verified.unsupported.is_empty() {
         let message =
             count(verified.unsupported.len() as u64, "object is unsupported", "objects are unsupported");
         return Err(Failure::new(Code::Failed, message, TOO_NEW));
     }
     if verified.damages.is_empty() {
-        return Ok(Code::Done);
+        return told.map(|()| Code::Done);
     }
     let damages = count(verified.damages.len() as u64, "damage was found", "damages were found");
     let again = "Push again from the source with --full, which makes a whole generation (older ones that lost data stay \

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use floe_testkit::bytes_of;
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
 
+use crate::damaged::objects;
 use crate::environment::{User, stdout};
 
 fn user_with_a_push() -> User {
@@ -108,6 +109,26 @@ fn quiet_tells_data_alone() {
     }
     let failed = user.floe(&["show", "other", "-q"], 1).stdout("");
     assert!(user.stderr(&failed).starts_with("error: "));
+}
+
+/// `floe verify | head -1`: whoever reads no further still learns how it ended.
+#[test]
+fn whoever_reads_no_further_gets_the_same_exit_code() {
+    let user = user_with_a_push();
+    let unread = |arguments: &[&str]| {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_floe"));
+        command.env_clear().env("HOME", user.home()).current_dir(user.home()).args(arguments);
+        command.stdin(Stdio::null()).stdout(writer).stderr(Stdio::null()).status().unwrap().code()
+    };
+    assert_eq!(unread(&["verify"]), Some(0));
+    fs::write(user.path("tree/README.md"), "# Another\n").unwrap();
+    assert_eq!(unread(&["diff", "main", "./tree"]), Some(0));
+    assert_eq!(unread(&["diff", "main", "./tree", "--exit-code"]), Some(1));
+    fs::remove_file(objects(&user, "packs").remove(0)).unwrap();
+    assert_eq!(unread(&["verify"]), Some(3));
+    assert_eq!(unread(&["verify", "--json"]), Some(3));
 }
 
 #[test]

@@ -43,6 +43,15 @@ fn a_second_push_of_the_same_changes_nothing() {
 }
 
 #[test]
+fn a_label_has_one_value() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    let twice = ["push", &tree, "main", "--label", "env=prod", "--label", "env=test"];
+    assert!(user.stderr(&user.floe(&twice, 2)).contains("`env` is given twice"));
+    user.floe(&["log", "main"], 1);
+}
+
+#[test]
 fn a_changed_file_makes_a_generation() {
     let user = User::new();
     let tree = user.tree("tree");

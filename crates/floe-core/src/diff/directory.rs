@@ -211,7 +211,11 @@ impl Present {
             {
                 OwnedBody::HardLink { target: target.to_vec() }
             }
-            (FileKind::File, Some(Body::File { size, .. })) if size == stat.size && size > 0 && !is_link => {
+            // Of which file it is the name is nothing that the snapshot says.
+            (FileKind::File, Some(Body::File { .. })) if is_link => {
+                OwnedBody::HardLink { target: Vec::new() }
+            }
+            (FileKind::File, Some(Body::File { size, .. })) if size == stat.size && size > 0 => {
                 OwnedBody::File { size, hash: self.hash(directory, child)? }
             }
             (FileKind::Symlink, _) => {
