@@ -319,7 +319,9 @@ impl Push {
         let cache = built.cache.take();
         let NewSnapshot::Made { at, object } = built.snapshot else {
             let told = told(attempt.view(), built);
-            futures::join!(attempt.abandon(), self.keep(cache));
+            // What was sent before it turned out that nothing is new.
+            let uploads = self.uploads.abort_all(self.namespace.store().as_ref());
+            futures::join!(attempt.abandon(), self.keep(cache), uploads);
             return Ok(told);
         };
         let mut annotation = self.options.annotation.clone();
