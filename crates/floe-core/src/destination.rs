@@ -13,7 +13,8 @@
 //! - A staged tree is seen whole or not at all. In place, each file is the old one or the new one, never a part, and
 //!   what others may not do in a directory in the end they may not from before anything is written there.
 //! - What is removed never leads through a symlink or into another mount. A staging directory is removed only under its
-//!   lock: whatever a living pull has staged stays, also where it is moved to its destination meanwhile.
+//!   lock, however deep it is below what is removed: whatever a living pull has staged stays, also where it is moved to its
+//!   destination meanwhile. Nor is a directory emptied that a living pull in place holds.
 //! - Floe's own directories ([`Settings::own`]) are neither written in nor removed, by whatever path they are met.
 //!
 //! # Concurrency

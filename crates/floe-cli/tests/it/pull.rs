@@ -596,3 +596,32 @@ fn what_killed_pulls_of_single_files_left_is_cleared_by_the_next() {
     assert_eq!(fs::read_dir(user.path("out")).unwrap().count(), 1);
     assert!(user.path("out/README.md").exists());
 }
+
+/// What is mounted below is not the destination's, also where single names of it are looked at.
+#[test]
+fn delete_leaves_what_is_mounted_below() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main"], 0);
+    let reset = || {
+        for directory in ["back/extra/mounted", "other"] {
+            fs::create_dir_all(user.path(directory)).unwrap();
+        }
+        for file in ["other/data", "other/keep.log", "back/extra/file"] {
+            fs::write(user.path(file), "x").unwrap();
+        }
+    };
+    reset();
+    let (from, to) = (user.path("other"), user.path("back/extra/mounted"));
+    if !can(&["unshare", "-m", "mount", "--bind", from.to_str().unwrap(), to.to_str().unwrap()]) {
+        return;
+    }
+    for exclude in ["--exclude=*.log", "--exclude=nothing"] {
+        reset();
+        let script = "mount --bind other back/extra/mounted && ! \"$0\" pull main back --delete \"$1\"";
+        let output = user.under(&["unshare", "-m", "sh", "-c", script], &[exclude]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.contains("a mount point is there"), "{said}");
+        assert!(user.path("other/data").exists() && !user.path("back/extra/file").exists(), "{exclude}");
+    }
+}

@@ -69,18 +69,19 @@ impl Worker<'_> {
         Ok(Some(removable))
     }
 
-    /// The paths of what is in a directory, and whether each is a directory: of one that is gone, or is none, nothing. `None`
-    /// where it may not be looked into.
+    /// The paths of what is in a directory, and whether each is a directory: of one that is gone, is none or is a mount of
+    /// its own, nothing. `None` where it may not be looked into.
     fn children(&self, directory: DirId, at: BorrowedFd<'_>, path: &[u8]) -> Result<Option<Children>> {
         let wrong = |errno| failed("look into", &self.tree.shown(directory, path), errno);
-        let listed = open::beneath(at, path).and_then(|within| {
+        let listed = open::beneath_same_mount(at, path).and_then(|within| {
             let listing = Listing::read(within.as_fd())?;
             Ok((within, listing))
         });
         let (within, listing) = match listed {
             Ok(listed) => listed,
-            // It was no directory to begin with, or is another by now.
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(Some(Vec::new())),
+            // It was no directory to begin with, or is another by now; or it is a mount, which whoever tries to remove it
+            // is told.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV) => return Ok(Some(Vec::new())),
             Err(Errno::ACCESS | Errno::NAMETOOLONG) => return Ok(None),
             Err(errno) => return Err(wrong(errno)),
         };

@@ -286,6 +286,7 @@ impl<'t> Worker<'t> {
             other => return other,
         }
         if self.tree.settings.delete {
+            // Where something in it stays, it is in the way below.
             removal::remove(at, name, &self.tree.settings)?;
         } else {
             unlinkat(at, name, AtFlags::REMOVEDIR)?;

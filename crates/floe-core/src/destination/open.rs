@@ -15,21 +15,40 @@ const READABLE: OFlags =
 
 /// Opens the directory with this path of plain names beneath another; no component may be a symlink.
 pub(super) fn beneath(base: BorrowedFd<'_>, path: &[u8]) -> io::Result<OwnedFd> {
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    resolved(base, path, ResolveFlags::empty())
+}
+
+/// The same, and no component may be a mount of its own (`EXDEV`).
+pub(super) fn beneath_same_mount(base: BorrowedFd<'_>, path: &[u8]) -> io::Result<OwnedFd> {
+    resolved(base, path, ResolveFlags::NO_XDEV)
+}
+
+fn resolved(base: BorrowedFd<'_>, path: &[u8], more: ResolveFlags) -> io::Result<OwnedFd> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | more;
     match openat2(base, path, ANCHOR, Mode::empty(), resolve) {
         // An old kernel, or a sandbox that does not know the call: one component after the other is as safe.
-        Err(Errno::NOSYS | Errno::PERM) => one_by_one(base, path),
+        Err(Errno::NOSYS | Errno::PERM) => one_by_one(base, path, more.contains(ResolveFlags::NO_XDEV)),
         other => other,
     }
 }
 
-fn one_by_one(base: BorrowedFd<'_>, path: &[u8]) -> io::Result<OwnedFd> {
+fn one_by_one(base: BorrowedFd<'_>, path: &[u8], same_mount: bool) -> io::Result<OwnedFd> {
     let mut at: Option<OwnedFd> = None;
     for name in path.split(|&b| b == b'/') {
         let from = at.as_ref().map_or(base, AsFd::as_fd);
-        at = Some(openat(from, name, ANCHOR, Mode::empty())?);
+        let next = openat(from, name, ANCHOR, Mode::empty())?;
+        if same_mount {
+            refuse_other_device(from, next.as_fd())?;
+        }
+        at = Some(next);
     }
     at.ok_or(Errno::INVAL)
+}
+
+/// As near as an old kernel comes to telling mounts from each other.
+fn refuse_other_device(above: BorrowedFd<'_>, below: BorrowedFd<'_>) -> io::Result<()> {
+    let device = |fd| FileStat::of_descriptor(fd).map(|s| s.device);
+    if device(above)? == device(below)? { Ok(()) } else { Err(Errno::XDEV) }
 }
 
 /// Opens one directory of another to read or change it; it is not followed when it is a symlink.
@@ -43,8 +62,8 @@ pub(super) fn readable_same_mount(base: BorrowedFd<'_>, name: &[u8]) -> io::Resu
     match openat2(base, name, READABLE, Mode::empty(), resolve) {
         Err(Errno::NOSYS | Errno::PERM) => {
             let fd = readable(base, name)?;
-            let device = |fd| FileStat::of_descriptor(fd).map(|s| s.device);
-            if device(fd.as_fd())? == device(base)? { Ok(fd) } else { Err(Errno::XDEV) }
+            refuse_other_device(base, fd.as_fd())?;
+            Ok(fd)
         }
         other => other,
     }
@@ -66,11 +85,31 @@ mod tests {
         std::fs::create_dir_all(dir.path().join("a/b/c")).unwrap();
         std::os::unix::fs::symlink("b", dir.path().join("a/link")).unwrap();
         let root = openat(CWD, dir.path(), READABLE, Mode::empty()).unwrap();
-        one_by_one(root.as_fd(), b"a/b/c").unwrap();
-        beneath(root.as_fd(), b"a/b/c").unwrap();
+        for same_mount in [false, true] {
+            one_by_one(root.as_fd(), b"a/b/c", same_mount).unwrap();
+        }
+        for beneath in [beneath, beneath_same_mount] {
+            beneath(root.as_fd(), b"a/b/c").unwrap();
+        }
         for path in [&b"a/link"[..], b"a/link/c"] {
-            assert!(one_by_one(root.as_fd(), path).is_err());
+            assert!(one_by_one(root.as_fd(), path, false).is_err());
             assert!(beneath(root.as_fd(), path).is_err());
+            assert!(beneath_same_mount(root.as_fd(), path).is_err());
+        }
+    }
+
+    #[test]
+    fn another_file_system_is_no_part_of_the_same_mount() {
+        let top = openat(CWD, "/", READABLE, Mode::empty()).unwrap();
+        let device =
+            |path: &str| std::fs::metadata(path).map(|stat| std::os::unix::fs::MetadataExt::dev(&stat));
+        if device("/proc").is_ok_and(|proc| proc == device("/").unwrap()) {
+            return;
+        }
+        for path in [&b"proc"[..], b"proc/sys"] {
+            assert_eq!(beneath_same_mount(top.as_fd(), path).err(), Some(Errno::XDEV));
+            assert_eq!(one_by_one(top.as_fd(), path, true).err(), Some(Errno::XDEV));
+            one_by_one(top.as_fd(), path, false).unwrap();
         }
     }
 }

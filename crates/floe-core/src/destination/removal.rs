@@ -1,13 +1,16 @@
 //! Removing a tree of files without following anything, however deep it is.
 
+use std::collections::HashSet;
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, FileType, Mode, RawDir, SeekFrom, seek, unlinkat};
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, RawDir, SeekFrom, seek, unlinkat};
 use rustix::io::{self, Errno};
 
 use super::attributes::Handle;
 use super::entry::{FileId, FileStat, Kind, Settings};
-use super::problem::{OWN, STOPPED};
+use super::in_place::lock_in_time;
+use super::problem::{HELD, OWN, STOPPED};
 use super::{names, open, staging};
 
 /// How many directories are open at once, but for two of those that are deeper, which bounds descriptors and stack for any
@@ -16,18 +19,37 @@ const DEEPEST: usize = 40;
 /// Room for the directory entries of one system call.
 const BUFFER_BYTES: usize = 16 << 10;
 
-/// Is told the name of a directory with entries, and answers whether to go on with what is beside it.
-type EachFilled<'a> = dyn FnMut(&[u8]) -> io::Result<bool> + 'a;
+/// Is told the name of a directory with entries, and answers what became of it, or that nothing beside it is to be looked
+/// at.
+type EachFilled<'a> = dyn FnMut(&[u8]) -> io::Result<ControlFlow<(), Fate>> + 'a;
 
-/// Removes a name of a directory, with all below it when it is a directory; what is not there is removed already. False:
-/// it is a staging directory that a living pull writes in, and stays.
+/// What became of a name that was to be removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It is gone.
+    Gone,
+    /// It is a staging directory that a living pull writes in, or one is below it.
+    Stays,
+}
+
+/// What was found in a directory.
+#[derive(Clone, Copy, Debug, Default)]
+struct Found {
+    /// Something else than what stays.
+    any: bool,
+    /// Something that [stays](Fate::Stays).
+    stays: bool,
+}
+
+/// Removes a name of a directory, with all below it when it is a directory; what is not there is removed already. What
+/// living pulls stage below it [stays](Fate::Stays), and the directories that it is in.
 ///
 /// A mount below it is an error (`EXDEV` or `EBUSY`), and what is in it stays; so is a directory of Floe's own
-/// ([`OWN`]). It asks at each name whether to [stop](STOPPED).
-pub(super) fn remove(parent: BorrowedFd<'_>, name: &[u8], settings: &Settings) -> io::Result<bool> {
+/// ([`OWN`]), and one that a pull in place holds ([`HELD`]). It asks at each name whether to [stop](STOPPED).
+pub(super) fn remove(parent: BorrowedFd<'_>, name: &[u8], settings: &Settings) -> io::Result<Fate> {
     go_on(settings)?;
     match unlinkat(parent, name, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => return Ok(true),
+        Ok(()) | Err(Errno::NOENT) => return Ok(Fate::Gone),
         // Linux says the first of a directory, POSIX the second.
         Err(Errno::ISDIR) => {}
         Err(Errno::PERM) if FileStat::of_name(parent, name)?.kind == Kind::Directory => {}
@@ -35,48 +57,47 @@ pub(super) fn remove(parent: BorrowedFd<'_>, name: &[u8], settings: &Settings) -
     }
     refuse_own(parent, name, settings)?;
     if names::is_staging(name) {
-        return staging::remove_dead(parent, name, settings);
+        return staging::remove_dead(parent, name, settings, 0);
     }
     if is_gone(unlinkat(parent, name, AtFlags::REMOVEDIR))? {
-        return Ok(true);
+        return Ok(Fate::Gone);
     }
-    let top = open_to_empty(parent, name, settings)?;
-    loop {
-        let removed = empty(top.as_fd(), settings)?;
-        if is_gone(unlinkat(parent, name, AtFlags::REMOVEDIR))? {
-            return Ok(true);
-        }
-        if !removed {
-            return Err(Errno::NOTEMPTY);
-        }
-    }
+    remove_filled(parent, name, settings, 0)
 }
 
-/// Removes all that is in a directory; false if there was nothing.
-pub(super) fn empty(top: BorrowedFd<'_>, settings: &Settings) -> io::Result<bool> {
-    let mut any = false;
+/// Removes all that is in a directory, which is so deep.
+pub(super) fn empty(directory: BorrowedFd<'_>, settings: &Settings, depth: usize) -> io::Result<Fate> {
     // Entries passed over because the directory changed while it was read are found in the next pass.
-    while pass_and_enter(top, settings, 1)? {
-        any = true;
+    loop {
+        let found = pass_and_enter(directory, settings, depth + 1)?;
+        if !found.any {
+            return Ok(if found.stays { Fate::Stays } else { Fate::Gone });
+        }
     }
-    Ok(any)
 }
 
 fn go_on(settings: &Settings) -> io::Result<()> {
     if settings.stop.is_cancelled() { Err(STOPPED) } else { Ok(()) }
 }
 
-/// Reads a directory once and removes what it finds; false if it found nothing. Its own directories are so deep.
-fn pass_and_enter(directory: BorrowedFd<'_>, settings: &Settings, depth: usize) -> io::Result<bool> {
-    pass(directory, settings, &mut |name| remove_filled(directory, name, settings, depth).map(|()| true))
+/// Reads a directory once and removes what it finds. Its own directories are so deep.
+fn pass_and_enter(directory: BorrowedFd<'_>, settings: &Settings, depth: usize) -> io::Result<Found> {
+    pass(directory, settings, depth, &mut |name| {
+        remove_filled(directory, name, settings, depth).map(ControlFlow::Continue)
+    })
 }
 
-/// Reads a directory and removes what it finds, but directories with entries; false if it found nothing.
-fn pass(directory: BorrowedFd<'_>, settings: &Settings, filled: &mut EachFilled<'_>) -> io::Result<bool> {
+/// Reads a directory and removes what it finds, but directories with entries. Its own directories are so deep.
+fn pass(
+    directory: BorrowedFd<'_>,
+    settings: &Settings,
+    depth: usize,
+    filled: &mut EachFilled<'_>,
+) -> io::Result<Found> {
     seek(directory, SeekFrom::Start(0))?;
     let mut buffer = Vec::with_capacity(BUFFER_BYTES);
     let mut entries = RawDir::new(directory, buffer.spare_capacity_mut());
-    let mut any = false;
+    let mut found = Found::default();
     while let Some(entry) = entries.next() {
         let entry = entry?;
         let name = entry.file_name().to_bytes();
@@ -84,10 +105,12 @@ fn pass(directory: BorrowedFd<'_>, settings: &Settings, filled: &mut EachFilled<
             continue;
         }
         go_on(settings)?;
-        any = true;
         if entry.file_type() != FileType::Directory {
             match unlinkat(directory, name, AtFlags::empty()) {
-                Ok(()) | Err(Errno::NOENT) => continue,
+                Ok(()) | Err(Errno::NOENT) => {
+                    found.any = true;
+                    continue;
+                }
                 // Somebody made it a directory, or the file system does not tell kinds.
                 Err(Errno::ISDIR) => {}
                 Err(errno) => return Err(errno),
@@ -97,29 +120,46 @@ fn pass(directory: BorrowedFd<'_>, settings: &Settings, filled: &mut EachFilled<
         if settings.own.iter().any(|&(_, inode)| inode == entry.ino()) {
             refuse_own(directory, name, settings)?;
         }
-        if !is_gone(unlinkat(directory, name, AtFlags::REMOVEDIR))? && !filled(name)? {
-            break;
+        let fate = if names::is_staging(name) && staging::is_living(directory, name) {
+            ControlFlow::Continue(Fate::Stays)
+        } else if names::is_staging(name) && depth < DEEPEST {
+            ControlFlow::Continue(staging::remove_dead(directory, name, settings, depth)?)
+        } else if is_gone(unlinkat(directory, name, AtFlags::REMOVEDIR))? {
+            ControlFlow::Continue(Fate::Gone)
+        } else {
+            filled(name)?
+        };
+        match fate {
+            ControlFlow::Continue(Fate::Stays) => found.stays = true,
+            ControlFlow::Continue(Fate::Gone) => found.any = true,
+            ControlFlow::Break(()) => {
+                found.any = true;
+                break;
+            }
         }
     }
-    Ok(any)
+    Ok(found)
 }
 
-fn remove_filled(parent: BorrowedFd<'_>, name: &[u8], settings: &Settings, depth: usize) -> io::Result<()> {
+fn remove_filled(parent: BorrowedFd<'_>, name: &[u8], settings: &Settings, depth: usize) -> io::Result<Fate> {
     let directory = match open_to_empty(parent, name, settings) {
-        Err(Errno::NOENT) => return Ok(()),
+        Err(Errno::NOENT) => return Ok(Fate::Gone),
         other => other?,
     };
     if depth >= DEEPEST {
         return remove_deep(parent, name, directory, settings);
     }
-    while pass_and_enter(directory.as_fd(), settings, depth + 1)? {
-        if is_gone(unlinkat(parent, name, AtFlags::REMOVEDIR))? {
-            return Ok(());
+    loop {
+        let found = pass_and_enter(directory.as_fd(), settings, depth + 1)?;
+        if !found.stays && is_gone(unlinkat(parent, name, AtFlags::REMOVEDIR))? {
+            return Ok(Fate::Gone);
         }
-    }
-    match unlinkat(parent, name, AtFlags::REMOVEDIR) {
-        Err(Errno::NOENT) => Ok(()),
-        other => other,
+        match found {
+            // What was passed over because the directory changed while it was read is found in the next pass.
+            Found { any: true, .. } => {}
+            Found { stays: true, .. } => return Ok(Fate::Stays),
+            Found { .. } => return Err(Errno::NOTEMPTY),
+        }
     }
 }
 
@@ -128,14 +168,30 @@ fn remove_filled(parent: BorrowedFd<'_>, name: &[u8], settings: &Settings, depth
 ///
 /// Nothing is moved to be less deep: file systems of several layers do not move directories, nor do those with quotas of
 /// projects where the two are of different ones.
-fn remove_deep(parent: BorrowedFd<'_>, name: &[u8], mut at: OwnedFd, settings: &Settings) -> io::Result<()> {
+///
+/// A staging directory is emptied here without its lock, which would have to be kept open: so deep only one that somebody
+/// begins to write in at this very moment is not seen.
+fn remove_deep(
+    parent: BorrowedFd<'_>,
+    name: &[u8],
+    mut at: OwnedFd,
+    settings: &Settings,
+) -> io::Result<Fate> {
     // Those above, below `parent`: which directory it is, and the name in it that leads on.
     let mut way: Vec<(FileId, Vec<u8>)> = Vec::new();
+    // Those that something below stays in.
+    let mut staying: HashSet<FileId> = HashSet::new();
     loop {
         let mut next = None;
-        let any = pass(at.as_fd(), settings, &mut |name| {
+        let found = pass(at.as_fd(), settings, DEEPEST, &mut |name| {
+            if !staying.is_empty()
+                && FileStat::of_name_if_any(at.as_fd(), name)?
+                    .is_some_and(|stat| staying.contains(&stat.id()))
+            {
+                return Ok(ControlFlow::Continue(Fate::Stays));
+            }
             next = Some(name.to_vec());
-            Ok(false)
+            Ok(ControlFlow::Break(()))
         })?;
         if let Some(next) = next {
             match open_to_empty(at.as_fd(), &next, settings) {
@@ -148,16 +204,25 @@ fn remove_deep(parent: BorrowedFd<'_>, name: &[u8], mut at: OwnedFd, settings: &
             }
             continue;
         }
+        if found.stays && found.any {
+            continue;
+        }
         let gone = match way.pop() {
+            Some((was, _)) if found.stays => {
+                staying.insert(FileStat::of_descriptor(at.as_fd())?.id());
+                at = up(at.as_fd(), was)?;
+                continue;
+            }
+            None if found.stays => return Ok(Fate::Stays),
             Some((was, leads_on)) => {
                 at = up(at.as_fd(), was)?;
                 is_gone(unlinkat(&at, &leads_on, AtFlags::REMOVEDIR))?
             }
-            None if is_gone(unlinkat(parent, name, AtFlags::REMOVEDIR))? => return Ok(()),
+            None if is_gone(unlinkat(parent, name, AtFlags::REMOVEDIR))? => return Ok(Fate::Gone),
             None => false,
         };
         // What somebody wrote into it meanwhile is found in the next pass.
-        if !gone && !any {
+        if !gone && !found.any {
             return Err(Errno::NOTEMPTY);
         }
     }
@@ -191,7 +256,7 @@ fn refuse_own(parent: BorrowedFd<'_>, name: &[u8], settings: &Settings) -> io::R
 }
 
 /// Opens a directory so that its entries can be removed, whatever its mode, if the user may change that, and unless it is
-/// Floe's own.
+/// Floe's own, or a pull in place holds it; as long as it is open none begins there.
 fn open_to_empty(parent: BorrowedFd<'_>, name: &[u8], settings: &Settings) -> io::Result<OwnedFd> {
     let opened = match open::readable_same_mount(parent, name) {
         Err(Errno::ACCESS) => {
@@ -201,7 +266,11 @@ fn open_to_empty(parent: BorrowedFd<'_>, name: &[u8], settings: &Settings) -> io
         other => other,
     }?;
     prepare(opened.as_fd(), settings)?;
-    Ok(opened)
+    // Where there are no locks nobody can tell.
+    match lock_in_time(&opened, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => Err(HELD),
+        _ => Ok(opened),
+    }
 }
 
 /// Makes entries of a directory removable, if the user may change its mode, and unless it is Floe's own.
@@ -245,12 +314,12 @@ mod tests {
         let top = openat(CWD, dir.path(), OFlags::RDONLY, Mode::empty()).unwrap();
         let settings = settings();
         let mut seen = 0;
-        let stopped = pass(top.as_fd(), &settings, &mut |_| {
+        let stopped = pass(top.as_fd(), &settings, 1, &mut |_| {
             seen += 1;
             settings.stop.cancel();
-            Ok(true)
+            Ok(ControlFlow::Continue(Fate::Gone))
         });
-        assert_eq!((stopped, seen), (Err(STOPPED), 1));
+        assert_eq!((stopped.err(), seen), (Some(STOPPED), 1));
     }
 
     /// Somebody moves a directory that is being emptied, and that is too deep for those above it to be open, to a place
@@ -272,7 +341,7 @@ mod tests {
         assert_eq!(up(at.as_fd(), was.unwrap().id()).err(), Some(Errno::XDEV));
         let was = FileStat::of_name(parent.as_fd(), b"outside").unwrap();
         up(at.as_fd(), was.id()).unwrap();
-        assert!(remove(parent.as_fd(), b"d", &settings).unwrap());
+        assert_eq!(remove(parent.as_fd(), b"d", &settings).unwrap(), Fate::Gone);
         assert!(outside.join("precious/inner").exists() && !dir.path().join("d").exists());
     }
 

@@ -17,6 +17,7 @@ use super::entry::{FileStat, Kind, Settings};
 use super::existing::Listing;
 use super::in_place::InPlace;
 use super::problem::{STOPPED, failed};
+use super::removal::Fate;
 use super::tree::Tree;
 use super::{names, open, removal, xattrs};
 use crate::{Error, ErrorKind, Result};
@@ -256,7 +257,7 @@ impl Staging {
             Some(name) => {
                 // Above all a pull that was stopped leaves nothing behind.
                 let settings = Settings { stop: CancellationToken::new(), ..self.tree.settings.clone() };
-                remove_held(self.parent.as_fd(), &name, &self.tree.root, &settings)
+                remove_held(self.parent.as_fd(), &name, &self.tree.root, &settings, 0).map(drop)
             }
             None => Ok(()),
         }
@@ -299,9 +300,13 @@ fn make(parent: BorrowedFd<'_>, prefix: &[u8], token: u64) -> io::Result<(Vec<u8
             other => other?,
         }
         // Before it was locked, another pull may have taken it for a dead one and have removed it.
-        match lock(parent, &name)? {
-            Some(root) => return Ok((name, root)),
-            None => continue,
+        match lock(parent, &name) {
+            Ok(Some(root)) => return Ok((name, root)),
+            other => {
+                // It is empty; who has locked it meanwhile removes it as well.
+                let _ = unlinkat(parent, &name, AtFlags::REMOVEDIR);
+                other?;
+            }
         }
     }
 }
@@ -339,7 +344,7 @@ fn clear_stale(parent: BorrowedFd<'_>, prefix: &[u8], settings: &Settings) {
             && names::is_hexadecimal(rest)
             && FileStat::of_name(parent, name).is_ok_and(|stat| stat.is_ours())
             && let Ok(Some(root)) = lock(parent, name)
-            && let Err(errno) = remove_held(parent, name, &root, settings)
+            && let Err(errno) = remove_held(parent, name, &root, settings, 0)
             && errno != STOPPED
         {
             let error = failed("clear what a killed pull left in", &names::shown(name), errno);
@@ -356,25 +361,37 @@ pub(super) fn is_living(parent: BorrowedFd<'_>, name: &[u8]) -> bool {
     }
 }
 
-/// Removes what has the name of a staging directory, unless a pull that lives holds it: then it is false.
+/// Removes what has the name of a staging directory, which is so deep below what is removed, unless a pull that lives holds
+/// it.
 ///
 /// Whether one does is asked here again, however long ago it was asked before: it may have made the directory and not have
 /// locked it then, or have moved it to its destination meanwhile.
-pub(super) fn remove_dead(parent: BorrowedFd<'_>, name: &[u8], settings: &Settings) -> io::Result<bool> {
+pub(super) fn remove_dead(
+    parent: BorrowedFd<'_>,
+    name: &[u8],
+    settings: &Settings,
+    depth: usize,
+) -> io::Result<Fate> {
     match lock(parent, name)? {
-        Some(root) => remove_held(parent, name, &root, settings).map(|()| true),
-        None => Ok(false),
+        Some(root) => remove_held(parent, name, &root, settings, depth),
+        None => Ok(Fate::Stays),
     }
 }
 
-/// Removes a staging directory whose lock is held.
-fn remove_held(parent: BorrowedFd<'_>, name: &[u8], root: &OwnedFd, settings: &Settings) -> io::Result<()> {
+/// Removes a staging directory whose lock is held, and which is so deep.
+fn remove_held(
+    parent: BorrowedFd<'_>,
+    name: &[u8],
+    root: &OwnedFd,
+    settings: &Settings,
+    depth: usize,
+) -> io::Result<Fate> {
     removal::prepare(root.as_fd(), settings)?;
-    removal::empty(root.as_fd(), settings)?;
-    if is_same(parent, name, root)? {
+    let fate = removal::empty(root.as_fd(), settings, depth)?;
+    if fate == Fate::Gone && is_same(parent, name, root)? {
         unlinkat(parent, name, AtFlags::REMOVEDIR)?;
     }
-    Ok(())
+    Ok(fate)
 }
 
 /// Moves a directory that its owner may not write, which changes its `..`. Its mode is the same afterwards.

@@ -2,6 +2,7 @@
 
 mod attributes;
 mod in_place;
+mod living;
 mod model;
 mod others;
 mod own;

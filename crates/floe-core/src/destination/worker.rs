@@ -12,6 +12,7 @@ use super::attributes::Handle;
 use super::directories::{DirId, state};
 use super::entry::{FileStat, Kind, Xattr};
 use super::problem::failed;
+use super::removal::Fate;
 use super::tree::Tree;
 use super::umask::PrivateUmask;
 use super::xattrs::Difference;
@@ -183,7 +184,7 @@ impl<'t> Worker<'t> {
     }
 
     /// Removes a name of a directory and all below it, if it is there. Nothing is followed, no mount is entered. False: a
-    /// living pull to a place beside writes in it, and it stays.
+    /// living pull to a place beside or below writes in it, and it stays.
     ///
     /// # Errors
     ///
@@ -204,9 +205,10 @@ impl<'t> Worker<'t> {
         let settings = &self.tree.settings;
         let removed = match parent_and_name(path) {
             ([], name) => removal::remove(at.as_fd(), name, settings),
-            (parent, name) => open::beneath(at.as_fd(), parent)
+            (parent, name) => open::beneath_same_mount(at.as_fd(), parent)
                 .and_then(|within| removal::remove(within.as_fd(), name, settings)),
         };
+        let removed = removed.map(|fate| fate == Fate::Gone);
         removed.map_err(|e| failed("remove", &self.tree.shown(directory, path), e))
     }
 
