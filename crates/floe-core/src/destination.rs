@@ -12,6 +12,8 @@
 //!   nothing. Names are checked again here, though the format has checked them.
 //! - A staged tree is seen whole or not at all. In place, each file is the old one or the new one, never a part, and
 //!   what others may not do in a directory in the end they may not from before anything is written there.
+//! - In place, what is made is its maker's alone until it has its owner and its ACL, and what is there loses rights before it
+//!   gets others. Attributes are given to what a survey looked at, and to nothing that somebody put in its place.
 //! - What is removed never leads through a symlink or into another mount. A staging directory is removed only under its
 //!   lock, however deep it is below what is removed: whatever a living pull has staged stays, also where it is moved to its
 //!   destination meanwhile. Nor is a directory emptied that a living pull in place holds.

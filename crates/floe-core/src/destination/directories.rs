@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
-use super::entry::{ALL_MODE_BITS, Meta, Mtime, Owner};
+use super::entry::{ALL_MODE_BITS, FileId, Meta, Mtime, Owner};
 use super::names;
 use crate::{Error, ErrorKind, Result};
 
@@ -24,21 +24,23 @@ impl DirId {
 /// What is known of a directory in the file system; only an in-place pull uses more than the first.
 pub(super) mod state {
     /// It was there before.
-    pub(in super::super) const EXISTED: u8 = 1;
+    pub(in super::super) const EXISTED: u16 = 1;
     /// Something in it or of it was changed, so that its time must be set again.
-    pub(in super::super) const TOUCHED: u8 = 2;
+    pub(in super::super) const TOUCHED: u16 = 2;
     /// Its mode, time or owner is not what it should be.
-    pub(in super::super) const DIFFERS: u8 = 4;
+    pub(in super::super) const DIFFERS: u16 = 4;
     /// A survey found that it is not there.
-    pub(in super::super) const ABSENT: u8 = 8;
+    pub(in super::super) const ABSENT: u16 = 8;
     /// It was made sure that entries can be written in it.
-    pub(in super::super) const WRITABLE: u8 = 16;
+    pub(in super::super) const WRITABLE: u16 = 16;
     /// It is there, and its owner may not list it or reach what is in it.
-    pub(in super::super) const CLOSED: u8 = 32;
+    pub(in super::super) const CLOSED: u16 = 32;
     /// It is there, and lets others do what they may not in the end, or is somebody else's.
-    pub(in super::super) const LOOSE: u8 = 64;
+    pub(in super::super) const LOOSE: u16 = 64;
     /// In place, where extended attributes are restored: what is made in it gets an ACL from it.
-    pub(in super::super) const GIVES_ACL: u8 = 128;
+    pub(in super::super) const GIVES_ACL: u16 = 128;
+    /// It is there, and lets its group or others by an ACL do what they may not in the end.
+    pub(in super::super) const OTHER_ACL: u16 = 256;
 }
 
 /// What a directory becomes in the end.
@@ -49,6 +51,13 @@ pub(super) struct FinalMeta {
     pub(super) owner: Option<Owner>,
 }
 
+impl FinalMeta {
+    /// Without extended attributes, which are not kept.
+    pub(super) fn as_meta(self) -> Meta<'static> {
+        Meta { mode: self.mode, mtime: self.mtime, owner: self.owner, xattrs: None }
+    }
+}
+
 struct Row {
     parent: u32,
     name: Range<u32>,
@@ -56,7 +65,7 @@ struct Row {
     first_child: u32,
     children: u32,
     meta: FinalMeta,
-    state: AtomicU8,
+    state: AtomicU16,
 }
 
 /// The table of a tree's directories; row 0 is the root.
@@ -65,19 +74,27 @@ pub(super) struct Directories {
     names: Vec<u8>,
     late: HashMap<u32, Vec<u8>>,
     late_bytes: usize,
+    /// In place: which directories were surveyed or made, 0 where that is not known.
+    identities: Option<Vec<[AtomicU64; 2]>>,
 }
 
 impl Directories {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(in_place: bool) -> Self {
         let root = Row {
             parent: 0,
             name: 0..0,
             first_child: 0,
             children: 0,
             meta: FinalMeta { mode: 0o700, mtime: None, owner: None },
-            state: AtomicU8::new(state::EXISTED),
+            state: AtomicU16::new(state::EXISTED),
         };
-        Self { rows: vec![root], names: Vec::new(), late: HashMap::new(), late_bytes: 0 }
+        Self {
+            rows: vec![root],
+            names: Vec::new(),
+            late: HashMap::new(),
+            late_bytes: 0,
+            identities: in_place.then(|| vec![Default::default()]),
+        }
     }
 
     /// Adds a directory; those of one parent stand together and ascend by name.
@@ -113,8 +130,11 @@ impl Directories {
             first_child: 0,
             children: 0,
             meta: FinalMeta { mode: meta.mode & ALL_MODE_BITS, mtime: meta.mtime, owner: meta.owner },
-            state: AtomicU8::new(0),
+            state: AtomicU16::new(0),
         });
+        if let Some(identities) = &mut self.identities {
+            identities.push(Default::default());
+        }
         Ok(DirId(id))
     }
 
@@ -162,12 +182,35 @@ impl Directories {
         self.row(id).meta
     }
 
-    pub(super) fn state(&self, id: DirId) -> u8 {
+    pub(super) fn state(&self, id: DirId) -> u16 {
         self.row(id).state.load(Ordering::Acquire)
     }
 
-    pub(super) fn mark(&self, id: DirId, bits: u8) {
+    pub(super) fn mark(&self, id: DirId, bits: u16) {
         self.row(id).state.fetch_or(bits, Ordering::AcqRel);
+    }
+
+    /// Notes which directory it is that is there, where somebody could put another in its place.
+    pub(super) fn note_identity(&self, id: DirId, (device, inode): FileId) {
+        if let Some(identities) = &self.identities {
+            let [of_device, of_inode] = &identities[id.0 as usize];
+            of_device.store(device, Ordering::Release);
+            of_inode.store(inode, Ordering::Release);
+        }
+    }
+
+    /// Whether a directory is the one that was noted, if one was.
+    pub(super) fn is_it(&self, id: DirId, now: FileId) -> bool {
+        let noted = self.identities.as_ref().map(|identities| &identities[id.0 as usize]);
+        noted.is_none_or(|noted| {
+            let [device, inode] = noted.each_ref().map(|part| part.load(Ordering::Acquire));
+            (device, inode) == (0, 0) || (device, inode) == now
+        })
+    }
+
+    /// Takes bits of the mode away that a directory was to have in the end.
+    pub(super) fn restrict(&mut self, id: DirId, bits: u32) {
+        self.rows[id.0 as usize].meta.mode &= bits;
     }
 
     /// Keeps the default ACL of a directory for the end.

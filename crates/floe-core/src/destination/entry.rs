@@ -2,6 +2,7 @@
 
 use rustix::fs::{AtFlags, FileType, Statx, StatxFlags, StatxTimestamp, makedev, statx};
 use rustix::io::{self, Errno};
+use std::hash::Hash;
 use std::os::fd::BorrowedFd;
 use tokio_util::sync::CancellationToken;
 
@@ -11,6 +12,11 @@ use crate::{Error, ErrorKind, Result};
 const PERMISSIONS: u32 = 0o777;
 /// Those and setuid, setgid and sticky.
 pub(super) const ALL_MODE_BITS: u32 = 0o7777;
+
+/// What the group may do, or where there is an ACL the most that it gives anybody.
+pub(super) const GROUP_BITS: u32 = 0o070;
+/// What the owner may do.
+pub(super) const OWNER_BITS: u32 = 0o700;
 
 /// One extended attribute: name and value.
 pub(crate) type Xattr<'a> = (&'a [u8], &'a [u8]);
@@ -153,6 +159,12 @@ impl Meta<'_> {
 }
 
 impl FileStat {
+    /// What is another where it is another file, or anything of it was changed.
+    pub(super) fn identity(&self) -> impl Hash {
+        let time = |time: Mtime| (time.seconds, time.nanoseconds);
+        (self.id(), self.mode, self.size, time(self.mtime), time(self.ctime))
+    }
+
     /// That of one name in a directory; symlinks are not followed.
     pub(super) fn of_name(directory: BorrowedFd<'_>, name: &[u8]) -> io::Result<Self> {
         let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;

@@ -10,7 +10,7 @@ use rustix::io::{self, Errno, pwrite, write, writev};
 
 use super::attributes::{ids, times};
 use super::directories::{DirId, state};
-use super::entry::{ALL_MODE_BITS, FileStat, Meta};
+use super::entry::{ALL_MODE_BITS, FileStat, GROUP_BITS, Meta, OWNER_BITS};
 use super::problem::failed;
 use super::tree::Tree;
 use super::worker::Worker;
@@ -226,18 +226,22 @@ impl<'t> Worker<'t> {
             fchown(fd, user, group).map_err(|e| wrong("set the owner of", e))?;
         }
         let wanted = meta.xattrs.unwrap_or_default();
-        for &xattr in wanted {
-            if let Err(errno) = xattrs::set_open(fd, xattr) {
-                tree.complain_of_xattr(directory, name, xattr.0, errno);
+        let mut mode = tree.settings.restored_mode(meta.mode);
+        for &(key, value) in wanted {
+            if let Err(errno) = xattrs::set_open(fd, (key, value)) {
+                tree.complain_of_xattr(directory, name, key, errno);
+                if key == xattrs::ACL {
+                    mode &= xattrs::bits_without(value);
+                }
             }
         }
         if self.gives_acl(directory, meta)
-            && wanted.iter().all(|(key, _)| *key != xattrs::ACL)
+            && !xattrs::has_acl(wanted)
             && let Err(errno) = xattrs::remove_open(fd, xattrs::ACL)
         {
             tree.complain_of_xattr(directory, name, xattrs::ACL, errno);
+            mode &= !GROUP_BITS;
         }
-        let mode = tree.settings.restored_mode(meta.mode);
         // A directory's default ACL, inherited in place, overrides the mode given to `open`.
         let differs = !self.umask.is_private()
             || self.made_mode(directory, meta) != mode
@@ -261,10 +265,12 @@ impl<'t> Worker<'t> {
         meta.mode & 0o777 & self.early_permissions(directory, meta) | lifted
     }
 
-    /// The bits of a mode that something is made with. An ACL that it gets from its directory and is to lose gives nobody
-    /// anything until then.
+    /// The bits of a mode that something is made with. In place, where it is to have an owner or an ACL, or is to lose one that
+    /// it gets from its directory, only its owner gets anything until then: the bits are meant for others.
     pub(super) fn early_permissions(&self, directory: DirId, meta: &Meta<'_>) -> u32 {
-        if self.gives_acl(directory, meta) { 0o700 } else { ALL_MODE_BITS }
+        let is_anothers = meta.owner.is_some() || meta.xattrs.is_some_and(xattrs::has_acl);
+        let is_early = self.tree.in_place && is_anothers || self.gives_acl(directory, meta);
+        if is_early { OWNER_BITS } else { ALL_MODE_BITS }
     }
 
     /// Whether something gets an ACL from its directory, and is to have exactly its own.

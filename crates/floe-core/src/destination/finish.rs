@@ -6,8 +6,8 @@ use rustix::io;
 
 use super::attributes::{Handle, set_mtime_of_name};
 use super::directories::{DirId, FinalMeta, state};
-use super::entry::{ALL_MODE_BITS, FileStat, Meta, Owner};
-use super::problem::failed;
+use super::entry::{ALL_MODE_BITS, FileStat, GROUP_BITS, Meta, Owner};
+use super::problem::{changed_meanwhile, failed};
 use super::worker::Worker;
 use super::{attributes, xattrs};
 use crate::Result;
@@ -24,21 +24,30 @@ impl Worker<'_> {
         root.check()?;
         let tree = self.tree;
         let handle = self.root_handle()?;
-        if let Err(errno) = tighten_one(&handle, root.mode, root.owner) {
+        let has_other_acl = root.xattrs.is_some_and(|wanted| !xattrs::has_acl_of(handle.as_fd(), wanted));
+        if let Err(errno) = tighten_one(&handle, early(root.mode, has_other_acl), root.owner) {
             tracing::debug!("cannot take rights away of `{}` early: {errno}", tree.shown(DirId::ROOT, b""));
         }
         let last = u32::try_from(tree.directories().len() - 1).unwrap_or(u32::MAX);
         for id in (1..=last).map(DirId) {
-            let (parent, name, meta) = {
+            let (parent, name, meta, known) = {
                 let table = tree.directories();
-                if table.state(id) & state::LOOSE == 0 {
+                let known = table.state(id);
+                if known & state::LOOSE == 0 {
                     continue;
                 }
-                (table.parent(id), table.name(id).to_vec(), table.meta(id))
+                (table.parent(id), table.name(id).to_vec(), table.meta(id), known)
             };
             let at = self.directory(parent)?;
-            let tightened = Handle::directory(at.as_fd(), &name)
-                .and_then(|handle| tighten_one(&handle, meta.mode, meta.owner));
+            let mode = early(meta.mode, known & state::OTHER_ACL != 0);
+            let tightened = Handle::directory(at.as_fd(), &name).and_then(|handle| {
+                let stat = FileStat::of_descriptor(handle.as_fd())?;
+                // Another is told of when something is done in it, or in the end.
+                if !tree.directories().is_it(id, stat.id()) {
+                    return Ok(());
+                }
+                tighten_one(&handle, mode, meta.owner)
+            });
             if let Err(errno) = tightened {
                 tracing::debug!("cannot take rights away of `{}` early: {errno}", tree.shown(id, b""));
             }
@@ -76,8 +85,7 @@ impl Worker<'_> {
                 (table.parent(id), table.name(id).to_vec(), known, meta, late)
             };
             let at = self.directory(parent)?;
-            self.finish_one(at.as_fd(), (parent, &name), known, &meta, late.as_deref())
-                .map_err(|(doing, errno)| failed(doing, &tree.shown(id, b""), errno))?;
+            self.finish_one(id, at.as_fd(), (parent, &name), known, &meta, late.as_deref())?;
         }
         root.map_or(Ok(()), |meta| self.finish_root(meta))
     }
@@ -85,12 +93,14 @@ impl Worker<'_> {
     /// A default ACL that could not be set is no error.
     fn finish_one(
         &self,
+        id: DirId,
         parent: BorrowedFd<'_>,
         (above, name): (DirId, &[u8]),
-        known: u8,
+        known: u16,
         meta: &FinalMeta,
         default_acl: Option<&[u8]>,
-    ) -> Result<(), (&'static str, io::Errno)> {
+    ) -> Result<()> {
+        let wrong = |doing, errno| failed(doing, &self.tree.shown(id, b""), errno);
         let existed = known & state::EXISTED != 0;
         let made_so = !existed
             && self.umask.is_private()
@@ -98,10 +108,14 @@ impl Worker<'_> {
             && meta.mode & 0o7000 == 0
             && meta.mode & 0o700 == 0o700;
         if !made_so || meta.owner.is_some() || default_acl.is_some() {
-            let handle = Handle::directory(parent, name).map_err(|e| ("open", e))?;
-            let stat = FileStat::of_descriptor(handle.as_fd()).map_err(|e| ("look at", e))?;
+            let handle = Handle::directory(parent, name).map_err(|e| wrong("open", e))?;
+            let stat = FileStat::of_descriptor(handle.as_fd()).map_err(|e| wrong("look at", e))?;
+            // What the names of two directories become, and what is in them, is not for who may rename them to choose.
+            if !self.tree.directories().is_it(id, stat.id()) {
+                return Err(changed_meanwhile(&self.tree.shown(id, b"")));
+            }
             if let Some(owner) = meta.owner.filter(|&owner| owner != stat.owner) {
-                handle.set_owner(owner).map_err(|e| ("set the owner of", e))?;
+                tighten_one(&handle, meta.mode, Some(owner)).map_err(|e| wrong("set the owner of", e))?;
             }
             if let Some(acl) = default_acl
                 && let Err(errno) = xattrs::set_place(handle.as_fd(), (xattrs::DEFAULT_ACL, acl))
@@ -111,12 +125,15 @@ impl Worker<'_> {
             // A change of owner may have taken bits away.
             if stat.mode != meta.mode || meta.owner.is_some() {
                 self.unless_foreign(existed, above, name, "the mode", handle.set_mode(meta.mode))
-                    .map_err(|e| ("set the mode of", e))?;
+                    .map_err(|e| wrong("set the mode of", e))?;
             }
-        }
-        if let Some(mtime) = meta.mtime {
-            let set = set_mtime_of_name(parent, name, mtime);
-            self.unless_foreign(existed, above, name, "the time", set).map_err(|e| ("set the time of", e))?;
+            if let Some(mtime) = meta.mtime {
+                let set = handle.set_mtime(mtime);
+                self.unless_foreign(existed, above, name, "the time", set)
+                    .map_err(|e| wrong("set the time of", e))?;
+            }
+        } else if let Some(mtime) = meta.mtime {
+            set_mtime_of_name(parent, name, mtime).map_err(|e| wrong("set the time of", e))?;
         }
         Ok(())
     }
@@ -151,13 +168,13 @@ impl Worker<'_> {
         let wrong = |doing, errno| failed(doing, &tree.shown(DirId::ROOT, b""), errno);
         let stat = FileStat::of_descriptor(tree.root.as_fd()).map_err(|e| wrong("look at", e))?;
         let handle = self.root_handle()?;
+        let mut mode = meta.mode & ALL_MODE_BITS;
         if let Some(owner) = meta.owner.filter(|&owner| owner != stat.owner) {
-            handle.set_owner(owner).map_err(|e| wrong("set the owner of", e))?;
+            tighten_one(&handle, mode, Some(owner)).map_err(|e| wrong("set the owner of", e))?;
         }
         if let Some(wanted) = meta.xattrs {
-            self.bring_xattrs(&handle, DirId::ROOT, b"", wanted)?;
+            mode &= self.bring_xattrs(&handle, DirId::ROOT, b"", wanted)?.unwrap_or(ALL_MODE_BITS);
         }
-        let mode = meta.mode & ALL_MODE_BITS;
         // An ACL or another owner may have changed it.
         let stat = FileStat::of_descriptor(tree.root.as_fd()).map_err(|e| wrong("look at", e))?;
         if stat.mode != mode {
@@ -174,6 +191,12 @@ impl Worker<'_> {
     }
 }
 
+/// The mode that a directory gets no more than at the beginning: where an ACL is to change, of an ACL nothing.
+fn early(mode: u32, has_other_acl: bool) -> u32 {
+    if has_other_acl { mode & !GROUP_BITS } else { mode }
+}
+
+/// Takes away what a directory lets others do and will not in the end, and sets its owner where that is another.
 fn tighten_one(directory: &Handle, mode: u32, owner: Option<Owner>) -> io::Result<()> {
     let tighten = || {
         let now = FileStat::of_descriptor(directory.as_fd())?;

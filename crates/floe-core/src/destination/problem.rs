@@ -22,6 +22,12 @@ pub(super) fn why(errno: Errno) -> String {
     if errno == NO_PROC { "/proc is not mounted".into() } else { std::io::Error::from(errno).to_string() }
 }
 
+/// The error for what is not, or not as, it was when it was looked at.
+pub(super) fn changed_meanwhile(path: &str) -> Error {
+    let message = format!("`{path}` was changed or replaced by somebody else meanwhile; pull again");
+    Error::new(ErrorKind::Conflict, message)
+}
+
 /// The error for a system call that failed while `doing` something (a verb, "write") to what `path` shows.
 pub(super) fn failed(doing: &str, path: &str, errno: Errno) -> Error {
     let (kind, why) = match errno {

@@ -8,7 +8,7 @@ use rustix::io::{self, Errno};
 
 use super::attributes::Handle;
 use super::directories::{DirId, state};
-use super::entry::{ALL_MODE_BITS, Device, FileId, FileStat, Kind, Meta};
+use super::entry::{ALL_MODE_BITS, Device, FileId, FileStat, GROUP_BITS, Kind, Meta};
 use super::existing::{ExistingFile, Listing, has_entries};
 use super::finish::stricter;
 use super::problem::failed;
@@ -232,7 +232,10 @@ impl Worker<'_> {
                 );
                 return Err(Error::new(ErrorKind::Invalid, message).with_remedy(Remedy::LeaveOut));
             }
-            tree.directories().mark(id, self.state_of_directory(at, entry, &stat).map_err(wrong)?);
+            let known = self.state_of_directory(at, entry, &stat).map_err(wrong)?;
+            let table = tree.directories();
+            table.note_identity(id, stat.id());
+            table.mark(id, known);
             return Ok(Verdict::Keep);
         }
         if matches!(entry.kind, WantedKind::Device(_)) && !tree.settings.devices {
@@ -274,7 +277,10 @@ impl Worker<'_> {
             true => Verdict::Keep,
             // Only its owner sets mode and time; whoever may write in the directory may put another file there.
             false if !stat.is_ours() || self.gives_away(entry, &stat) => Verdict::Replace,
-            false => Verdict::Fix,
+            false => {
+                tree.note_looked_at(directory, entry.name, &stat);
+                Verdict::Fix
+            }
         })
     }
 
@@ -288,7 +294,7 @@ impl Worker<'_> {
     }
 
     /// What is known of a directory that is there and is to be one.
-    fn state_of_directory(&self, at: BorrowedFd<'_>, entry: &Wanted<'_>, stat: &FileStat) -> io::Result<u8> {
+    fn state_of_directory(&self, at: BorrowedFd<'_>, entry: &Wanted<'_>, stat: &FileStat) -> io::Result<u16> {
         let mode = entry.meta.mode & ALL_MODE_BITS;
         let mut known = state::EXISTED;
         let is_equal = match self.has_meta(at, entry, stat) {
@@ -303,6 +309,14 @@ impl Worker<'_> {
             let is_another = entry.meta.owner.is_some_and(|owner| owner != stat.owner);
             let is_strict = stricter(stat.mode, mode) == stat.mode;
             known |= if is_strict && !is_another { 0 } else { state::LOOSE };
+            // Of an ACL the mode says only the most that it gives anybody.
+            if !is_equal
+                && stat.mode & GROUP_BITS != 0
+                && let Some(wanted) = entry.meta.xattrs
+                && !Handle::place(at, entry.name).is_ok_and(|place| xattrs::has_acl_of(place.as_fd(), wanted))
+            {
+                known |= state::LOOSE | state::OTHER_ACL;
+            }
         }
         Ok(known)
     }
@@ -330,8 +344,8 @@ impl Worker<'_> {
     ///
     /// # Errors
     ///
-    /// Corrupt: the name or the attributes are none. Otherwise what the [module](crate::destination#errors) says of
-    /// system calls.
+    /// Corrupt: the name or the attributes are none. Conflict: it is not what the survey looked at, or not as it was.
+    /// Otherwise what the [module](crate::destination#errors) says of system calls.
     pub(crate) fn fix(&mut self, directory: DirId, wanted: &Wanted<'_>) -> Result<Option<FileStat>> {
         names::check(wanted.name)?;
         wanted.meta.check()?;
@@ -341,7 +355,7 @@ impl Worker<'_> {
             WantedKind::Symlink(_) => None,
             _ => Some(self.tree.settings.restored_mode(wanted.meta.mode)),
         };
-        self.attributes_of_name(directory, at, wanted.name, wanted.name, &wanted.meta, mode)?;
+        self.attributes_of_name(directory, at, (wanted.name, wanted.name), &wanted.meta, mode, true)?;
         self.stat_of_name(directory, at, wanted.name)
     }
 }

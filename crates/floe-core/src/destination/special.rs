@@ -7,9 +7,9 @@ use rustix::io::{self, Errno};
 
 use super::attributes::{Handle, set_mtime_of_name};
 use super::directories::DirId;
-use super::entry::{Device, FileStat, Kind, Meta};
+use super::entry::{ALL_MODE_BITS, Device, FileStat, Kind, Meta};
 use super::names;
-use super::problem::failed;
+use super::problem::{changed_meanwhile, failed};
 use super::worker::Worker;
 use crate::{Error, ErrorKind, Result};
 
@@ -110,7 +110,7 @@ impl Worker<'_> {
         let at = at.as_fd();
         let temporary = self.make_under_free_name(at, name, make).map_err(|e| wrong("make", e))?;
         let made = temporary.as_deref().unwrap_or(name);
-        let done = self.attributes_of_name(directory, at, made, name, meta, mode);
+        let done = self.attributes_of_name(directory, at, (made, name), meta, mode, false);
         let done = done.and_then(|()| match &temporary {
             Some(temporary) => self.publish(at, temporary, name).map_err(|e| wrong("replace", e)),
             None => Ok(()),
@@ -143,37 +143,48 @@ impl Worker<'_> {
     }
 
     /// Sets owner, mode (unless it has none), extended attributes and time of what is found under `made`: of what was just
-    /// made, or what a survey found to be fixed. Both have one name and are no directories. Where others may write they
-    /// could have put something of more names there since, and it would be changed under all of them.
+    /// made, or what a survey looked at and found to be fixed. Both have one name and are no directories. Where others may
+    /// write they could have put something of more names there since, and it would be changed under all of them; or
+    /// something of their own, which would get rights that were meant for what was looked at.
     pub(super) fn attributes_of_name(
         &self,
         directory: DirId,
         at: BorrowedFd<'_>,
-        made: &[u8],
-        name: &[u8],
+        (made, name): (&[u8], &[u8]),
         meta: &Meta<'_>,
         mode: Option<u32>,
+        was_looked_at: bool,
     ) -> Result<()> {
         let wrong = |doing, errno| failed(doing, &self.tree.shown(directory, name), errno);
         let by_handle = meta.owner.is_some()
             || meta.xattrs.is_some_and(|x| !x.is_empty() || self.tree.in_place)
-            || (mode.is_some() && (self.tree.in_place || !self.umask.is_private()));
+            || (mode.is_some() && (self.tree.in_place || !self.umask.is_private()))
+            || was_looked_at;
         if by_handle {
             let handle = Handle::place(at, made).map_err(|e| wrong("open", e))?;
             let stat = FileStat::of_descriptor(handle.as_fd()).map_err(|e| wrong("look at", e))?;
-            if stat.links > 1 || stat.kind == Kind::Directory {
-                let path = self.tree.shown(directory, name);
-                let message = format!("`{path}` was replaced by somebody else meanwhile");
-                return Err(Error::new(ErrorKind::Conflict, message));
+            if stat.links > 1
+                || stat.kind == Kind::Directory
+                || was_looked_at && !self.tree.is_as_looked_at(directory, name, &stat)
+            {
+                return Err(changed_meanwhile(&self.tree.shown(directory, name)));
             }
-            if let Some(owner) = meta.owner {
+            if let Some(owner) = meta.owner.filter(|&owner| owner != stat.owner) {
+                // The new owner or group never has what only the old one is to have now.
+                let both = mode.map_or(stat.mode, |mode| mode & stat.mode);
+                if both != stat.mode {
+                    handle.set_mode(both).map_err(|e| wrong("set the mode of", e))?;
+                }
                 handle.set_owner(owner).map_err(|e| wrong("set the owner of", e))?;
             }
-            if let Some(xattrs) = meta.xattrs {
-                self.bring_xattrs(&handle, directory, name, xattrs)?;
-            }
+            let brought = match meta.xattrs {
+                Some(xattrs) => self.bring_xattrs(&handle, directory, name, xattrs)?,
+                None => None,
+            };
             if let Some(mode) = mode {
-                handle.set_mode(mode).map_err(|e| wrong("set the mode of", e))?;
+                handle
+                    .set_mode(mode & brought.unwrap_or(ALL_MODE_BITS))
+                    .map_err(|e| wrong("set the mode of", e))?;
             }
             if let Some(mtime) = meta.mtime {
                 handle.set_mtime(mtime).map_err(|e| wrong("set the time of", e))?;

@@ -8,6 +8,7 @@ mod others;
 mod own;
 mod properties;
 mod races;
+mod rights;
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;

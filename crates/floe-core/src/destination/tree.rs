@@ -1,7 +1,8 @@
 //! One tree that is being written.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
+use std::hash::{BuildHasher, RandomState};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -10,7 +11,7 @@ use rustix::fs::syncfs;
 use rustix::io::Errno;
 
 use super::directories::{DirId, Directories};
-use super::entry::{FileId, Meta, Settings};
+use super::entry::{FileId, FileStat, Meta, Settings};
 use super::problem::failed;
 use super::worker::Worker;
 use super::{names, xattrs};
@@ -37,6 +38,9 @@ pub(crate) struct Tree {
     directories: RwLock<Directories>,
     temporaries: AtomicU64,
     claimed: Mutex<HashSet<FileId>>,
+    /// By directory and name: hashes of what was [looked at](FileStat::identity) and is to be fixed.
+    looked_at: Mutex<HashMap<u64, u64>>,
+    hashes: RandomState,
     complaints: Mutex<Complaints>,
 }
 
@@ -73,9 +77,11 @@ impl Tree {
             in_place,
             exact_modes,
             shown,
-            directories: RwLock::new(Directories::new()),
+            directories: RwLock::new(Directories::new(in_place)),
             temporaries: AtomicU64::new(0),
             claimed: Mutex::default(),
+            looked_at: Mutex::default(),
+            hashes: RandomState::new(),
             complaints: Mutex::default(),
         }
     }
@@ -141,6 +147,18 @@ impl Tree {
     /// Makes this entry the one that keeps an existing file of several names; false when another entry has it.
     pub(super) fn claim(&self, file: FileId) -> bool {
         self.claimed.lock().unwrap_or_else(PoisonError::into_inner).insert(file)
+    }
+
+    /// Notes what a name is that is to be fixed later.
+    pub(super) fn note_looked_at(&self, directory: DirId, name: &[u8], stat: &FileStat) {
+        let (place, is) = (self.hashes.hash_one((directory, name)), self.hashes.hash_one(stat.identity()));
+        self.looked_at.lock().unwrap_or_else(PoisonError::into_inner).insert(place, is);
+    }
+
+    /// Whether a name is what was noted, and as it was.
+    pub(super) fn is_as_looked_at(&self, directory: DirId, name: &[u8], stat: &FileStat) -> bool {
+        let (place, is) = (self.hashes.hash_one((directory, name)), self.hashes.hash_one(stat.identity()));
+        self.looked_at.lock().unwrap_or_else(PoisonError::into_inner).get(&place) == Some(&is)
     }
 
     /// A path as messages show it.

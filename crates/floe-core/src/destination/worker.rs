@@ -10,8 +10,8 @@ use rustix::io::Errno;
 
 use super::attributes::Handle;
 use super::directories::{DirId, state};
-use super::entry::{FileStat, Kind, Xattr};
-use super::problem::failed;
+use super::entry::{ALL_MODE_BITS, FileStat, GROUP_BITS, Kind, Meta, Xattr};
+use super::problem::{OWN, changed_meanwhile, failed};
 use super::removal::Fate;
 use super::tree::Tree;
 use super::umask::PrivateUmask;
@@ -78,7 +78,7 @@ impl<'t> Worker<'t> {
             (table.parent(directory), name, table.state(directory))
         };
         if known & state::EXISTED == 0 {
-            self.make_missing(directory, parent, &name)?;
+            self.make_missing(directory, parent, &name, xattrs)?;
         }
         if let Some(wanted) = xattrs
             && directory != DirId::ROOT
@@ -88,30 +88,45 @@ impl<'t> Worker<'t> {
         Ok(())
     }
 
-    fn make_missing(&mut self, directory: DirId, parent: DirId, name: &[u8]) -> Result<()> {
+    fn make_missing(
+        &mut self,
+        directory: DirId,
+        parent: DirId,
+        name: &[u8],
+        xattrs: Option<&[Xattr<'_>]>,
+    ) -> Result<()> {
         let tree = self.tree;
         let wrong = |doing, errno| failed(doing, &tree.shown(parent, name), errno);
         let at = self.directory_to_write(parent)?;
         // Nobody else gets into a staging directory. In place, whoever may write there in the end could until then, without
         // the sticky bit, replace what is written, or make what the pull would take for a directory that was there.
-        let early = if tree.in_place { 0o755 } else { 0o777 };
-        let mode = Mode::from_raw_mode(tree.directories().meta(directory).mode & early | 0o700);
-        match mkdirat(&*at, name, mode) {
-            Ok(()) => {
-                tree.directories().mark(directory, state::TOUCHED | state::WRITABLE);
-                return Ok(());
-            }
-            Err(Errno::EXIST) if tree.in_place => {}
-            Err(errno) => return Err(wrong("make the directory", errno)),
-        }
-        let stat = FileStat::of_name(at.as_fd(), name).map_err(|e| wrong("look at", e))?;
-        if stat.kind == Kind::Directory {
-            tree.directories().mark(directory, state::EXISTED | state::DIFFERS);
+        let meta = Meta { xattrs, ..tree.directories().meta(directory).as_meta() };
+        let early = if tree.in_place { 0o755 & self.early_permissions(parent, &meta) } else { 0o777 };
+        let mode = Mode::from_raw_mode(meta.mode & early | 0o700);
+        let made = match mkdirat(&*at, name, mode) {
+            Err(Errno::EXIST) if tree.in_place => false,
+            other => other.map(|()| true).map_err(|e| wrong("make the directory", e))?,
+        };
+        if !tree.in_place {
+            tree.directories().mark(directory, state::TOUCHED | state::WRITABLE);
             return Ok(());
         }
-        unlinkat(&*at, name, AtFlags::empty()).map_err(|e| wrong("replace", e))?;
-        mkdirat(&*at, name, mode).map_err(|e| wrong("make the directory", e))?;
-        tree.directories().mark(directory, state::TOUCHED | state::WRITABLE);
+        let look = || FileStat::of_name(at.as_fd(), name).map_err(|e| wrong("look at", e));
+        let mut stat = look()?;
+        let mut known = state::TOUCHED | state::WRITABLE;
+        if tree.settings.is_own(&stat) {
+            // Under another spelling, where that is the same.
+            return Err(wrong("make the directory", OWN));
+        } else if !made && stat.kind == Kind::Directory {
+            known = state::EXISTED | state::DIFFERS;
+        } else if !made {
+            unlinkat(&*at, name, AtFlags::empty()).map_err(|e| wrong("replace", e))?;
+            mkdirat(&*at, name, mode).map_err(|e| wrong("make the directory", e))?;
+            stat = look()?;
+        }
+        let table = tree.directories();
+        table.note_identity(directory, stat.id());
+        table.mark(directory, known);
         Ok(())
     }
 
@@ -127,7 +142,16 @@ impl<'t> Worker<'t> {
         let at = self.directory(parent)?;
         let handle = Handle::directory(at.as_fd(), name).map_err(wrong)?;
         if tree.in_place {
-            self.bring_xattrs(&handle, parent, name, wanted)?;
+            let stat = FileStat::of_descriptor(handle.as_fd()).map_err(wrong)?;
+            if !tree.directories().is_it(directory, stat.id()) {
+                return Err(changed_meanwhile(&tree.shown(parent, name)));
+            }
+            if let Some(bits) = self.bring_xattrs(&handle, parent, name, wanted)? {
+                let mut table = tree.directories_mut();
+                table.restrict(directory, bits);
+                // Also where it did not when it was surveyed.
+                table.mark(directory, state::DIFFERS);
+            }
             if xattrs::has_default_acl(handle.as_fd()) {
                 tree.directories().mark(directory, state::GIVES_ACL);
             }
@@ -137,17 +161,26 @@ impl<'t> Worker<'t> {
             tree.directories_mut().keep_late(directory, acl)?;
         }
         let now: Vec<_> = wanted.iter().copied().filter(|(n, _)| *n != xattrs::DEFAULT_ACL).collect();
-        self.bring_xattrs(&handle, parent, name, &now)
+        let bits = self.bring_xattrs(&handle, parent, name, &now)?;
+        if let Some(bits) = bits.filter(|&bits| bits != ALL_MODE_BITS) {
+            tree.directories_mut().restrict(directory, bits);
+            // The end may find nothing to be done.
+            let stat = FileStat::of_descriptor(handle.as_fd()).map_err(wrong)?;
+            handle.set_mode(stat.mode & bits).map_err(wrong)?;
+        }
+        Ok(())
     }
 
-    /// Gives what is open exactly these extended attributes; what cannot be set is noted, not an error.
+    /// Gives what is open exactly these extended attributes; what cannot be set is noted, not an error. Where anything
+    /// differed, the bits are returned that its mode may have, which in place is to be set then: until it is, an ACL that was
+    /// changed gives nobody anything.
     pub(super) fn bring_xattrs(
         &self,
         handle: &Handle,
         directory: DirId,
         name: &[u8],
         wanted: &[Xattr<'_>],
-    ) -> Result<()> {
+    ) -> Result<Option<u32>> {
         let tree = self.tree;
         let wrong = |errno| failed("restore extended attributes of", &tree.shown(directory, name), errno);
         let difference = if tree.in_place {
@@ -155,32 +188,43 @@ impl<'t> Worker<'t> {
         } else {
             Difference { set: wanted.to_vec(), removed: Vec::new() }
         };
+        let mut bits = ALL_MODE_BITS;
         if difference.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
-        // Even its owner may not set them on what is read-only.
         let stat = FileStat::of_descriptor(handle.as_fd()).map_err(wrong)?;
-        let is_lifted = stat.kind != Kind::Symlink && stat.mode & 0o200 == 0;
-        if is_lifted {
-            handle.set_mode(stat.mode | 0o200).map_err(wrong)?;
+        let changes_acl = tree.in_place
+            && stat.kind != Kind::Symlink
+            && stat.is_ours()
+            && (xattrs::has_acl(&difference.set) || difference.removed.iter().any(|key| key == xattrs::ACL));
+        // Without the ACL the most that it gave would be what the group may.
+        let closed = if changes_acl { stat.mode & !GROUP_BITS } else { stat.mode };
+        // Even its owner may not set them on what is read-only.
+        let lifted = if stat.kind == Kind::Symlink { closed } else { closed | 0o200 };
+        if lifted != stat.mode {
+            handle.set_mode(lifted).map_err(wrong)?;
         }
         let set = difference.set.iter().map(|&(key, value)| {
             let done = xattrs::set_place(handle.as_fd(), (key, value));
-            (key, done)
+            (key, xattrs::bits_without(value), done)
         });
         let removed = difference.removed.iter().map(|key| {
             let done = xattrs::remove_place(handle.as_fd(), key);
-            (&key[..], done)
+            (&key[..], !GROUP_BITS, done)
         });
-        for (key, done) in set.chain(removed) {
+        for (key, without, done) in set.chain(removed) {
             if let Err(errno) = done {
                 tree.complain_of_xattr(directory, name, key, errno);
+                if key == xattrs::ACL {
+                    bits &= without;
+                }
             }
         }
-        if is_lifted {
-            handle.set_mode(stat.mode).map_err(wrong)?;
+        // An ACL comes with a mode of its own.
+        if lifted != closed || changes_acl {
+            handle.set_mode(closed).map_err(wrong)?;
         }
-        Ok(())
+        Ok(Some(bits))
     }
 
     /// Removes a name of a directory and all below it, if it is there. Nothing is followed, no mount is entered. False: a
@@ -232,6 +276,9 @@ impl<'t> Worker<'t> {
     pub(super) fn make_writable(&self, id: DirId, fd: BorrowedFd<'_>) -> Result<()> {
         let wrong = |errno| failed("make writable", &self.tree.shown(id, b""), errno);
         let stat = FileStat::of_descriptor(fd).map_err(wrong)?;
+        if !self.tree.directories().is_it(id, stat.id()) {
+            return Err(changed_meanwhile(&self.tree.shown(id, b"")));
+        }
         if stat.mode & 0o700 != 0o700 && !rustix::process::geteuid().is_root() {
             // The mode it should have is set in the end. Whoever may not change it may still write, by group or ACL.
             let mode = Mode::from_raw_mode(stat.mode | 0o700);

@@ -9,12 +9,28 @@ use rustix::fs::{
 use rustix::io::{self, Errno};
 
 use super::attributes::by_path;
-use super::entry::Xattr;
+use super::entry::{ALL_MODE_BITS, GROUP_BITS, Xattr};
 
 /// The one that gives an ACL, and another mode, to what is made in its directory.
 pub(super) const DEFAULT_ACL: &[u8] = b"system.posix_acl_default";
 /// The one that what is made there gets.
 pub(super) const ACL: &[u8] = b"system.posix_acl_access";
+
+/// Whether an ACL is among them.
+pub(super) fn has_acl(xattrs: &[Xattr<'_>]) -> bool {
+    xattrs.iter().any(|(name, _)| *name == ACL)
+}
+
+/// The bits that a mode may have where an ACL is not set that it belongs to: its group's are the most that the ACL gives
+/// anybody, and become what it gives the group.
+pub(super) fn bits_without(acl: &[u8]) -> u32 {
+    const VERSION: [u8; 4] = [2, 0, 0, 0];
+    const GROUP: [u8; 2] = [4, 0];
+    let mut entries = acl.strip_prefix(&VERSION).unwrap_or_default().chunks_exact(8);
+    let group = entries.find(|entry| entry[..2] == GROUP);
+    let permissions = group.map_or(0, |entry| u32::from(entry[2]) & 0o7);
+    ALL_MODE_BITS & !GROUP_BITS | permissions << 3
+}
 
 /// The largest name list and the largest value that Linux has.
 const LARGEST_BYTES: usize = 64 << 10;
@@ -44,6 +60,17 @@ pub(super) fn has_default_acl(directory: BorrowedFd<'_>) -> bool {
         other => other,
     };
     length.is_ok_and(|length| length > 0)
+}
+
+/// Whether what a descriptor, perhaps an `O_PATH` one, stands for has exactly the ACL that is among these, or none.
+pub(super) fn has_acl_of(fd: BorrowedFd<'_>, wanted: &[Xattr<'_>]) -> bool {
+    let wanted = wanted.iter().find(|(name, _)| *name == ACL).map(|(_, value)| *value);
+    let mut value = vec![0; LARGEST_BYTES];
+    match by_path(fd, |path| getxattr(path, ACL, &mut value[..])) {
+        Ok(length) => wanted == Some(&value[..length]),
+        Err(Errno::NODATA | Errno::OPNOTSUPP) => wanted.is_none(),
+        Err(_) => false,
+    }
 }
 
 /// What must change so that a file has exactly these.

@@ -108,12 +108,12 @@ fn extended_attributes_are_set_and_refusals_are_noted() {
 }
 
 const DEFAULT_ACL: &str = "system.posix_acl_default";
-const ACL: &str = "system.posix_acl_access";
+pub(super) const ACL: &str = "system.posix_acl_access";
 /// The id of an entry of an ACL that needs none.
-const NOBODY: u32 = u32::MAX;
+pub(super) const NOBODY: u32 = u32::MAX;
 
 /// An ACL of these entries: tag, permissions, id.
-fn acl(entries: &[(u16, u16, u32)]) -> Vec<u8> {
+pub(super) fn acl(entries: &[(u16, u16, u32)]) -> Vec<u8> {
     let mut acl = 2_u32.to_le_bytes().to_vec();
     for (tag, permissions, id) in entries {
         acl.extend_from_slice(&tag.to_le_bytes());

@@ -53,3 +53,15 @@ fn what_is_floes_own_is_not_written_in() {
         assert_eq!(open(&own, with_own(&own)).unwrap_err().kind(), ErrorKind::Invalid);
     }
 }
+
+/// As where a directory ignores case, and the survey found no such name.
+#[test]
+fn what_is_floes_own_is_not_taken_for_a_directory_that_is_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let own = dir.path().join("store");
+    fs::create_dir(&own).unwrap();
+    let over = InPlace::open(dir.path(), with_own(&own)).unwrap();
+    let id = over.tree().add_directory(DirId::ROOT, b"store", &FOLDER).unwrap();
+    let refused = over.tree().worker().make_directory(id, None).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Invalid, "{refused}");
+}
