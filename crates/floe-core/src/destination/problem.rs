@@ -24,7 +24,7 @@ pub(super) fn why(errno: Errno) -> String {
 
 /// The error for what is not, or not as, it was when it was looked at.
 pub(super) fn changed_meanwhile(path: &str) -> Error {
-    let message = format!("`{path}` was changed or replaced by somebody else meanwhile; pull again");
+    let message = format!("`{path}` was changed or replaced by somebody else meanwhile");
     Error::new(ErrorKind::Conflict, message)
 }
 
