@@ -346,6 +346,24 @@ fn what_is_excluded_is_not_removed() {
     assert!(!user.path("out/logs").exists());
 }
 
+/// Where a server has the file, it says only when that is closed that there is no room for it.
+#[test]
+fn what_is_said_when_a_file_is_closed_is_heard() {
+    let user = User::new();
+    user.tree("tree");
+    user.floe(&["push", "tree", "main"], 0);
+    fs::create_dir(user.path("out")).unwrap();
+    fs::write(user.path("out/other"), "").unwrap();
+    let mut pull = std::process::Command::new("strace");
+    pull.args(["-f", "-qq", "-o", "/dev/null", "-P"]).arg(user.path("out/README.md"));
+    pull.args(["-e", "trace=close", "-e", "inject=close:error=EDQUOT"]).arg(env!("CARGO_BIN_EXE_floe"));
+    pull.args(["pull", "main", "out"]).env_clear().env("HOME", user.home()).current_dir(user.home());
+    let Ok(output) = pull.output() else { return floe_testkit::skip("no strace on this machine") };
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("cannot write") && told.contains("README.md"), "{told}");
+}
+
 /// Nor where the snapshot has something else in the place of the directory that it is in.
 #[test]
 fn what_is_excluded_is_not_replaced() {

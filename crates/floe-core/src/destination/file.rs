@@ -14,7 +14,7 @@ use super::entry::{ALL_MODE_BITS, FileStat, GROUP_BITS, Meta, OWNER_BITS};
 use super::problem::failed;
 use super::tree::Tree;
 use super::worker::Worker;
-use super::{names, removal, xattrs};
+use super::{names, removal, sys, xattrs};
 use crate::{Error, ErrorKind, Result};
 
 /// A file of at most this many bytes is written whole, zeros and all.
@@ -41,14 +41,22 @@ pub(crate) struct FileWriter<'t> {
 #[derive(Debug)]
 struct NewFile {
     fd: OwnedFd,
-    temporary: Option<(Arc<OwnedFd>, Vec<u8>)>,
+    temporary: Option<Temporary>,
 }
 
-impl Drop for NewFile {
+/// A name that is removed unless it was moved.
+#[derive(Debug)]
+struct Temporary {
+    directory: Arc<OwnedFd>,
+    name: Vec<u8>,
+    is_moved: bool,
+}
+
+impl Drop for Temporary {
     fn drop(&mut self) {
-        if let Some((directory, name)) = self.temporary.take() {
+        if !self.is_moved {
             // It is recognised and cleared by the next pull when this fails.
-            let _ = unlinkat(&*directory, name, AtFlags::empty());
+            let _ = unlinkat(&*self.directory, &self.name, AtFlags::empty());
         }
     }
 }
@@ -168,7 +176,7 @@ impl<'t> Worker<'t> {
                 .map_err(|e| failed("set the size of", &self.tree.shown(directory, &name), e))?;
         }
         let at = match &file.temporary {
-            Some((at, _)) => Arc::clone(at),
+            Some(temporary) => Arc::clone(&temporary.directory),
             None => self.directory(directory)?,
         };
         self.complete(directory, &name, meta, at.as_fd(), file)
@@ -196,11 +204,11 @@ impl<'t> Worker<'t> {
             return Ok((at, NewFile { fd, temporary: None }));
         }
         loop {
-            let temporary = self.tree.temporary_name();
-            match openat(&*at, &temporary, flags, mode) {
+            let name = self.tree.temporary_name();
+            match openat(&*at, &name, flags, mode) {
                 Ok(fd) => {
-                    let temporary = Some((Arc::clone(&at), temporary));
-                    return Ok((at, NewFile { fd, temporary }));
+                    let temporary = Temporary { directory: Arc::clone(&at), name, is_moved: false };
+                    return Ok((at, NewFile { fd, temporary: Some(temporary) }));
                 }
                 Err(Errno::EXIST) => {}
                 Err(errno) => return Err(wrong(errno)),
@@ -216,11 +224,11 @@ impl<'t> Worker<'t> {
         name: &[u8],
         meta: &Meta<'_>,
         at: BorrowedFd<'_>,
-        mut file: NewFile,
+        NewFile { fd: file, mut temporary }: NewFile,
     ) -> Result<Option<FileStat>> {
         let tree = self.tree;
         let wrong = |doing, errno| failed(doing, &tree.shown(directory, name), errno);
-        let fd = file.fd.as_fd();
+        let fd = file.as_fd();
         if let Some(owner) = meta.owner {
             let (user, group) = ids(owner);
             fchown(fd, user, group).map_err(|e| wrong("set the owner of", e))?;
@@ -252,11 +260,14 @@ impl<'t> Worker<'t> {
         if let Some(mtime) = meta.mtime {
             futimens(fd, &times(mtime)).map_err(|e| wrong("set the time of", e))?;
         }
-        if let Some((_, temporary)) = &file.temporary {
-            self.publish(at, temporary, name).map_err(|e| wrong("replace", e))?;
-            file.temporary = None;
+        if let Some(temporary) = &mut temporary {
+            self.publish(at, &temporary.name, name).map_err(|e| wrong("replace", e))?;
+            temporary.is_moved = true;
         }
-        self.written(file.fd.as_fd()).map_err(|e| wrong("look at", e))
+        let stat = self.written(fd).map_err(|e| wrong("look at", e))?;
+        // Where a server has the file, it may say only now that there is no room for it.
+        sys::close(file).map_err(|e| wrong("write", e))?;
+        Ok(stat)
     }
 
     /// The mode that a file is made with: without special bits, and writable as long as extended attributes must be set.
