@@ -112,6 +112,13 @@ impl Error {
         self.remedy.or_else(of_cause)
     }
 
+    /// Whether the machine, or this process, has not enough of what it takes, so that nothing is told of what was tried.
+    pub(crate) fn is_of_resources(&self) -> bool {
+        let cause = self.source.as_deref().and_then(|cause| cause.downcast_ref::<std::io::Error>());
+        let errno = cause.and_then(rustix::io::Errno::from_io_error);
+        matches!(errno, Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE | rustix::io::Errno::NOMEM))
+    }
+
     /// An error for an operation on a local file or directory, its kind told by the cause.
     pub fn io(message: impl Into<String>, source: std::io::Error) -> Self {
         use std::io::ErrorKind as Io;

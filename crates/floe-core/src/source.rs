@@ -24,6 +24,7 @@ mod xattrs;
 
 pub use directory_id::{DirectoryId, ListedDirectory};
 pub use ignore::{ExcludeFile, Exclusions};
+pub(crate) use ignore::{REWRITE_TIME, may_have_rules};
 pub(crate) use name_cache::NameCache;
 #[cfg(feature = "fuzzing")]
 pub(crate) use name_cache::fuzzing as fuzzed_names;
@@ -40,4 +41,5 @@ pub use stat_cache::{
     CacheCursor, CacheHit, CacheSection, CacheSections, CacheWriter, ContentHash, StatCache,
 };
 pub use trust::{HashClock, HashClocks, is_trusted};
+pub(crate) use walk::join;
 pub use walk::{Child, Listing, Problem, Walk, WalkOptions};

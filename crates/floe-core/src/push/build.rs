@@ -1,5 +1,6 @@
 //! Making a snapshot: everything between the walk and the commit.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crossbeam_channel::bounded;
@@ -114,7 +115,9 @@ impl Build {
                     }
                     Err(Ended::Changed(error) | Ended::Failed(error)) => return Err(error),
                 };
-            let unread = std::mem::take(&mut assembled.unread);
+            let mut unread = std::mem::take(&mut assembled.unread);
+            let content: HashSet<_> = unread.iter().map(|unread| unread.path.clone()).collect();
+            unread.extend(planned.denied.drain(..).filter(|denied| !content.contains(&denied.path)));
             let all_read = unread.is_empty() && planned.unread.is_empty();
             let is_enough = !unread.is_empty() && passes >= MAX_PASSES_IN_ALL;
             if !all_read && (!self.options.skip_unreadable || is_enough) {
@@ -155,7 +158,8 @@ impl Build {
         is_last: bool,
     ) -> Result<(Planned, Assembled, Option<CacheWriter>), Ended> {
         let keeping = self.keeping();
-        let files = self.input.files()?;
+        // The planner has one, too.
+        let mut files = self.input.files()?.shared_by(self.options.workers + 1);
         let cache = self.input.cache(self.options.cache_dir.as_deref());
         let settings = WorkSettings {
             parameters: self.parameters,
@@ -186,6 +190,7 @@ impl Build {
             workers: settings.workers,
             slots: slot_sender,
             has_changed: false,
+            denied: Vec::new(),
             known: Vec::new(),
             jobs: job_sender,
         };
@@ -219,6 +224,10 @@ impl Build {
                 (Ok(planned), Ok(assembled)) => (planned, assembled),
             };
             Ok((planned, assembled, cache))
+        })
+        .and_then(|done| {
+            let rules = &done.0.young_rules;
+            rules.iter().try_for_each(|rules| rules.check(&mut files)).map(|()| done)
         })
     }
 

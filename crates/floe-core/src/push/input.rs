@@ -177,6 +177,14 @@ impl KnownContents {
 }
 
 impl InputFiles {
+    /// Lets so many threads have as many files open together as the limit of open files allows.
+    pub(super) fn shared_by(self, threads: usize) -> Self {
+        match self {
+            Self::Directory(files) => Self::Directory(files.shared_by(threads)),
+            Self::Tar(spool) => Self::Tar(spool),
+        }
+    }
+
     pub(super) fn try_clone(&self) -> Result<Self> {
         Ok(match self {
             Self::Directory(files) => Self::Directory(files.try_clone()?),
@@ -249,6 +257,14 @@ impl InputFiles {
     pub(super) fn is_still(&mut self, directory: ListedDirectory<'_>, child: &Child<'_>) -> Result<bool> {
         match self {
             Self::Directory(files) => files.is_still(directory, child.name, child.stat),
+            Self::Tar(_) => Ok(true),
+        }
+    }
+
+    /// Whether nothing in a directory has this name.
+    pub(super) fn is_absent(&mut self, directory: ListedDirectory<'_>, name: &[u8]) -> Result<bool> {
+        match self {
+            Self::Directory(files) => files.is_absent(directory, name),
             Self::Tar(_) => Ok(true),
         }
     }

@@ -4,6 +4,7 @@
 //! is read here but links. The plan comes out in order, piece by piece, while what it asks for is being read.
 
 mod candidate;
+mod young_rules;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use floe_format::{
 };
 
 use self::candidate::{Candidate, State, planned_entry};
+use self::young_rules::YoungRules;
 use super::assemble::Ended;
 use super::base::{BaseCursor, BaseEntry, BasePacks, BaseRun};
 use super::input::{InputFiles, KnownContents, Listings};
@@ -24,7 +26,7 @@ use super::meta::Keeping;
 use super::unit::{Entries, MadeGroup, Note, NotedContent, Unit};
 use super::work::{Failure, FileJob, FilePiece, GroupJob, Job, PlannedFile, Unread, changed, pieces_ahead};
 use crate::source::{CacheHit, Child, FileKind, ListedDirectory, Listing, OwnFound, Stat};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Remedy, Result};
 
 /// How many known groups are handed out together.
 const KNOWN_AT_ONCE: usize = 64;
@@ -52,6 +54,10 @@ pub(super) struct Planned {
     pub(super) sockets: u64,
     /// Directories of Floe's own that the walk did not enter.
     pub(super) own: Vec<OwnFound>,
+    /// Ignore files that had been written just before their rules were read.
+    pub(super) young_rules: Vec<YoungRules>,
+    /// What was planned all the same, but cannot be read.
+    pub(super) denied: Vec<Unread>,
     /// The first bytes of the hashes of all files of the base; none where there is no base.
     pub(super) base_contents: Option<Vec<u64>>,
 }
@@ -75,6 +81,8 @@ pub(super) struct Planner<'a> {
     pub(super) slots: Sender<Slot>,
     /// Whether the plan fails because the source is not as the walk found it.
     pub(super) has_changed: bool,
+    /// See [`Planned::denied`].
+    pub(super) denied: Vec<Unread>,
     /// Known groups that were not handed out yet.
     pub(super) known: Vec<(Unit, Vec<Note>)>,
     pub(super) jobs: Sender<Job>,
@@ -94,7 +102,9 @@ impl Planner<'_> {
         let mut path = Vec::new();
         let mut planned = None;
         while let Some(listing) = self.listings.next() {
-            let mut listing = listing?;
+            // An ignore file that will not hold still.
+            let mut listing = listing
+                .inspect_err(|error| self.has_changed |= error.remedy() == Some(Remedy::QuietSource))?;
             let planned = match &mut planned {
                 Some(planned) => planned,
                 None => planned.insert(Planned {
@@ -103,6 +113,8 @@ impl Planner<'_> {
                     unread: Vec::new(),
                     sockets: 0,
                     own: Vec::new(),
+                    young_rules: Vec::new(),
+                    denied: Vec::new(),
                     base_contents: None,
                 }),
             };
@@ -114,9 +126,16 @@ impl Planner<'_> {
                 }
                 let shown = String::from_utf8_lossy(&problem.path).into_owned();
                 let error = Error::io(format!("cannot read {shown}"), problem.error);
+                if error.is_of_resources() {
+                    return Err(error);
+                }
                 planned.unread.push(Unread::new(problem.path, error));
             }
+            if listing.is_short() && !self.is_last {
+                return Err(self.changed(listing.path()));
+            }
             planned.own.extend(listing.take_own());
+            planned.young_rules.extend(YoungRules::of(&listing));
             self.add_listing(&listing, &mut grouper, &mut group, &mut links, &mut path, planned)?;
         }
         if !group.is_empty() {
@@ -125,6 +144,7 @@ impl Planner<'_> {
         self.hand_out_known()?;
         let mut planned = planned
             .ok_or_else(|| Error::new(ErrorKind::NotFound, "the directory vanished before it was read"))?;
+        planned.denied = std::mem::take(&mut self.denied);
         if let Some(base) = self.base.take() {
             planned.base_contents = Some(base.into_contents()?);
         }
@@ -303,7 +323,14 @@ impl Planner<'_> {
             (meta.mtime, meta.owner) = (None, None);
             has_xattrs = false;
         } else {
-            xattrs = self.xattrs(directory, child.name, path)?;
+            xattrs = match self.xattrs(directory, child.name, path) {
+                Err(error) if error.kind() == ErrorKind::Denied && child.stat.kind == FileKind::File => {
+                    let file = (child.stat.links > 1).then_some((child.stat.device, child.stat.inode));
+                    self.denied.push(Unread { path: path.to_vec(), error, file });
+                    XattrList::default()
+                }
+                xattrs => xattrs?,
+            };
         }
         let is_unread = matches!(body, OwnedBody::File { size, hash: None } if size > 0);
         let Meta { mode, mtime, owner } = meta;

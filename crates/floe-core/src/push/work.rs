@@ -22,7 +22,9 @@ use super::input::InputFiles;
 use super::known::KnownFrames;
 use super::meta;
 use super::unit::{MadeFrame, MadeGroup, Note, NotedContent, ReadFile};
-use crate::source::{ContentSink, DirectoryId, HashClock, ListedDirectory, ReadOutcome, Stat};
+use crate::source::{
+    ContentSink, DirectoryId, HashClock, ListedDirectory, ReadOutcome, Stat, may_have_rules,
+};
 use crate::{Error, ErrorKind, Remedy, Result};
 
 /// Bytes read of a small file at once.
@@ -260,7 +262,7 @@ impl Worker {
         let (start, size) = (self.tar.len(), planned.size);
         let (parent, name) = parent_and_name(path);
         let directory = ListedDirectory { path: parent, id: directory };
-        let mut sink = GroupSink { tar: &mut self.tar, start, planned, kept: self.settings.kept };
+        let mut sink = GroupSink { tar: &mut self.tar, start, name, planned, kept: self.settings.kept };
         let outcome = self.files.read(directory, name, &mut self.buffer, &mut sink);
         match outcome {
             Ok(ReadOutcome::Read { stat, hashing_began }) => {
@@ -286,6 +288,7 @@ impl Worker {
 struct GroupSink<'a> {
     tar: &'a mut Vec<u8>,
     start: usize,
+    name: &'a [u8],
     planned: &'a Stat,
     kept: Kept,
 }
@@ -293,7 +296,7 @@ struct GroupSink<'a> {
 impl ContentSink for GroupSink<'_> {
     fn begin(&mut self, stat: &Stat) -> Result<()> {
         self.tar.truncate(self.start);
-        if is_as_planned(self.planned, stat, self.kept) {
+        if is_as_planned(self.name, self.planned, stat, self.kept) {
             return Ok(());
         }
         Err(Error::new(ErrorKind::Conflict, "its size or mode changed, or another file took its place"))
@@ -306,11 +309,13 @@ impl ContentSink for GroupSink<'_> {
 }
 
 /// Whether a file that was opened goes with what was planned: the header of its size and mode, the links to it from its
-/// other names, whose content is stored nowhere else, and the extended attributes, which were read by name.
-fn is_as_planned(planned: &Stat, opened: &Stat, kept: Kept) -> bool {
+/// other names, whose content is stored nowhere else, the extended attributes, which were read by name, and the rules of an
+/// ignore file, which were obeyed.
+fn is_as_planned(name: &[u8], planned: &Stat, opened: &Stat, kept: Kept) -> bool {
     let is_same = (planned.device, planned.inode) == (opened.device, opened.inode);
     (planned.size, planned.mode) == (opened.size, opened.mode)
         && (planned.links < 2 || is_same)
+        && (!may_have_rules(name) || planned.same_content(opened))
         && (!kept.contains(Kept::XATTRS) || (is_same && planned.changed == opened.changed))
 }
 
@@ -336,6 +341,7 @@ fn failure(path: &[u8], planned: &Stat, error: Error) -> Failure {
     match error.kind() {
         // It is no regular file any more, will not hold still, has another size, or is in another directory.
         ErrorKind::Invalid | ErrorKind::Conflict => Failure::Changed(changed(path).with_source(error)),
+        _ if error.is_of_resources() => Failure::Other(error),
         _ => {
             let file = (planned.links > 1).then_some((planned.device, planned.inode));
             Failure::Unreadable(vec![Unread { path: path.to_vec(), error, file }])

@@ -4,6 +4,7 @@
 //! where both are of one directory: else the content of one would come with the mode and owner of another.
 
 use std::hash::{BuildHasher as _, RandomState};
+use std::os::fd::AsFd;
 use std::sync::LazyLock;
 
 use super::stat::Stat;
@@ -45,9 +46,18 @@ impl DirectoryId {
     /// Whether both are of one directory, which has the mode and owner that it had.
     ///
     /// Some file systems (FAT, many in user space) number what the kernel has not in memory anew each time. There it is
-    /// the same if nothing changed: whatever is moved to another place has the time of that for its time of change.
-    pub fn is_same(self, other: Self) -> bool {
-        self.device == other.device && (self.inode == other.inode || self.looks == other.looks)
+    /// the same if nothing changed: whatever is moved to another place has the time of that for its time of change. On
+    /// others two that were made at the same time look the same, too; so the one that is open is asked where it is.
+    pub(super) fn is_same(self, open: Self, directory: impl AsFd) -> bool {
+        self.is_same_where(open, || {
+            let told = rustix::fs::fstatfs(directory);
+            told.is_ok_and(|told| numbers_anew(i128::from(told.f_type)))
+        })
+    }
+
+    fn is_same_where(self, other: Self, numbers_anew: impl FnOnce() -> bool) -> bool {
+        self.device == other.device
+            && (self.inode == other.inode || (self.looks == other.looks && numbers_anew()))
     }
 
     /// Whether both are on one file system.
@@ -56,13 +66,29 @@ impl DirectoryId {
     }
 }
 
+/// Whether a file system of this type may number a directory anew while nobody has it open; see `statfs(2)`.
+fn numbers_anew(file_system: i128) -> bool {
+    // The field is of another width and sign on other machines.
+    matches!(
+        file_system & 0xffff_ffff,
+        0x4d44          // FAT
+        | 0x2011_bab0   // exFAT
+        | 0x6573_5546   // FUSE
+        | 0x0102_1997   // 9p
+        | 0xff53_4d42   // CIFS
+        | 0xfe53_4d42   // SMB 2 and 3
+        | 0x517b        // SMB
+        | 0x786f_4256 // VirtualBox's shared folders
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::source::{FileKind, FileTime};
 
     #[test]
-    fn a_directory_is_told_by_its_inode_or_by_all_else() {
+    fn a_directory_is_told_by_its_inode_and_by_all_else_where_inodes_do_not_last() {
         let time = |seconds| FileTime { seconds, nanos: 5 };
         let stat = Stat {
             size: 40,
@@ -89,7 +115,15 @@ mod tests {
             (Stat { inode: 10, modified: time(3), ..stat }, false),
             (Stat { inode: 10, mode: 0o700, ..stat }, false),
         ] {
-            assert_eq!(DirectoryId::of(&stat).is_same(DirectoryId::of(&other)), is_same, "{other:?}");
+            let (one, other_id) = (DirectoryId::of(&stat), DirectoryId::of(&other));
+            assert_eq!(one.is_same_where(other_id, || true), is_same, "{other:?}");
+            let has_inode = other.inode == stat.inode;
+            assert_eq!(one.is_same_where(other_id, || false), is_same && has_inode, "{other:?}");
         }
+        // Made in the same tick, they look the same.
+        let local = std::fs::File::open("/dev/shm").unwrap();
+        let made = Stat { inode: 10, ..stat };
+        assert!(!DirectoryId::of(&stat).is_same(DirectoryId::of(&made), &local));
+        assert!(numbers_anew(0x6573_5546) && !numbers_anew(0xef53));
     }
 }

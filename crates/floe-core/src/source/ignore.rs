@@ -23,13 +23,21 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::glob::{Dialect, Subject};
 
 mod lines;
+mod obeyed;
 #[cfg(test)]
 mod tests;
 
 use self::lines::{Patterns, PatternsBuilder};
+pub(super) use self::obeyed::Obeyed;
+pub(crate) use self::obeyed::REWRITE_TIME;
 
 const FLOE_IGNORE: &str = ".floeignore";
 const GIT_IGNORE: &str = ".gitignore";
+
+/// Whether a file of this name may be an ignore file.
+pub(crate) fn may_have_rules(name: &[u8]) -> bool {
+    name == FLOE_IGNORE.as_bytes() || name == GIT_IGNORE.as_bytes()
+}
 
 /// The file that marks a cache directory: <https://bford.info/cachedir/>.
 pub(super) const CACHE_TAG_NAME: &[u8] = b"CACHEDIR.TAG";
@@ -133,18 +141,23 @@ impl Filter {
         self.globs.is_some()
     }
 
-    /// The rules that hold in a directory: those above and its own ignore files.
+    /// The rules that hold in a directory of this stat: those above and its own ignore files, which are noted.
     pub(super) fn enter(
         &self,
         above: Option<&Arc<Rules>>,
         directory: &OwnedFd,
+        stat: &Stat,
         names: &Names,
         path: impl Fn() -> Vec<u8>,
+        obeyed: &mut Obeyed,
     ) -> Result<Option<Arc<Rules>>> {
         let mut read_bytes = above.map_or(0, |above| above.read_bytes);
-        let mut read = |file: &str| match names.find(file.as_bytes()) {
-            Some(_) => read_ignore_file(directory, &path(), file, &mut read_bytes),
-            None => Ok(None),
+        let mut read = |file: &'static str| match names.find(file.as_bytes()) {
+            Some(_) => read_ignore_file(directory, &path(), file, &mut read_bytes, obeyed),
+            None => {
+                obeyed.add_absent(file, stat);
+                Ok(None)
+            }
         };
         let floe = read(FLOE_IGNORE)?;
         let git = if self.gitignore { read(GIT_IGNORE)? } else { None };
@@ -162,7 +175,7 @@ impl Filter {
             return false;
         }
         let tag = read_regular(directory, "CACHEDIR.TAG", CACHE_TAG_SIGNATURE.len());
-        tag.is_ok_and(|tag| tag.is_some_and(|bytes| bytes == CACHE_TAG_SIGNATURE))
+        tag.is_ok_and(|tag| tag.is_some_and(|tag| tag.contents == CACHE_TAG_SIGNATURE))
     }
 
     /// Whether an entry is left out for what the kernel says about it.
@@ -245,23 +258,36 @@ fn add_lines<'a>(builder: &'a mut PatternsBuilder, contents: &'a [u8]) -> impl I
     })
 }
 
-/// Reads an ignore file. One that vanished says nothing, nor does a `.gitignore` that is no regular file (as in git);
+/// Reads an ignore file. One that vanished says nothing, nor does a `.gitignore` that is no regular file or may not be read
+/// (as in git);
 /// a `.floeignore` that is none, or has a malformed pattern, is an error, since what it was to keep out might be secret.
 fn read_ignore_file(
     directory: &OwnedFd,
     path: &[u8],
-    file: &str,
+    file: &'static str,
     read_bytes: &mut usize,
+    obeyed: &mut Obeyed,
 ) -> Result<Option<Patterns>> {
     let path = String::from_utf8_lossy(path);
     let name = if path.is_empty() { file.to_owned() } else { format!("{path}/{file}") };
     let room = MAX_IGNORE_BYTES - *read_bytes;
     let contents = match read_regular(directory, file, room + 1) {
-        Ok(Some(contents)) => contents,
+        Ok(Some(read)) => {
+            obeyed.add(file, &read);
+            read.contents
+        }
         Ok(None) if file == FLOE_IGNORE => {
             return Err(Error::new(ErrorKind::Invalid, format!("{name} is not a regular file")));
         }
-        Ok(None) | Err(Errno::NOENT) => return Ok(None),
+        Ok(None) => return Ok(None),
+        Err(Errno::NOENT) => {
+            obeyed.add_vanished(file);
+            return Ok(None);
+        }
+        Err(errno @ (Errno::ACCESS | Errno::PERM)) if file == GIT_IGNORE => {
+            tracing::warn!("{name} leaves nothing out: {}", std::io::Error::from(errno));
+            return Ok(None);
+        }
         Err(errno) => return Err(Error::io(format!("cannot read {name}"), errno.into())),
     };
     if contents.len() > room {
@@ -290,15 +316,23 @@ fn read_ignore_file(
     Ok(Some(patterns))
 }
 
+/// What was read of a regular file.
+struct Read {
+    contents: Vec<u8>,
+    before: Stat,
+    after: Stat,
+}
+
 /// At most `limit` bytes from the beginning of a regular file, or nothing where it is something else.
-fn read_regular(directory: &OwnedFd, name: &str, limit: usize) -> Result<Option<Vec<u8>>, Errno> {
+fn read_regular(directory: &OwnedFd, name: &str, limit: usize) -> Result<Option<Read>, Errno> {
     // Without O_NONBLOCK a fifo of that name would stop the walk.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = match rustix::fs::openat(directory, name, flags, Mode::empty()) {
         Err(Errno::LOOP | Errno::NXIO) => return Ok(None),
         result => result?,
     };
-    if Stat::of_file(&file)?.kind != FileKind::File {
+    let before = Stat::of_file(&file)?;
+    if before.kind != FileKind::File {
         return Ok(None);
     }
     let mut contents = Vec::new();
@@ -312,5 +346,6 @@ fn read_regular(directory: &OwnedFd, name: &str, limit: usize) -> Result<Option<
             Err(errno) => return Err(errno),
         }
     }
-    Ok(Some(contents))
+    let after = Stat::of_file(&file)?;
+    Ok(Some(Read { contents, before, after }))
 }

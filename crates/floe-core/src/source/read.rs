@@ -18,7 +18,7 @@ use floe_format::XattrList;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use self::directories::OpenDirectories;
+use self::directories::{KEPT_DIRECTORIES, OpenDirectories};
 use super::directory_id::ListedDirectory;
 use super::stat::{FileKind, Stat};
 use super::trust::{HashClock, HashClocks};
@@ -95,10 +95,21 @@ impl SourceFiles {
         let root = rustix::fs::open(root, flags, Mode::empty())
             .map_err(|errno| Error::io(format!("cannot open {}", root.display()), errno.into()))?;
         Ok(Self {
-            directories: OpenDirectories::new(root),
+            directories: OpenDirectories::new(root, KEPT_DIRECTORIES),
             access_time: OFlags::NOATIME,
             clocks: HashClocks::default(),
         })
+    }
+
+    /// Keeps as many directories open as so many threads may together: half of the open files that the limit allows.
+    #[must_use]
+    pub fn shared_by(mut self, threads: usize) -> Self {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        if let Some(limit) = limit {
+            let each = limit / 2 / (threads as u64).max(1);
+            self.directories.keep_at_most(usize::try_from(each).unwrap_or(usize::MAX));
+        }
+        self
     }
 
     /// The same source for another thread.
@@ -109,7 +120,7 @@ impl SourceFiles {
     pub fn try_clone(&self) -> Result<Self> {
         let root = self.directories.root().try_clone_to_owned();
         let root = root.map_err(|error| Error::io("cannot open the source again", error))?;
-        let directories = OpenDirectories::new(root);
+        let directories = OpenDirectories::new(root, self.directories.most());
         Ok(Self { directories, access_time: self.access_time, clocks: self.clocks })
     }
 
@@ -159,7 +170,7 @@ impl SourceFiles {
                 return Ok(ReadOutcome::Read { stat: file.stat, hashing_began: file.hashing_began });
             }
         }
-        Err(unsteady(directory, name))
+        Err(unsteady(directory.path, name))
     }
 
     /// Reads the target of a symbolic link; nothing if it vanished.
@@ -181,7 +192,7 @@ impl SourceFiles {
                 Err(errno) => return Err(cannot("read", directory, name, errno)),
             }
         }
-        Err(unsteady(directory, name))
+        Err(unsteady(directory.path, name))
     }
 
     /// The extended attributes of `name` in a directory; of the directory itself without a name. Nothing if it vanished, or
@@ -222,6 +233,20 @@ impl SourceFiles {
         match self.directories.get(directory).and_then(|parent| Stat::of_name(parent, &c_name)) {
             Ok(now) => Ok(found.is_still(&now)),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::STALE) => Ok(false),
+            Err(errno) => Err(cannot("ask about", directory, name, errno)),
+        }
+    }
+
+    /// Whether nothing in a directory has this name.
+    ///
+    /// # Errors
+    ///
+    /// The kernel cannot say.
+    pub fn is_absent(&mut self, directory: ListedDirectory<'_>, name: &[u8]) -> Result<bool> {
+        let c_name = CString::new(name).map_err(|_| cannot("ask about", directory, name, Errno::INVAL))?;
+        match self.directories.get(directory).and_then(|parent| Stat::of_name(parent, &c_name)) {
+            Ok(_) | Err(Errno::NOTDIR | Errno::LOOP | Errno::STALE) => Ok(false),
+            Err(Errno::NOENT) => Ok(true),
             Err(errno) => Err(cannot("ask about", directory, name, errno)),
         }
     }
@@ -327,7 +352,9 @@ fn cannot(do_what: &str, directory: ListedDirectory<'_>, name: &[u8], errno: Err
     unreadable(format!("cannot {do_what} {}", display(directory, name)), errno)
 }
 
-fn unsteady(directory: ListedDirectory<'_>, name: &[u8]) -> Error {
-    let message = format!("{} changed each time it was read", display(directory, name));
+/// The error of a file that will not hold still.
+pub(super) fn unsteady(directory: &[u8], name: &[u8]) -> Error {
+    let path = join(directory, name);
+    let message = format!("{} changed each time it was read", String::from_utf8_lossy(&path));
     Error::new(ErrorKind::Invalid, message).with_remedy(Remedy::QuietSource)
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, StatxAttributes, StatxFlags, StatxTimestamp};
 use rustix::io::Errno;
@@ -124,7 +125,7 @@ impl Stat {
     }
 
     /// Asks about a path, and follows it.
-    pub(super) fn of_path(path: &std::path::Path) -> Result<Self, Errno> {
+    pub(crate) fn of_path(path: &std::path::Path) -> Result<Self, Errno> {
         Self::new(&rustix::fs::statx(rustix::fs::CWD, path, AtFlags::empty(), MASK)?)
     }
 
@@ -161,9 +162,26 @@ impl Stat {
         })
     }
     /// Whether both describe the same file with, as far as the kernel tells, the same content.
-    pub(super) fn same_content(&self, other: &Self) -> bool {
+    pub(crate) fn same_content(&self, other: &Self) -> bool {
         let told = |stat: &Self| (stat.device, stat.inode, stat.size, stat.modified, stat.changed, stat.kind);
         told(self) == told(other)
+    }
+
+    /// Whether it changed less than so long ago, or in the future, by the clock of this machine.
+    pub(super) fn is_younger_than(&self, time: Duration) -> bool {
+        self.age_nanos() < i128::try_from(time.as_nanos()).unwrap_or(i128::MAX)
+    }
+
+    /// How long it is until it is as old as this; nothing where it changed in the future.
+    pub(crate) fn until_as_old_as(&self, time: Duration) -> Duration {
+        let age = u64::try_from(self.age_nanos()).map_or(time, Duration::from_nanos);
+        time.saturating_sub(age)
+    }
+
+    fn age_nanos(&self) -> i128 {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+        let now = i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec);
+        now - self.modified.max(self.changed).as_nanos()
     }
 
     /// Whether both describe the same file, and a change between them would show. Of a directory only owner and mode

@@ -13,6 +13,7 @@ mod directory;
 mod huge;
 mod listing;
 mod names;
+mod reading;
 #[cfg(test)]
 mod tests;
 
@@ -26,17 +27,16 @@ use std::thread::JoinHandle;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use self::agenda::{Agenda, Job, Outcome, Subdirectories};
+use self::agenda::{Agenda, Job, Outcome};
 use self::directory::{Descriptors, Directory, lock};
-use self::huge::HugeDirectory;
-pub(super) use self::listing::join;
+pub(crate) use self::listing::join;
 pub use self::listing::{Child, Listing, Problem};
-use self::names::{FoundDirectories, bytes_of, c_str};
+use self::names::{FoundDirectories, c_str};
 pub(super) use self::names::{Name, Names};
 use super::ignore::{Exclusions, Filter, Rules};
 use super::name_cache::NameCache;
+use super::read::unsteady;
 use super::stat::{FileKind, Stat};
-use super::trust::HashClock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::offload::OnPanic;
 
@@ -191,11 +191,12 @@ impl Drop for Walk {
 }
 
 /// What was found of names.
+#[derive(Default)]
 struct Found {
     /// The directories to enter.
     subdirectories: FoundDirectories,
-    /// Whether all of them were there.
-    all: bool,
+    /// Whether some of them were not there any more.
+    is_short: bool,
 }
 
 impl Shared {
@@ -257,6 +258,10 @@ impl Shared {
             Job::Chunk(huge, chunk, reserved) => {
                 let (mut listing, spans) = huge.part(chunk);
                 let found = self.stat_names(&huge.descriptor, &mut listing, &spans, huge.rules.as_ref());
+                if let Some(file) = huge.obeyed.shaken(&huge.descriptor) {
+                    return Outcome::Failed(unsteady(&huge.path, file.as_bytes()));
+                }
+                listing.is_short = found.is_short;
                 let (group, all_done) = huge.finish(chunk, found.subdirectories);
                 if group.is_some() {
                     self.descriptors.keep(&huge.directory, &huge.descriptor);
@@ -264,89 +269,6 @@ impl Shared {
                 Outcome::Part(listing, reserved, group, all_done)
             }
         }
-    }
-
-    fn list(&self, directory: &Arc<Directory>, closes_parent: bool, dirents: &mut Vec<u8>) -> Outcome {
-        let opened = self.descriptors.open(directory);
-        if closes_parent {
-            self.descriptors.close_parent(directory);
-        }
-        let read = opened.and_then(|descriptor| {
-            let stat = Stat::of_file(&descriptor)?;
-            if !directory.is_listed(&stat) && !self.is_mounted_since(directory, &descriptor, &stat) {
-                return Err(Errno::STALE);
-            }
-            let began = match &self.names {
-                // Where the kernel cannot say what it is, names are read.
-                Some(_) if !directory.is_lost_and_found() => HashClock::of_names(&descriptor).ok().flatten(),
-                _ => None,
-            };
-            Ok((descriptor, stat, began))
-        });
-        let (descriptor, stat, began) = match read {
-            Ok(read) => read,
-            Err(errno) => return Outcome::Listed(unreadable(directory, errno), None),
-        };
-        if !self.filter.enters(&stat, self.root_device) {
-            return Outcome::Listed(Listing::new(directory.path(), stat, Vec::new(), 0), None);
-        }
-        let cache = self.names.as_ref().zip(began);
-        if let Some(names) = cache.and_then(|(cache, _)| cache.find(&stat)).filter(|names| !names.are_many())
-            && let (outcome, true) = self.list_names(directory, &descriptor, stat, names)
-        {
-            return outcome;
-        }
-        let names = match Names::read(&descriptor, dirents) {
-            Ok(names) => names,
-            Err(errno) => return Outcome::Listed(unreadable(directory, errno), None),
-        };
-        if let Some((cache, began)) = cache
-            && !names.are_many()
-            && Stat::of_file(&descriptor).is_ok_and(|after| after == stat)
-        {
-            cache.note(&stat, &names, began);
-        }
-        self.list_names(directory, &descriptor, stat, names).0
-    }
-
-    /// Whether something was mounted on a directory since it was listed: opening one does that where file systems are
-    /// mounted when they are used. Nobody but root can put what is mounted in another's place.
-    fn is_mounted_since(&self, directory: &Directory, descriptor: &OwnedFd, stat: &Stat) -> bool {
-        !directory.is_listed_beside(stat)
-            && Stat::is_mount_point(descriptor, c".")
-            && self.filter.own(stat).is_none()
-    }
-
-    /// Lists those names of a directory that are wanted; and whether all of them were there.
-    fn list_names(
-        &self,
-        directory: &Arc<Directory>,
-        descriptor: &Arc<OwnedFd>,
-        stat: Stat,
-        mut names: Names,
-    ) -> (Outcome, bool) {
-        let rules =
-            match self.filter.enter(directory.inherited.as_ref(), descriptor, &names, || directory.path()) {
-                Ok(rules) => rules,
-                Err(error) => return (Outcome::Failed(error), false),
-            };
-        if self.filter.keeps_only_tag(descriptor, &names) {
-            names.spans.retain(|span| bytes_of(&names.bytes, *span) == super::ignore::CACHE_TAG_NAME);
-        }
-        if names.are_many() {
-            let (directory, descriptor) = (Arc::clone(directory), Arc::clone(descriptor));
-            return (Outcome::Huge(HugeDirectory::new(directory, descriptor, stat, names, rules)), true);
-        }
-        let Names { bytes, spans } = names;
-        let mut listing = Listing::new(directory.path(), stat, bytes, spans.len());
-        let found = self.stat_names(descriptor, &mut listing, &spans, rules.as_ref());
-        if found.subdirectories.ids.is_empty() {
-            return (Outcome::Listed(listing, None), found.all);
-        }
-        self.descriptors.keep(directory, descriptor);
-        let parent = Arc::clone(directory);
-        let subdirectories = Subdirectories { parent, found: found.subdirectories, rules };
-        (Outcome::Listed(listing, Some(subdirectories)), found.all)
     }
 
     /// Adds to the listing those of its names that are wanted and still there.
@@ -358,7 +280,7 @@ impl Shared {
         rules: Option<&Arc<Rules>>,
     ) -> Found {
         let mut subdirectories = FoundDirectories::default();
-        let mut all = true;
+        let mut is_short = false;
         let mut excluder = self.filter.excluder(rules, &listing.path);
         for &span in spans {
             if self.is_stopped() {
@@ -373,7 +295,7 @@ impl Shared {
             let stat = match Stat::of_name(descriptor, name) {
                 Ok(stat) => stat,
                 Err(Errno::NOENT) => {
-                    all = false;
+                    is_short = true;
                     continue;
                 }
                 Err(errno) => {
@@ -406,26 +328,6 @@ impl Shared {
             }
             listing.push(span.start, span.length, stat);
         }
-        Found { subdirectories, all }
+        Found { subdirectories, is_short }
     }
-}
-
-/// The empty listing of a directory that cannot be read. Nothing is known about it but its path.
-fn unreadable(directory: &Directory, errno: Errno) -> Listing {
-    let stat = Stat {
-        size: 0,
-        inode: 0,
-        device: 0,
-        special: 0,
-        modified: super::FileTime::default(),
-        changed: super::FileTime::default(),
-        links: 0,
-        uid: 0,
-        gid: 0,
-        mode: 0,
-        kind: FileKind::Directory,
-    };
-    let mut listing = Listing::new(directory.path(), stat, Vec::new(), 0);
-    listing.push_problem(b"", errno);
-    listing
 }

@@ -10,7 +10,7 @@ use crossbeam_channel::unbounded;
 use rustix::fs::Mode;
 
 use super::*;
-use crate::source::{SourceFiles, StatCache, Walk, WalkOptions};
+use crate::source::{DirectoryId, SourceFiles, StatCache, Walk, WalkOptions};
 
 /// What is done to a path, and what it is called.
 type Deed = (&'static str, fn(&Path));
@@ -58,6 +58,7 @@ fn plan_pass(
         workers: 1,
         slots: slot_sender,
         has_changed: false,
+        denied: Vec::new(),
         known: Vec::new(),
         jobs: job_sender,
     };
@@ -226,4 +227,46 @@ fn a_directory_may_change_in_its_times_before_its_xattrs_are_read() {
     let deed = || fs::set_permissions(source.path().join("zz"), fs::Permissions::from_mode(0o700)).unwrap();
     fs::set_permissions(source.path().join("zz"), fs::Permissions::from_mode(0o755)).unwrap();
     assert_changed(plan(source.path(), Kept::XATTRS, deed), "zz");
+}
+
+#[test]
+fn an_ignore_file_that_had_just_been_written_is_looked_at_again_in_the_end() {
+    let source = source();
+    let ignore = source.path().join("zz/.floeignore");
+    // As somebody leaves it who is about to write it anew.
+    fs::write(&ignore, "").unwrap();
+    let (planned, _) = plan_pass(source.path(), Kept::MTIME, false, || ()).unwrap();
+    let mut files = InputFiles::Directory(SourceFiles::open(source.path()).unwrap());
+    // In the root there is none, but it has just changed, too.
+    let mut found = planned.young_rules.into_iter().filter(|rules| rules.stat.is_some());
+    let rules = found.next().unwrap();
+    let stat = Stat::of_path(source.path()).unwrap();
+    let (directory, id, name) = (Vec::new(), DirectoryId::of(&stat), ".floeignore");
+    let root = YoungRules { directory, id, name, stat: None, changed: stat };
+    assert!(found.next().is_none());
+    root.check(&mut files).unwrap();
+    rules.check(&mut files).unwrap();
+    fs::write(&ignore, "secret").unwrap();
+    assert_changed(rules.check(&mut files).map(|()| Vec::new()), "zz/.floeignore");
+    fs::write(source.path().join(".floeignore"), "secret").unwrap();
+    assert_changed(root.check(&mut files).map(|()| Vec::new()), ".floeignore");
+}
+
+#[test]
+fn a_file_of_which_the_extended_attributes_may_not_be_read_is_told_of() {
+    use rustix::thread::CapabilitySet;
+    let mut sets = rustix::thread::capabilities(None).unwrap();
+    sets.effective.remove(CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH);
+    rustix::thread::set_capabilities(None, sets).unwrap();
+    let source = source();
+    let file = source.path().join("zz/closed");
+    fs::write(&file, "x").unwrap();
+    let flags = rustix::fs::XattrFlags::empty();
+    if rustix::fs::setxattr(&file, "user.k", b"v", flags).is_err() {
+        return floe_testkit::skip("no extended attributes here");
+    }
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).unwrap();
+    let (planned, _) = plan_pass(source.path(), Kept::XATTRS, false, || ()).unwrap();
+    let denied: Vec<_> = planned.denied.iter().map(|denied| denied.path.as_slice()).collect();
+    assert_eq!(denied, [b"zz/closed"]);
 }

@@ -33,7 +33,7 @@ impl Worker {
         let opened = self.files.open_file(directory, name).map_err(failed)?;
         let Some(mut file) = opened else { return Err(Failure::Changed(changed(path))) };
         let stat = *file.stat();
-        if !is_as_planned(planned, &stat, self.settings.kept) {
+        if !is_as_planned(name, planned, &stat, self.settings.kept) {
             return Err(Failure::Changed(changed(path)));
         }
         let size = stat.size;

@@ -174,3 +174,37 @@ fn the_chunks_of_a_hole_are_made_once() {
     assert_eq!(tar_bytes, (9 * MIB + 5).next_multiple_of(512));
     assert!(made <= 5 && again >= 5, "{made} made, {again} again");
 }
+
+/// Nobody could tell which rules a snapshot was made by.
+#[test]
+fn what_is_stored_of_an_ignore_file_are_the_rules_that_were_obeyed() {
+    let source = source();
+    for name in [".floeignore", ".gitignore", "other"] {
+        fs::write(source.path().join(name), vec![b'b'; BIG_BYTES]).unwrap();
+        let found = stat(&source, name);
+        let read = |planned| {
+            let file = PlannedFile { path: name.into(), directory: directory(&source), planned };
+            read_planned(&source, Kept::NONE, file)
+        };
+        read(found).unwrap();
+        let before = Stat { changed: crate::source::FileTime::default(), ..found };
+        assert_eq!(matches!(read(before), Err(Failure::Changed(_))), name != "other", "{name}");
+    }
+}
+
+#[test]
+fn what_the_machine_lacks_is_no_fault_of_a_file() {
+    use rustix::io::Errno;
+    let planned = stat(&source(), "small");
+    for (errno, is_unreadable) in [
+        (Errno::ACCESS, true),
+        (Errno::IO, true),
+        (Errno::MFILE, false),
+        (Errno::NFILE, false),
+        (Errno::NOMEM, false),
+    ] {
+        let failed = failure(b"a", &planned, Error::io("cannot open a", errno.into()));
+        assert_eq!(matches!(failed, Failure::Unreadable(_)), is_unreadable, "{failed:?}");
+        assert_eq!(matches!(failed, Failure::Other(_)), !is_unreadable, "{failed:?}");
+    }
+}

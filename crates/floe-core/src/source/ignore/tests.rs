@@ -553,3 +553,57 @@ fn without_rules_nothing_is_asked_per_name() {
     let filter = Filter::new(&globs(&["", "!", "./"])).unwrap();
     assert!(filter.excluder(None, b"dir").is_none());
 }
+
+/// What the ignore files of this directory are when it is entered, and then.
+fn entered(root: &tempfile::TempDir, meddle: impl FnOnce()) -> Option<&'static str> {
+    let filter = Filter::new(&Exclusions { gitignore: true, ..Exclusions::default() }).unwrap();
+    let directory = rustix::fs::open(root.path(), OFlags::RDONLY, Mode::empty()).unwrap();
+    let names = Names::read(&directory, &mut Vec::new()).unwrap();
+    let mut obeyed = Obeyed::default();
+    let stat = Stat::of_file(&directory).unwrap();
+    filter.enter(None, &directory, &stat, &names, Vec::new, &mut obeyed).unwrap();
+    assert_eq!(obeyed.shaken(&directory), None);
+    meddle();
+    obeyed.shaken(&directory)
+}
+
+#[test]
+fn an_ignore_file_that_is_not_the_one_that_was_read_is_told() {
+    type Deed = fn(&Path);
+    let deeds: [(&[&str], Deed, Option<&str>); 6] = [
+        (&[".floeignore=a"], |_| (), None),
+        (&[".floeignore=a"], |root| std::fs::write(root.join(".floeignore"), "").unwrap(), Some(FLOE_IGNORE)),
+        (&[".gitignore="], |root| std::fs::write(root.join(".gitignore"), "a").unwrap(), Some(GIT_IGNORE)),
+        (&[".gitignore="], |root| std::fs::remove_file(root.join(".gitignore")).unwrap(), Some(GIT_IGNORE)),
+        // In a directory of which the times may stand still.
+        (&["a"], |root| std::fs::write(root.join(".floeignore"), "a").unwrap(), Some(FLOE_IGNORE)),
+        (&["a"], |root| std::fs::write(root.join("b"), "a").unwrap(), None),
+    ];
+    for (number, (entries, deed, told)) in deeds.into_iter().enumerate() {
+        let root = tree(entries);
+        assert_eq!(entered(&root, || deed(root.path())), told, "{number}");
+    }
+}
+
+#[test]
+fn a_gitignore_that_may_not_be_read_leaves_nothing_out_and_a_floeignore_is_an_error() {
+    use rustix::thread::CapabilitySet;
+    let mut sets = rustix::thread::capabilities(None).unwrap();
+    sets.effective.remove(CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH);
+    rustix::thread::set_capabilities(None, sets).unwrap();
+    let both = Exclusions { gitignore: true, ..Exclusions::default() };
+    for (entries, found) in
+        [(["d/.gitignore=a", "d/a"], Some("d d/.gitignore d/a")), (["d/.floeignore=a", "d/a"], None)]
+    {
+        let root = tree(&entries);
+        let file = root.path().join(entries[0].split_once('=').unwrap().0);
+        std::fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
+        let options = WalkOptions { threads: std::num::NonZeroUsize::MIN, ..WalkOptions::default() };
+        let walk = Walk::new(root.path(), &WalkOptions { exclusions: both.clone(), ..options }).unwrap();
+        let listings: Result<Vec<_>> = walk.collect();
+        assert_eq!(listings.is_ok(), found.is_some(), "{listings:?}");
+        if let Some(found) = found {
+            assert_eq!(try_walk(root.path(), both.clone()).unwrap(), found);
+        }
+    }
+}

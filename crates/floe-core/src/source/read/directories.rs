@@ -12,13 +12,15 @@ use crate::source::directory_id::{DirectoryId, ListedDirectory};
 use crate::source::least_missed::least_missed;
 use crate::source::stat::Stat;
 
-/// How many directories stay open for each thread, the root left aside.
+/// How many directories stay open for each thread, the root left aside, where the limit of open files allows it.
 pub(super) const KEPT_DIRECTORIES: usize = 8;
 
 /// The root of a source, and the way to the directory that was asked for last.
 #[derive(Debug)]
 pub(super) struct OpenDirectories {
     root: Open,
+    /// How many stay open, the root left aside.
+    most: usize,
     /// The path of the last of those open.
     path: Vec<u8>,
     /// From the top to the directory that was asked for last; not all of them.
@@ -41,8 +43,19 @@ struct Step {
 }
 
 impl OpenDirectories {
-    pub(super) fn new(root: OwnedFd) -> Self {
-        Self { root: Open { descriptor: root, id: None }, path: Vec::new(), open: Vec::new() }
+    pub(super) fn new(root: OwnedFd, most: usize) -> Self {
+        let root = Open { descriptor: root, id: None };
+        Self { root, most, path: Vec::new(), open: Vec::new() }
+    }
+
+    /// How many stay open.
+    pub(super) fn most(&self) -> usize {
+        self.most
+    }
+
+    /// Keeps no more open than so many from now on.
+    pub(super) fn keep_at_most(&mut self, most: usize) {
+        self.most = most.clamp(1, KEPT_DIRECTORIES);
     }
 
     /// The root.
@@ -62,7 +75,11 @@ impl OpenDirectories {
             Some(id) => id,
             None => *there.id.insert(DirectoryId::of(&Stat::of_file(&there.descriptor)?)),
         };
-        if id.is_same(listed.id) { Ok(there.descriptor.as_fd()) } else { Err(Errno::STALE) }
+        if listed.id.is_same(id, &there.descriptor) {
+            Ok(there.descriptor.as_fd())
+        } else {
+            Err(Errno::STALE)
+        }
     }
 
     /// Opens what is to be opened so that the last one open is the one at this path.
@@ -87,7 +104,7 @@ impl OpenDirectories {
             (reached, depth) = (end, depth + 1);
             let directory = Open { descriptor, id: None };
             self.open.push(Step { path_len: reached, depth, directory });
-            if self.open.len() > KEPT_DIRECTORIES {
+            if self.open.len() > self.most {
                 let missed = least_missed(self.open.len(), |place| self.open[place].depth);
                 self.open.remove(missed);
             }

@@ -2,7 +2,6 @@
 
 use std::os::unix::fs::symlink;
 
-use super::directories::KEPT_DIRECTORIES;
 use super::*;
 use crate::source::DirectoryId;
 
@@ -240,4 +239,20 @@ fn directories_are_found_again_from_those_still_open() {
         assert_eq!(sink.content, deep[index].as_bytes());
         assert!(files.directories.count() <= KEPT_DIRECTORIES);
     }
+}
+
+#[test]
+fn many_threads_keep_few_directories_open_each() {
+    let (root, files) = source();
+    let mut files = files.shared_by(1 << 20);
+    assert_eq!(files.directories.most(), 1);
+    for path in ["a/b/c", "a/b", "d"] {
+        std::fs::create_dir_all(root.path().join(path)).unwrap();
+        std::fs::write(root.path().join(path).join("file"), path).unwrap();
+        let mut sink = sink(|_| ());
+        files.read(listed(&root, path), b"file", &mut [0; 64], &mut sink).unwrap();
+        assert_eq!((sink.content, files.directories.count()), (path.into(), 1));
+    }
+    assert_eq!(files.try_clone().unwrap().directories.most(), 1);
+    assert_eq!(SourceFiles::open(root.path()).unwrap().shared_by(1).directories.most(), KEPT_DIRECTORIES);
 }

@@ -93,8 +93,8 @@ impl Directory {
     }
 
     /// Whether what was opened is what was listed.
-    pub(super) fn is_listed(&self, opened: &Stat) -> bool {
-        self.listed.is_none_or(|listed| listed.is_same(DirectoryId::of(opened)))
+    pub(super) fn is_listed(&self, opened: &Stat, descriptor: &OwnedFd) -> bool {
+        self.listed.is_none_or(|listed| listed.is_same(DirectoryId::of(opened), descriptor))
     }
 
     /// Whether what was opened is on the file system of what was listed.

@@ -11,7 +11,7 @@ use super::directory::{Directory, lock};
 use super::listing::Listing;
 use super::names::{FoundDirectories, Name, Names, bytes_of, c_str};
 use crate::source::Stat;
-use crate::source::ignore::Rules;
+use crate::source::ignore::{Obeyed, Rules};
 
 /// How many names are one part, and the most that are listed at once.
 pub(super) const CHUNK_NAMES: usize = 4096;
@@ -25,6 +25,7 @@ pub(super) struct HugeDirectory {
     pub(super) stat: Stat,
     pub(super) names: Names,
     pub(super) rules: Option<Arc<Rules>>,
+    pub(super) obeyed: Obeyed,
     progress: Mutex<Progress>,
 }
 
@@ -41,11 +42,12 @@ impl HugeDirectory {
         stat: Stat,
         names: Names,
         rules: Option<Arc<Rules>>,
+        obeyed: Obeyed,
     ) -> Self {
         let unfinished = names.spans.len().div_ceil(CHUNK_NAMES);
         let subdirectories = (0..unfinished).map(|_| FoundDirectories::default()).collect();
         let progress = Mutex::new(Progress { unfinished, subdirectories });
-        Self { path: directory.path(), directory, descriptor, stat, names, rules, progress }
+        Self { path: directory.path(), directory, descriptor, stat, names, rules, obeyed, progress }
     }
 
     pub(super) fn chunk_count(&self) -> usize {
@@ -63,6 +65,9 @@ impl HugeDirectory {
         }
         let mut listing = Listing::new(self.path.clone(), self.stat, names.bytes, spans.len());
         listing.is_first = chunk == 0;
+        if listing.is_first {
+            listing.young_rules = self.obeyed.young();
+        }
         listing.is_last = chunk + 1 == self.chunk_count();
         (listing, names.spans)
     }

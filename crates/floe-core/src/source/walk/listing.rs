@@ -60,6 +60,8 @@ pub struct Listing {
     own: Vec<OwnFound>,
     pub(in crate::source) is_first: bool,
     pub(in crate::source) is_last: bool,
+    pub(super) is_short: bool,
+    pub(super) young_rules: Vec<(&'static str, Option<Stat>)>,
 }
 
 impl Listing {
@@ -75,6 +77,8 @@ impl Listing {
             own: Vec::new(),
             is_first: true,
             is_last: true,
+            is_short: false,
+            young_rules: Vec::new(),
         }
     }
 
@@ -141,6 +145,18 @@ impl Listing {
         self.is_last
     }
 
+    /// Whether names of a part of a huge directory were not there any more, so that what they stood for may be there under
+    /// names that are in no part. Other directories are read again for that.
+    pub fn is_short(&self) -> bool {
+        self.is_short
+    }
+
+    /// Ignore files of this directory that had been written just before they were read, perhaps not to their end; or were not
+    /// there, perhaps not yet.
+    pub(crate) fn young_rules(&self) -> &[(&'static str, Option<Stat>)] {
+        &self.young_rules
+    }
+
     /// About how much memory it holds.
     pub(super) fn memory_bytes(&self) -> usize {
         size_of::<Self>()
@@ -152,7 +168,7 @@ impl Listing {
 }
 
 /// `directory/name`, or either alone where the other is empty.
-pub(in crate::source) fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
+pub(crate) fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
     let mut path = Vec::with_capacity(directory.len() + 1 + name.len());
     path.extend_from_slice(directory);
     if !directory.is_empty() && !name.is_empty() {

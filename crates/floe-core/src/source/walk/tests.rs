@@ -1,9 +1,10 @@
 //! A walk against a naive one, and what is hard on walks: many, deep, gone, forbidden, replaced.
 
+use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use rustix::fs::{CWD, FileType, Mode};
@@ -12,6 +13,153 @@ use super::huge::CHUNK_NAMES;
 use super::*;
 
 const NO_LOOK_AHEAD: usize = 0;
+
+thread_local! {
+    static MEDDLER: RefCell<Option<Box<dyn FnMut()>>> = const { RefCell::new(None) };
+}
+
+/// Called when names were read, before the kernel is asked about them.
+pub(super) fn once_names_are_read() {
+    if let Some(mut meddle) = MEDDLER.take() {
+        meddle();
+        MEDDLER.set(Some(meddle));
+    }
+}
+
+/// Does something each time this thread has read names, told how often that was before. Gives how often it was in all, and
+/// what the walk found or why it failed.
+fn walk_meddled(
+    root: &Path,
+    names: Option<&Arc<NameCache>>,
+    mut meddle: impl FnMut(usize) + 'static,
+) -> (usize, Result<Vec<String>>) {
+    let count = std::rc::Rc::new(std::cell::Cell::new(0));
+    let counted = std::rc::Rc::clone(&count);
+    MEDDLER.set(Some(Box::new(move || {
+        meddle(counted.get());
+        counted.set(counted.get() + 1);
+    })));
+    let options = WalkOptions { names: names.cloned(), ..options(1, NO_LOOK_AHEAD) };
+    let mut found = Ok(Vec::new());
+    for listing in Walk::new(root, &options).unwrap() {
+        match (listing, &mut found) {
+            (Ok(listing), Ok(found)) => found.extend(
+                listing
+                    .children()
+                    .map(|child| String::from_utf8_lossy(&join(&listing.path, child.name)).into()),
+            ),
+            (Ok(_), Err(_)) => {}
+            (Err(error), _) => found = Err(error),
+        }
+    }
+    MEDDLER.set(None);
+    (count.get(), found)
+}
+
+fn moved(root: &Path, from: &str, to: &str) {
+    std::fs::rename(root.join(from), root.join(to)).unwrap();
+}
+
+#[test]
+fn what_is_moved_while_its_directory_is_listed_is_found_under_one_of_its_names() {
+    type Deed = fn(&Path);
+    let deeds: [(Deed, &[&str]); 3] = [
+        (|root| moved(root, "z", "a"), &["a", "log", "log.1", "x"]),
+        // All names that were read are there, but the file that was the second is not.
+        (
+            |root| {
+                moved(root, "log.1", "log.2");
+                moved(root, "log", "log.1");
+                std::fs::write(root.join("log"), "").unwrap();
+            },
+            &["log", "log.1", "log.2", "x", "z"],
+        ),
+        (|root| std::fs::remove_file(root.join("x")).unwrap(), &["log", "log.1", "z"]),
+    ];
+    for (deed, expected) in deeds {
+        for is_known in [false, true] {
+            let (root, caches) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            for name in ["log", "log.1", "x", "z"] {
+                std::fs::write(root.path().join(name), "").unwrap();
+            }
+            floe_testkit::wait_until_trusted(root.path());
+            let names = is_known.then(|| {
+                let known = Arc::new(NameCache::of_source(caches.path(), root.path()));
+                walk_meddled(root.path(), Some(&known), |_| ()).1.unwrap();
+                known.keep();
+                Arc::new(NameCache::of_source(caches.path(), root.path()))
+            });
+            let path = root.path().to_path_buf();
+            let meddle = move |before| {
+                if before == 0 {
+                    deed(&path);
+                }
+            };
+            let (count, found) = walk_meddled(root.path(), names.as_ref(), meddle);
+            assert_eq!((count, found.unwrap()), (2, expected.iter().map(|name| (*name).into()).collect()));
+        }
+    }
+}
+
+#[test]
+fn a_directory_in_which_names_never_stand_still_is_listed_all_the_same() {
+    let root = tempfile::tempdir().unwrap();
+    for name in ["a", "m"] {
+        std::fs::write(root.path().join(name), "").unwrap();
+    }
+    let path = root.path().to_path_buf();
+    let meddle = move |before: usize| {
+        let (from, to) = if before.is_multiple_of(2) { ("a", "z") } else { ("z", "a") };
+        moved(&path, from, to);
+    };
+    let (count, found) = walk_meddled(root.path(), None, meddle);
+    assert_eq!((count, found.unwrap()), (reading::READ_AGAIN + 1, vec!["m".to_owned()]));
+}
+
+/// Does one thing and the other by turns.
+fn by_turns(path: &Path, deeds: [fn(&Path); 2]) -> impl FnMut(usize) + 'static {
+    let path: PathBuf = path.into();
+    move |before| deeds[before % 2](&path)
+}
+
+#[test]
+fn an_ignore_file_that_is_removed_and_made_again_is_heeded() {
+    let root = tempfile::tempdir().unwrap();
+    let ignore = root.path().join(".floeignore");
+    let write: fn(&Path) = |path| std::fs::write(path, "secret\n").unwrap();
+    write(&ignore);
+    std::fs::write(root.path().join("secret"), "").unwrap();
+    let remove: fn(&Path) = |path| std::fs::remove_file(path).unwrap();
+    let mut turns = by_turns(&ignore, [remove, write]);
+    let (count, found) = walk_meddled(root.path(), None, move |before| {
+        if before < 2 {
+            turns(before);
+        }
+    });
+    assert_eq!((count, found.unwrap()), (3, vec![".floeignore".to_owned()]));
+    // The last time it is not among the names; nothing is stored by what the others say.
+    let (count, found) = walk_meddled(root.path(), None, by_turns(&ignore, [remove, write]));
+    let error = found.unwrap_err();
+    assert_eq!((count, error.to_string()), (4, ".floeignore changed each time it was read".into()));
+    assert_eq!(error.remedy(), Some(crate::Remedy::QuietSource));
+}
+
+#[test]
+fn names_that_vanish_between_two_parts_of_a_huge_directory_are_told() {
+    let root = tempfile::tempdir().unwrap();
+    for number in 0..=CHUNK_NAMES {
+        std::fs::File::create(root.path().join(format!("n{number:05}"))).unwrap();
+    }
+    for moves in [false, true] {
+        let mut walk = Walk::new(root.path(), &options(1, NO_LOOK_AHEAD)).unwrap();
+        assert!(!walk.next().unwrap().unwrap().is_short());
+        if moves {
+            moved(root.path(), &format!("n{CHUNK_NAMES:05}"), "a");
+        }
+        assert_eq!(walk.next().unwrap().unwrap().is_short(), moves);
+        assert!(walk.next().is_none());
+    }
+}
 
 fn options(threads: usize, look_ahead_bytes: usize) -> WalkOptions {
     let threads = NonZeroUsize::new(threads).unwrap();

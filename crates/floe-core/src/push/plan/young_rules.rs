@@ -1,0 +1,56 @@
+//! Ignore files that were perhaps not written to their end when they were obeyed.
+
+use std::time::Duration;
+
+use crate::Result;
+use crate::push::assemble::Ended;
+use crate::push::input::InputFiles;
+use crate::push::work::changed;
+use crate::source::{Child, DirectoryId, ListedDirectory, Listing, REWRITE_TIME, Stat, join};
+
+/// How long an ignore file is waited for in which there is nothing: cutting one short may wait for a disk.
+const EMPTY_TIME: Duration = Duration::from_millis(250);
+
+/// An ignore file that had been written just before its rules were read; or was not there in a directory that had just
+/// changed.
+#[derive(Debug)]
+pub(in crate::push) struct YoungRules {
+    pub(super) directory: Vec<u8>,
+    pub(super) id: DirectoryId,
+    pub(super) name: &'static str,
+    pub(super) stat: Option<Stat>,
+    /// What had just changed: the file, or the directory.
+    pub(super) changed: Stat,
+}
+
+impl YoungRules {
+    /// Those of a listing.
+    pub(super) fn of(listing: &Listing) -> impl Iterator<Item = Self> {
+        let directory = listing.directory();
+        listing.young_rules().iter().map(move |(name, stat)| Self {
+            directory: directory.path.to_vec(),
+            id: directory.id,
+            name,
+            stat: *stat,
+            changed: stat.unwrap_or(*listing.stat()),
+        })
+    }
+
+    /// Checks, when all was read, that it is what it was: who had only begun to rewrite it is done by then, or is waited
+    /// for.
+    pub(in crate::push) fn check(&self, files: &mut InputFiles) -> Result<(), Ended> {
+        let is_empty = self.stat.is_some_and(|stat| stat.size == 0);
+        let time = if is_empty { EMPTY_TIME } else { REWRITE_TIME };
+        std::thread::sleep(self.changed.until_as_old_as(time));
+        let directory = ListedDirectory { path: &self.directory, id: self.id };
+        let name = self.name.as_bytes();
+        let is_still = match &self.stat {
+            Some(stat) => files.is_still(directory, &Child { name, stat }),
+            None => files.is_absent(directory, name),
+        };
+        if is_still.map_err(Ended::Failed)? {
+            return Ok(());
+        }
+        Err(Ended::Changed(changed(&join(&self.directory, name))))
+    }
+}

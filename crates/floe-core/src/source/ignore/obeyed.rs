@@ -1,0 +1,85 @@
+//! Which ignore files the rules of a directory are from, as they were when they were read.
+//!
+//! What keeps secrets out must not be half of a file that is being rewritten, nor nothing because that is about to be
+//! made again.
+
+use std::ffi::CString;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use rustix::io::Errno;
+
+use super::Read;
+use crate::source::Stat;
+
+/// For how long the times of a directory may stand still while names come and go, of all file systems there are.
+const DIRECTORY_TIME: Duration = Duration::from_secs(3);
+
+/// For how long whoever rewrites a file may leave it cut short.
+const FILE_TIME: Duration = Duration::from_secs(60);
+
+/// How long it takes to put a file in the place of one that was removed.
+pub(crate) const REWRITE_TIME: Duration = Duration::from_millis(50);
+
+/// The ignore files of one directory, as they were when their rules were read.
+#[derive(Clone, Debug, Default)]
+pub(in crate::source) struct Obeyed {
+    /// What each was; nothing where there was none.
+    files: Vec<(&'static str, Option<Stat>)>,
+    /// One that changed while it was read, or was not there any more.
+    unsteady: Option<&'static str>,
+    /// Whether the directory had changed so shortly before that somebody may be about to make those that are not there.
+    is_being_made: bool,
+}
+
+impl Obeyed {
+    pub(super) fn add(&mut self, file: &'static str, read: &Read) {
+        if !read.before.same_content(&read.after) {
+            self.unsteady = Some(file);
+        }
+        self.files.push((file, Some(read.after)));
+    }
+
+    pub(super) fn add_vanished(&mut self, file: &'static str) {
+        self.unsteady = Some(file);
+    }
+
+    /// Notes that there is none in a directory; where that changed long ago, its times tell when one comes.
+    pub(super) fn add_absent(&mut self, file: &'static str, directory: &Stat) {
+        if directory.is_younger_than(DIRECTORY_TIME) {
+            self.is_being_made = directory.is_younger_than(REWRITE_TIME);
+            self.files.push((file, None));
+        }
+    }
+
+    /// An ignore file of this open directory that is not what the rules are from any more.
+    pub(in crate::source) fn shaken(&self, directory: &OwnedFd) -> Option<&'static str> {
+        let is_same = |file: &str, read: Option<&Stat>| {
+            let name = CString::new(file).expect("no name of an ignore file has a NUL");
+            match (read, Stat::of_name(directory, &name)) {
+                (Some(read), Ok(now)) => read.same_content(&now),
+                (None, Err(Errno::NOENT)) => true,
+                _ => false,
+            }
+        };
+        let shaken = || self.files.iter().find(|(file, read)| !is_same(file, read.as_ref()));
+        self.unsteady.or_else(|| shaken().map(|(file, _)| *file))
+    }
+
+    /// Those that were there.
+    pub(in crate::source) fn files(&self) -> impl Iterator<Item = &'static str> {
+        let there = self.files.iter().filter(|(_, read)| read.is_some()).map(|(file, _)| *file);
+        there.chain(self.unsteady)
+    }
+
+    /// Whether this one was there.
+    pub(in crate::source) fn has(&self, file: &str) -> bool {
+        self.files().any(|there| there == file)
+    }
+
+    /// Those that had been written just before, or may be about to be.
+    pub(in crate::source) fn young(&self) -> Vec<(&'static str, Option<Stat>)> {
+        let there = self.files.iter().filter(|(_, read)| read.is_some() || self.is_being_made).copied();
+        there.filter(|(_, read)| read.is_none_or(|read| read.is_younger_than(FILE_TIME))).collect()
+    }
+}
