@@ -12,8 +12,10 @@
 //! time of whole seconds says that the file system keeps no finer one: FAT, the coarsest, counts two seconds.
 //!
 //! A write has the time at which it began, however long it takes, and through a mapping a file is written long after the
-//! time that shows. So a file that changed in the last [`WRITE_SECONDS`] is only believed if nobody had it open for
-//! writing when hashing began, as far as the kernel tells us, which it does of our own files, and of all if we are root.
+//! time that shows. So a file of over [`WRITE_BYTES`] that changed in the last [`WRITE_SECONDS`] is only believed if nobody
+//! had it open for writing when hashing began, as far as the kernel tells us, which it does of our own files, and of all
+//! if we are root. To ask costs 5 µs, which would be much for each small file of a tree that was just made; writes to
+//! those take no time to speak of.
 //!
 //! An image that was made elsewhere has the times its maker chose, often the same in each version of it, as are inodes.
 //! Nothing is believed where it can only be read; where it can be changed, too, and the kernel stamps nanoseconds, a
@@ -35,6 +37,9 @@ const GRANULARITY_NANOS: i128 = 20_000_000;
 
 /// Added where a file system seems to keep whole seconds only.
 const COARSE_GRANULARITY_NANOS: i128 = 2_000_000_000;
+
+/// The most bytes of a file that is thought to be written at once.
+const WRITE_BYTES: u64 = 64 << 10;
 
 /// The longest that one write is thought to take.
 const WRITE_SECONDS: i128 = 60;
@@ -112,8 +117,8 @@ impl HashClocks {
         self.last = Some((stat.device, stamps));
         let clock = HashClock::now(stamps)?;
         let age = clock.time.as_nanos() - stat.modified.max(stat.changed).as_nanos();
-        let is_new = age < WRITE_SECONDS * 1_000_000_000;
-        Ok(if is_new && sys::is_written(file.as_fd()) { HashClock::NEVER } else { clock })
+        let may_be_written = stat.size > WRITE_BYTES && age < WRITE_SECONDS * 1_000_000_000;
+        Ok(if may_be_written && sys::is_written(file.as_fd()) { HashClock::NEVER } else { clock })
     }
 }
 
@@ -254,7 +259,7 @@ mod tests {
     fn a_file_that_somebody_may_be_writing_to_is_not_believed() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let reader = std::fs::File::open(file.path()).unwrap();
-        let stat = Stat::of_file(&reader).unwrap();
+        let stat = Stat { size: WRITE_BYTES + 1, ..Stat::of_file(&reader).unwrap() };
         let long_ago = FileTime { seconds: stat.changed.seconds - 61, ..stat.changed };
         let mut clocks = HashClocks::default();
         assert_eq!(clocks.read(&reader, &stat), Ok(HashClock::NEVER));
@@ -262,6 +267,7 @@ mod tests {
             clocks.read(&reader, &Stat { modified: long_ago, changed: long_ago, ..stat }),
             Ok(HashClock::NEVER)
         );
+        assert_ne!(clocks.read(&reader, &Stat { size: WRITE_BYTES, ..stat }), Ok(HashClock::NEVER));
         let (file, _path) = file.into_parts();
         drop(file);
         assert_ne!(clocks.read(&reader, &stat), Ok(HashClock::NEVER));
