@@ -42,6 +42,37 @@ pub(super) fn settings() -> Settings {
     }
 }
 
+/// A tree that is written in one of the two ways.
+enum Written {
+    Staged(Staging),
+    InPlace(InPlace),
+}
+
+impl Written {
+    /// To a destination that is absent; in place, it is made before.
+    fn open(destination: &Path, in_place: bool) -> Self {
+        if !in_place {
+            return Self::Staged(Staging::create(destination, settings()).unwrap());
+        }
+        fs::create_dir(destination).unwrap();
+        Self::InPlace(InPlace::open(destination, settings()).unwrap())
+    }
+
+    fn tree(&self) -> &Tree {
+        match self {
+            Self::Staged(staging) => staging.tree(),
+            Self::InPlace(over) => over.tree(),
+        }
+    }
+
+    /// Puts it to its destination, if it is not there already.
+    fn commit(self) {
+        if let Self::Staged(staging) = self {
+            staging.commit(false).unwrap();
+        }
+    }
+}
+
 /// Whether the test runs with the capabilities of root.
 fn is_root(what: &str) -> bool {
     let root = rustix::process::geteuid().is_root();
@@ -230,12 +261,8 @@ fn i6_a_symlink_of_the_snapshot_is_no_parent() {
     fs::create_dir(&outside).unwrap();
     for in_place in [false, true] {
         let dest = dir.path().join(format!("dest{in_place}"));
-        let staging = (!in_place).then(|| Staging::create(&dest, settings()).unwrap());
-        let over = in_place.then(|| {
-            fs::create_dir(&dest).unwrap();
-            InPlace::open(&dest, settings()).unwrap()
-        });
-        let tree = staging.as_ref().map(Staging::tree).or(over.as_ref().map(InPlace::tree)).unwrap();
+        let written = Written::open(&dest, in_place);
+        let tree = written.tree();
         let mut worker = tree.worker();
         worker.symlink(DirId::ROOT, b"link", outside.as_os_str().as_bytes(), &PLAIN).unwrap();
         let link = tree.add_directory(DirId::ROOT, b"link", &FOLDER).unwrap();

@@ -116,8 +116,11 @@ impl Build {
                     Err(Ended::Changed(error) | Ended::Failed(error)) => return Err(error),
                 };
             let mut unread = std::mem::take(&mut assembled.unread);
-            let content: HashSet<_> = unread.iter().map(|unread| unread.path.clone()).collect();
-            unread.extend(planned.denied.drain(..).filter(|denied| !content.contains(&denied.path)));
+            if !planned.denied.is_empty() {
+                let told: HashSet<&[u8]> = unread.iter().map(|unread| &unread.path[..]).collect();
+                planned.denied.retain(|denied| !told.contains(&denied.path[..]));
+                unread.append(&mut planned.denied);
+            }
             let all_read = unread.is_empty() && planned.unread.is_empty();
             let is_enough = !unread.is_empty() && passes >= MAX_PASSES_IN_ALL;
             if !all_read && (!self.options.skip_unreadable || is_enough) {

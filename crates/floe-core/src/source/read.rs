@@ -229,25 +229,27 @@ impl SourceFiles {
     ///
     /// The kernel cannot say.
     pub fn is_still(&mut self, directory: ListedDirectory<'_>, name: &[u8], found: &Stat) -> Result<bool> {
-        let c_name = CString::new(name).map_err(|_| cannot("ask about", directory, name, Errno::INVAL))?;
-        match self.directories.get(directory).and_then(|parent| Stat::of_name(parent, &c_name)) {
-            Ok(now) => Ok(found.is_still(&now)),
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::STALE) => Ok(false),
-            Err(errno) => Err(cannot("ask about", directory, name, errno)),
-        }
+        Ok(self.is_now(directory, name)?.is_ok_and(|now| found.is_still(&now)))
     }
 
-    /// Whether nothing in a directory has this name.
+    /// Whether nothing in a directory has this name; of one that is not the one that was listed that is not known.
     ///
     /// # Errors
     ///
     /// The kernel cannot say.
     pub fn is_absent(&mut self, directory: ListedDirectory<'_>, name: &[u8]) -> Result<bool> {
-        let c_name = CString::new(name).map_err(|_| cannot("ask about", directory, name, Errno::INVAL))?;
+        Ok(self.is_now(directory, name)? == Err(Errno::NOENT))
+    }
+
+    /// What a name in a directory is by now, or why that is not there any more.
+    fn is_now(&mut self, directory: ListedDirectory<'_>, name: &[u8]) -> Result<Result<Stat, Errno>> {
+        let wrong = |errno| cannot("ask about", directory, name, errno);
+        let c_name = CString::new(name).map_err(|_| wrong(Errno::INVAL))?;
         match self.directories.get(directory).and_then(|parent| Stat::of_name(parent, &c_name)) {
-            Ok(_) | Err(Errno::NOTDIR | Errno::LOOP | Errno::STALE) => Ok(false),
-            Err(Errno::NOENT) => Ok(true),
-            Err(errno) => Err(cannot("ask about", directory, name, errno)),
+            Err(errno) if !matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::STALE) => {
+                Err(wrong(errno))
+            }
+            told => Ok(told),
         }
     }
 

@@ -81,12 +81,8 @@ fn i6_a_symlink_swapped_in_is_not_followed() {
     }
     for in_place in [false, true] {
         let dest = dir.path().join(format!("dest-{in_place}"));
-        let staging = (!in_place).then(|| Staging::create(&dest, settings()).unwrap());
-        let over = in_place.then(|| {
-            fs::create_dir(&dest).unwrap();
-            InPlace::open(&dest, settings()).unwrap()
-        });
-        let tree = staging.as_ref().map(Staging::tree).or(over.as_ref().map(InPlace::tree)).unwrap();
+        let place = Written::open(&dest, in_place);
+        let tree = place.tree();
         let a = tree.add_directory(DirId::ROOT, b"a", &FOLDER).unwrap();
         let b = tree.add_directory(a, b"b", &FOLDER).unwrap();
         let mut worker = tree.worker();

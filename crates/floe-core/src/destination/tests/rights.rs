@@ -81,12 +81,8 @@ fn where_an_acl_is_refused_the_group_has_no_more_than_it_says() {
     let dir = tempfile::tempdir().unwrap();
     for in_place in [false, true] {
         let dest = dir.path().join(format!("{in_place}"));
-        let staging = (!in_place).then(|| Staging::create(&dest, settings()).unwrap());
-        let over = in_place.then(|| {
-            fs::create_dir(&dest).unwrap();
-            InPlace::open(&dest, settings()).unwrap()
-        });
-        let tree = staging.as_ref().map(Staging::tree).or(over.as_ref().map(InPlace::tree)).unwrap();
+        let written = Written::open(&dest, in_place);
+        let tree = written.tree();
         let mut worker = tree.worker();
         for (name, group) in [("none", 0), ("reads", 4)] {
             let acl = refused_acl(group);
@@ -103,9 +99,7 @@ fn where_an_acl_is_refused_the_group_has_no_more_than_it_says() {
         worker.finish(Some(&root)).unwrap();
         assert_eq!(tree.complaints().count, 7);
         drop(worker);
-        if let Some(staging) = staging {
-            staging.commit(false).unwrap();
-        }
+        written.commit();
         let modes = ["none", "fifo none", "z none", "reads", "fifo reads", "z reads"];
         assert_eq!(modes.map(|name| mode(&dest.join(name))), [0o700, 0o700, 0o700, 0o740, 0o740, 0o740]);
         assert_eq!(mode(&dest), 0o700);
