@@ -11,7 +11,8 @@
 //!   without following a symlink; every other operation names one component relative to such a descriptor and follows
 //!   nothing. Names are checked again here, though the format has checked them.
 //! - A staged tree is seen whole or not at all. In place, each file is the old one or the new one, never a part, and
-//!   what others may not do in a directory in the end they may not from before anything is written there.
+//!   what others may not do in a directory in the end they may not from before anything is written there. A file where the
+//!   snapshot has a directory stays until all is written and checked.
 //! - In place, what is made is its maker's alone until it has its owner and its ACL, and what is there loses rights before it
 //!   gets others. Attributes are given to what a survey looked at, and to nothing that somebody put in its place.
 //! - What is removed never leads through a symlink or into another mount. A staging directory is removed only under its
@@ -38,6 +39,7 @@
 //! them, and never a living one's, nor somebody else's. Whatever has exactly such a name, 16 hexadecimal digits and all, is
 //! taken for one.
 
+mod aside;
 mod attributes;
 mod below;
 mod directories;

@@ -110,6 +110,33 @@ fn i3_damaged_data_is_corrupt_and_nothing_appears() {
     assert!(!user.path("back").exists());
 }
 
+/// Also where the snapshot has a directory, of which the content turns out to be damaged.
+#[test]
+fn i3_over_a_directory_damaged_data_leaves_each_file_as_it_was() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main"], 0);
+    fs::create_dir(user.path("back")).unwrap();
+    fs::write(user.path("back/src"), "old").unwrap();
+    fs::write(user.path("back/README.md"), "old").unwrap();
+    for pack in crate::damaged::objects(&user, "packs") {
+        let mut bytes = fs::read(&pack).unwrap();
+        bytes[60] ^= 1;
+        fs::write(&pack, bytes).unwrap();
+    }
+    user.floe(&["pull", "main", "back"], 3);
+    assert_eq!(fs::read(user.path("back/src")).unwrap(), b"old");
+    let left = |name: &str| fs::read_dir(user.path("back")).unwrap().any(|e| e.unwrap().file_name() == *name);
+    assert!(left("src") && left("README.md"));
+    assert!(
+        fs::read_dir(user.path("back")).unwrap().all(|entry| !entry
+            .unwrap()
+            .file_name()
+            .to_string_lossy()
+            .starts_with(".floe"))
+    );
+}
+
 #[test]
 fn by_hash_finds_what_times_and_sizes_hide() {
     let user = User::new();

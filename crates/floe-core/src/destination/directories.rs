@@ -41,6 +41,8 @@ pub(super) mod state {
     pub(in super::super) const GIVES_ACL: u16 = 128;
     /// It is there, and lets its group or others by an ACL do what they may not in the end.
     pub(in super::super) const OTHER_ACL: u16 = 256;
+    /// In place: it was made under a temporary name, because a file stands in its place.
+    pub(in super::super) const ASIDE: u16 = 512;
 }
 
 /// What a directory becomes in the end.
@@ -188,6 +190,10 @@ impl Directories {
 
     pub(super) fn mark(&self, id: DirId, bits: u16) {
         self.row(id).state.fetch_or(bits, Ordering::AcqRel);
+    }
+
+    pub(super) fn unmark(&self, id: DirId, bits: u16) {
+        self.row(id).state.fetch_and(!bits, Ordering::AcqRel);
     }
 
     /// Notes which directory it is that is there, where somebody could put another in its place.

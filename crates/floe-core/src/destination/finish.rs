@@ -86,6 +86,10 @@ impl Worker<'_> {
             };
             let at = self.directory(parent)?;
             self.finish_one(id, at.as_fd(), (parent, &name), known, &meta, late.as_deref())?;
+            if known & state::ASIDE != 0 {
+                tree.replace_by_aside(at.as_fd(), id, &name)
+                    .map_err(|e| failed("replace", &tree.shown(id, b""), e))?;
+            }
         }
         root.map_or(Ok(()), |meta| self.finish_root(meta))
     }
@@ -102,13 +106,15 @@ impl Worker<'_> {
     ) -> Result<()> {
         let wrong = |doing, errno| failed(doing, &self.tree.shown(id, b""), errno);
         let existed = known & state::EXISTED != 0;
+        let aside = (known & state::ASIDE != 0).then(|| self.tree.name_aside(id));
+        let for_now = aside.as_deref().unwrap_or(name);
         let made_so = !existed
             && self.umask.is_private()
             && self.tree.exact_modes
             && meta.mode & 0o7000 == 0
             && meta.mode & 0o700 == 0o700;
         if !made_so || meta.owner.is_some() || default_acl.is_some() {
-            let handle = Handle::directory(parent, name).map_err(|e| wrong("open", e))?;
+            let handle = Handle::directory(parent, for_now).map_err(|e| wrong("open", e))?;
             let stat = FileStat::of_descriptor(handle.as_fd()).map_err(|e| wrong("look at", e))?;
             // What the names of two directories become, and what is in them, is not for who may rename them to choose.
             if !self.tree.directories().is_it(id, stat.id()) {
@@ -133,7 +139,7 @@ impl Worker<'_> {
                     .map_err(|e| wrong("set the time of", e))?;
             }
         } else if let Some(mtime) = meta.mtime {
-            set_mtime_of_name(parent, name, mtime).map_err(|e| wrong("set the time of", e))?;
+            set_mtime_of_name(parent, for_now, mtime).map_err(|e| wrong("set the time of", e))?;
         }
         Ok(())
     }

@@ -86,6 +86,12 @@ impl InPlace {
     }
 }
 
+impl Drop for InPlace {
+    fn drop(&mut self) {
+        self.tree.remove_aside();
+    }
+}
+
 pub(super) fn is_taken(shown: &str) -> Error {
     let message = format!("another pull is writing to `{shown}`, or somebody else holds a lock on it");
     Error::new(ErrorKind::Conflict, message)

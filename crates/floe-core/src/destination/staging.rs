@@ -407,7 +407,12 @@ fn while_writable(at: BorrowedFd<'_>, name: &[u8], moved: impl FnOnce() -> io::R
     moved
 }
 
-fn move_to_free_name(at: BorrowedFd<'_>, from: &[u8], into: BorrowedFd<'_>, to: &[u8]) -> io::Result<()> {
+pub(super) fn move_to_free_name(
+    at: BorrowedFd<'_>,
+    from: &[u8],
+    into: BorrowedFd<'_>,
+    to: &[u8],
+) -> io::Result<()> {
     match renameat_with(at, from, into, to, RenameFlags::NOREPLACE) {
         // The file system does not know the flag; a directory then replaces an empty directory at most.
         Err(Errno::INVAL | Errno::NOSYS) => renameat(at, from, into, to),

@@ -278,7 +278,9 @@ fn i6_a_symlink_of_the_snapshot_is_no_parent() {
         if in_place {
             worker.make_directory(link, None).unwrap();
             worker.write_small_file(link, b"file", &PLAIN, &[b"x"]).unwrap();
+            worker.finish(None).unwrap();
             assert!(fs::symlink_metadata(dest.join("link")).unwrap().is_dir());
+            assert_eq!(names_in(&dest.join("link")), ["file"]);
         } else {
             assert_eq!(worker.make_directory(link, None).unwrap_err().kind(), ErrorKind::Invalid);
         }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 use std::hash::{BuildHasher, RandomState};
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use rustix::fs::syncfs;
@@ -37,6 +37,8 @@ pub(crate) struct Tree {
     shown: String,
     directories: RwLock<Directories>,
     temporaries: AtomicU64,
+    /// Whether any directory was made [aside](super::aside).
+    pub(super) has_aside: AtomicBool,
     claimed: Mutex<HashSet<FileId>>,
     /// By directory and name: hashes of what was [looked at](FileStat::identity) and is to be fixed.
     looked_at: Mutex<HashMap<u64, u64>>,
@@ -79,6 +81,7 @@ impl Tree {
             shown,
             directories: RwLock::new(Directories::new(in_place)),
             temporaries: AtomicU64::new(0),
+            has_aside: AtomicBool::new(false),
             claimed: Mutex::default(),
             looked_at: Mutex::default(),
             hashes: RandomState::new(),

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use floe_format::parent_and_name;
-use rustix::fs::{AtFlags, Mode, mkdirat, unlinkat};
+use rustix::fs::{Mode, mkdirat};
 use rustix::io::Errno;
 
 use super::attributes::Handle;
@@ -120,9 +120,9 @@ impl<'t> Worker<'t> {
         } else if !made && stat.kind == Kind::Directory {
             known = state::EXISTED | state::DIFFERS;
         } else if !made {
-            unlinkat(&*at, name, AtFlags::empty()).map_err(|e| wrong("replace", e))?;
-            mkdirat(&*at, name, mode).map_err(|e| wrong("make the directory", e))?;
-            stat = look()?;
+            let aside = tree.make_aside(at.as_fd(), directory, mode);
+            let aside = aside.map_err(|e| wrong("make the directory", e))?;
+            stat = FileStat::of_name(at.as_fd(), &aside).map_err(|e| wrong("look at", e))?;
         }
         let table = tree.directories();
         table.note_identity(directory, stat.id());
@@ -140,7 +140,8 @@ impl<'t> Worker<'t> {
         let tree = self.tree;
         let wrong = |errno| failed("restore extended attributes of", &tree.shown(parent, name), errno);
         let at = self.directory(parent)?;
-        let handle = Handle::directory(at.as_fd(), name).map_err(wrong)?;
+        let for_now = tree.name_for_now(&tree.directories(), directory).into_owned();
+        let handle = Handle::directory(at.as_fd(), &for_now).map_err(wrong)?;
         if tree.in_place {
             let stat = FileStat::of_descriptor(handle.as_fd()).map_err(wrong)?;
             if !tree.directories().is_it(directory, stat.id()) {
@@ -308,7 +309,7 @@ impl<'t> Worker<'t> {
             if !path.is_empty() {
                 path.push(b'/');
             }
-            path.extend_from_slice(table.name(step));
+            path.extend_from_slice(&self.tree.name_for_now(&table, step));
             let is_near = way.len() > 2 * NEAR_LEVELS && levels_left == NEAR_LEVELS;
             if levels_left > 0 && !is_near && path.len() < STEP_BYTES {
                 continue;

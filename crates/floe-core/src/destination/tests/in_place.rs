@@ -109,3 +109,72 @@ fn i6_in_place_a_file_with_names_outside_is_not_changed_through_them() {
     assert_eq!((after.mode(), after.mtime_nsec()), (before.mode(), before.mtime_nsec()));
     assert_eq!(fs::read(dir.path().join("outside")).unwrap(), b"x");
 }
+
+#[test]
+fn a_file_stays_until_the_directory_in_its_place_is_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    fs::write(at("name"), b"old").unwrap();
+    for is_whole in [false, true] {
+        let over = InPlace::open(dir.path(), settings()).unwrap();
+        let tree = over.tree();
+        let mut worker = tree.worker();
+        let id = tree.add_directory(DirId::ROOT, b"name", &FOLDER).unwrap();
+        let inner = tree.add_directory(id, b"inner", &FOLDER).unwrap();
+        let wanted = [Wanted { name: b"name", kind: WantedKind::Directory(id), meta: FOLDER }];
+        let survey = worker.survey(DirId::ROOT, wanted, &mut |_, _| Ok(true)).unwrap();
+        assert_eq!(survey.verdicts, [Verdict::Replace]);
+        let wanted = [Wanted { name: b"inner", kind: WantedKind::Directory(inner), meta: FOLDER }];
+        worker.survey(id, wanted, &mut |_, _| Ok(true)).unwrap();
+        worker.make_directory(id, Some(&[(b"user.x", b"1")])).unwrap();
+        worker.make_directory(inner, None).unwrap();
+        for directory in [id, inner] {
+            worker.write_small_file(directory, b"file", &PLAIN, &[b"new"]).unwrap();
+        }
+        worker.hard_link(id, b"link", inner, b"file").unwrap();
+        assert_eq!(fs::read(at("name")).unwrap(), b"old");
+        // Killed here, the next pull knows what is left for what it is.
+        let temporary = names_in(dir.path()).remove(0).into_bytes();
+        assert_eq!(worker.survey(DirId::ROOT, [], &mut |_, _| Ok(true)).unwrap().stale, [temporary]);
+        if is_whole {
+            worker.finish(None).unwrap();
+        }
+        drop(worker);
+        drop(over);
+        assert_eq!(names_in(dir.path()), ["name"]);
+        assert_eq!(at("name").is_dir(), is_whole);
+    }
+    assert_eq!(fs::read(at("name/inner/file")).unwrap(), b"new");
+    assert_eq!(names_in(&at("name")), ["file", "inner", "link"]);
+    for path in ["name", "name/inner"] {
+        let stat = fs::metadata(at(path)).unwrap();
+        assert_eq!((stat.mode() & 0o7777, stat.mtime()), (0o755, 1_000_000_000), "{path}");
+    }
+}
+
+/// Whoever has it by then keeps it.
+#[test]
+fn what_took_the_place_of_a_file_meanwhile_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    for is_gone in [false, true] {
+        fs::write(at("name"), b"old").unwrap();
+        let over = InPlace::open(dir.path(), settings()).unwrap();
+        let mut worker = over.tree().worker();
+        let id = over.tree().add_directory(DirId::ROOT, b"name", &FOLDER).unwrap();
+        worker.make_directory(id, None).unwrap();
+        worker.write_small_file(id, b"file", &PLAIN, &[b"new"]).unwrap();
+        fs::remove_file(at("name")).unwrap();
+        if !is_gone {
+            fs::create_dir(at("name")).unwrap();
+            fs::write(at("name/theirs"), b"x").unwrap();
+        }
+        let finished = worker.finish(None).map_err(|error| error.kind());
+        assert_eq!(finished, if is_gone { Ok(()) } else { Err(ErrorKind::Conflict) });
+        drop(worker);
+        drop(over);
+        assert_eq!(names_in(dir.path()), ["name"]);
+        assert_eq!(names_in(&at("name")), if is_gone { ["file"] } else { ["theirs"] });
+        fs::remove_dir_all(at("name")).unwrap();
+    }
+}
