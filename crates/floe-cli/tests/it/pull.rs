@@ -183,6 +183,47 @@ fn sync_is_one_call() {
     }
 }
 
+/// Others than the destination's own may be mounted below.
+#[test]
+fn sync_is_of_every_file_system_that_was_written() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main"], 0);
+    user.floe(&["pull", "main", "back"], 0);
+    fs::create_dir(user.path("back/other")).unwrap();
+    let mount = user.path("back/src");
+    if !can(&["unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", mount.to_str().unwrap()])
+        || !can(&["strace", "-V"])
+    {
+        return;
+    }
+    // Files are missing in the mount; then a file's mode, and the mount's own, differ; then nothing.
+    for (change, expected) in
+        [("true", 2), ("chmod 600 back/src/main.rs", 2), ("chmod 711 back/src", 2), ("true", 1)]
+    {
+        let script = format!(
+            "set -e; mount -t tmpfs tmpfs back/src; mount -t tmpfs tmpfs back/other; \
+             [ -z \"$1\" ] || \"$0\" pull main back -q; {change}; \
+             strace -f -o trace -e trace=syncfs \"$0\" pull main back --sync"
+        );
+        let is_first = change == "true" && expected == 2;
+        let output =
+            user.under(&["unshare", "-m", "sh", "-c", &script], if is_first { &[] } else { &["before"] });
+        assert!(output.status.success(), "{}", crate::attack::told(&output));
+        let trace = fs::read_to_string(user.path("trace")).unwrap();
+        assert_eq!(
+            trace.lines().filter(|line| line.contains("syncfs(")).count(),
+            expected,
+            "{change}: {trace}"
+        );
+    }
+    let script = "set -e; mount -t tmpfs tmpfs back/src; \
+                  strace -f -o trace -e trace=syncfs -e inject=syncfs:error=EIO:when=2 \"$0\" pull main back --sync";
+    let output = user.under(&["unshare", "-m", "sh", "-c", script], &[]);
+    let told = crate::attack::told(&output);
+    assert!(output.status.code() == Some(1) && told.contains("cannot sync"), "{told}");
+}
+
 #[test]
 fn owners_come_back_on_request() {
     let user = User::new();

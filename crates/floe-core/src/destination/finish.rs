@@ -9,7 +9,7 @@ use super::directories::{DirId, FinalMeta, state};
 use super::entry::{ALL_MODE_BITS, FileStat, GROUP_BITS, Meta, Owner};
 use super::problem::{changed_meanwhile, failed};
 use super::worker::Worker;
-use super::{attributes, xattrs};
+use super::{attributes, open, xattrs};
 use crate::Result;
 
 impl Worker<'_> {
@@ -120,6 +120,7 @@ impl Worker<'_> {
             if !self.tree.directories().is_it(id, stat.id()) {
                 return Err(changed_meanwhile(&self.tree.shown(id, b"")));
             }
+            self.tree.note_written(&stat, || open::readable(handle.as_fd(), b"."));
             if let Some(owner) = meta.owner.filter(|&owner| owner != stat.owner) {
                 tighten_one(&handle, meta.mode, Some(owner)).map_err(|e| wrong("set the owner of", e))?;
             }

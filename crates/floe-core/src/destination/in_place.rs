@@ -69,6 +69,7 @@ impl InPlace {
             Err(errno) => return Err(failed("lock", &shown, errno)),
         };
         let tree = Tree::new(root, settings, true, false, shown);
+        tree.note_root(&stat);
         if xattrs::has_default_acl(tree.root.as_fd()) {
             tree.directories().mark(DirId::ROOT, state::GIVES_ACL);
         }

@@ -1,16 +1,18 @@
 //! Symlinks, hard links, fifos and devices.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, Dev, FileType, Mode, linkat, makedev, mknodat, symlinkat, unlinkat};
+use rustix::fs::{
+    AtFlags, CWD, Dev, FileType, Mode, OFlags, linkat, makedev, mknodat, openat, symlinkat, unlinkat,
+};
 use rustix::io::{self, Errno};
 
-use super::attributes::{Handle, set_mtime_of_name};
+use super::attributes::{Handle, by_path, set_mtime_of_name};
 use super::directories::DirId;
 use super::entry::{ALL_MODE_BITS, Device, FileStat, Kind, Meta};
-use super::names;
 use super::problem::{changed_meanwhile, failed};
 use super::worker::Worker;
+use super::{names, open};
 use crate::{Error, ErrorKind, Result};
 
 /// The longest target of a symlink, in bytes.
@@ -169,6 +171,9 @@ impl Worker<'_> {
             {
                 return Err(changed_meanwhile(&self.tree.shown(directory, name)));
             }
+            if was_looked_at {
+                self.tree.note_written(&stat, || on_file_system_of(&stat, handle.as_fd(), at));
+            }
             if let Some(owner) = meta.owner.filter(|&owner| owner != stat.owner) {
                 // The new owner or group never has what only the old one is to have now.
                 let both = mode.map_or(stat.mode, |mode| mode & stat.mode);
@@ -265,4 +270,15 @@ impl Worker<'_> {
             .map(Some)
             .map_err(|e| failed("look at", &self.tree.shown(directory, name), e))
     }
+}
+
+/// Opens what a descriptor stands for, or the directory that it is in, where both are on one file system.
+fn on_file_system_of(stat: &FileStat, place: BorrowedFd<'_>, at: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let above = open::readable(at, b".")?;
+    if FileStat::of_descriptor(above.as_fd())?.device == stat.device {
+        return Ok(above);
+    }
+    // A mount on a single name.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    by_path(place, |path| openat(CWD, path, flags, Mode::empty()))
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use rustix::fs::syncfs;
-use rustix::io::Errno;
+use rustix::io::{self, Errno};
 
 use super::directories::{DirId, Directories};
 use super::entry::{FileId, FileStat, Meta, Settings};
@@ -42,6 +42,8 @@ pub(crate) struct Tree {
     claimed: Mutex<HashSet<FileId>>,
     /// By directory and name: hashes of what was [looked at](FileStat::identity) and is to be fixed.
     looked_at: Mutex<HashMap<u64, u64>>,
+    /// In place: the file systems that were written to, by their numbers, and what each is synced by; of the root's nothing.
+    file_systems: Mutex<Vec<(u64, Option<io::Result<OwnedFd>>)>>,
     hashes: RandomState,
     complaints: Mutex<Complaints>,
 }
@@ -84,6 +86,7 @@ impl Tree {
             has_aside: AtomicBool::new(false),
             claimed: Mutex::default(),
             looked_at: Mutex::default(),
+            file_systems: Mutex::default(),
             hashes: RandomState::new(),
             complaints: Mutex::default(),
         }
@@ -124,13 +127,33 @@ impl Tree {
         self.complaints.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Makes all that was written durable.
+    /// Makes all that was written durable: on every file system that was written to, for others may be mounted below.
     ///
     /// # Errors
     ///
     /// What the [module](crate::destination#errors) says of system calls.
     pub(crate) fn sync(&self) -> Result<()> {
-        syncfs(&self.root).map_err(|e| failed("sync", &self.shown, e))
+        let mut synced = syncfs(&self.root);
+        for (_, below) in self.file_systems.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            if let Some(below) = below {
+                synced = synced.and(below.as_ref().map_err(|errno| *errno).and_then(syncfs));
+            }
+        }
+        synced.map_err(|e| failed("sync", &self.shown, e))
+    }
+
+    /// Notes which file system the root is on.
+    pub(super) fn note_root(&self, stat: &FileStat) {
+        self.file_systems.lock().unwrap_or_else(PoisonError::into_inner).push((stat.device, None));
+    }
+
+    /// Notes that something is written to, and so its file system; `open` opens something on that for reading.
+    pub(super) fn note_written(&self, stat: &FileStat, open: impl FnOnce() -> io::Result<OwnedFd>) {
+        let mut known = self.file_systems.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.in_place && known.iter().all(|(device, _)| *device != stat.device) {
+            // Open from here on, it hears of all that cannot be written.
+            known.push((stat.device, Some(open())));
+        }
     }
 
     pub(super) fn directories(&self) -> RwLockReadGuard<'_, Directories> {

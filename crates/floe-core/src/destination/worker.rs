@@ -285,6 +285,7 @@ impl<'t> Worker<'t> {
             let mode = Mode::from_raw_mode(stat.mode | 0o700);
             let _ = super::attributes::by_path(fd, |path| rustix::fs::chmod(path, mode));
         }
+        self.tree.note_written(&stat, || open::readable(fd, b"."));
         self.tree.directories().mark(id, state::WRITABLE | state::TOUCHED);
         Ok(())
     }
