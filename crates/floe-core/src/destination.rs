@@ -48,6 +48,7 @@ mod existing;
 mod file;
 mod finish;
 mod in_place;
+mod lent;
 mod names;
 mod open;
 mod problem;

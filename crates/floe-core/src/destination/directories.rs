@@ -56,7 +56,7 @@ pub(super) struct FinalMeta {
 impl FinalMeta {
     /// Without extended attributes, which are not kept.
     pub(super) fn as_meta(self) -> Meta<'static> {
-        Meta { mode: self.mode, mtime: self.mtime, owner: self.owner, xattrs: None }
+        Meta { mode: self.mode, mtime: self.mtime, owner: self.owner, recorded_owner: None, xattrs: None }
     }
 }
 

@@ -13,6 +13,9 @@ const PERMISSIONS: u32 = 0o777;
 /// Those and setuid, setgid and sticky.
 pub(super) const ALL_MODE_BITS: u32 = 0o7777;
 
+/// Setuid and setgid.
+pub(super) const SPECIAL_BITS: u32 = 0o6000;
+
 /// What the group may do, or where there is an ACL the most that it gives anybody.
 pub(super) const GROUP_BITS: u32 = 0o070;
 /// What the owner may do.
@@ -27,8 +30,8 @@ pub(crate) type FileId = (u64, u64);
 /// How a tree is written.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    /// Restore setuid, setgid and sticky bits of what is not a directory. Otherwise they are left out, and so a file that
-    /// has them already is one that differs. Directories always get theirs.
+    /// Restore setuid, setgid and sticky bits of what is not a directory, the first two where its owner is the snapshot's.
+    /// Otherwise they are left out, and so a file that has them already is one that differs. Directories always get theirs.
     pub(crate) special_bits: bool,
     /// Make device nodes. Otherwise [`Worker::device`](super::Worker::device) refuses and a survey skips them.
     pub(crate) devices: bool,
@@ -76,6 +79,8 @@ pub(crate) struct Meta<'a> {
     pub(crate) mtime: Option<Mtime>,
     /// The owner.
     pub(crate) owner: Option<Owner>,
+    /// Whose it is in the snapshot, be that restored or not: setuid and setgid are rights of theirs.
+    pub(crate) recorded_owner: Option<Owner>,
     /// All extended attributes.
     pub(crate) xattrs: Option<&'a [Xattr<'a>]>,
 }
@@ -138,6 +143,18 @@ impl Settings {
         mode & if self.special_bits { ALL_MODE_BITS } else { PERMISSIONS }
     }
 
+    /// The same of what belongs to somebody, unless its owner is restored: what is to run as one owner must not run as
+    /// another.
+    pub(super) fn mode_for(&self, meta: &Meta<'_>, owner: Owner) -> u32 {
+        let is_theirs = meta.owner.is_some() || meta.recorded_owner == Some(owner);
+        self.restored_mode(meta.mode) & if is_theirs { ALL_MODE_BITS } else { !SPECIAL_BITS }
+    }
+
+    /// Whether that can be less than [`restored_mode`](Self::restored_mode).
+    pub(super) fn is_owner_asked(&self, meta: &Meta<'_>) -> bool {
+        meta.owner.is_none() && self.restored_mode(meta.mode) & SPECIAL_BITS != 0
+    }
+
     /// Whether this is a directory of Floe's own.
     pub(super) fn is_own(&self, stat: &FileStat) -> bool {
         stat.kind == Kind::Directory && self.own.binary_search(&stat.id()).is_ok()
@@ -145,6 +162,12 @@ impl Settings {
 }
 
 impl Meta<'_> {
+    /// The same, and of extended attributes nothing is said.
+    pub(crate) fn without_xattrs(&self) -> Meta<'static> {
+        let Self { mode, mtime, owner, recorded_owner, xattrs: _ } = *self;
+        Meta { mode, mtime, owner, recorded_owner, xattrs: None }
+    }
+
     /// Refuses what no file system can hold or what has another meaning to the kernel.
     pub(super) fn check(&self) -> Result<()> {
         let wrong = if self.mtime.is_some_and(|t| t.nanoseconds > 999_999_999) {

@@ -235,6 +235,10 @@ impl<'t> Worker<'t> {
         }
         let wanted = meta.xattrs.unwrap_or_default();
         let mut mode = tree.settings.restored_mode(meta.mode);
+        if tree.settings.is_owner_asked(meta) {
+            let stat = FileStat::of_descriptor(fd).map_err(|e| wrong("look at", e))?;
+            mode &= self.bits_for(directory, name, meta, stat.owner);
+        }
         for &(key, value) in wanted {
             if let Err(errno) = xattrs::set_open(fd, (key, value)) {
                 tree.complain_of_xattr(directory, name, key, errno);

@@ -8,7 +8,7 @@ use rustix::io::{self, Errno};
 
 use super::attributes::Handle;
 use super::directories::{DirId, state};
-use super::entry::{ALL_MODE_BITS, Device, FileId, FileStat, GROUP_BITS, Kind, Meta};
+use super::entry::{ALL_MODE_BITS, Device, FileId, FileStat, GROUP_BITS, Kind, Meta, SPECIAL_BITS};
 use super::existing::{ExistingFile, Listing, has_entries};
 use super::finish::stricter;
 use super::problem::failed;
@@ -16,9 +16,6 @@ use super::spelling::OtherSpellings;
 use super::worker::Worker;
 use super::{names, staging, xattrs};
 use crate::{Error, ErrorKind, Remedy, Result};
-
-/// Setuid and setgid.
-const SPECIAL_BITS: u32 = 0o6000;
 
 /// One entry that the snapshot has in a directory.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +26,12 @@ pub(crate) struct Wanted<'a> {
     pub(crate) kind: WantedKind<'a>,
     /// What is restored of it besides; not looked at for a hard link.
     pub(crate) meta: Meta<'a>,
+}
+
+impl Wanted<'_> {
+    fn kind_has_mode(&self) -> bool {
+        !matches!(self.kind, WantedKind::Symlink(_))
+    }
 }
 
 /// What an entry of the snapshot is.
@@ -274,7 +277,12 @@ impl Worker<'_> {
             return Ok(Verdict::Replace);
         }
         Ok(match same_meta {
-            true => Verdict::Keep,
+            true => {
+                if entry.kind_has_mode() {
+                    self.complain_of_bits(directory, entry.name, &entry.meta, stat.owner);
+                }
+                Verdict::Keep
+            }
             // Only its owner sets mode and time; whoever may write in the directory may put another file there.
             false if !stat.is_ours() || self.gives_away(entry, &stat) => Verdict::Replace,
             false => {
@@ -289,7 +297,7 @@ impl Worker<'_> {
     fn gives_away(&self, entry: &Wanted<'_>, stat: &FileStat) -> bool {
         let user = rustix::process::geteuid().as_raw();
         let is_others = stat.kind == Kind::File && stat.owner.user != user && stat.owner.user != 0;
-        let added = self.tree.settings.restored_mode(entry.meta.mode) & !stat.mode;
+        let added = self.tree.settings.mode_for(&entry.meta, stat.owner) & !stat.mode;
         is_others && (added & SPECIAL_BITS != 0 || entry.meta.owner.is_some_and(|owner| owner != stat.owner))
     }
 
@@ -326,7 +334,7 @@ impl Worker<'_> {
         let meta = &entry.meta;
         let mode = match stat.kind {
             Kind::Directory => meta.mode & ALL_MODE_BITS,
-            _ => self.tree.settings.restored_mode(meta.mode),
+            _ => self.tree.settings.mode_for(meta, stat.owner),
         };
         let equal = (stat.kind == Kind::Symlink || stat.mode == mode)
             && meta.mtime.is_none_or(|t| t == stat.mtime)
@@ -351,10 +359,7 @@ impl Worker<'_> {
         wanted.meta.check()?;
         let at = self.directory(directory)?;
         let at = at.as_fd();
-        let mode = match wanted.kind {
-            WantedKind::Symlink(_) => None,
-            _ => Some(self.tree.settings.restored_mode(wanted.meta.mode)),
-        };
+        let mode = wanted.kind_has_mode().then(|| self.tree.settings.restored_mode(wanted.meta.mode));
         self.attributes_of_name(directory, at, (wanted.name, wanted.name), &wanted.meta, mode, true)?;
         self.stat_of_name(directory, at, wanted.name)
     }

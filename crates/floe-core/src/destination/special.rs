@@ -9,7 +9,7 @@ use rustix::io::{self, Errno};
 
 use super::attributes::{Handle, by_path, set_mtime_of_name};
 use super::directories::DirId;
-use super::entry::{ALL_MODE_BITS, Device, FileStat, Kind, Meta};
+use super::entry::{ALL_MODE_BITS, Device, FileStat, Kind, Meta, SPECIAL_BITS};
 use super::problem::{changed_meanwhile, failed};
 use super::worker::Worker;
 use super::{names, open};
@@ -91,7 +91,8 @@ impl Worker<'_> {
         device: Dev,
     ) -> Result<Option<FileStat>> {
         let mode = self.tree.settings.restored_mode(meta.mode);
-        let raw = Mode::from_raw_mode(mode & self.early_permissions(directory, meta));
+        let early = if self.tree.settings.is_owner_asked(meta) { !SPECIAL_BITS } else { ALL_MODE_BITS };
+        let raw = Mode::from_raw_mode(mode & early & self.early_permissions(directory, meta));
         self.place(directory, name, meta, Some(mode), |at, name| mknodat(at, name, kind, raw, device))
     }
 
@@ -161,6 +162,7 @@ impl Worker<'_> {
         let by_handle = meta.owner.is_some()
             || meta.xattrs.is_some_and(|x| !x.is_empty() || self.tree.in_place)
             || (mode.is_some() && (self.tree.in_place || !self.umask.is_private()))
+            || (mode.is_some() && self.tree.settings.is_owner_asked(meta))
             || was_looked_at;
         if by_handle {
             let handle = Handle::place(at, made).map_err(|e| wrong("open", e))?;
@@ -171,6 +173,7 @@ impl Worker<'_> {
             {
                 return Err(changed_meanwhile(&self.tree.shown(directory, name)));
             }
+            let mode = mode.map(|mode| mode & self.bits_for(directory, name, meta, stat.owner));
             if was_looked_at {
                 self.tree.note_written(&stat, || on_file_system_of(&stat, handle.as_fd(), at));
             }

@@ -25,6 +25,7 @@ const PLAIN: Meta<'static> = Meta {
     mode: 0o644,
     mtime: Some(Mtime { seconds: 1_000_000_000, nanoseconds: 123_456_789 }),
     owner: None,
+    recorded_owner: None,
     xattrs: None,
 };
 const FOLDER: Meta<'static> = Meta { mode: 0o755, ..PLAIN };

@@ -49,7 +49,8 @@ pub(crate) struct Tree {
 }
 
 /// What could not be restored without the tree being wrong: extended attributes that the file system or the kernel
-/// refused, and mode and time of directories that were there and are somebody else's.
+/// refused, mode and time of directories that were there and are somebody else's, and setuid and setgid of what is not its
+/// owner's.
 #[derive(Clone, Debug, Default)]
 pub struct Complaints {
     /// How many there were.
@@ -208,10 +209,14 @@ impl Tree {
 
     /// Notes what could not be restored.
     pub(super) fn complain(&self, directory: DirId, name: &[u8], what: impl Display, errno: Errno) {
+        self.complain_because(directory, name, what, &super::problem::why(errno));
+    }
+
+    /// The same, for another reason than the kernel's.
+    pub(super) fn complain_because(&self, directory: DirId, name: &[u8], what: impl Display, why: &str) {
         let mut complaints = self.complaints.lock().unwrap_or_else(PoisonError::into_inner);
         complaints.count += 1;
         if complaints.first.len() < COMPLAINTS_KEPT {
-            let why = super::problem::why(errno);
             let path = self.shown(directory, name);
             complaints.first.push(format!("cannot restore {what} of `{path}`: {why}"));
         }

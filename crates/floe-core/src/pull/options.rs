@@ -33,7 +33,8 @@ pub struct PullOptions {
     pub xattrs: bool,
     /// Make device nodes.
     pub devices: bool,
-    /// Restore setuid, setgid and sticky bits of what is not a directory. On directories they lend nobody any rights:
+    /// Restore setuid, setgid and sticky bits of what is not a directory, the first two where its owner and group are, or
+    /// become, those of the snapshot. On directories they lend nobody any rights:
     /// they say whose group new entries have and who may remove them, and are restored as all of the mode is.
     pub special_bits: bool,
     /// Return only when what was written survives a loss of power.
@@ -105,6 +106,6 @@ pub struct Pulled {
     pub skipped_devices: u64,
     /// Stored bytes of data asked of the store.
     pub fetched_bytes: u64,
-    /// Extended attributes that could not be restored.
+    /// What could not be restored.
     pub complaints: Complaints,
 }

@@ -81,6 +81,7 @@ fn with_meta<T>(
         mode: meta.mode.into(),
         mtime: meta.mtime.map(mtime),
         owner: meta.owner.filter(|_| restore.owner).map(owner),
+        recorded_owner: meta.owner.map(owner),
         xattrs: restore.xattrs.then_some(&list),
     })
 }

@@ -135,13 +135,12 @@ impl Pull {
                 let plain = super::Restore { xattrs: false, ..restore };
                 let wanted = numbers.iter().zip(&xattrs).map(|(&number, xattrs)| {
                     let StandIn { link, file, .. } = &stand_ins[number];
-                    let (mode, mtime, owner) =
-                        with_entry(&file.as_entry(), plain, |meta| (meta.mode, meta.mtime, meta.owner));
+                    let meta = with_entry(&file.as_entry(), plain, |meta| meta.without_xattrs());
                     let xattrs = restore.xattrs.then_some(xattrs.as_slice());
                     Wanted {
                         name: &link.name,
                         kind: wanted_kind(&file.body.as_body(), DirId::ROOT),
-                        meta: crate::destination::Meta { mode, mtime, owner, xattrs },
+                        meta: crate::destination::Meta { xattrs, ..meta },
                     }
                 });
                 let survey = worker.survey(directory, wanted, &mut |number, found| {

@@ -279,12 +279,12 @@ impl Surveyor<'_> {
         let plain = Restore { xattrs: false, ..*restore };
         let wanted = group.entries.iter().enumerate().map(|(number, member)| {
             let entry = member.entry();
-            let (mode, mtime, owner) = with_entry(&entry, plain, |meta| (meta.mode, meta.mtime, meta.owner));
+            let meta = with_entry(&entry, plain, |meta| meta.without_xattrs());
             let xattrs = xattrs.get(number).map(Vec::as_slice);
             Wanted {
                 name: group.name(number),
                 kind: wanted_kind(&member.body.as_body(), member.id),
-                meta: crate::destination::Meta { mode, mtime, owner, xattrs },
+                meta: crate::destination::Meta { xattrs, ..meta },
             }
         });
         let (mut equal, mut section) = (Vec::new(), CacheSection::default());

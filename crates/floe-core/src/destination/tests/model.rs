@@ -29,7 +29,7 @@ pub(super) struct Entry {
 
 impl Entry {
     fn meta(&self) -> Meta<'static> {
-        Meta { mode: self.mode, mtime: Some(self.mtime), owner: None, xattrs: None }
+        Meta { mode: self.mode, mtime: Some(self.mtime), owner: None, recorded_owner: None, xattrs: None }
     }
 }
 

@@ -212,7 +212,7 @@ fn what_others_can_write_is_replaced_where_it_would_get_rights() {
         (0o2755, Some(theirs), Verdict::Replace),
     ] {
         let over = InPlace::open(dir.path(), Settings { special_bits: true, ..settings() }).unwrap();
-        let meta = Meta { mode, owner, ..PLAIN };
+        let meta = Meta { mode, owner, recorded_owner: Some(theirs), ..PLAIN };
         let wanted = [Wanted { name: b"file", kind: WantedKind::File(1), meta }];
         let survey = over.tree().worker().survey(DirId::ROOT, wanted, &mut |_, _| Ok(true)).unwrap();
         assert_eq!(survey.verdicts, [expected], "{mode:o} {owner:?}");

@@ -11,6 +11,10 @@ use super::*;
 
 const OTHER: Owner = Owner { user: 0, group: 42 };
 
+fn us() -> Owner {
+    Owner { user: rustix::process::geteuid().as_raw(), group: rustix::process::getegid().as_raw() }
+}
+
 fn mode(path: &Path) -> u32 {
     fs::symlink_metadata(path).unwrap().mode() & 0o7777
 }
@@ -52,8 +56,7 @@ fn what_is_to_have_an_owner_or_an_acl_is_nobody_elses_until_then() {
     let dir = tempfile::tempdir().unwrap();
     let acl = acl_of(0, 6);
     let with_acl: &[Xattr<'_>] = &[(ACL.as_bytes(), &acl)];
-    let owner =
-        Some(Owner { user: rustix::process::geteuid().as_raw(), group: rustix::process::getegid().as_raw() });
+    let owner = Some(us());
     let over = InPlace::open(dir.path(), settings()).unwrap();
     let mut worker = over.tree().worker();
     for (name, owner, xattrs) in [("a", owner, None), ("b", None, Some(with_acl))] {
@@ -200,7 +203,9 @@ fn only_what_was_looked_at_is_fixed() {
     let (tool, others) = (dir.path().join("tool"), dir.path().join("others"));
     let over = InPlace::open(dir.path(), Settings { special_bits: true, ..settings() }).unwrap();
     let mut worker = over.tree().worker();
-    let wanted = Wanted { name: b"tool", kind: WantedKind::File(1), meta: Meta { mode: 0o4755, ..PLAIN } };
+    let recorded_owner = Some(us());
+    let meta = Meta { mode: 0o4755, recorded_owner, ..PLAIN };
+    let wanted = Wanted { name: b"tool", kind: WantedKind::File(1), meta };
     let replace = |_: &Path| fs::rename(&others, &tool).unwrap();
     let write = |tool: &Path| fs::write(tool, b"y").unwrap();
     for change in [&replace as &dyn Fn(&Path), &write] {
@@ -264,4 +269,49 @@ fn a_directory_in_the_place_of_another_does_not_get_its_mode() {
     }
     worker.finish(None).unwrap();
     assert_eq!(folders.map(|(_, name, _)| mode(&at(name))), [0o755, 0o700, 0o755]);
+}
+
+/// They lend the rights of the owner that the snapshot has, and nobody else's.
+#[test]
+fn setuid_and_setgid_are_for_the_owner_that_they_were_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let another = Owner { user: us().user ^ 1, ..us() };
+    let another_group = Owner { group: us().group ^ 1, ..us() };
+    let mut given = vec![(None, Some(us()), 0o7755)];
+    given.extend([None, Some(another), Some(another_group)].map(|recorded| (None, recorded, 0o1755)));
+    given.push((Some(us()), Some(us()), 0o7755));
+    for (number, (owner, recorded_owner, expected)) in given.into_iter().enumerate() {
+        let meta = Meta { mode: 0o7755, owner, recorded_owner, ..PLAIN };
+        let settings = Settings { special_bits: true, ..settings() };
+        let left_out = u64::from(expected != 0o7755);
+        let fresh = dir.path().join(format!("fresh {number}"));
+        let staging = Staging::create(&fresh, settings.clone()).unwrap();
+        let mut worker = staging.tree().worker();
+        worker.write_small_file(DirId::ROOT, b"file", &meta, &[b"x"]).unwrap();
+        worker.fifo(DirId::ROOT, b"fifo", &meta).unwrap();
+        worker.symlink(DirId::ROOT, b"link", b"x", &meta).unwrap();
+        worker.finish(None).unwrap();
+        drop(worker);
+        assert_eq!(staging.tree().complaints().count, 2 * left_out);
+        staging.commit(false).unwrap();
+        assert_eq!([mode(&fresh.join("file")), mode(&fresh.join("fifo"))], [expected; 2]);
+        // What is equal but for that stays, what has them loses them, and what is written over is as if it were new.
+        for (before, verdict) in [(0o1755, Verdict::Fix), (0o7755, Verdict::Fix), (0o755, Verdict::Fix)] {
+            set_mode(&fresh.join("file"), before);
+            let over = InPlace::open(&fresh, settings.clone()).unwrap();
+            let mut worker = over.tree().worker();
+            let wanted = Wanted { name: b"file", kind: WantedKind::File(1), meta };
+            let verdicts = worker.survey(DirId::ROOT, [wanted], &mut |_, _| Ok(true)).unwrap().verdicts;
+            let verdict = if before == expected { Verdict::Keep } else { verdict };
+            assert_eq!(verdicts, [verdict], "{before:o} {owner:?} {recorded_owner:?}");
+            if verdict == Verdict::Fix {
+                worker.fix(DirId::ROOT, &wanted).unwrap();
+            }
+            assert_eq!(mode(&fresh.join("file")), expected);
+            let complaints = over.tree().complaints();
+            assert_eq!(complaints.count, left_out, "{complaints:?}");
+            worker.write_small_file(DirId::ROOT, b"file", &meta, &[b"x"]).unwrap();
+            assert_eq!(mode(&fresh.join("file")), expected);
+        }
+    }
 }
