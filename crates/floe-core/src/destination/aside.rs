@@ -44,6 +44,10 @@ impl Tree {
 
     /// Puts a directory where it belongs, in place of the file that is there.
     pub(super) fn replace_by_aside(&self, at: BorrowedFd<'_>, id: DirId, name: &[u8]) -> io::Result<()> {
+        // A file that the snapshot has too, by another spelling.
+        if self.is_folded(at, name) {
+            return Err(Errno::EXIST);
+        }
         exchange(at, &self.name_aside(id), name)?;
         self.directories().unmark(id, state::ASIDE);
         Ok(())

@@ -43,6 +43,10 @@ pub(super) mod state {
     pub(in super::super) const OTHER_ACL: u16 = 256;
     /// In place: it was made under a temporary name, because a file stands in its place.
     pub(in super::super) const ASIDE: u16 = 512;
+    /// It finds a name by other spellings.
+    pub(in super::super) const FOLDS: u16 = 1024;
+    /// It does not.
+    pub(in super::super) const EXACT: u16 = 2048;
 }
 
 /// What a directory becomes in the end.
@@ -207,11 +211,21 @@ impl Directories {
 
     /// Whether a directory is the one that was noted, if one was.
     pub(super) fn is_it(&self, id: DirId, now: FileId) -> bool {
-        let noted = self.identities.as_ref().map(|identities| &identities[id.0 as usize]);
-        noted.is_none_or(|noted| {
-            let [device, inode] = noted.each_ref().map(|part| part.load(Ordering::Acquire));
-            (device, inode) == (0, 0) || (device, inode) == now
-        })
+        self.identity(id).is_none_or(|noted| noted == now)
+    }
+
+    /// Which directory was noted, if one was.
+    fn identity(&self, id: DirId) -> Option<FileId> {
+        let noted = &self.identities.as_ref()?[id.0 as usize];
+        let [device, inode] = noted.each_ref().map(|part| part.load(Ordering::Acquire));
+        Some((device, inode)).filter(|noted| *noted != (0, 0))
+    }
+
+    /// Whether a directory that was noted of another's directories is this one.
+    pub(super) fn has_child(&self, parent: DirId, now: FileId) -> bool {
+        let row = self.row(parent);
+        let mut children = (row.first_child..row.first_child + row.children).map(DirId);
+        self.identities.is_some() && children.any(|child| self.identity(child) == Some(now))
     }
 
     /// Takes bits of the mode away that a directory was to have in the end.

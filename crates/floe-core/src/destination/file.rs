@@ -265,7 +265,7 @@ impl<'t> Worker<'t> {
             futimens(fd, &times(mtime)).map_err(|e| wrong("set the time of", e))?;
         }
         if let Some(temporary) = &mut temporary {
-            self.publish(at, &temporary.name, name).map_err(|e| wrong("replace", e))?;
+            self.publish(directory, at, &temporary.name, name).map_err(|e| wrong("replace", e))?;
             temporary.is_moved = true;
         }
         let stat = self.written(fd).map_err(|e| wrong("look at", e))?;
@@ -301,7 +301,17 @@ impl<'t> Worker<'t> {
 
     /// Moves a temporary name over the one it is for. A directory in the way goes first: when it is empty, or when
     /// deleting is asked for.
-    pub(super) fn publish(&self, at: BorrowedFd<'_>, temporary: &[u8], name: &[u8]) -> io::Result<()> {
+    pub(super) fn publish(
+        &self,
+        directory: DirId,
+        at: BorrowedFd<'_>,
+        temporary: &[u8],
+        name: &[u8],
+    ) -> io::Result<()> {
+        self.as_only_one(directory, at, temporary, name, || self.replace(at, temporary, name))
+    }
+
+    fn replace(&self, at: BorrowedFd<'_>, temporary: &[u8], name: &[u8]) -> io::Result<()> {
         match renameat(at, temporary, at, name) {
             Err(Errno::ISDIR | Errno::EXIST | Errno::NOTEMPTY) => {}
             other => return other,

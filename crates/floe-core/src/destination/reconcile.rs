@@ -113,10 +113,16 @@ impl Worker<'_> {
             let path = self.tree.shown(directory, b"");
             tracing::warn!("`{path}` may not be looked into; what is to be below it counts as missing there");
         }
+        let shown = |name: &[u8]| self.tree.shown(directory, name);
         if known & state::ABSENT != 0 || is_hidden {
+            let mut spellings = match known & state::FOLDS {
+                0 => OtherSpellings::default(),
+                _ => OtherSpellings::of_missing(),
+            };
             for entry in wanted {
-                let verdict = self.missing(&entry?);
-                survey.verdicts.push(verdict);
+                let entry = entry?;
+                spellings.note(None, entry.name, None, &shown)?;
+                survey.verdicts.push(self.missing(directory, &entry));
             }
             return Ok(survey);
         }
@@ -127,10 +133,10 @@ impl Worker<'_> {
         }
         let listing = Listing::read_through(at, &mut self.dirents)
             .map_err(|e| failed("read the directory", &self.tree.shown(directory, b""), e))?;
-        let mut spellings = match self.tree.settings.delete {
-            true => OtherSpellings::of(at, &listing),
-            false => OtherSpellings::default(),
-        };
+        let mut spellings = OtherSpellings::of(at, &listing);
+        if spellings.is_looked_for() {
+            self.tree.directories().mark(directory, state::FOLDS);
+        }
         let mut found = listing.iter().peekable();
         for (number, entry) in wanted.enumerate() {
             let entry = entry?;
@@ -147,12 +153,12 @@ impl Worker<'_> {
                 FileStat::of_name_if_any(at, entry.name)
                     .map_err(|e| failed("look at", &self.tree.shown(directory, entry.name), e))?
             } else {
-                spellings.look(at, entry.name);
                 None
             };
+            spellings.note(Some(at), entry.name, stat.map(|stat| stat.id()), &shown)?;
             let verdict = match stat {
                 Some(stat) => self.judge(directory, at, &entry, stat, &mut |file| same(number, file))?,
-                None => self.missing(&entry),
+                None => self.missing(directory, &entry),
             };
             if let Some(stat) = stat.filter(|stat| stat.kind == Kind::File && stat.links > 1)
                 && matches!(
@@ -201,10 +207,12 @@ impl Worker<'_> {
         Ok(stat.is_some_and(|stat| stat.kind == Kind::Directory))
     }
 
-    fn missing(&self, entry: &Wanted<'_>) -> Verdict {
+    fn missing(&self, directory: DirId, entry: &Wanted<'_>) -> Verdict {
         match entry.kind {
             WantedKind::Directory(id) => {
-                self.tree.directories().mark(id, state::ABSENT);
+                let table = self.tree.directories();
+                // It will be as the one that it is made in.
+                table.mark(id, state::ABSENT | table.state(directory) & state::FOLDS);
                 Verdict::Create
             }
             WantedKind::HardLink => Verdict::Link,

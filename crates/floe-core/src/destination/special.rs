@@ -115,7 +115,7 @@ impl Worker<'_> {
         let made = temporary.as_deref().unwrap_or(name);
         let done = self.attributes_of_name(directory, at, (made, name), meta, mode, false);
         let done = done.and_then(|()| match &temporary {
-            Some(temporary) => self.publish(at, temporary, name).map_err(|e| wrong("replace", e)),
+            Some(temporary) => self.publish(directory, at, temporary, name).map_err(|e| wrong("replace", e)),
             None => Ok(()),
         });
         if let (Err(_), Some(temporary)) = (&done, &temporary) {
@@ -240,6 +240,8 @@ impl Worker<'_> {
             let there = FileStat::of_name_if_any(at.as_fd(), name).map_err(|e| wrong("look at", e))?;
             // The rename of one name of a file over another would leave both.
             if there.is_some_and(|there| there.is_same_file(&target)) {
+                self.as_only_one(directory, at.as_fd(), name, name, || Ok(()))
+                    .map_err(|e| wrong("make the hard link", e))?;
                 return Ok(tree.settings.stat_written.then_some(target));
             }
         }
@@ -251,7 +253,7 @@ impl Worker<'_> {
             })
             .map_err(|e| wrong("make the hard link", e))?;
         if let Some(temporary) = temporary
-            && let Err(errno) = self.publish(at, &temporary, name)
+            && let Err(errno) = self.publish(directory, at, &temporary, name)
         {
             // As above.
             let _ = unlinkat(at, &temporary, AtFlags::empty());

@@ -9,6 +9,7 @@ mod own;
 mod properties;
 mod races;
 mod rights;
+mod spelling;
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;

@@ -13,6 +13,7 @@ use rustix::io::{self, Errno};
 use super::directories::{DirId, Directories};
 use super::entry::{FileId, FileStat, Meta, Settings};
 use super::problem::failed;
+use super::spelling::Folded;
 use super::worker::Worker;
 use super::{names, xattrs};
 use crate::Result;
@@ -44,7 +45,8 @@ pub(crate) struct Tree {
     looked_at: Mutex<HashMap<u64, u64>>,
     /// In place: the file systems that were written to, by their numbers, and what each is synced by; of the root's nothing.
     file_systems: Mutex<Vec<(u64, Option<io::Result<OwnedFd>>)>>,
-    hashes: RandomState,
+    pub(super) hashes: RandomState,
+    pub(super) folded: Mutex<Folded>,
     complaints: Mutex<Complaints>,
 }
 
@@ -89,6 +91,7 @@ impl Tree {
             looked_at: Mutex::default(),
             file_systems: Mutex::default(),
             hashes: RandomState::new(),
+            folded: Mutex::default(),
             complaints: Mutex::default(),
         }
     }

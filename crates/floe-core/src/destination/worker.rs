@@ -118,6 +118,9 @@ impl<'t> Worker<'t> {
             // Under another spelling, where that is the same.
             return Err(wrong("make the directory", OWN));
         } else if !made && stat.kind == Kind::Directory {
+            if tree.directories().has_child(parent, stat.id()) {
+                return Err(wrong("make the directory", Errno::EXIST));
+            }
             known = state::EXISTED | state::DIFFERS;
         } else if !made {
             let aside = tree.make_aside(at.as_fd(), directory, mode);

@@ -1,0 +1,57 @@
+//! Directories that ignore case. Few systems have one, so directories are said to be such here.
+
+use super::super::directories::state;
+use super::*;
+
+#[test]
+fn what_is_one_name_is_not_written_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("old"), b"old").unwrap();
+    let over = InPlace::open(dir.path(), settings()).unwrap();
+    let tree = over.tree();
+    tree.directories().mark(DirId::ROOT, state::FOLDS);
+    let mut worker = tree.worker();
+    let [file, folder] =
+        [&b"a file"[..], b"folder"].map(|name| tree.add_directory(DirId::ROOT, name, &FOLDER).unwrap());
+    worker.make_directory(folder, None).unwrap();
+    for name in [&b"old"[..], b"new", b"a file"] {
+        worker.write_small_file(DirId::ROOT, name, &PLAIN, &[b"first"]).unwrap();
+    }
+    let refused = [
+        worker.write_small_file(DirId::ROOT, b"NEW", &PLAIN, &[b"second"]),
+        worker.symlink(DirId::ROOT, b"New", b"x", &PLAIN),
+        worker.hard_link(DirId::ROOT, b"neW", DirId::ROOT, b"old"),
+        // Here it stands for another spelling.
+        worker.write_small_file(DirId::ROOT, b"folder", &PLAIN, &[b"second"]),
+    ];
+    for refused in refused {
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
+    }
+    worker.make_directory(file, None).unwrap();
+    assert_eq!(worker.finish(None).unwrap_err().kind(), ErrorKind::Invalid);
+    drop(worker);
+    drop(over);
+    assert_eq!(names_in(dir.path()), ["a file", "folder", "new", "old"]);
+    assert_eq!(fs::read(dir.path().join("new")).unwrap(), b"first");
+    assert!(dir.path().join("a file").is_file() && dir.path().join("folder").is_dir());
+}
+
+#[test]
+fn what_is_one_name_is_found_before_anything_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let over = InPlace::open(dir.path(), settings()).unwrap();
+    let (tree, mut same) = (over.tree(), |_: usize, _: &ExistingFile<'_>| Ok(true));
+    let id = tree.add_directory(DirId::ROOT, b"absent", &FOLDER).unwrap();
+    let inner = tree.add_directory(id, b"inner", &FOLDER).unwrap();
+    let mut worker = tree.worker();
+    let files = [b"A", b"a"].map(|name| Wanted { name, kind: WantedKind::File(1), meta: PLAIN });
+    for folds in [0, state::FOLDS] {
+        tree.directories().mark(DirId::ROOT, folds);
+        let wanted = [Wanted { name: b"absent", kind: WantedKind::Directory(id), meta: FOLDER }];
+        worker.survey(DirId::ROOT, wanted, &mut same).unwrap();
+        let wanted = [Wanted { name: b"inner", kind: WantedKind::Directory(inner), meta: FOLDER }];
+        worker.survey(id, wanted, &mut same).unwrap();
+        let surveyed = worker.survey(inner, files, &mut same).map(|_| ()).map_err(|error| error.kind());
+        assert_eq!(surveyed, if folds == 0 { Ok(()) } else { Err(ErrorKind::Invalid) });
+    }
+}
