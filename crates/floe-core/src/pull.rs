@@ -154,6 +154,7 @@ impl Pull {
     /// Writes a tree to a destination that is absent, or to an empty directory.
     fn pull_staged(&mut self, destination: &Path, into: Option<(Staging, InPlace)>) -> Result<Pulled> {
         if self.options.dry_run {
+            Staging::check(destination)?;
             return self.count();
         }
         self.tell_totals();

@@ -619,6 +619,29 @@ fn a_place_where_nothing_can_be_made_is_no_lost_race() {
     }
 }
 
+/// What would fail at once is not promised.
+#[test]
+fn a_dry_run_looks_where_the_destination_is_to_be() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main"], 0);
+    symlink("nowhere", user.path("dangling")).unwrap();
+    for place in ["missing/back", "missing/deep/back", "dangling/", "dangling/back", "dangling"] {
+        let told = ["-q", "-n"].map(|option| user.stderr(&user.floe(&["pull", "main", place, option], 1)));
+        assert_eq!(told[0], told[1], "{place}");
+    }
+    user.floe(&["pull", "main", "new", "-n"], 0);
+    user.floe(&["pull", "main", "new/", "-n"], 0);
+    let Some(before) = crate::attack::unprivileged() else { return };
+    fs::create_dir(user.path("closed")).unwrap();
+    fs::set_permissions(user.path("closed"), fs::Permissions::from_mode(0o555)).unwrap();
+    fs::set_permissions(user.home(), fs::Permissions::from_mode(0o755)).unwrap();
+    let caches = ["--cache-dir", "/nonexistent/cache"];
+    let output = user.under(before, &[&["pull", "main", "closed/new", "-n"][..], &caches].concat());
+    let told = crate::attack::told(&output);
+    assert!(output.status.code() == Some(1) && told.contains("not permitted"), "{told}");
+}
+
 #[test]
 fn what_an_inclusion_does_not_find_is_told() {
     let user = User::new();

@@ -6,8 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, CWD, FlockOperation, Mode, OFlags, PROC_SUPER_MAGIC, RenameFlags, StatxFlags, flock, fsync,
-    mkdirat, openat, renameat, renameat_with, statfs, statx, unlinkat,
+    Access, AtFlags, CWD, FlockOperation, Mode, OFlags, PROC_SUPER_MAGIC, RenameFlags, StatxFlags, accessat,
+    flock, fsync, mkdirat, openat, renameat, renameat_with, statfs, statx, unlinkat,
 };
 use rustix::io::{self, Errno};
 use tokio_util::sync::CancellationToken;
@@ -127,31 +127,9 @@ impl Staging {
     ///
     /// Invalid: something is there already. NotFound: the directory that it is to be in does not exist.
     pub(crate) fn create(destination: &Path, settings: Settings) -> Result<Self> {
-        if look(destination)? != Occupant::Absent {
-            return Err(occupied(ErrorKind::Invalid, destination));
-        }
-        let final_name = destination
-            .file_name()
-            .map(OsStr::as_bytes)
-            .filter(|_| !ends_in_dot(destination))
-            .ok_or_else(|| {
-                let path = shown(destination);
-                Error::new(ErrorKind::Invalid, format!("the destination `{path}` does not end in a name"))
-            })?
-            .to_vec();
-        let above = destination.parent().filter(|p| !p.as_os_str().is_empty());
-        let above = above.unwrap_or(Path::new("."));
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let parent = openat(CWD, above, flags, Mode::empty())
-            .map_err(|e| Error::io(format!("cannot open the directory `{}`", shown(above)), e.into()))?;
+        let Place { parent, above, final_name } = Place::find(destination)?;
         let prefix = prefix(&final_name);
-        let wrong = |doing, errno| match errno {
-            // It is open, and yet nothing can be in it: it was removed, or is none where names are made.
-            Errno::NOENT => {
-                Error::io(format!("no directory can be made in `{}`", shown(above)), errno.into())
-            }
-            errno => failed(doing, &shown(destination), errno),
-        };
+        let wrong = |doing, errno| cannot_stage(doing, destination, &above, errno);
         clear_stale(parent.as_fd(), &prefix, &settings);
         let (name, root) = make(parent.as_fd(), &prefix, settings.token)
             .map_err(|e| wrong("make a staging directory for", e))?;
@@ -164,6 +142,20 @@ impl Staging {
             destination: destination.to_owned(),
             final_name: Some(final_name),
         })
+    }
+
+    /// Finds what [`create`](Self::create) would refuse, as far as that can be told without making anything.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create).
+    pub(crate) fn check(destination: &Path) -> Result<()> {
+        let Place { parent, above, .. } = Place::find(destination)?;
+        let wrong = |errno| cannot_stage("make a staging directory for", destination, &above, errno);
+        if FileStat::of_descriptor(parent.as_fd()).map_err(wrong)?.links == 0 {
+            return Err(wrong(Errno::NOENT));
+        }
+        accessat(&parent, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).map_err(wrong)
     }
 
     /// Makes a staging directory inside an existing destination, if that is empty and has no default ACL. Its name is
@@ -261,6 +253,50 @@ impl Staging {
             }
             None => Ok(()),
         }
+    }
+}
+
+/// Where an absent destination is to be.
+struct Place {
+    /// The directory that it is to be in, and its path.
+    parent: OwnedFd,
+    above: PathBuf,
+    final_name: Vec<u8>,
+}
+
+impl Place {
+    fn find(destination: &Path) -> Result<Self> {
+        if look(destination)? != Occupant::Absent {
+            return Err(occupied(ErrorKind::Invalid, destination));
+        }
+        let final_name = destination
+            .file_name()
+            .map(OsStr::as_bytes)
+            .filter(|_| !ends_in_dot(destination))
+            .ok_or_else(|| {
+                let path = shown(destination);
+                Error::new(ErrorKind::Invalid, format!("the destination `{path}` does not end in a name"))
+            })?
+            .to_vec();
+        let above = destination.parent().filter(|p| !p.as_os_str().is_empty());
+        let above = above.unwrap_or(Path::new(".")).to_owned();
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let parent = openat(CWD, &above, flags, Mode::empty())
+            .map_err(|e| Error::io(format!("cannot open the directory `{}`", shown(&above)), e.into()))?;
+        // With a slash at its end the path leads through a symlink, and the name itself is taken.
+        match FileStat::of_name_if_any(parent.as_fd(), &final_name) {
+            Ok(None) => Ok(Self { parent, above, final_name }),
+            Ok(Some(_)) => Err(occupied(ErrorKind::Invalid, destination)),
+            Err(errno) => Err(failed("look at", &shown(destination), errno)),
+        }
+    }
+}
+
+fn cannot_stage(doing: &str, destination: &Path, above: &Path, errno: Errno) -> Error {
+    match errno {
+        // It is open, and yet nothing can be in it: it was removed, or is none where names are made.
+        Errno::NOENT => Error::io(format!("no directory can be made in `{}`", shown(above)), errno.into()),
+        errno => failed(doing, &shown(destination), errno),
     }
 }
 
