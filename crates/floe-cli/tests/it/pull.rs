@@ -642,6 +642,30 @@ fn a_dry_run_looks_where_the_destination_is_to_be() {
     assert!(output.status.code() == Some(1) && told.contains("not permitted"), "{told}");
 }
 
+/// To run the command again does not help.
+#[test]
+fn a_hard_link_across_a_mount_is_no_lost_race() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    fs::hard_link(user.path("tree/README.md"), user.path("tree/src/linked")).unwrap();
+    user.floe(&["push", &tree, "main"], 0);
+    user.floe(&["pull", "main", "back"], 0);
+    let mount = user.path("back/src");
+    if !can(&["unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", mount.to_str().unwrap()]) {
+        return;
+    }
+    let script = "mount -t tmpfs tmpfs back/src; exec \"$0\" pull main back \"$@\"";
+    let output = user.under(&["unshare", "-m", "sh", "-c", script], &[]);
+    let told = crate::attack::told(&output);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(
+        told.contains("`back/src/linked`: a mount is between it and its file `back/README.md`"),
+        "{told}"
+    );
+    let output = user.under(&["unshare", "-m", "sh", "-c", script], &["--exclude=linked"]);
+    assert_eq!(output.status.code(), Some(0), "{}", crate::attack::told(&output));
+}
+
 #[test]
 fn what_an_inclusion_does_not_find_is_told() {
     let user = User::new();

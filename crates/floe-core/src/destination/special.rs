@@ -13,7 +13,7 @@ use super::entry::{ALL_MODE_BITS, Device, FileStat, Kind, Meta, SPECIAL_BITS};
 use super::problem::{changed_meanwhile, failed};
 use super::worker::Worker;
 use super::{names, open};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Remedy, Result};
 
 /// The longest target of a symlink, in bytes.
 const LONGEST_TARGET_BYTES: usize = 4_095;
@@ -251,7 +251,17 @@ impl Worker<'_> {
             .make_under_free_name(at, name, |at, name| {
                 linkat(&*from, target_name, at, name, AtFlags::empty())
             })
-            .map_err(|e| wrong("make the hard link", e))?;
+            .map_err(|e| match e {
+                Errno::XDEV => {
+                    let (link, file) =
+                        (tree.shown(directory, name), tree.shown(target_directory, target_name));
+                    let message = format!(
+                        "cannot make the hard link `{link}`: a mount is between it and its file `{file}`"
+                    );
+                    Error::new(ErrorKind::Invalid, message).with_remedy(Remedy::LeaveOut)
+                }
+                errno => wrong("make the hard link", errno),
+            })?;
         if let Some(temporary) = temporary
             && let Err(errno) = self.publish(directory, at, &temporary, name)
         {
