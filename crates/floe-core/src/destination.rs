@@ -77,3 +77,13 @@ pub(crate) use staging::{Occupant, Staging, look};
 pub use tree::Complaints;
 pub(crate) use tree::Tree;
 pub(crate) use worker::Worker;
+
+/// Closes a file, and says what the file system says of what was written: where a server has it, perhaps only now that there
+/// is no room for it.
+///
+/// # Errors
+///
+/// What the kernel answers; the file is closed in any case.
+pub fn close(file: impl Into<std::os::fd::OwnedFd>) -> std::io::Result<()> {
+    sys::close(file.into()).map_err(Into::into)
+}

@@ -49,7 +49,7 @@ mod write_error;
 
 pub use ambient::{Ambient, Clock, Entropy, SystemClock, SystemEntropy};
 pub use archive::{ArchiveFormat, ArchiveOptions, archive};
-pub use destination::Complaints;
+pub use destination::{Complaints, close};
 pub use diff::{Change, DiffOptions, diff, diff_directory};
 pub use error::{Error, ErrorKind, Remedy, Result};
 pub use listing::{CatOptions, Depth, cat, entry_at, list};

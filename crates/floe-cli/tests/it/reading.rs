@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
 
+use crate::attack::can;
 use crate::environment::{User, shape, stdout};
 use crate::report::report;
 
@@ -316,6 +317,48 @@ fn an_archive_takes_the_place_of_what_is_there() {
         user.stderr(&user.floe(&["archive", "main", "-o", ".local/share/floe/default/format.json"], 1));
     assert!(told.contains("only Floe's own files belong"), "{told}");
     user.floe(&["verify"], 0);
+}
+
+/// All the work would be in vain.
+#[test]
+fn what_an_archive_cannot_replace_is_refused_at_once() {
+    let user = user_with_a_push();
+    fs::write(user.path("file"), "old").unwrap();
+    fs::write(user.path("out.tar"), "old").unwrap();
+    let refused = |program: &[&str]| {
+        // A ref that is not there is found out later.
+        let output = user.under(program, &["archive", "mian", "-o", "out.tar"]);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(1) && told.contains("cannot write out.tar"), "{told}");
+        assert_eq!((fs::read(user.path("out.tar")).unwrap(), parts(&user)), (b"old".to_vec(), vec![]));
+        told
+    };
+    let (from, to) = (user.path("file"), user.path("out.tar"));
+    if can(&["unshare", "-m", "mount", "--bind", from.to_str().unwrap(), to.to_str().unwrap()]) {
+        let script = "mount --bind file out.tar && exec \"$0\" \"$@\"";
+        let told = refused(&["unshare", "-m", "sh", "-c", script]);
+        assert!(told.contains("A file is mounted there"), "{told}");
+    }
+    // Where everybody may write, nobody takes the names of others.
+    if let Some(before) = crate::attack::unprivileged().filter(|before| before[0] == "setpriv") {
+        fs::set_permissions(user.home(), fs::Permissions::from_mode(0o1777)).unwrap();
+        refused(before);
+    }
+}
+
+#[test]
+fn what_is_said_when_an_archive_is_closed_is_heard() {
+    let user = user_with_a_push();
+    let pipe = user.path("pipe");
+    if !can(&["mkfifo", pipe.to_str().unwrap()]) || !can(&["strace", "-V"]) {
+        return;
+    }
+    let script = "cat pipe >/dev/null & \
+                  strace -f -qq -o /dev/null -P \"$HOME/pipe\" -e trace=close -e inject=close:error=EDQUOT \
+                  \"$0\" archive main -o pipe";
+    let output = user.under(&["sh", "-c", script], &[]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && told.contains("cannot write pipe"), "{told}");
 }
 
 /// What is open already is neither replaced nor lost, whatever its name leads to.

@@ -10,8 +10,9 @@ use std::io::{self, BufWriter};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use rustix::fs::{PROC_SUPER_MAGIC, statfs};
+use rustix::fs::{AtFlags, CWD, PROC_SUPER_MAGIC, StatxAttributes, StatxFlags, statfs, statx};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
@@ -29,6 +30,8 @@ const MAX_SYMLINKS: usize = 40;
 pub(super) struct Target {
     /// As the user said it.
     said: PathBuf,
+    /// What is written. Whoever writes it does not close it, for that is when some failures are told.
+    file: Arc<File>,
     /// None for a device or pipe, or what is open already, as /dev/stdout: those are written as they are.
     aside: Option<Aside>,
 }
@@ -36,43 +39,54 @@ pub(super) struct Target {
 /// Where a file is until it is whole.
 struct Aside {
     part: PathBuf,
-    /// Its lock lasts as long as this is open.
-    file: File,
+    /// The same file, whose lock lasts as long as this is open.
+    lock: File,
     /// What it is to be, behind all symlinks.
     target: PathBuf,
     /// The file that it replaces.
     there: Option<fs::Metadata>,
+    is_kept: bool,
 }
 
 impl Target {
     /// Opens what is to be written, with a token of its own.
-    pub(super) fn create(path: &Path, token: impl Fn() -> u64) -> Result<(Self, BufWriter<File>), Failure> {
+    pub(super) fn create(
+        path: &Path,
+        token: impl Fn() -> u64,
+    ) -> Result<(Self, BufWriter<Arc<File>>), Failure> {
         let (file, aside) = open(path, token).map_err(|e| cannot_write(path, e))?;
-        Ok((Self { said: path.to_owned(), aside }, BufWriter::with_capacity(256 << 10, file)))
+        let file = Arc::new(file);
+        let out = BufWriter::with_capacity(256 << 10, Arc::clone(&file));
+        Ok((Self { said: path.to_owned(), file, aside }, out))
     }
 
-    /// Gives the file its name.
-    pub(super) fn keep(mut self) -> Result<(), Failure> {
-        let Some(aside) = &self.aside else { return Ok(()) };
+    /// Gives the file its name. Whoever wrote it must have dropped what it wrote to.
+    pub(super) fn keep(self) -> Result<(), Failure> {
+        let Self { said, file, aside } = self;
         let keep = || {
-            if let Some(there) = &aside.there {
+            if let Some(Aside { there: Some(there), .. }) = &aside {
                 // Whose it was, as far as that may be said; the mode after that, which takes bits of it away.
-                let _ = fchown(&aside.file, Some(there.uid()), Some(there.gid()));
-                aside.file.set_permissions(Permissions::from_mode(there.mode() & 0o777))?;
+                let _ = fchown(&file, Some(there.uid()), Some(there.gid()));
+                file.set_permissions(Permissions::from_mode(there.mode() & 0o777))?;
             }
-            fs::rename(&aside.part, &aside.target)
+            match Arc::into_inner(file) {
+                Some(file) => floe_core::close(file)?,
+                None => return Err(io::Error::other("it is still being written")),
+            }
+            match aside {
+                Some(aside) => aside.keep(),
+                None => Ok(()),
+            }
         };
-        keep().map_err(|e| cannot_write(&self.said, e))?;
-        self.aside = None;
-        Ok(())
+        keep().map_err(|e| cannot_write(&said, e))
     }
 }
 
-impl Drop for Target {
+impl Drop for Aside {
     fn drop(&mut self) {
-        if let Some(aside) = &self.aside {
+        if !self.is_kept {
             // It is worthless, and the next run removes it as well.
-            let _ = fs::remove_file(&aside.part);
+            let _ = fs::remove_file(&self.part);
         }
     }
 }
@@ -90,19 +104,56 @@ fn open(path: &Path, token: impl Fn() -> u64) -> io::Result<(File, Option<Aside>
         // It is open already, and what is in it stays.
         return Ok((File::options().append(true).open(path)?, None));
     };
+    refuse_irreplaceable(&target, there.as_ref())?;
     let aside = Aside::create(target, there, token)?;
-    Ok((aside.file.try_clone()?, Some(aside)))
+    Ok((aside.lock.try_clone()?, Some(aside)))
+}
+
+/// Refuses what cannot be replaced when all is written.
+fn refuse_irreplaceable(target: &Path, there: Option<&fs::Metadata>) -> io::Result<()> {
+    let attributes = |path: &Path| {
+        let stat = statx(CWD, path, AtFlags::empty(), StatxFlags::BASIC_STATS);
+        stat.map_or(StatxAttributes::empty(), |stat| stat.stx_attributes)
+    };
+    let above = above(target);
+    // Nothing gets another name there.
+    if attributes(above).intersects(StatxAttributes::APPEND) {
+        return Err(Errno::PERM.into());
+    }
+    let Some(there) = there else { return Ok(()) };
+    let of_file = attributes(target);
+    if of_file.contains(StatxAttributes::MOUNT_ROOT) {
+        return Err(Errno::BUSY.into());
+    }
+    let stat = fs::metadata(above)?;
+    let user = geteuid().as_raw();
+    let is_anothers = stat.mode() & 0o1000 != 0 && user != 0 && ![there.uid(), stat.uid()].contains(&user);
+    if is_anothers || of_file.intersects(StatxAttributes::APPEND | StatxAttributes::IMMUTABLE) {
+        return Err(Errno::PERM.into());
+    }
+    Ok(())
+}
+
+/// The directory that a name is in.
+fn above(path: &Path) -> &Path {
+    path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 impl Aside {
+    fn keep(mut self) -> io::Result<()> {
+        fs::rename(&self.part, &self.target)?;
+        self.is_kept = true;
+        Ok(())
+    }
+
     /// A file beside `target`, which is no symlink, to take its place.
     fn create(target: PathBuf, there: Option<fs::Metadata>, token: impl Fn() -> u64) -> io::Result<Self> {
         let bytes = target.as_os_str().as_bytes();
         let name = target.file_name().filter(|_| !bytes.ends_with(b"/") && !bytes.ends_with(b"/."));
         let name = name.ok_or(Errno::ISDIR)?.as_bytes();
-        let above = target.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let above = above(&target).to_owned();
         let prefix = [&name[..name.len().min(NAME_BYTES)], b"."].concat();
-        clear_stale(above, &prefix);
+        clear_stale(&above, &prefix);
         loop {
             let mut part = OsString::from_vec(prefix.clone());
             part.push(format!("{:0TOKEN_DIGITS$x}", token()));
@@ -115,7 +166,7 @@ impl Aside {
             let _ = file.lock();
             // Before it was locked, another run may have taken it for a dead one's.
             if file.metadata()?.nlink() > 0 {
-                return Ok(Self { part, file, target, there });
+                return Ok(Self { part, lock: file, target, there, is_kept: false });
             }
         }
     }
@@ -127,7 +178,7 @@ fn behind_symlinks(path: &Path) -> io::Result<Option<PathBuf>> {
     let mut path = path.to_owned();
     for _ in 0..=MAX_SYMLINKS {
         let Ok(target) = fs::read_link(&path) else { return Ok(Some(path)) };
-        let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let above = above(&path);
         if statfs(above)?.f_type == PROC_SUPER_MAGIC {
             return Ok(None);
         }
@@ -171,6 +222,10 @@ fn remove_unlocked(path: &Path) -> io::Result<()> {
 }
 
 fn cannot_write(path: &Path, cause: io::Error) -> Failure {
+    let is_mount = cause.raw_os_error() == Some(Errno::BUSY.raw_os_error());
     let failure = Failure::io(format!("cannot write {}", path.display()), cause);
-    failure.advise("Name a file that you may write, in a directory that is there.")
+    failure.advise(match is_mount {
+        true => "A file is mounted there, which cannot be replaced; name another one.",
+        false => "Name a file that you may write, in a directory that is there.",
+    })
 }
