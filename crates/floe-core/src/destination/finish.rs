@@ -10,7 +10,7 @@ use super::entry::{ALL_MODE_BITS, FileStat, GROUP_BITS, Meta, Owner};
 use super::problem::{changed_meanwhile, failed};
 use super::worker::Worker;
 use super::{attributes, open, xattrs};
-use crate::Result;
+use crate::{Error, Result};
 
 impl Worker<'_> {
     /// Takes from others at once what directories that are there let them do and will not in the end, so that nobody writes
@@ -56,16 +56,23 @@ impl Worker<'_> {
     }
 
     /// Sets mode, owner and time of all directories, the deepest first, and of the root when they are given. The last
-    /// call for a tree, after all workers' work is done.
+    /// call for a tree, after all workers' work is done. What fails for one directory keeps nothing from the others.
     ///
     /// # Errors
     ///
-    /// What the [module](crate::destination#errors) says of system calls.
+    /// What the [module](crate::destination#errors) says of system calls: of the first directory that failed, and how many did.
     pub(crate) fn finish(&mut self, root: Option<&Meta<'_>>) -> Result<()> {
         let tree = self.tree;
         let count = tree.directories().len();
         // There are fewer than 2^32; `add_directory` saw to it.
         let last = u32::try_from(count - 1).unwrap_or(u32::MAX);
+        let (mut failures, mut first) = (0_u64, None);
+        let mut hear = |finished: Result<()>| {
+            if let Err(error) = finished {
+                failures += 1;
+                first.get_or_insert(error);
+            }
+        };
         for id in (1..=last).rev().map(DirId) {
             let (parent, name, known, meta, late) = {
                 let table = tree.directories();
@@ -84,14 +91,29 @@ impl Worker<'_> {
                 }
                 (table.parent(id), table.name(id).to_vec(), known, meta, late)
             };
-            let at = self.directory(parent)?;
-            self.finish_one(id, at.as_fd(), (parent, &name), known, &meta, late.as_deref())?;
-            if known & state::ASIDE != 0 {
+            hear(self.directory(parent).and_then(|at| {
+                self.finish_one(id, at.as_fd(), (parent, &name), known, &meta, late.as_deref())?;
+                if known & state::ASIDE == 0 {
+                    return Ok(());
+                }
                 tree.replace_by_aside(at.as_fd(), id, &name)
-                    .map_err(|e| failed("replace", &tree.shown(id, b""), e))?;
+                    .map_err(|e| failed("replace", &tree.shown(id, b""), e))
+            }));
+        }
+        hear(root.map_or(Ok(()), |meta| self.finish_root(meta)));
+        match first {
+            None => Ok(()),
+            Some(first) if failures == 1 => Err(first),
+            Some(first) => {
+                let message = format!("{failures} directories did not become what they should; the first");
+                let error = Error::new(first.kind(), message);
+                Err(match first.remedy() {
+                    Some(remedy) => error.with_remedy(remedy),
+                    None => error,
+                }
+                .with_source(first))
             }
         }
-        root.map_or(Ok(()), |meta| self.finish_root(meta))
     }
 
     /// A default ACL that could not be set is no error.

@@ -178,3 +178,27 @@ fn what_took_the_place_of_a_file_meanwhile_stays() {
         fs::remove_dir_all(at("name")).unwrap();
     }
 }
+
+/// What somebody does to one directory keeps no other closed.
+#[test]
+fn the_directories_beside_one_that_was_replaced_are_finished() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let over = InPlace::open(dir.path(), settings()).unwrap();
+    let mut worker = over.tree().worker();
+    let open = Meta { mode: 0o777, ..FOLDER };
+    for name in ["a", "b", "c", "d"] {
+        let id = over.tree().add_directory(DirId::ROOT, name.as_bytes(), &open).unwrap();
+        worker.make_directory(id, None).unwrap();
+    }
+    for name in ["b", "c"] {
+        fs::rename(at(name), at(&format!("their {name}"))).unwrap();
+        fs::create_dir(at(name)).unwrap();
+        fs::set_permissions(at(name), fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    let error = worker.finish(Some(&open)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert!(error.to_string().starts_with("2 directories"), "{error}");
+    let modes = ["a", "b", "c", "d", "."].map(|name| fs::metadata(at(name)).unwrap().mode() & 0o002);
+    assert_eq!(modes, [2, 0, 0, 2, 2]);
+}
