@@ -666,6 +666,58 @@ fn a_hard_link_across_a_mount_is_no_lost_race() {
     assert_eq!(output.status.code(), Some(0), "{}", crate::attack::told(&output));
 }
 
+/// Somebody may close to themselves what is theirs.
+#[test]
+fn what_its_owner_may_not_read_is_pulled_over() {
+    let Some(before) = crate::attack::unprivileged() else { return };
+    let user = User::new();
+    let mode = |path: &str, mode| {
+        fs::set_permissions(user.path(path), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    fs::set_permissions(user.home(), fs::Permissions::from_mode(0o777)).unwrap();
+    let floe = |arguments: &[&str], code: i32| {
+        let output = user.under(before, arguments);
+        let told = crate::attack::told(&output);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {told}");
+        told
+    };
+    let tree = user.tree("tree");
+    fs::write(user.path("tree/empty"), "").unwrap();
+    if let Err(e) =
+        rustix::fs::setxattr(user.path("tree/empty"), "user.floe", b"x", rustix::fs::XattrFlags::empty())
+    {
+        return floe_testkit::skip(format_args!("no extended attributes in the temporary directory: {e}"));
+    }
+    mode("tree/empty", 0o200);
+    let status =
+        std::process::Command::new("chmod").args(["0300", user.path("tree").to_str().unwrap()]).status();
+    assert!(status.unwrap().success());
+    if !rustix::process::geteuid().is_root() {
+        return floe_testkit::skip("not root: to push what its owner may not read");
+    }
+    // As root, who reads all.
+    user.floe(&["push", &tree, "main", "--xattrs", "--store", "store"], 0);
+    can(&["chmod", "-R", "a+rX", user.path("store").to_str().unwrap()]);
+    for options in [&["--xattrs"][..], &["--xattrs", "--delete"]] {
+        for _ in 0..3 {
+            floe(
+                &[&["pull", "main", "back", "--store", "store", "--cache-dir", "cache"], options].concat(),
+                0,
+            );
+            let now = |path: &str| fs::metadata(user.path(path)).unwrap().mode() & 0o7777;
+            assert_eq!((now("back"), now("back/empty")), (0o300, 0o200));
+        }
+    }
+    // What may be left out below what nobody may look into is told of.
+    fs::create_dir(user.path("back/extra")).unwrap();
+    mode("back/extra", 0o700);
+    let arguments =
+        ["pull", "main", "back", "--delete", "--exclude=*.log", "--store", "store", "--cache-dir", "cache"];
+    let told = floe(&arguments, 0);
+    assert!(told.contains("`back/extra` may not be looked into, and stays"), "{told}");
+    assert!(user.path("back/extra").exists());
+}
+
 #[test]
 fn what_an_inclusion_does_not_find_is_told() {
     let user = User::new();

@@ -40,6 +40,10 @@ impl Worker<'_> {
         let mut waiting = vec![name.to_vec()];
         while let Some(path) = waiting.pop() {
             let Some(children) = self.children(directory, at, &path)? else {
+                let shown = self.tree.shown(directory, &path);
+                tracing::warn!(
+                    "`{shown}` may not be looked into, and stays: what is left out may be below it"
+                );
                 hold(&mut holding, &path);
                 holding.insert(path);
                 continue;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, openat};
 use rustix::io::{self, Errno};
 
+use super::attributes::Handle;
 use super::directories::{DirId, state};
 use super::entry::{FileStat, Settings};
 use super::problem::failed;
@@ -48,8 +49,19 @@ impl InPlace {
     fn held(destination: &Path, settings: Settings, lock: FlockOperation) -> Result<Self> {
         let shown = names::shown(destination.as_os_str().as_bytes());
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = openat(CWD, destination, flags, Mode::empty())
-            .map_err(|e| Error::io(format!("cannot open the directory `{shown}`"), e.into()))?;
+        let open = || openat(CWD, destination, flags, Mode::empty());
+        let mut closed = None;
+        let root = match open() {
+            // Its mode is set in the end, where it is the tree's own directory that is written, and not single names.
+            Err(Errno::ACCESS)
+                if lock == FlockOperation::NonBlockingLockExclusive && !settings.looks_only =>
+            {
+                closed = open_for_owner(destination);
+                open()
+            }
+            opened => opened,
+        };
+        let root = root.map_err(|e| Error::io(format!("cannot open the directory `{shown}`"), e.into()))?;
         let stat = FileStat::of_descriptor(root.as_fd()).map_err(|e| failed("look at", &shown, e))?;
         if stat.links == 0 {
             let message = format!("the directory `{shown}` was removed; nothing can be written in it");
@@ -68,7 +80,8 @@ impl InPlace {
             Err(Errno::BADF | Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => false,
             Err(errno) => return Err(failed("lock", &shown, errno)),
         };
-        let tree = Tree::new(root, settings, true, false, shown);
+        let mut tree = Tree::new(root, settings, true, false, shown);
+        tree.closed_root = closed;
         tree.note_root(&stat);
         if xattrs::has_default_acl(tree.root.as_fd()) {
             tree.directories().mark(DirId::ROOT, state::GIVES_ACL);
@@ -91,6 +104,16 @@ impl Drop for InPlace {
     fn drop(&mut self) {
         self.tree.remove_aside();
     }
+}
+
+/// Lets the owner of a directory, if that is us, look into it and write there; the mode that it had.
+fn open_for_owner(directory: &Path) -> Option<u32> {
+    let place =
+        openat(CWD, directory, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let stat = FileStat::of_descriptor(place.as_fd()).ok().filter(FileStat::is_ours)?;
+    // Where it cannot be, that is told when it is opened.
+    Handle::Place(place).set_mode(stat.mode | 0o700).ok()?;
+    Some(stat.mode)
 }
 
 pub(super) fn is_taken(shown: &str) -> Error {

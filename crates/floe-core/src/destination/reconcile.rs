@@ -186,7 +186,7 @@ impl Worker<'_> {
         let root = self.tree.root.as_fd();
         let wrong = |errno| failed("look at", &self.tree.shown(DirId::ROOT, b""), errno);
         let stat = FileStat::of_descriptor(root).map_err(wrong)?;
-        let differs = stat.mode != meta.mode & ALL_MODE_BITS
+        let differs = self.tree.closed_root.unwrap_or(stat.mode) != meta.mode & ALL_MODE_BITS
             || meta.mtime.is_some_and(|t| t != stat.mtime)
             || meta.owner.is_some_and(|o| o != stat.owner);
         match meta.xattrs {
@@ -278,7 +278,11 @@ impl Worker<'_> {
         if !same_content {
             return Ok(Verdict::Replace);
         }
-        let same_meta = self.has_meta(at, entry, &stat).map_err(wrong)?;
+        let same_meta = match self.has_meta(at, entry, &stat) {
+            // Of what may not be read nothing is known: it is written anew.
+            Err(Errno::ACCESS) => return Ok(Verdict::Replace),
+            other => other.map_err(wrong)?,
+        };
         // Its other names may be outside of the destination, or be files of their own in the snapshot: only one entry may
         // keep it, and none may change it.
         if stat.links > 1 && !(same_meta && tree.claim(stat.id())) {

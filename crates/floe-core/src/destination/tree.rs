@@ -38,6 +38,8 @@ pub(crate) struct Tree {
     shown: String,
     directories: RwLock<Directories>,
     temporaries: AtomicU64,
+    /// The mode that the root had, where its owner could not look into it.
+    pub(super) closed_root: Option<u32>,
     /// Whether any directory was made [aside](super::aside).
     pub(super) has_aside: AtomicBool,
     claimed: Mutex<HashSet<FileId>>,
@@ -86,6 +88,7 @@ impl Tree {
             shown,
             directories: RwLock::new(Directories::new(in_place)),
             temporaries: AtomicU64::new(0),
+            closed_root: None,
             has_aside: AtomicBool::new(false),
             claimed: Mutex::default(),
             looked_at: Mutex::default(),
