@@ -43,6 +43,10 @@ impl Interrupts {
             .enable_io()
             .build()
             .map_err(|e| Failure::io("cannot watch for signals", e))?;
+        // A file that would pass the limit of its size (ulimit -f) is an error, which leaves time to clean up.
+        let entered = runtime.enter();
+        let _ = signal(SignalKind::from_raw(libc::SIGXFSZ));
+        drop(entered);
         let watched = interrupts.clone();
         let watch = move || runtime.block_on(watched.listen());
         std::thread::Builder::new()

@@ -719,6 +719,38 @@ fn what_its_owner_may_not_read_is_pulled_over() {
 }
 
 #[test]
+fn what_the_shell_forbids_leaves_nothing_behind() {
+    let Some(before) = crate::attack::unprivileged() else { return };
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main", "--store", "store"], 0);
+    fs::create_dir(user.path("empty")).unwrap();
+    for path in ["", "empty"] {
+        fs::set_permissions(user.path(path), fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    let names = |path: &str| fs::read_dir(user.path(path)).unwrap().count();
+    let all = names("");
+    // The cache is a file too.
+    let floe = |script: &str| {
+        let script = format!("{script} \"$0\" pull main --store store --cache-dir /nonexistent/cache \"$@\"");
+        user.under(&[before, &["sh", "-c", &script]].concat(), &[])
+    };
+    for place in ["new", "empty"] {
+        let output = floe(&format!("set -- {place}; ulimit -f 20;"));
+        let told = crate::attack::told(&output);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains("data`: no file of this size may be made there"), "{told}");
+        assert_eq!((names(""), names("empty")), (all, 0), "{place}");
+    }
+    for place in ["new", "empty"] {
+        let output = floe(&format!("set -- {place}; umask 0777;"));
+        assert_eq!(output.status.code(), Some(0), "{}", crate::attack::told(&output));
+        assert_eq!(listing(&user.path(place)), listing(&user.path("tree")));
+    }
+    assert_eq!(names(""), all + 1);
+}
+
+#[test]
 fn what_an_inclusion_does_not_find_is_told() {
     let user = User::new();
     let tree = user.tree("tree");

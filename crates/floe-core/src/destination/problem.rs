@@ -51,7 +51,7 @@ pub(super) fn failed(doing: &str, path: &str, errno: Errno) -> Error {
             ": it exists already (do two names of the snapshot differ only in ways that this file system ignores?)",
         ),
         Errno::NAMETOOLONG | Errno::ILSEQ => (ErrorKind::Invalid, ": the file system cannot hold this name"),
-        Errno::FBIG => (ErrorKind::Invalid, ": the file system cannot hold a file of this size"),
+        Errno::FBIG => (ErrorKind::Invalid, ": no file of this size may be made there"),
         Errno::MLINK => (ErrorKind::Invalid, ": the file system cannot hold so many links to one file"),
         Errno::OPNOTSUPP => (ErrorKind::Unsupported, ": the file system cannot do this"),
         Errno::MFILE | Errno::NFILE => (ErrorKind::Internal, ": too many files are open"),

@@ -19,6 +19,7 @@ use super::in_place::InPlace;
 use super::problem::{STOPPED, failed};
 use super::removal::Fate;
 use super::tree::Tree;
+use super::umask::PrivateUmask;
 use super::{names, open, removal, xattrs};
 use crate::{Error, ErrorKind, Result};
 
@@ -174,11 +175,17 @@ impl Staging {
         }
         let parent = there.root.try_clone().map_err(|e| Error::io("cannot keep the destination open", e))?;
         let name = there.temporary_name();
+        // Whoever may not even look into what they make could not write there.
+        let umask = PrivateUmask::enter();
         let made = || {
             mkdirat(&parent, &name, Mode::RWXU)?;
-            open::readable(parent.as_fd(), &name)
+            open::readable(parent.as_fd(), &name).inspect_err(|_| {
+                // It is empty, and the next pull clears what this cannot.
+                let _ = unlinkat(&parent, &name, AtFlags::REMOVEDIR);
+            })
         };
         let root = made().map_err(|e| wrong("make a staging directory in", e))?;
+        drop(umask);
         let mode = FileStat::of_descriptor(root.as_fd()).map_err(|e| wrong("look at", e))?.mode;
         Ok(Some(Self {
             tree: Tree::new(root, settings, false, mode == 0o700, shown(destination)),
@@ -327,6 +334,8 @@ fn prefix(name: &[u8]) -> Vec<u8> {
 /// Makes a staging directory and takes its lock.
 fn make(parent: BorrowedFd<'_>, prefix: &[u8], token: u64) -> io::Result<(Vec<u8>, OwnedFd)> {
     let mut token = token;
+    // Whoever may not even look into what they make could not write there.
+    let _umask = PrivateUmask::enter();
     loop {
         let mut name = prefix.to_vec();
         name.extend_from_slice(format!("{token:016x}").as_bytes());
