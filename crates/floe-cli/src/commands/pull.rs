@@ -59,8 +59,8 @@ pub(crate) struct PullArguments {
     /// Make device nodes
     #[arg(long)]
     devices: bool,
-    /// Restore the setuid, setgid and sticky bits of files, the first two where owner and group are the snapshot's, as
-    /// --owner makes them; directories have theirs restored always
+    /// Restore the setuid, setgid and sticky bits of files, the first two not where owner or group is another than in the
+    /// snapshot: --owner restores these; directories have theirs restored always
     #[arg(long)]
     setuid: bool,
     /// Read at most so much a second from the store, as 10MiB; 0 is no limit

@@ -30,8 +30,9 @@ pub(crate) type FileId = (u64, u64);
 /// How a tree is written.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    /// Restore setuid, setgid and sticky bits of what is not a directory, the first two where its owner is the snapshot's.
-    /// Otherwise they are left out, and so a file that has them already is one that differs. Directories always get theirs.
+    /// Restore setuid, setgid and sticky bits of what is not a directory, the first two not of another owner than the
+    /// snapshot's. Otherwise they are left out, and so a file that has them already is one that differs. Directories always
+    /// get theirs.
     pub(crate) special_bits: bool,
     /// Make device nodes. Otherwise [`Worker::device`](super::Worker::device) refuses and a survey skips them.
     pub(crate) devices: bool,
@@ -144,15 +145,17 @@ impl Settings {
     }
 
     /// The same of what belongs to somebody, unless its owner is restored: what is to run as one owner must not run as
-    /// another.
+    /// another. Where the snapshot has no owners, who asks for the bits means their own.
     pub(super) fn mode_for(&self, meta: &Meta<'_>, owner: Owner) -> u32 {
-        let is_theirs = meta.owner.is_some() || meta.recorded_owner == Some(owner);
+        let is_theirs = meta.owner.is_some() || meta.recorded_owner.is_none_or(|recorded| recorded == owner);
         self.restored_mode(meta.mode) & if is_theirs { ALL_MODE_BITS } else { !SPECIAL_BITS }
     }
 
     /// Whether that can be less than [`restored_mode`](Self::restored_mode).
     pub(super) fn is_owner_asked(&self, meta: &Meta<'_>) -> bool {
-        meta.owner.is_none() && self.restored_mode(meta.mode) & SPECIAL_BITS != 0
+        meta.owner.is_none()
+            && meta.recorded_owner.is_some()
+            && self.restored_mode(meta.mode) & SPECIAL_BITS != 0
     }
 
     /// Whether this is a directory of Floe's own.

@@ -22,10 +22,7 @@ impl Worker<'_> {
         let settings = &self.tree.settings;
         let is_left_out = settings.mode_for(meta, owner) != settings.restored_mode(meta.mode);
         if is_left_out {
-            let why = match meta.recorded_owner {
-                Some(_) => "it has another owner than in the snapshot, and owners are not restored",
-                None => "the snapshot does not say whose it is",
-            };
+            let why = "it has another owner than in the snapshot, and owners are not restored";
             self.tree.complain_because(directory, name, "setuid and setgid", why);
         }
         is_left_out

@@ -33,8 +33,8 @@ pub struct PullOptions {
     pub xattrs: bool,
     /// Make device nodes.
     pub devices: bool,
-    /// Restore setuid, setgid and sticky bits of what is not a directory, the first two where its owner and group are, or
-    /// become, those of the snapshot. On directories they lend nobody any rights:
+    /// Restore setuid, setgid and sticky bits of what is not a directory, the first two not where the snapshot says that it
+    /// has another owner or group than it gets. On directories they lend nobody any rights:
     /// they say whose group new entries have and who may remove them, and are restored as all of the mode is.
     pub special_bits: bool,
     /// Return only when what was written survives a loss of power.

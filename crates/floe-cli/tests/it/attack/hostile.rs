@@ -120,12 +120,12 @@ fn whatever_a_tree_is_called_and_made_of_it_comes_back() {
     kinds(&root);
     let expected = tree(&root);
     for arguments in [
-        &["push", "source", "main", "--owner"][..],
+        &["push", "source", "main"][..],
         &["pull", "main", "out", "--setuid"],
         &["verify"],
         // Again, in place; then the same from what came back.
         &["pull", "main", "out", "--setuid", "--delete"],
-        &["push", "out", "copy", "--owner"],
+        &["push", "out", "copy"],
         &["diff", "main", "copy", "--exit-code"],
         &["archive", "main", "-o", "main.tar.zst"],
     ] {

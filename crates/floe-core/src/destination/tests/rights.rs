@@ -277,8 +277,8 @@ fn setuid_and_setgid_are_for_the_owner_that_they_were_for() {
     let dir = tempfile::tempdir().unwrap();
     let another = Owner { user: us().user ^ 1, ..us() };
     let another_group = Owner { group: us().group ^ 1, ..us() };
-    let mut given = vec![(None, Some(us()), 0o7755)];
-    given.extend([None, Some(another), Some(another_group)].map(|recorded| (None, recorded, 0o1755)));
+    let mut given = vec![(None, Some(us()), 0o7755), (None, None, 0o7755)];
+    given.extend([another, another_group].map(|recorded| (None, Some(recorded), 0o1755)));
     given.push((Some(us()), Some(us()), 0o7755));
     for (number, (owner, recorded_owner, expected)) in given.into_iter().enumerate() {
         let meta = Meta { mode: 0o7755, owner, recorded_owner, ..PLAIN };
