@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
 
-use floe_testkit::skip;
+use floe_testkit::{bytes_of, skip, wait_until_trusted};
 use rustix::fs::{XattrFlags, getxattr, setxattr};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -233,6 +233,33 @@ fn a_file_of_many_names_that_cannot_be_read_is_left_out_under_all_of_them() {
     assert_eq!(told.lines().filter(|line| line.starts_with("left out: ")).count(), NAMES, "{told}");
     let listed = user.under(before, &["ls", "main"]);
     assert_eq!(String::from_utf8_lossy(&listed.stdout), "README.md\nlink\nsrc/\n");
+}
+
+/// Without it all is planned again, and what was read by then is not read again.
+#[test]
+fn what_cannot_be_read_does_not_make_all_else_be_read_twice() {
+    const BYTES: usize = 24 << 20;
+    let Some(before) = unprivileged() else { return };
+    let user = User::new();
+    fs::create_dir_all(user.path("tree/small")).unwrap();
+    fs::write(user.path("tree/large"), bytes_of(1, BYTES / 2)).unwrap();
+    for number in 0..512 {
+        fs::write(user.path(&format!("tree/small/{number}")), bytes_of(2 + number, BYTES / 1024)).unwrap();
+    }
+    fs::write(user.path("tree/small/secret"), "secret").unwrap();
+    fs::set_permissions(user.path("tree/small/secret"), fs::Permissions::from_mode(0o000)).unwrap();
+    give_away(&user);
+    // Or hashes are not remembered.
+    wait_until_trusted(&user.path("tree"));
+    // What a process reads counts for who waits for it.
+    let script = "\"$0\" push tree main --skip-unreadable && cat /proc/$$/io";
+    let output = user.under(&[before, &["sh", "-c", script]].concat(), &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert!(told(&output).contains("left out: small/secret"), "{}", told(&output));
+    let counts = String::from_utf8_lossy(&output.stdout);
+    let read_bytes = counts.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap();
+    let read_bytes: usize = read_bytes.parse().unwrap();
+    assert!(read_bytes < BYTES * 5 / 4, "{read_bytes} bytes were read of {BYTES}");
 }
 
 /// All of it, or the namespace alone.

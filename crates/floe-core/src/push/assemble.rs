@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crossbeam_channel::Receiver;
-use floe_format::{
-    Body, Codec, Compressor, FrameId, FrameRecord, Kept, Run, SegmentCutter, TAR_END, parent_and_name,
-};
+use floe_format::{Body, Codec, Compressor, FrameId, FrameRecord, Kept, Run, SegmentCutter, TAR_END};
 
 use tokio_util::sync::CancellationToken;
 
@@ -14,12 +12,13 @@ use super::base::{BasePacks, BaseRun};
 use super::draft::{Draft, MadeSegment};
 use super::known::KnownFrames;
 use super::links::LinkCheck;
+use super::made::Made;
+use super::noted::Noted;
 use super::packs::PackOutput;
 use super::plan::Slot;
 use super::unit::{Entries, MadeFrame, MadeGroup, Note, NotedContent, ReadFile, Unit};
 use super::work::{Failure, FilePiece, Unread, changed, make_frame};
 use super::{PushProgress, leading_u64};
-use crate::source::{CacheWriter, Child};
 use crate::{Error, ErrorKind, Result};
 
 /// What an assembly needs.
@@ -29,7 +28,9 @@ pub(super) struct Assembly<'a> {
     pub(super) base: &'a BasePacks,
     pub(super) known: &'a Arc<KnownFrames>,
     pub(super) packs: &'a mut PackOutput,
-    pub(super) cache: Option<CacheWriter>,
+    /// What is made is noted there.
+    pub(super) made: &'a Made,
+    pub(super) noted: Option<&'a mut Noted>,
     pub(super) progress: &'a PushProgress,
     /// Asked before each piece.
     pub(super) cancel: &'a CancellationToken,
@@ -91,7 +92,7 @@ struct BigFile {
 
 impl Assembly<'_> {
     /// Takes all pieces.
-    pub(super) fn run(mut self, slots: &Receiver<Slot>) -> Result<(Assembled, Option<CacheWriter>), Ended> {
+    pub(super) fn run(mut self, slots: &Receiver<Slot>) -> Result<Assembled, Ended> {
         let mut state = State {
             cutter: SegmentCutter::new(),
             draft: None,
@@ -112,24 +113,31 @@ impl Assembly<'_> {
                     }
                 }
                 Slot::Group(made) => match received(made.recv())? {
-                    Ok(MadeGroup { entries, notes, frame }) => {
+                    Ok(MadeGroup { entries, notes, frame, key }) => {
                         let run = self.store(frame)?;
+                        self.made.add_group(key, run.id, run.plain_len);
                         let unit = Unit { entries: Entries::Given(entries), run, base: None };
                         self.add_group(&mut state, unit, notes, false)?;
                     }
                     Err(failure) => note_failure(&mut state.out, failure)?,
                 },
-                Slot::KnownContent(runs) => self.add_known_content(&mut state, runs)?,
+                Slot::KnownContent(runs) => {
+                    let known = runs.into_iter().map(|base| (base.segment.runs()[base.run], Some(base)));
+                    self.add_known_content(&mut state, known)?;
+                }
+                Slot::MadeContent(runs) => {
+                    self.add_known_content(&mut state, runs.into_iter().map(|run| (run, None)))?;
+                }
                 Slot::Content(pieces) => self.add_content(&mut state, &pieces)?,
             }
         }
         if !state.out.unread.is_empty() {
-            return Ok((state.out, self.cache));
+            return Ok(state.out);
         }
         self.end(&mut state)?;
         let mut out = state.out;
         out.segments = state.segments.into_iter().flatten().collect();
-        Ok((out, self.cache))
+        Ok(out)
     }
 
     fn check_cancelled(&self) -> Result<()> {
@@ -175,31 +183,42 @@ impl Assembly<'_> {
         }
         if let (Some(entry), Some(note)) = (unit.entries().next_back(), notes.last()) {
             let is_read = matches!(entry.body, Body::File { size, hash: None } if size > 0);
+            if let Some(noted) = &mut self.noted {
+                noted.reach(entry.path);
+            }
             state.file = Some(BigFile { path: entry.path.to_vec(), note: *note, is_read });
         }
         self.add_unit(state, unit)
     }
 
-    fn add_known_content(&mut self, state: &mut State, runs: Vec<BaseRun>) -> Result<(), Ended> {
+    fn add_known_content(
+        &mut self,
+        state: &mut State,
+        runs: impl Iterator<Item = (Run, Option<BaseRun>)>,
+    ) -> Result<(), Ended> {
         state.untold_bytes = 0;
-        for base in runs {
-            let run = base.segment.runs()[base.run];
+        for (run, base) in runs {
             let bytes = u64::from(run.plain_len) * run.count;
             self.progress.file_bytes.fetch_add(bytes, Ordering::Relaxed);
             self.flush(state)?;
-            self.add_unit(state, Unit::of_content(run, Some(base)))?;
+            self.add_unit(state, Unit::of_content(run, base))?;
         }
         Ok(())
     }
 
     fn add_content(&mut self, state: &mut State, pieces: &Receiver<FilePiece>) -> Result<(), Ended> {
         state.untold_bytes = 0;
+        let mut runs: Vec<Run> = Vec::new();
         loop {
             self.check_cancelled()?;
             match received(pieces.recv())? {
                 FilePiece::Chunk(made) => {
                     let run = self.store(received(made.recv())??)?;
                     self.progress.file_bytes.fetch_add(run.plain_len.into(), Ordering::Relaxed);
+                    match runs.last_mut() {
+                        Some(last) if last.id == run.id => last.count += 1,
+                        _ => runs.push(run),
+                    }
                     match &mut state.pending {
                         Some(pending) if pending.run.id == run.id => pending.run.count += 1,
                         _ => {
@@ -213,9 +232,15 @@ impl Assembly<'_> {
                         return Err(again_of_nothing().into());
                     };
                     pending.run.count += 1;
+                    if let Some(last) = runs.last_mut() {
+                        last.count += 1;
+                    }
                     self.progress.file_bytes.fetch_add(pending.run.plain_len.into(), Ordering::Relaxed);
                 }
-                FilePiece::Done(read) => return self.end_file(state, &read),
+                FilePiece::Done(read) => {
+                    self.made.add_file(read.hash.as_bytes(), &runs);
+                    return self.end_file(state, &read);
+                }
                 FilePiece::Failed(failure) => return note_failure(&mut state.out, failure),
             }
         }
@@ -322,13 +347,8 @@ impl Assembly<'_> {
 
     /// Tells the stat cache about an entry.
     fn note(&mut self, path: &[u8], note: &Note) {
-        let Some(cache) = &mut self.cache else { return };
-        let (directory, name) = parent_and_name(path);
-        let child = Child { name, stat: &note.stat };
-        match &note.content {
-            NotedContent::None => {}
-            NotedContent::Known(hit) => cache.push_known(hit),
-            NotedContent::Hashed(hash, began) => cache.push_hashed(directory, &child, hash, *began),
+        if let Some(noted) = &mut self.noted {
+            noted.note(path, note);
         }
     }
 }

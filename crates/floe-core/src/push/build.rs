@@ -16,7 +16,9 @@ use super::journal::Journal;
 use super::known::KnownFrames;
 use super::layout::layout_of;
 use super::left_out::LeftOut;
+use super::made::Made;
 use super::meta::Keeping;
+use super::noted::Noted;
 use super::packs::PackOutput;
 use super::plan::{Planned, Planner};
 use super::repack::Repacking;
@@ -26,7 +28,7 @@ use crate::namespace::Namespace;
 use crate::offload::spawn;
 use crate::pack_tails::PackTails;
 use crate::reference::SnapshotAt;
-use crate::source::{CacheWriter, StatCache};
+use crate::source::CacheWriter;
 use crate::store::OpenUploads;
 use crate::{Error, ErrorKind, Result};
 
@@ -92,6 +94,7 @@ impl Build {
             &self.uploads,
             &self.options,
         );
+        let made = Arc::new(Made::new(self.options.cache_dir.as_deref()));
         let mut left_out = LeftOut::default();
         let mut skipped = Vec::new();
         let mut listings = Some(listings);
@@ -107,7 +110,7 @@ impl Build {
                 }
             };
             let (mut planned, mut assembled, cache) =
-                match self.pass(these_listings, &known, &mut packs, &left_out, passes >= MAX_PASSES) {
+                match self.pass(these_listings, &known, &made, &mut packs, &left_out, passes) {
                     Ok(done) => done,
                     Err(Ended::Changed(error)) if passes < MAX_PASSES => {
                         tracing::debug!(%error, "the source changed meanwhile; it is planned again");
@@ -132,7 +135,8 @@ impl Build {
                 skipped.append(&mut planned.unread);
                 break (planned, assembled, cache);
             }
-            // Without them groups are others, so all is planned again.
+            // Without them groups are others, so all is planned again; what was read is known by then.
+            keep_cache(cache);
             unread.iter().for_each(|unread| left_out.add(unread));
             skipped.extend(unread);
         };
@@ -156,19 +160,23 @@ impl Build {
         &self,
         listings: Listings,
         known: &Arc<KnownFrames>,
+        made: &Arc<Made>,
         packs: &mut PackOutput,
         left_out: &LeftOut,
-        is_last: bool,
+        number: usize,
     ) -> Result<(Planned, Assembled, Option<CacheWriter>), Ended> {
         let keeping = self.keeping();
         // The planner has one, too.
         let mut files = self.input.files()?.shared_by(self.options.workers + 1);
         let cache = self.input.cache(self.options.cache_dir.as_deref());
+        let mut noted = cache.as_ref().map(|cache| Noted::new(cache.writer()));
+        let made_before = (number > 1).then_some(made);
         let settings = WorkSettings {
             parameters: self.parameters,
             kept: keeping.kept,
             level: self.options.level,
             known: Arc::clone(known),
+            made_before: made_before.cloned(),
             progress: Arc::clone(&self.progress),
             workers: self.options.workers.max(1),
         };
@@ -185,10 +193,12 @@ impl Build {
             contents: self.input.known_contents(cache.as_ref().filter(|_| !self.options.by_hash)),
             base,
             packs: &self.packs,
+            known_frames: known,
+            made_before: made_before.map(|made| &**made),
             parameters: self.parameters,
             keeping,
             left_out,
-            is_last,
+            is_last: number >= MAX_PASSES,
             skip_unreadable: self.options.skip_unreadable,
             workers: settings.workers,
             slots: slot_sender,
@@ -203,14 +213,15 @@ impl Build {
             base: &self.packs,
             known,
             packs,
-            cache: cache.as_ref().map(StatCache::writer),
+            made,
+            noted: noted.as_mut(),
             progress: &self.progress,
             cancel: &self.options.cancel,
             compressor: Compressor::new(self.options.level).map_err(Error::from)?,
         };
         let workers = workers(&settings, &files, &jobs)?;
         drop(jobs);
-        std::thread::scope(|scope| {
+        let done = std::thread::scope(|scope| {
             for worker in workers {
                 spawn(scope, move || worker.run())?;
             }
@@ -221,17 +232,25 @@ impl Build {
             let planned = planning
                 .join()
                 .map_err(|_| Error::new(ErrorKind::Internal, "the thread that plans panicked"))?;
-            let (planned, (assembled, cache)) = match (planned, assembled) {
-                (_, Err(ended)) => return Err(ended),
-                (Err(ended), Ok(_)) => return Err(ended),
-                (Ok(planned), Ok(assembled)) => (planned, assembled),
-            };
-            Ok((planned, assembled, cache))
-        })
-        .and_then(|done| {
+            match (planned, assembled) {
+                (_, Err(ended)) | (Err(ended), Ok(_)) => Err(ended),
+                (Ok(planned), Ok(assembled)) => Ok((planned, assembled)),
+            }
+        });
+        let done = done.and_then(|done: (Planned, Assembled)| {
             let rules = &done.0.young_rules;
             rules.iter().try_for_each(|rules| rules.check(&mut files)).map(|()| done)
-        })
+        });
+        match done {
+            Ok((planned, assembled)) => Ok((planned, assembled, noted.map(Noted::into_whole))),
+            Err(ended) => {
+                // Whatever is planned next, here or by who repeats the push, need not read this again.
+                if let (Ended::Changed(_), Some(noted)) = (&ended, noted) {
+                    tell_of_cache(noted.keep_beginning());
+                }
+                Err(ended)
+            }
+        }
     }
 
     /// Counts as reused the files that were read and whose content the base has under another path.
@@ -352,7 +371,13 @@ impl Build {
 
 /// Puts the new stat cache in the place of the old one. Without it the next push is slower.
 pub(super) fn keep_cache(cache: Option<CacheWriter>) {
-    if let Some(Err(error)) = cache.map(CacheWriter::finish) {
+    if let Some(cache) = cache {
+        tell_of_cache(cache.finish());
+    }
+}
+
+fn tell_of_cache(kept: Result<()>) {
+    if let Err(error) = kept {
         tracing::warn!("the next push will be slower: {}", error.with_causes());
     }
 }

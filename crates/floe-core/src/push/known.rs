@@ -39,6 +39,22 @@ impl KnownFrames {
         }
     }
 
+    /// Whether this frame need not be stored by who asks: it is known, or was claimed.
+    ///
+    /// # Errors
+    /// Those of the store, where a pack has to be asked for.
+    pub(super) fn has(&self, id: &FrameId) -> Result<bool> {
+        if self.packs.data.contains(id)
+            || self.claimed.lock().unwrap_or_else(PoisonError::into_inner).contains_key(id)
+        {
+            return Ok(true);
+        }
+        match &self.elsewhere {
+            Some(elsewhere) => elsewhere.has(id),
+            None => Ok(false),
+        }
+    }
+
     /// Forgets all claims but those that were kept.
     pub(super) fn release_all_but(&self, stored: impl Iterator<Item = FrameId>) {
         let mut claimed = self.claimed.lock().unwrap_or_else(PoisonError::into_inner);

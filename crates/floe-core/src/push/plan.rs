@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use floe_format::{
-    Body, ContentHash, Entry, GroupEntry, Grouper, Kept, Meta, OwnedBody, Parameters, XattrList,
+    Body, ContentHash, Entry, GroupEntry, Grouper, Kept, Meta, OwnedBody, Parameters, Run, XattrList,
     validate_path,
 };
 
@@ -20,8 +20,10 @@ use self::young_rules::YoungRules;
 use super::assemble::Ended;
 use super::base::{BaseCursor, BaseEntry, BasePacks, BaseRun};
 use super::input::{InputFiles, KnownContents, Listings};
+use super::known::KnownFrames;
 use super::left_out::LeftOut;
 use super::links::{FirstNames, Name};
+use super::made::Made;
 use super::meta::Keeping;
 use super::unit::{Entries, MadeGroup, Note, NotedContent, Unit};
 use super::work::{Failure, FileJob, FilePiece, GroupJob, Job, PlannedFile, Unread, changed, pieces_ahead};
@@ -40,6 +42,8 @@ pub(super) enum Slot {
     Group(Receiver<Result<MadeGroup, Failure>>),
     /// The content of the big file that ended the last group, where the base has it.
     KnownContent(Vec<BaseRun>),
+    /// The same, where it was made when all was planned before.
+    MadeContent(Vec<Run>),
     /// The content of the big file that ended the last group, being read.
     Content(Receiver<FilePiece>),
 }
@@ -69,6 +73,9 @@ pub(super) struct Planner<'a> {
     pub(super) contents: KnownContents,
     pub(super) base: Option<BaseCursor>,
     pub(super) packs: &'a BasePacks,
+    pub(super) known_frames: &'a KnownFrames,
+    /// What was made when all was planned before; nothing the first time.
+    pub(super) made_before: Option<&'a Made>,
     pub(super) parameters: Parameters,
     pub(super) keeping: Keeping,
     /// What is left out, since it could not be read before.
@@ -394,6 +401,10 @@ impl Planner<'_> {
                 self.hand_out_known()?;
                 self.slots.send(Slot::KnownContent(runs)).map_err(|_| stopped())
             }
+            Content::Made(runs) => {
+                self.hand_out_known()?;
+                self.slots.send(Slot::MadeContent(runs)).map_err(|_| stopped())
+            }
             Content::Read(file) => {
                 self.hand_out_known()?;
                 let (reply, pieces) = bounded(pieces_ahead(self.workers));
@@ -419,7 +430,7 @@ impl Planner<'_> {
             State::SameTar(base, entry) => (entry.as_entry(), Some(base)),
             State::Other(entry) => (entry.as_entry(), None),
         };
-        let Body::File { size, .. } = entry.body else { return Ok(Content::None) };
+        let Body::File { size, hash } = entry.body else { return Ok(Content::None) };
         if !self.parameters.is_big(size) {
             return Ok(Content::None);
         }
@@ -428,6 +439,11 @@ impl Planner<'_> {
             && runs.iter().all(|run| self.packs.data.contains(&run.segment.runs()[run.run].id))
         {
             return Ok(Content::Known(runs));
+        }
+        if let (Some(made), Some(hash)) = (self.made_before, hash)
+            && let Some(runs) = made.file(hash.as_bytes(), self.known_frames)?
+        {
+            return Ok(Content::Made(runs));
         }
         let (path, planned) = (entry.path.to_vec(), last.note.stat);
         Ok(Content::Read(PlannedFile { path, directory: last.directory, planned }))
@@ -474,6 +490,7 @@ impl Planner<'_> {
 enum Content {
     None,
     Known(Vec<BaseRun>),
+    Made(Vec<Run>),
     Read(PlannedFile),
 }
 

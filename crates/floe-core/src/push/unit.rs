@@ -5,6 +5,7 @@ use std::ops::Range;
 use floe_format::{ContentHash, Entry, EntryRef, FrameId, FrameRecord, Run};
 
 use super::base::BaseRun;
+use super::made::GroupKey;
 use crate::source::{CacheHit, HashClock, Stat};
 
 /// A run of the tree's tar and the entries that begin in it.
@@ -84,6 +85,7 @@ pub(super) struct MadeGroup {
     pub(super) entries: Vec<Entry>,
     pub(super) notes: Vec<Note>,
     pub(super) frame: MadeFrame,
+    pub(super) key: GroupKey,
 }
 
 /// A big file that was read.

@@ -20,6 +20,7 @@ use floe_format::{
 use super::PushProgress;
 use super::input::InputFiles;
 use super::known::KnownFrames;
+use super::made::{GroupKey, GroupKeyBuilder, Made};
 use super::meta;
 use super::unit::{MadeFrame, MadeGroup, Note, NotedContent, ReadFile};
 use crate::source::{
@@ -129,6 +130,8 @@ pub(super) struct WorkSettings {
     pub(super) kept: Kept,
     pub(super) level: i32,
     pub(super) known: Arc<KnownFrames>,
+    /// What was made when all was planned before; nothing the first time.
+    pub(super) made_before: Option<Arc<Made>>,
     pub(super) progress: Arc<PushProgress>,
     pub(super) workers: usize,
 }
@@ -213,19 +216,27 @@ impl Worker {
     }
 
     fn make_group(&mut self, planned: Vec<PlannedEntry>) -> Result<MadeGroup, Failure> {
+        if let Some((key, frame)) = self.made_before(&planned).map_err(Failure::Other)? {
+            let (entries, notes) = planned.into_iter().map(|planned| (planned.entry, planned.note)).unzip();
+            return Ok(MadeGroup { entries, notes, frame, key });
+        }
+        let mut key = GroupKeyBuilder::default();
         self.tar.clear();
         self.buffer.resize(self.buffer.len().max(SMALL_BUFFER_BYTES), 0);
         let mut entries = Vec::with_capacity(planned.len());
         let mut notes = Vec::with_capacity(planned.len());
         let mut unread = Vec::new();
         for PlannedEntry { mut entry, directory, mut note } in planned {
+            let header = self.tar.len();
             tar_header(&entry.as_entry(), &mut self.tar);
+            key.header(&self.tar[header..]);
             if let OwnedBody::File { size, hash } = &mut entry.body
                 && *size > 0
                 && !self.settings.parameters.is_big(*size)
             {
                 match self.read_small(&entry.path, directory, &note.stat) {
                     Ok((content, read, hashing_began)) => {
+                        key.content(&content);
                         let is_noted = match note.content {
                             NotedContent::Known(hit) => hit.hash == content && read == note.stat,
                             _ => false,
@@ -249,7 +260,31 @@ impl Worker {
         }
         let frame =
             make_frame(&self.settings.known, &mut self.compressor, &self.tar).map_err(Failure::Other)?;
-        Ok(MadeGroup { entries, notes, frame })
+        Ok(MadeGroup { entries, notes, frame, key: key.finish() })
+    }
+
+    /// A group that was made before and is as it was then.
+    fn made_before(&mut self, planned: &[PlannedEntry]) -> Result<Option<(GroupKey, MadeFrame)>> {
+        let Some(made) = &self.settings.made_before else { return Ok(None) };
+        let mut key = GroupKeyBuilder::default();
+        for PlannedEntry { entry, note, .. } in planned {
+            self.tar.clear();
+            tar_header(&entry.as_entry(), &mut self.tar);
+            key.header(&self.tar);
+            let OwnedBody::File { size, hash } = &entry.body else { continue };
+            if *size == 0 || self.settings.parameters.is_big(*size) {
+                continue;
+            }
+            match (hash, &note.content) {
+                (Some(hash), NotedContent::Known(hit)) if *hash.as_bytes() == hit.hash => {
+                    key.content(&hit.hash);
+                }
+                _ => return Ok(None),
+            }
+        }
+        let key = key.finish();
+        let found = made.group(&key, &self.settings.known)?;
+        Ok(found.map(|(id, plain_len)| (key, MadeFrame { id, plain_len, stored: None })))
     }
 
     /// Appends a file's content and padding to the tar.

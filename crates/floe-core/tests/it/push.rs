@@ -6,6 +6,7 @@ mod flags;
 mod histories;
 mod measure;
 mod namespaces;
+mod passes;
 mod repacking;
 mod requests;
 mod tars;

@@ -43,6 +43,7 @@ fn plan_pass(
     let (slot_sender, slots) = bounded(0);
     let (job_sender, jobs) = unbounded();
     let (packs, left_out) = (BasePacks::default(), LeftOut::default());
+    let known_frames = KnownFrames::new(Arc::default(), None);
     let options = WalkOptions { threads: NonZeroUsize::MIN, look_ahead_bytes: 0, ..WalkOptions::default() };
     let planner = Planner {
         listings: Listings::Walk(Walk::new(root, &options).unwrap()),
@@ -50,6 +51,8 @@ fn plan_pass(
         contents: KnownContents::Cache(StatCache::none().cursor()),
         base: None,
         packs: &packs,
+        known_frames: &known_frames,
+        made_before: None,
         parameters: Parameters::default(),
         keeping: Keeping { kept, reproducible: false },
         left_out: &left_out,

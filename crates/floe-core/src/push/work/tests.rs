@@ -33,6 +33,7 @@ fn worker(source: &tempfile::TempDir, kept: Kept) -> Worker {
         kept,
         level: 1,
         known: Arc::new(KnownFrames::new(Arc::default(), None)),
+        made_before: None,
         progress: Arc::default(),
         workers: 1,
     };

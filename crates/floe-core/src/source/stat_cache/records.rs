@@ -123,6 +123,7 @@ pub(super) struct OldRecord<'a> {
     pub(super) ordinal: u64,
     pub(super) directory: &'a [u8],
     pub(super) device: u64,
+    pub(super) name: &'a [u8],
     pub(super) bytes: &'a [u8],
 }
 
@@ -144,12 +145,13 @@ impl OldRecords {
                     self.directory = self.at - path.len()..self.at;
                     self.device = device;
                 }
-                Record::Entry { .. } => {
+                Record::Entry { name, .. } => {
                     self.ordinal += 1;
                     return Some(OldRecord {
                         ordinal: self.ordinal - 1,
                         directory: &self.bytes[self.directory.clone()],
                         device: self.device,
+                        name,
                         bytes: &self.bytes[start..self.at],
                     });
                 }

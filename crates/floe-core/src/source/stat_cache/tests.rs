@@ -58,6 +58,25 @@ fn pass(cache: &StatCache, tree: &Tree, hashing_began: FileTime) -> Vec<Option<C
     found.into_iter().map(|(_, _, _, hit)| hit.map(|hit| hit.hash)).collect()
 }
 
+/// The same up to an entry, where the pass is broken off.
+fn pass_up_to(cache: &StatCache, tree: &Tree, last: &(Vec<Vec<u8>>, Vec<u8>)) -> Vec<Option<ContentHash>> {
+    let (mut cursor, mut writer) = (cache.cursor(), cache.writer());
+    let mut found = Vec::new();
+    for ((directory, name), stat) in tree {
+        let (path, child) = (directory.join(&b'/'), Child { name, stat });
+        let hit = cursor.lookup(&path, &child);
+        found.push(hit.map(|hit| hit.hash));
+        // Whoever looks up is ahead of who writes.
+        match hit {
+            _ if (directory, name) > (&last.0, &last.1) => {}
+            Some(hit) => writer.push_known(&hit),
+            None => writer.push_hashed(&path, &child, &hash_of(stat), HashClock::at(LONG_AFTER)),
+        }
+    }
+    writer.finish_up_to(&last.0.join(&b'/'), &last.1).unwrap();
+    found
+}
+
 /// The same by two threads that each take every other directory, and whose sections come in any order.
 fn pass_in_sections(cache: &StatCache, tree: &Tree) -> Vec<Option<ContentHash>> {
     let mut cursors = [cache.cursor(), cache.cursor()];
@@ -179,23 +198,29 @@ proptest! {
     #[test]
     fn lookups_agree_with_a_table_after_any_edits(
         start in prop::sample::select(vec![0_u64, 1, 900, 5000]),
-        rounds in prop::collection::vec((edits(), any::<bool>()), 1..6),
+        rounds in prop::collection::vec((edits(), 0..3_u8, any::<prop::sample::Index>()), 1..6),
     ) {
         let directory = tempfile::tempdir().unwrap();
         let mut tree = wide(start);
         let mut table: HashMap<_, (Stat, ContentHash)> = HashMap::new();
-        for (edits, in_sections) in rounds.iter().chain([&(Vec::new(), false)]) {
+        for (edits, how, at) in rounds.iter().chain([&(Vec::new(), 0, rounds[0].2)]) {
             edits.iter().for_each(|edit| apply(&mut tree, edit));
             let cache = open(&directory);
-            let found =
-                if *in_sections { pass_in_sections(&cache, &tree) } else { pass(&cache, &tree, LONG_AFTER) };
+            let last = tree.keys().nth(at.index(tree.len().max(1))).filter(|_| *how == 2).cloned();
+            let found = match (how, &last) {
+                (_, Some(last)) => pass_up_to(&cache, &tree, last),
+                (1, None) => pass_in_sections(&cache, &tree),
+                _ => pass(&cache, &tree, LONG_AFTER),
+            };
             let expected: Vec<_> = tree
                 .iter()
                 .map(|(key, stat)| table.get(key).filter(|(known, _)| known == stat).map(|(_, hash)| *hash))
                 .collect();
             prop_assert!(found == expected);
-            let hashes = tree.iter().map(|(key, stat)| (key.clone(), (*stat, hash_of(stat))));
-            table = hashes.collect();
+            // What was not come to is as it was.
+            table.retain(|key, _| last.as_ref().is_some_and(|last| key > last));
+            let told = tree.iter().filter(|(key, _)| last.as_ref().is_none_or(|last| *key <= last));
+            table.extend(told.map(|(key, stat)| (key.clone(), (*stat, hash_of(stat)))));
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Blocks of the old cache all of whose entries are pushed again, unchanged and in order, are taken over as they are,
 //! sum and all. As long as nothing else was pushed nothing is written; the first difference copies what came before.
 
+use std::cmp::Ordering;
 use std::io::{self, Write};
 use std::ops::Range;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::source::replacement::{Replacement, copy};
 use crate::source::trust::{HashClock, is_trusted};
 use crate::source::walk::Child;
+use crate::source::{compare_directories, compare_names};
 
 /// A block ends when it holds this much, and where an old one ends.
 pub(super) const BLOCK_BYTES: usize = 64 * 1024;
@@ -111,6 +113,40 @@ impl CacheWriter {
         if self.block.push(path, child, hash) && self.block.len() >= BLOCK_BYTES {
             self.end_block();
         }
+    }
+
+    /// The same as [`CacheWriter::finish`] where the walk was broken off after this entry: what the old cache has behind it
+    /// is kept as it is.
+    ///
+    /// # Errors
+    ///
+    /// The cache could not be written. The old one is still there, and a push need not fail for that.
+    pub fn finish_up_to(mut self, path: &[u8], name: &[u8]) -> Result<()> {
+        self.end_kept();
+        if let Some(first) = self.first_old_behind(path, name) {
+            self.keep(first..u64::MAX);
+        }
+        self.finish()
+    }
+
+    /// The ordinal of the first entry of the old cache that comes after this one.
+    fn first_old_behind(&self, path: &[u8], name: &[u8]) -> Option<u64> {
+        let file = self.old.as_ref()?;
+        let OldBlock { number, mut offset, mut first, .. } = self.next_old;
+        let mut records = OldRecords::default();
+        for (number, block) in file.blocks.iter().enumerate().skip(number) {
+            let end = first + u64::from(block.entries);
+            records.open(file, OldBlock { number, offset, first, end });
+            while let Some(record) = records.next() {
+                let order = compare_directories(record.directory, path);
+                if order.then_with(|| compare_names(record.name, name)) == Ordering::Greater {
+                    return Some(record.ordinal);
+                }
+            }
+            offset += u64::from(block.length);
+            first = end;
+        }
+        None
     }
 
     /// Puts the new cache in the place of the old, unless they are the same.

@@ -1,0 +1,48 @@
+//! A source that will not hold still is planned again, and what of it holds still is read once for all that.
+
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use floe_core::ErrorKind;
+use floe_testkit::wait_until_trusted;
+
+use super::*;
+
+/// The log is the last entry of the tree, so that all the others are read before it is found to have grown. It may hold still
+/// for as long as one pass takes that reads nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_a_log_grows_all_the_time_all_else_is_read_once() {
+    let bench = Bench::new().await;
+    fill(&bench.source());
+    let log = bench.source().join("z/log");
+    fs::create_dir(bench.source().join("z")).unwrap();
+    write(&log, b"begun\n");
+    let total_bytes: u64 = {
+        let dry = PushOptions { dry_run: true, ..bench.options() };
+        bench.push_with(&dry).await.unwrap().file_bytes
+    };
+    fs::remove_dir_all(bench.dir.path().join("cache")).unwrap();
+    // Or hashes are not remembered.
+    wait_until_trusted(bench.dir.path());
+    let stop = Arc::new(AtomicBool::new(false));
+    let (is_stopped, grown) = (Arc::clone(&stop), log.clone());
+    let writer = std::thread::spawn(move || {
+        let mut log = fs::OpenOptions::new().append(true).open(grown).unwrap();
+        while !is_stopped.load(Ordering::Relaxed) {
+            log.write_all(b"more\n").unwrap();
+        }
+    });
+    let progress = Arc::<PushProgress>::default();
+    let pushed = bench.push_telling(&bench.options(), &progress).await;
+    stop.store(true, Ordering::Relaxed);
+    writer.join().unwrap();
+    if let Err(error) = pushed {
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.to_string().starts_with("z/log changed while it was read"), "{error}");
+    }
+    let read_bytes = progress.read_bytes.load(Ordering::Relaxed);
+    assert!(read_bytes < total_bytes * 11 / 10, "{read_bytes} bytes were read of {total_bytes}");
+    wait_until_trusted(bench.dir.path());
+    let pushed = bench.push().await.unwrap();
+    bench.assert_pulls_back(&pushed).await;
+}
