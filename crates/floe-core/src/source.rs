@@ -9,6 +9,7 @@
 
 mod directory_id;
 mod ignore;
+mod leased;
 mod least_missed;
 mod name_cache;
 mod own;

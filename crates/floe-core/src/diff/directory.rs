@@ -68,7 +68,7 @@ pub async fn diff_directory(
     let (changes, mut told) = mpsc::channel(QUEUED_CHANGES);
     let snapshot = before.root().clone();
     let merged = offload("diff", cancel, move |work| {
-        let files = SourceFiles::open(&root)?;
+        let files = SourceFiles::open(&root)?.heeding(&work.cancel);
         let mut present =
             Present { root: snapshot, files, cursor, linked: HashMap::new(), identities: HashSet::new() };
         merge(&work, side, &root, &walk, &mut present, &changes)?;

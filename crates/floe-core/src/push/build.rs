@@ -167,7 +167,7 @@ impl Build {
     ) -> Result<(Planned, Assembled, Option<CacheWriter>), Ended> {
         let keeping = self.keeping();
         // The planner has one, too.
-        let mut files = self.input.files()?.shared_by(self.options.workers + 1);
+        let mut files = self.input.files(&self.options.cancel)?.shared_by(self.options.workers + 1);
         let cache = self.input.cache(self.options.cache_dir.as_deref());
         let mut noted = cache.as_ref().map(|cache| Noted::new(cache.writer()));
         let made_before = (number > 1).then_some(made);

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use floe_format::XattrList;
+use tokio_util::sync::CancellationToken;
 
 use super::{PushOptions, PushSource};
 use crate::aside::create_private;
@@ -107,9 +108,9 @@ impl Input {
         })
     }
 
-    pub(super) fn files(&self) -> Result<InputFiles> {
+    pub(super) fn files(&self, cancel: &CancellationToken) -> Result<InputFiles> {
         Ok(match self {
-            Self::Directory(root, _) => InputFiles::Directory(SourceFiles::open(root)?),
+            Self::Directory(root, _) => InputFiles::Directory(SourceFiles::open(root)?.heeding(cancel)),
             Self::Tar(spool) => InputFiles::Tar(Arc::clone(spool)),
         })
     }

@@ -10,13 +10,17 @@
 //!
 //! Where no rule holds, an entry costs nothing: there is no [`Excluder`].
 
-use std::os::fd::OwnedFd;
+use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 
+use super::leased::open_to_read;
 use super::own::{OwnDirectories, OwnDirectory, Purpose};
+use super::read::unreadable;
 use super::stat::{FileKind, Stat};
 use super::walk::Names;
 use crate::error::{Error, ErrorKind, Result};
@@ -86,6 +90,8 @@ pub(super) struct Filter {
     larger_than_bytes: Option<u64>,
     one_file_system: bool,
     own: OwnDirectories,
+    /// Whether nobody waits for what is asked here any more.
+    stopped: Arc<AtomicBool>,
 }
 
 /// The ignore files of a directory, on top of those above it.
@@ -133,7 +139,14 @@ impl Filter {
             larger_than_bytes: exclusions.larger_than_bytes,
             one_file_system: exclusions.one_file_system,
             own: OwnDirectories::find(&exclusions.own),
+            stopped: Arc::default(),
         })
+    }
+
+    /// Waits for nothing any more once this is set.
+    pub(super) fn heeding(mut self, stopped: &Arc<AtomicBool>) -> Self {
+        self.stopped = Arc::clone(stopped);
+        self
     }
 
     /// Whether the caller gave any globs.
@@ -153,7 +166,7 @@ impl Filter {
     ) -> Result<Option<Arc<Rules>>> {
         let mut read_bytes = above.map_or(0, |above| above.read_bytes);
         let mut read = |file: &'static str| match names.find(file.as_bytes()) {
-            Some(_) => read_ignore_file(directory, &path(), file, &mut read_bytes, obeyed),
+            Some(_) => read_ignore_file(directory, &path(), file, &mut read_bytes, obeyed, &self.stopped),
             None => {
                 obeyed.add_absent(file, stat);
                 Ok(None)
@@ -174,7 +187,7 @@ impl Filter {
         if !self.caches || names.find(CACHE_TAG_NAME).is_none() {
             return false;
         }
-        let tag = read_regular(directory, "CACHEDIR.TAG", CACHE_TAG_SIGNATURE.len());
+        let tag = read_regular(directory, "CACHEDIR.TAG", CACHE_TAG_SIGNATURE.len(), &self.stopped);
         tag.is_ok_and(|tag| tag.is_some_and(|tag| tag.contents == CACHE_TAG_SIGNATURE))
     }
 
@@ -267,11 +280,12 @@ fn read_ignore_file(
     file: &'static str,
     read_bytes: &mut usize,
     obeyed: &mut Obeyed,
+    stopped: &AtomicBool,
 ) -> Result<Option<Patterns>> {
     let path = String::from_utf8_lossy(path);
     let name = if path.is_empty() { file.to_owned() } else { format!("{path}/{file}") };
     let room = MAX_IGNORE_BYTES - *read_bytes;
-    let contents = match read_regular(directory, file, room + 1) {
+    let contents = match read_regular(directory, file, room + 1, stopped) {
         Ok(Some(read)) => {
             obeyed.add(file, &read);
             read.contents
@@ -288,7 +302,7 @@ fn read_ignore_file(
             tracing::warn!("{name} leaves nothing out: {}", std::io::Error::from(errno));
             return Ok(None);
         }
-        Err(errno) => return Err(Error::io(format!("cannot read {name}"), errno.into())),
+        Err(errno) => return Err(unreadable(format!("cannot read {name}"), errno)),
     };
     if contents.len() > room {
         let message = format!("{name} and the ignore files above it have more than {MAX_IGNORE_BYTES} bytes");
@@ -324,13 +338,18 @@ struct Read {
 }
 
 /// At most `limit` bytes from the beginning of a regular file, or nothing where it is something else.
-fn read_regular(directory: &OwnedFd, name: &str, limit: usize) -> Result<Option<Read>, Errno> {
-    // Without O_NONBLOCK a fifo of that name would stop the walk.
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = match rustix::fs::openat(directory, name, flags, Mode::empty()) {
-        Err(Errno::LOOP | Errno::NXIO) => return Ok(None),
-        result => result?,
-    };
+fn read_regular(
+    directory: &OwnedFd,
+    name: &str,
+    limit: usize,
+    stopped: &AtomicBool,
+) -> Result<Option<Read>, Errno> {
+    let name = CString::new(name).map_err(|_| Errno::INVAL)?;
+    let file =
+        match open_to_read(directory.as_fd(), &name, OFlags::empty(), || stopped.load(Ordering::Relaxed)) {
+            Err(Errno::LOOP | Errno::NXIO | Errno::NOTSUP) => return Ok(None),
+            result => result?,
+        };
     let before = Stat::of_file(&file)?;
     if before.kind != FileKind::File {
         return Ok(None);

@@ -2,7 +2,7 @@
 //!
 //! Invariants: no symbolic link below the root is followed, whatever was put in the place of a directory or a file
 //! since the walk; nothing is read from another directory than the one that was listed; what is not a regular file any
-//! more is never read from, and opening it never waits. A file is only handed out as read if the kernel said the same of
+//! more is never read from, and opening it never waits, nor longer than a lease lasts for one that is. A file is only handed out as read if the kernel said the same of
 //! it before and after.
 //!
 //! Each thread has a [`SourceFiles`] of its own, which keeps the directory of the last file open and some above it: files
@@ -17,9 +17,11 @@ use std::path::Path;
 use floe_format::XattrList;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use tokio_util::sync::CancellationToken;
 
 use self::directories::{KEPT_DIRECTORIES, OpenDirectories};
 use super::directory_id::ListedDirectory;
+use super::leased::open_to_read;
 use super::stat::{FileKind, Stat};
 use super::trust::{HashClock, HashClocks};
 use super::walk::join;
@@ -73,6 +75,8 @@ pub struct SourceFiles {
     /// Access times are left alone as long as that is allowed, which it is to owners.
     access_time: OFlags,
     clocks: HashClocks,
+    /// Ends waiting for a file that is leased.
+    cancel: CancellationToken,
 }
 
 /// A regular file that was opened to be read once.
@@ -98,7 +102,15 @@ impl SourceFiles {
             directories: OpenDirectories::new(root, KEPT_DIRECTORIES),
             access_time: OFlags::NOATIME,
             clocks: HashClocks::default(),
+            cancel: CancellationToken::new(),
         })
+    }
+
+    /// Waits for nothing any more once this is cancelled.
+    #[must_use]
+    pub fn heeding(mut self, cancel: &CancellationToken) -> Self {
+        self.cancel = cancel.clone();
+        self
     }
 
     /// Keeps as many directories open as so many threads may together: half of the open files that the limit allows.
@@ -121,7 +133,8 @@ impl SourceFiles {
         let root = self.directories.root().try_clone_to_owned();
         let root = root.map_err(|error| Error::io("cannot open the source again", error))?;
         let directories = OpenDirectories::new(root, self.directories.most());
-        Ok(Self { directories, access_time: self.access_time, clocks: self.clocks })
+        let cancel = self.cancel.clone();
+        Ok(Self { directories, access_time: self.access_time, clocks: self.clocks, cancel })
     }
 
     /// Opens the file `name` in a directory; nothing if it vanished.
@@ -255,13 +268,12 @@ impl SourceFiles {
 
     fn try_open_file(&mut self, directory: ListedDirectory<'_>, name: &[u8]) -> Result<OpenFile, Errno> {
         let name = CString::new(name).map_err(|_| Errno::INVAL)?;
-        // O_NONBLOCK: a fifo or device put in the file's place must not make the push wait.
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let access_time = self.access_time;
         let parent = self.directories.get(directory)?;
-        let file = match rustix::fs::openat(parent, &name, flags | access_time, Mode::empty()) {
+        let open = |more| open_to_read(parent, &name, more, || self.cancel.is_cancelled());
+        let file = match open(access_time) {
             Err(Errno::PERM) if !access_time.is_empty() => {
-                let file = rustix::fs::openat(parent, &name, flags, Mode::empty())?;
+                let file = open(OFlags::empty())?;
                 self.access_time = OFlags::empty();
                 file
             }
@@ -342,6 +354,9 @@ pub(crate) fn unreadable(message: String, errno: Errno) -> Error {
     match errno {
         Errno::STALE => Error::new(ErrorKind::Invalid, message)
             .with_source("it, or its directory, is not what was listed"),
+        Errno::AGAIN => {
+            Error::new(ErrorKind::Denied, message).with_source("somebody has a lease on it and keeps that")
+        }
         _ => Error::io(message, errno.into()),
     }
 }

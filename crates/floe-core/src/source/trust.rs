@@ -31,6 +31,8 @@ use rustix::io::Errno;
 use rustix::time::ClockId;
 
 use super::stat::{FileTime, Stat};
+#[cfg(test)]
+pub(super) use sys::Lease;
 
 /// More than the longest tick of a kernel (10 ms at 100 Hz).
 const GRANULARITY_NANOS: i128 = 20_000_000;

@@ -80,7 +80,7 @@ struct Shared {
     /// Signalled when there is something to take, and when the walk stops.
     changed: Condvar,
     waiting: std::sync::atomic::AtomicUsize,
-    stopped: AtomicBool,
+    stopped: Arc<AtomicBool>,
     /// A thread panicked; its job will never be finished.
     broken: AtomicBool,
     filter: Filter,
@@ -110,7 +110,8 @@ impl Walk {
                 _ => Error::io(format!("cannot open {root}"), errno.into()),
             }
         })?;
-        let filter = Filter::new(&options.exclusions)?;
+        let stopped = Arc::default();
+        let filter = Filter::new(&options.exclusions)?.heeding(&stopped);
         if let Some(purpose) = filter.own(&stat) {
             let message = format!("{} is {purpose} of this very command", root.display());
             return Err(Error::new(ErrorKind::Invalid, message));
@@ -120,7 +121,7 @@ impl Walk {
             agenda: Mutex::new(Agenda::new(root, options.look_ahead_bytes)),
             changed: Condvar::new(),
             waiting: 0.into(),
-            stopped: AtomicBool::new(false),
+            stopped,
             broken: AtomicBool::new(false),
             filter,
             names: options.names.clone(),

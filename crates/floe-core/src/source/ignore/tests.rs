@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use rustix::fs::Mode;
+
 use super::*;
 use crate::source::{Walk, WalkOptions};
 

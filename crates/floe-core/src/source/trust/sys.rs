@@ -31,3 +31,31 @@ pub(super) fn is_written(file: BorrowedFd<'_>) -> bool {
     unsafe { fcntl(file, F_SETLEASE, F_UNLCK) };
     false
 }
+
+/// A lease for writing, as a file server takes it.
+#[cfg(test)]
+pub(in crate::source) struct Lease(std::fs::File);
+
+#[cfg(test)]
+impl Lease {
+    pub(in crate::source) fn take(file: std::fs::File) -> std::io::Result<Self> {
+        let lease = Self(file);
+        // SAFETY: as above.
+        let is_taken = unsafe {
+            fcntl(lease.0.as_raw_fd(), F_SETSIG, SIGURG) == 0
+                && fcntl(lease.0.as_raw_fd(), F_SETLEASE, libc::F_WRLCK) == 0
+        };
+        if is_taken { Ok(lease) } else { Err(std::io::Error::last_os_error()) }
+    }
+
+    /// Waits until somebody wants the file, and gives it up.
+    pub(in crate::source) fn give_up_when_asked(self) {
+        let file = self.0.as_raw_fd();
+        // SAFETY: as above.
+        while unsafe { fcntl(file, libc::F_GETLEASE) } == libc::F_WRLCK {
+            std::thread::yield_now();
+        }
+        // SAFETY: as above.
+        unsafe { fcntl(file, F_SETLEASE, F_UNLCK) };
+    }
+}
