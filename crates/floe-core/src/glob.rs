@@ -4,8 +4,8 @@
 //! its meaning. Names and globs need not be UTF-8: one `?` is one byte.
 //!
 //! Who writes globs is not trusted: they come with the tree. A set of them takes memory in proportion to the bytes that they
-//! were written in; a glob is interpreted, in steps bounded by the glob and the square of a path; and of a set only
-//! those are tried whose plain beginning, or else whose plain end, the path has, or that have neither. Why no library
+//! were written in; a glob is interpreted, in steps bounded by the glob and the square of a path, which are counted; and of a
+//! set only those are tried whose plain beginning, or else whose plain end, the path has, or that have neither. Why no library
 //! does this is told in `docs/adr/0008-globs-are-our-own.md`.
 
 mod braces;
@@ -78,6 +78,8 @@ struct Glob<M> {
     head: u32,
     /// The same at its end; none if all do.
     tail: u32,
+    /// How many bytes of what it matches are between these two, at least.
+    least: u16,
     mark: M,
 }
 
@@ -106,10 +108,14 @@ impl<M> Store<M> {
         self.globs.get(number as usize + 1).map_or(self.bytes.len(), |next| next.start as usize)
     }
 
-    fn is_match(&self, number: u32, text: &[u8]) -> bool {
+    /// Whether it matches; takes what steps it needs of those that are left, and says no where these are not enough.
+    fn is_match(&self, number: u32, text: &[u8], steps_left: &mut u64) -> bool {
         let middle =
             text.strip_prefix(self.head(number)).and_then(|rest| rest.strip_suffix(self.tail(number)));
-        middle.is_some_and(|middle| program::matches(self.program(number), middle))
+        middle.is_some_and(|middle| {
+            middle.len() >= usize::from(self.glob(number).least)
+                && program::matches(self.program(number), middle, steps_left)
+        })
     }
 }
 
@@ -157,7 +163,12 @@ impl<M: Copy> GlobsBuilder<M> {
             u32::try_from(bytes.len()).map_err(|_| TOO_MANY)?;
             let number = u32::try_from(globs.len()).map_err(|_| TOO_MANY)?;
             let to_u32 = |count: usize| u32::try_from(count).map_err(|_| TOO_MANY);
-            Ok((number, Glob { start: to_u32(start)?, head: to_u32(head)?, tail: to_u32(tail)?, mark }))
+            let least = program::least_len(&bytes[start + head..bytes.len() - tail]);
+            let least = u16::try_from(least).unwrap_or(u16::MAX);
+            Ok((
+                number,
+                Glob { start: to_u32(start)?, head: to_u32(head)?, tail: to_u32(tail)?, least, mark },
+            ))
         });
         let (number, glob) = numbers.inspect_err(|_| bytes.truncate(start))?;
         globs.push(glob);
@@ -186,13 +197,24 @@ impl<M> Globs<M> {
 
     /// What is known of the last one, of those that are asked for, that matches.
     pub(crate) fn last_match(&self, subject: Subject<'_>, is_asked: impl Fn(&M) -> bool) -> Option<&M> {
+        self.last_match_within(subject, is_asked, &mut { u64::MAX })
+    }
+
+    /// The same in so many steps, which are counted down; where none are left, what is known says nothing.
+    pub(crate) fn last_match_within(
+        &self,
+        subject: Subject<'_>,
+        is_asked: impl Fn(&M) -> bool,
+        steps_left: &mut u64,
+    ) -> Option<&M> {
         let mut last = None;
         self.try_likely(subject, |number, text| {
             // Those that come after it here came before it in the set.
             if last.is_some_and(|last| last >= number) {
                 return false;
             }
-            let is_match = is_asked(&self.store.glob(number).mark) && self.store.is_match(number, text);
+            let is_match =
+                is_asked(&self.store.glob(number).mark) && self.store.is_match(number, text, steps_left);
             if is_match {
                 last = Some(number);
             }
@@ -204,7 +226,7 @@ impl<M> Globs<M> {
     /// Hands out what is known of each that matches, in no order.
     pub(crate) fn for_each_match(&self, subject: Subject<'_>, mut found: impl FnMut(&M)) {
         self.try_likely(subject, |number, text| {
-            if self.store.is_match(number, text) {
+            if self.store.is_match(number, text, &mut { u64::MAX }) {
                 found(&self.store.glob(number).mark);
             }
             true

@@ -139,18 +139,24 @@ impl Writer<'_> {
 /// What may be of several lengths is tried as short as possible, and longer where what follows does not match. Of two such
 /// only the later one is: what the earlier one could yield, it can take. But a run ends at a slash, so that before it the last
 /// instruction that takes slashes is kept, too. Thus the steps are at most the program times the square of the text.
-pub(super) fn matches(program: &[u8], text: &[u8]) -> bool {
+///
+/// Each is counted down; where none is left, it does not.
+pub(super) fn matches(program: &[u8], text: &[u8], steps_left: &mut u64) -> bool {
     /// Where to go on in the program, and what of the text it has taken up to.
     type Retry = (usize, usize);
     let (mut at, mut taken) = (0, 0);
     let mut run: Option<Retry> = None;
     let mut deep: Option<(Retry, u8)> = None;
     loop {
+        if *steps_left == 0 {
+            return false;
+        }
+        *steps_left -= 1;
         match (program.get(at), text.get(taken)) {
             (None, None) => return true,
             (Some(&RUN), _) => {
                 at += 1;
-                taken = skip(&program[at..], text, taken);
+                taken = skip(&program[at..], text, taken, steps_left);
                 run = Some((at, taken));
                 continue;
             }
@@ -179,7 +185,7 @@ pub(super) fn matches(program: &[u8], text: &[u8]) -> bool {
         if let Some((after, end)) = &mut run
             && text.get(*end).is_some_and(|byte| *byte != b'/')
         {
-            *end = skip(&program[*after..], text, *end + 1);
+            *end = skip(&program[*after..], text, *end + 1, steps_left);
             (at, taken) = (*after, *end);
             continue;
         }
@@ -195,13 +201,29 @@ pub(super) fn matches(program: &[u8], text: &[u8]) -> bool {
 }
 
 /// To where a run that begins there may end at the earliest: where the plain byte that follows is, a slash, or nothing.
-fn skip(program: &[u8], text: &[u8], from: usize) -> usize {
+fn skip(program: &[u8], text: &[u8], from: usize, steps_left: &mut u64) -> usize {
     let Some(&plain) = program.first().filter(|byte| **byte >= PLAIN_FROM) else { return from };
     let mut at = from;
     while at < text.len() && text[at] != plain && text[at] != b'/' {
         at += 1;
     }
+    *steps_left = steps_left.saturating_sub((at - from) as u64);
     at
+}
+
+/// The fewest bytes that a program matches.
+pub(super) fn least_len(program: &[u8]) -> usize {
+    let (mut at, mut least) = (0, 0);
+    while let Some(instruction) = program.get(at) {
+        let length = match *instruction {
+            PLAIN => 2,
+            ONE_IN | ONE_NOT_IN => 2 + 2 * usize::from(program[at + 1]),
+            _ => 1,
+        };
+        least += usize::from(!matches!(*instruction, RUN | DIRECTORIES | ALL));
+        at += length;
+    }
+    least
 }
 
 /// The length of the instruction at the beginning of the program, if it matches that byte.
@@ -211,8 +233,11 @@ fn one(program: &[u8], byte: u8) -> Option<usize> {
         [ONE, ..] => (byte != b'/', 1),
         [instruction @ (ONE_IN | ONE_NOT_IN), count, ref rest @ ..] => {
             let ranges = &rest[..2 * usize::from(count)];
-            let is_in = ranges.chunks_exact(2).any(|range| (range[0]..=range[1]).contains(&byte));
-            (byte != b'/' && is_in == (instruction == ONE_IN), 2 + ranges.len())
+            // They are sorted, and there may be 128.
+            let (ranges, _) = ranges.as_chunks::<2>();
+            let behind = ranges.partition_point(|[low, _]| *low <= byte);
+            let is_in = behind > 0 && byte <= ranges[behind - 1][1];
+            (byte != b'/' && is_in == (instruction == ONE_IN), 2 + 2 * ranges.len())
         }
         [plain, ..] => (plain == byte, 1),
         [] => (false, 0),

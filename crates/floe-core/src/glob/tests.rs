@@ -259,6 +259,18 @@ fn hostile_globs_are_matched_in_bounded_steps() {
     assert!(matches((unclosed + "x]").as_bytes(), Scope::Path, b":"));
 }
 
+#[test]
+fn what_is_too_short_for_a_glob_costs_no_step() {
+    for glob in ["?*".repeat(300) + "[!a]*", "**/*a".repeat(300) + "[b]", "*\\\x01?".repeat(150) + "*"] {
+        let set = set(&[glob.as_bytes()], Scope::Path);
+        for (length, is_tried) in [(299, false), (1_000, true)] {
+            let mut steps_left = 1_000_000_000;
+            set.last_match_within(Subject::new(&vec![b'a'; length]), |_| true, &mut steps_left);
+            assert_eq!(steps_left < 1_000_000_000, is_tried, "{} {length}", &glob[..9]);
+        }
+    }
+}
+
 /// Lines that take much room for what they say.
 #[test]
 fn sets_take_memory_in_proportion_to_what_was_written() {

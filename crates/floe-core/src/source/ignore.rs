@@ -6,14 +6,14 @@
 //! `.git` itself is a directory like any other. A directory left out is not entered, so nothing in it can be brought
 //! back. Ignore files themselves are part of the tree. In the files `{` and `}` stand for themselves, as in git; in
 //! the caller's globs `{a,b}` means either. A malformed pattern is an error, but in a `.gitignore`, where it leaves nothing
-//! out, as in git; nothing in one fails a push, but more than [`MAX_IGNORE_BYTES`].
+//! out, as in git; nothing in one fails a push, but more than [`MAX_IGNORE_BYTES`] or [`MOST_STEPS`].
 //!
 //! Where no rule holds, an entry costs nothing: there is no [`Excluder`].
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -50,6 +50,14 @@ const CACHE_TAG_SIGNATURE: &[u8; 43] = b"Signature: 8a477f597d28d172789f06886806
 /// The most bytes that the ignore files of a directory and of those above it have together. They are all kept while one is
 /// walked, and take at most thirteen times as much memory.
 const MAX_IGNORE_BYTES: usize = 4 << 20;
+
+/// How many steps of matching are taken for each entry whatever the ignore files. Two thousand patterns that begin and end
+/// with wildcards take half of them; a step takes about a nanosecond.
+const STEPS_OF_EACH: u64 = 1 << 16;
+
+/// How many steps are taken beyond those in one walk: whoever made the tree decides how many some patterns and names take,
+/// and could keep a push busy for hours.
+const MOST_STEPS: u64 = 1 << 32;
 
 /// What a walk is to leave out, besides what `.floeignore` files say.
 #[derive(Clone, Debug, Default)]
@@ -92,6 +100,8 @@ pub(super) struct Filter {
     own: OwnDirectories,
     /// Whether nobody waits for what is asked here any more.
     stopped: Arc<AtomicBool>,
+    /// The steps that ignore files took beyond [`STEPS_OF_EACH`] for each entry.
+    spent: AtomicU64,
 }
 
 /// The ignore files of a directory, on top of those above it.
@@ -104,6 +114,13 @@ pub(super) struct Rules {
     git: Option<Patterns>,
     /// How many bytes of ignore files these and those above were read from.
     read_bytes: usize,
+}
+
+impl Rules {
+    /// Those of the file of this name.
+    fn patterns(&self, file: &str) -> Option<&Patterns> {
+        if file == FLOE_IGNORE { self.floe.as_ref() } else { self.git.as_ref() }
+    }
 }
 
 impl Drop for Rules {
@@ -140,6 +157,7 @@ impl Filter {
             one_file_system: exclusions.one_file_system,
             own: OwnDirectories::find(&exclusions.own),
             stopped: Arc::default(),
+            spent: AtomicU64::new(0),
         })
     }
 
@@ -232,6 +250,7 @@ impl Filter {
             rules: rules.map(Arc::as_ref),
             directory: path.len(),
             path,
+            spent: &self.spent,
         })
     }
 }
@@ -243,22 +262,58 @@ pub(super) struct Excluder<'a> {
     /// The directory's path and `/`, then the name asked about last.
     path: Vec<u8>,
     directory: usize,
+    /// See [`Filter::spent`].
+    spent: &'a AtomicU64,
 }
 
 impl Excluder<'_> {
     /// Whether that name is left out.
-    pub(super) fn excludes(&mut self, name: &[u8], is_directory: bool) -> bool {
+    ///
+    /// # Errors
+    ///
+    /// `Invalid`: ignore files ask for more than [`MOST_STEPS`]. The caller's own globs do not.
+    pub(super) fn excludes(&mut self, name: &[u8], is_directory: bool) -> Result<bool> {
+        let of_caller = self.opinion_of_caller(name, is_directory);
+        let (Some(rules), None) = (self.rules, of_caller) else { return Ok(of_caller.unwrap_or(false)) };
+        let most = MOST_STEPS.saturating_sub(self.spent.load(Ordering::Relaxed)) + STEPS_OF_EACH;
+        let mut left = most;
+        let mut excludes = None;
+        'files: for file in [FLOE_IGNORE, GIT_IGNORE] {
+            for rules in std::iter::successors(Some(rules), |rules| rules.above.as_deref()) {
+                let Some(patterns) = rules.patterns(file) else { continue };
+                let subject = Subject::with_name_at(&self.path[rules.base..], self.directory - rules.base);
+                excludes = patterns.opinion(subject, is_directory, &mut left);
+                if left == 0 {
+                    let directory = String::from_utf8_lossy(&self.path[..rules.base]);
+                    let path = String::from_utf8_lossy(&self.path);
+                    let message = format!(
+                        "the patterns of {directory}{file}, or of ignore files beside and above it, take too long: it was \
+                         not found out whether {path} is left out"
+                    );
+                    return Err(Error::new(ErrorKind::Invalid, message));
+                }
+                if excludes.is_some() {
+                    break 'files;
+                }
+            }
+        }
+        if most - left > STEPS_OF_EACH {
+            self.spent.fetch_add(most - left - STEPS_OF_EACH, Ordering::Relaxed);
+        }
+        Ok(excludes.unwrap_or(false))
+    }
+
+    /// Whether the caller's globs leave that name out; where there are rules, these are not asked.
+    pub(super) fn caller_excludes(&mut self, name: &[u8], is_directory: bool) -> bool {
+        self.opinion_of_caller(name, is_directory).unwrap_or(false)
+    }
+
+    /// What the caller's globs say of that name, which is the one asked about from now on.
+    fn opinion_of_caller(&mut self, name: &[u8], is_directory: bool) -> Option<bool> {
         self.path.truncate(self.directory);
         self.path.extend_from_slice(name);
-        let opinion = |patterns: Option<&Patterns>, base: usize| {
-            patterns?.opinion(Subject::with_name_at(&self.path[base..], self.directory - base), is_directory)
-        };
-        let rules = self.rules;
-        let chain = || std::iter::successors(rules, |rules| rules.above.as_deref());
-        opinion(self.globs, 0)
-            .or_else(|| chain().find_map(|rules| opinion(rules.floe.as_ref(), rules.base)))
-            .or_else(|| chain().find_map(|rules| opinion(rules.git.as_ref(), rules.base)))
-            .unwrap_or(false)
+        let subject = Subject::with_name_at(&self.path, self.directory);
+        self.globs?.opinion(subject, is_directory, &mut { u64::MAX })
     }
 }
 

@@ -259,6 +259,10 @@ impl Shared {
             Job::Chunk(huge, chunk, reserved) => {
                 let (mut listing, spans) = huge.part(chunk);
                 let found = self.stat_names(&huge.descriptor, &mut listing, &spans, huge.rules.as_ref());
+                let found = match found {
+                    Ok(found) => found,
+                    Err(error) => return Outcome::Failed(error),
+                };
                 if let Some(file) = huge.obeyed.shaken(&huge.descriptor) {
                     return Outcome::Failed(unsteady(&huge.path, file.as_bytes()));
                 }
@@ -279,7 +283,7 @@ impl Shared {
         listing: &mut Listing,
         spans: &[Name],
         rules: Option<&Arc<Rules>>,
-    ) -> Found {
+    ) -> Result<Found> {
         let mut subdirectories = FoundDirectories::default();
         let mut is_short = false;
         let mut excluder = self.filter.excluder(rules, &listing.path);
@@ -289,7 +293,7 @@ impl Shared {
             }
             let name = c_str(&listing.names, span);
             if let (Some(excluder), Some(kind)) = (&mut excluder, span.kind)
-                && excluder.excludes(name.to_bytes(), kind == FileKind::Directory)
+                && excluder.excludes(name.to_bytes(), kind == FileKind::Directory)?
             {
                 continue;
             }
@@ -309,7 +313,7 @@ impl Shared {
             // Asked again where the directory entry told no kind, or one that is true no more.
             if let Some(excluder) = &mut excluder
                 && span.kind.is_none_or(|kind| (kind == FileKind::Directory) != is_directory)
-                && excluder.excludes(name.to_bytes(), is_directory)
+                && excluder.excludes(name.to_bytes(), is_directory)?
             {
                 continue;
             }
@@ -329,6 +333,6 @@ impl Shared {
             }
             listing.push(span.start, span.length, stat);
         }
-        Found { subdirectories, is_short }
+        Ok(Found { subdirectories, is_short })
     }
 }

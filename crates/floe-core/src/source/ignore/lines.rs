@@ -24,9 +24,15 @@ impl Patterns {
         self.globs.is_empty()
     }
 
-    /// Whether that is left out, none if no pattern matches it.
-    pub(super) fn opinion(&self, subject: Subject<'_>, is_directory: bool) -> Option<bool> {
-        let effect = self.globs.last_match(subject, |effect| is_directory || !effect.directories_only);
+    /// Whether that is left out, none if no pattern matches it, or not in the steps that are left.
+    pub(super) fn opinion(
+        &self,
+        subject: Subject<'_>,
+        is_directory: bool,
+        steps_left: &mut u64,
+    ) -> Option<bool> {
+        let is_asked = |effect: &Effect| is_directory || !effect.directories_only;
+        let effect = self.globs.last_match_within(subject, is_asked, steps_left);
         effect.map(|effect| !effect.negated)
     }
 

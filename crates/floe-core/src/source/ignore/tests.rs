@@ -474,6 +474,28 @@ fn ignore_files_above_each_other_have_a_limit_together() {
     }
 }
 
+/// Whoever makes a tree can make patterns and names of which each takes long.
+#[test]
+fn matching_ends_where_all_together_takes_too_long() {
+    let mut builder = PatternsBuilder::new(Dialect::Tree);
+    let lines = format!("*{}b?\n", "a".repeat(100)).repeat(20);
+    assert_eq!(add_lines(&mut builder, lines.as_bytes()).count(), 0);
+    let floe = Some(builder.build());
+    let rules = Arc::new(Rules { above: None, base: 2, floe, git: None, read_bytes: 0 });
+    let filter = Filter::new(&Exclusions::default()).unwrap();
+    let name = [b'a'; 255];
+    let mut excluder = filter.excluder(Some(&rules), b"d").unwrap();
+    assert!(!excluder.excludes(b"short", false).unwrap());
+    assert_eq!(filter.spent.load(Ordering::Relaxed), 0);
+    assert!(!excluder.excludes(&name, false).unwrap());
+    assert!(filter.spent.load(Ordering::Relaxed) > STEPS_OF_EACH);
+    filter.spent.store(MOST_STEPS, Ordering::Relaxed);
+    assert!(!excluder.excludes(b"short", false).unwrap());
+    let error = excluder.excludes(&name, false).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.to_string().starts_with("the patterns of d/.floeignore, or"), "{error}");
+}
+
 /// As many lines as there can be, each of which says something.
 #[test]
 fn ignore_files_take_memory_in_proportion_to_their_bytes() {

@@ -195,7 +195,7 @@ fn leave_out(places: &mut Vec<Place>, filter: &Filter, directories: &Directories
         let (name, is_directory) = (names.get(place.name), place.member.is_directory());
         let is_left_out = left_out[place.directory as usize]
             || place.member.is_left_out
-            || excluder.as_mut().is_some_and(|excluder| excluder.excludes(name, is_directory));
+            || excluder.as_mut().is_some_and(|excluder| excluder.caller_excludes(name, is_directory));
         if is_left_out
             && is_directory
             && let Some(number) = directories.child(place.directory, name, names)

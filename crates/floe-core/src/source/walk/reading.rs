@@ -167,7 +167,10 @@ impl Shared {
         let Names { bytes, spans } = names;
         let mut listing = Listing::new(directory.path(), stat, bytes, spans.len());
         listing.young_rules = obeyed.young();
-        let found = self.stat_names(descriptor, &mut listing, &spans, rules.as_ref());
+        let found = match self.stat_names(descriptor, &mut listing, &spans, rules.as_ref()) {
+            Ok(found) => found,
+            Err(error) => return (Outcome::Failed(error), false),
+        };
         if found.subdirectories.ids.is_empty() {
             return (Outcome::Listed(listing, None), found.is_short);
         }
