@@ -5,6 +5,7 @@
 //! destination's worker changes its thread's umask), and starts the store's requests on the runtime from there.
 
 use std::thread::{Scope, ScopedJoinHandle};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -39,6 +40,23 @@ impl Offloaded {
             }
         })
     }
+}
+
+/// The longest that nobody hears of being asked to stop while they pause.
+const STEP: Duration = Duration::from_millis(10);
+
+/// Lets time pass, on a thread that may block, unless it is asked to stop.
+///
+/// # Errors
+/// Cancelled.
+pub(crate) fn pause(cancel: &CancellationToken, time: Duration) -> Result<()> {
+    let mut left = time;
+    while !left.is_zero() && !cancel.is_cancelled() {
+        let step = left.min(STEP);
+        std::thread::sleep(step);
+        left -= step;
+    }
+    if cancel.is_cancelled() { Err(cancelled()) } else { Ok(()) }
 }
 
 /// Starts a thread that ends within `scope`.

@@ -51,6 +51,7 @@ pub(crate) use self::journal::Journal;
 pub use self::measure::directory_bytes;
 use self::memory::Memory;
 pub use self::options::{PushOptions, PushOutcome, PushProgress, PushSource, Pushed};
+use self::packs::unless_cancelled;
 pub use self::work::Unread;
 use crate::attempt::{RefView, WriteAttempt, rearming};
 use crate::catalog::PackShape;
@@ -331,7 +332,11 @@ impl Push {
         let object = Bytes::from(object);
         let key = self.namespace.keys().snapshot(&at);
         let (store, body) = (Arc::clone(self.namespace.store()), object.clone());
-        let publish = async move { store.put(&key, body, PutMode::Overwrite).await.map(drop) };
+        // It may wait long where few bytes a second move.
+        let cancel = self.options.cancel.clone();
+        let publish = async move {
+            unless_cancelled(&cancel, store.put(&key, body, PutMode::Overwrite)).await?.map(drop)
+        };
         let committed = match attempt.commit(Some(at), annotation, publish).await {
             Ok(committed) => committed,
             Err(error) => {

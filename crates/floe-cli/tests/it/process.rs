@@ -80,6 +80,26 @@ fn i5_an_interrupted_push_ends_its_lease_and_moves_nothing() {
     }
 }
 
+/// The pack moves at once, and takes five minutes of the bytes that may move.
+#[test]
+fn i5_a_push_interrupted_behind_a_large_pack_does_not_wait_for_it() {
+    let user = User::new();
+    std::fs::create_dir(user.path("tree")).unwrap();
+    std::fs::write(user.path("tree/file"), bytes_of(1, 3 << 20)).unwrap();
+    let push = user.process(&["push", "tree", "main", "--limit-upload", "10000"]).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while user.objects("packs").is_empty() {
+        assert!(Instant::now() < deadline, "no pack was sent");
+        std::thread::yield_now();
+    }
+    interrupt(&push, Signal::INT);
+    let (status, told) = ended(push);
+    // What is small may be done by then.
+    assert!(matches!(status, Some(0 | 130)), "{told}");
+    assert!(!told.contains("did not answer in time"), "{told}");
+    assert_eq!(user.objects("leases"), [""; 0]);
+}
+
 #[test]
 fn who_outlives_the_terminal_does_not_hang_up() {
     let user = User::new();

@@ -239,7 +239,7 @@ impl Build {
         });
         let done = done.and_then(|done: (Planned, Assembled)| {
             let rules = &done.0.young_rules;
-            rules.iter().try_for_each(|rules| rules.check(&mut files)).map(|()| done)
+            rules.iter().try_for_each(|rules| rules.check(&mut files, &self.options.cancel)).map(|()| done)
         });
         match done {
             Ok((planned, assembled)) => Ok((planned, assembled, noted.map(Noted::into_whole))),

@@ -314,7 +314,10 @@ impl PackOutput {
 }
 
 /// Waits for the store, which may be slow, only as long as the push is wanted.
-async fn unless_cancelled<T>(cancel: &CancellationToken, waited_for: impl Future<Output = T>) -> Result<T> {
+pub(super) async fn unless_cancelled<T>(
+    cancel: &CancellationToken,
+    waited_for: impl Future<Output = T>,
+) -> Result<T> {
     tokio::select! {
         biased;
         () = cancel.cancelled() => Err(Error::new(ErrorKind::Cancelled, "the push was interrupted")),

@@ -11,6 +11,13 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::{Cursor, Key, KeyPrefix, Page, Part, PartTag, PartsId, PutMode, Store, Timer, Version};
 use crate::Result;
 
+/// A body that moves in less than this at the rate there is, or is of at most [`SMALL_BYTES`], waits no longer for what is
+/// before it: a lease is ended while a part is on its way that takes minutes.
+const SMALL_TAKES: Duration = Duration::from_secs(1);
+
+/// See [`SMALL_TAKES`].
+const SMALL_BYTES: u64 = 1 << 10;
+
 /// A store with bounds.
 ///
 /// It belongs outside of [`Retry`](super::Retry), so that waiting here spends no request's deadline.
@@ -36,14 +43,34 @@ impl Rate {
         Self { bytes_per_second: bytes_per_second.max(1), free_at: Mutex::new(Duration::ZERO) }
     }
 
-    /// How long to wait before moving so many bytes, which are then on the account.
-    fn book(&self, now: Duration, moved_bytes: u64) -> Duration {
+    /// How long so many bytes take at this rate.
+    fn takes(&self, bytes: u64) -> Duration {
+        let nanoseconds = u128::from(bytes) * 1_000_000_000 / u128::from(self.bytes_per_second);
+        Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
+    }
+
+    /// How long to wait before moving what takes so long, which is then on the account.
+    fn book(&self, now: Duration, takes: Duration) -> Duration {
         let mut free_at = self.free_at.lock().unwrap_or_else(PoisonError::into_inner);
         let start = now.max(*free_at);
-        let nanoseconds = u128::from(moved_bytes) * 1_000_000_000 / u128::from(self.bytes_per_second);
-        let takes = Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX));
         *free_at = start.saturating_add(takes);
         start - now
+    }
+}
+
+/// What is on the account and has not begun to move: taken off it where nobody waits any more.
+struct Booked<'a> {
+    rate: &'a Rate,
+    takes: Duration,
+    has_begun: bool,
+}
+
+impl Drop for Booked<'_> {
+    fn drop(&mut self) {
+        if !self.has_begun {
+            let mut free_at = self.rate.free_at.lock().unwrap_or_else(PoisonError::into_inner);
+            *free_at = free_at.saturating_sub(self.takes);
+        }
     }
 }
 
@@ -69,12 +96,18 @@ impl Limit {
         self.in_flight.acquire().await.expect("the semaphore is never closed")
     }
 
-    async fn pace(&self, rate: Option<&Rate>, moved_bytes: u64) {
-        if let Some(rate) = rate {
-            let wait = rate.book(self.timer.elapsed(), moved_bytes);
-            if !wait.is_zero() {
-                self.timer.sleep(wait).await;
-            }
+    /// Waits until so many bytes may move, but no longer than that.
+    ///
+    /// # Cancel safety
+    /// Dropped, they are off the account.
+    async fn pace(&self, rate: Option<&Rate>, moved_bytes: u64, longest: Duration) {
+        let Some(rate) = rate else { return };
+        let takes = rate.takes(moved_bytes);
+        let wait = rate.book(self.timer.elapsed(), takes).min(longest);
+        if !wait.is_zero() {
+            let mut booked = Booked { rate, takes, has_begun: false };
+            self.timer.sleep(wait).await;
+            booked.has_begun = true;
         }
     }
 }
@@ -83,7 +116,11 @@ impl Limit {
 #[deny(clippy::missing_trait_methods)]
 impl Store for Limit {
     async fn put(&self, key: &Key, body: Bytes, mode: PutMode) -> Result<Version> {
-        self.pace(self.upload.as_ref(), body.len() as u64).await;
+        let bytes = body.len() as u64;
+        let is_small =
+            bytes <= SMALL_BYTES || self.upload.as_ref().is_some_and(|rate| rate.takes(bytes) <= SMALL_TAKES);
+        let longest = if is_small { SMALL_TAKES } else { Duration::MAX };
+        self.pace(self.upload.as_ref(), bytes, longest).await;
         let _turn = self.turn().await;
         self.inner.put(key, body, mode).await
     }
@@ -94,12 +131,12 @@ impl Store for Limit {
             self.inner.get(key, max_bytes).await?
         };
         // Its size is known only now; others pay for it by waiting.
-        self.pace(self.download.as_ref(), got.0.len() as u64).await;
+        self.pace(self.download.as_ref(), got.0.len() as u64, Duration::MAX).await;
         Ok(got)
     }
 
     async fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Bytes> {
-        self.pace(self.download.as_ref(), range.end.saturating_sub(range.start)).await;
+        self.pace(self.download.as_ref(), range.end.saturating_sub(range.start), Duration::MAX).await;
         let _turn = self.turn().await;
         self.inner.get_range(key, range).await
     }
@@ -129,7 +166,7 @@ impl Store for Limit {
     }
 
     async fn put_part(&self, key: &Key, id: &PartsId, part: Part, body: Bytes) -> Result<PartTag> {
-        self.pace(self.upload.as_ref(), body.len() as u64).await;
+        self.pace(self.upload.as_ref(), body.len() as u64, Duration::MAX).await;
         let _turn = self.turn().await;
         self.inner.put_part(key, id, part, body).await
     }

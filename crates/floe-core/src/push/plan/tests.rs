@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::unbounded;
 use rustix::fs::Mode;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::source::{DirectoryId, SourceFiles, StatCache, Walk, WalkOptions};
@@ -247,12 +248,12 @@ fn an_ignore_file_that_had_just_been_written_is_looked_at_again_in_the_end() {
     let (directory, id, name) = (Vec::new(), DirectoryId::of(&stat), ".floeignore");
     let root = YoungRules { directory, id, name, stat: None, changed: stat };
     assert!(found.next().is_none());
-    root.check(&mut files).unwrap();
-    rules.check(&mut files).unwrap();
+    root.check(&mut files, &CancellationToken::new()).unwrap();
+    rules.check(&mut files, &CancellationToken::new()).unwrap();
     fs::write(&ignore, "secret").unwrap();
-    assert_changed(rules.check(&mut files).map(|()| Vec::new()), "zz/.floeignore");
+    assert_changed(rules.check(&mut files, &CancellationToken::new()).map(|()| Vec::new()), "zz/.floeignore");
     fs::write(source.path().join(".floeignore"), "secret").unwrap();
-    assert_changed(root.check(&mut files).map(|()| Vec::new()), ".floeignore");
+    assert_changed(root.check(&mut files, &CancellationToken::new()).map(|()| Vec::new()), ".floeignore");
 }
 
 #[test]

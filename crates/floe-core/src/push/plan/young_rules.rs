@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::Result;
+use crate::offload::pause;
 use crate::push::assemble::Ended;
 use crate::push::input::InputFiles;
 use crate::push::work::changed;
@@ -38,10 +41,14 @@ impl YoungRules {
 
     /// Checks, when all was read, that it is what it was: who had only begun to rewrite it is done by then, or is waited
     /// for.
-    pub(in crate::push) fn check(&self, files: &mut InputFiles) -> Result<(), Ended> {
+    pub(in crate::push) fn check(
+        &self,
+        files: &mut InputFiles,
+        cancel: &CancellationToken,
+    ) -> Result<(), Ended> {
         let is_empty = self.stat.is_some_and(|stat| stat.size == 0);
         let time = if is_empty { EMPTY_TIME } else { REWRITE_TIME };
-        std::thread::sleep(self.changed.until_as_old_as(time));
+        pause(cancel, self.changed.until_as_old_as(time))?;
         let directory = ListedDirectory { path: &self.directory, id: self.id };
         let name = self.name.as_bytes();
         let is_still = match &self.stat {
@@ -52,5 +59,32 @@ impl YoungRules {
             return Ok(());
         }
         Err(Ended::Changed(changed(&join(&self.directory, name))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+    use crate::source::SourceFiles;
+
+    #[test]
+    fn who_is_to_stop_does_not_wait_for_an_ignore_file() {
+        let source = tempfile::tempdir().unwrap();
+        let path = source.path().join(".floeignore");
+        std::fs::write(&path, "").unwrap();
+        let stat = Stat::of_path(&path).unwrap();
+        let id = DirectoryId::of(&Stat::of_path(source.path()).unwrap());
+        let rules =
+            YoungRules { directory: Vec::new(), id, name: ".floeignore", stat: Some(stat), changed: stat };
+        let mut files = InputFiles::Directory(SourceFiles::open(source.path()).unwrap());
+        let cancel = CancellationToken::new();
+        assert!(rules.check(&mut files, &cancel).is_ok());
+        cancel.cancel();
+        let ended = rules.check(&mut files, &cancel);
+        assert!(
+            matches!(&ended, Err(Ended::Failed(error)) if error.kind() == ErrorKind::Cancelled),
+            "{ended:?}"
+        );
     }
 }

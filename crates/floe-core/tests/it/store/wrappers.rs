@@ -9,6 +9,7 @@ use floe_core::store::{
     Key, Limit, LocalStore, PART_BYTES, PutMode, Retry, RetrySettings, Settled, Store, Upload, put_settled,
 };
 use floe_testkit::{Fault, FaultStore, ManualTimer, MemoryStore, Operation, RecordingStore, bytes_of};
+use futures::FutureExt;
 
 use super::key;
 
@@ -156,6 +157,25 @@ async fn bytes_a_second_are_kept() {
     store.get_range(&key("0"), 0..1000).await.unwrap();
     store.get_range(&key("0"), 0..1000).await.unwrap();
     assert_eq!(timer.slept()[4..], [Duration::from_secs(2)]);
+}
+
+/// A part at a low rate takes minutes; a lease is to be ended meanwhile.
+#[tokio::test]
+async fn what_is_small_waits_a_second_at_most_and_what_is_given_up_holds_up_nobody() {
+    let timer = Arc::new(ManualTimer::new(Duration::from_secs(5), 0.0));
+    let store = Limit::new(Arc::new(MemoryStore::new()), 4, Some(1000), None, timer.clone());
+    let put = |bytes: usize| {
+        let (store, key) = (&store, key(&format!("{bytes}")));
+        async move { store.put(&key, Bytes::from(vec![0; bytes]), PutMode::Overwrite).await.unwrap() }
+    };
+    put(5_000).await;
+    for _ in 0..3 {
+        assert!(put(4_000).now_or_never().is_none(), "it waits for five seconds");
+    }
+    put(500).await;
+    assert_eq!(timer.slept(), [Duration::from_secs(1)]);
+    assert!(put(2_000).now_or_never().is_some());
+    assert_eq!(timer.slept()[1..], [Duration::from_millis(4_500)]);
 }
 
 #[tokio::test]
