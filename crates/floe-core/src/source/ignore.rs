@@ -33,7 +33,7 @@ mod tests;
 
 use self::lines::{Patterns, PatternsBuilder};
 pub(super) use self::obeyed::Obeyed;
-pub(crate) use self::obeyed::REWRITE_TIME;
+pub(crate) use self::obeyed::rewrite_time;
 
 const FLOE_IGNORE: &str = ".floeignore";
 const GIT_IGNORE: &str = ".gitignore";

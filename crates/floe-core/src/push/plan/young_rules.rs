@@ -1,7 +1,5 @@
 //! Ignore files that were perhaps not written to their end when they were obeyed.
 
-use std::time::Duration;
-
 use tokio_util::sync::CancellationToken;
 
 use crate::Result;
@@ -9,10 +7,7 @@ use crate::offload::pause;
 use crate::push::assemble::Ended;
 use crate::push::input::InputFiles;
 use crate::push::work::changed;
-use crate::source::{Child, DirectoryId, ListedDirectory, Listing, REWRITE_TIME, Stat, join};
-
-/// How long an ignore file is waited for in which there is nothing: cutting one short may wait for a disk.
-const EMPTY_TIME: Duration = Duration::from_millis(250);
+use crate::source::{Child, DirectoryId, ListedDirectory, Listing, Stat, join, rewrite_time};
 
 /// An ignore file that had been written just before its rules were read; or was not there in a directory that had just
 /// changed.
@@ -46,9 +41,7 @@ impl YoungRules {
         files: &mut InputFiles,
         cancel: &CancellationToken,
     ) -> Result<(), Ended> {
-        let is_empty = self.stat.is_some_and(|stat| stat.size == 0);
-        let time = if is_empty { EMPTY_TIME } else { REWRITE_TIME };
-        pause(cancel, self.changed.until_as_old_as(time))?;
+        pause(cancel, self.changed.until_as_old_as(rewrite_time(self.stat.as_ref())))?;
         let directory = ListedDirectory { path: &self.directory, id: self.id };
         let name = self.name.as_bytes();
         let is_still = match &self.stat {

@@ -19,7 +19,16 @@ const DIRECTORY_TIME: Duration = Duration::from_secs(3);
 const FILE_TIME: Duration = Duration::from_secs(60);
 
 /// How long it takes to put a file in the place of one that was removed.
-pub(crate) const REWRITE_TIME: Duration = Duration::from_millis(50);
+const REWRITE_TIME: Duration = Duration::from_millis(50);
+
+/// The same where it was cut short to be written anew, which may wait for a disk.
+const EMPTY_TIME: Duration = Duration::from_millis(250);
+
+/// How long an ignore file that was this, or was not there, is waited for: whoever had only begun to rewrite it is done
+/// by then.
+pub(crate) fn rewrite_time(read: Option<&Stat>) -> Duration {
+    if read.is_some_and(|stat| stat.size == 0) { EMPTY_TIME } else { REWRITE_TIME }
+}
 
 /// The ignore files of one directory, as they were when their rules were read.
 #[derive(Clone, Debug, Default)]
@@ -47,7 +56,7 @@ impl Obeyed {
     /// Notes that there is none in a directory; where that changed long ago, its times tell when one comes.
     pub(super) fn add_absent(&mut self, file: &'static str, directory: &Stat) {
         if directory.is_younger_than(DIRECTORY_TIME) {
-            self.is_being_made = directory.is_younger_than(REWRITE_TIME);
+            self.is_being_made = directory.is_younger_than(rewrite_time(None));
             self.files.push((file, None));
         }
     }
