@@ -39,6 +39,9 @@ const MAX_PASSES: usize = 4;
 /// is found at once.
 const MAX_PASSES_IN_ALL: usize = 4 * MAX_PASSES;
 
+/// How many restless directories are told of one by one.
+const MOST_TOLD: usize = 10;
+
 /// How many pieces of the plan may wait for the assembly.
 const SLOTS_AHEAD: usize = 64;
 
@@ -140,6 +143,7 @@ impl Build {
             unread.iter().for_each(|unread| left_out.add(unread));
             skipped.extend(unread);
         };
+        tell_of_restless(&planned.restless);
         self.count_moved(&mut planned, &mut assembled);
         match self.finish(planned, assembled, skipped, packs) {
             Ok((snapshot, pushed)) => Ok(Built { snapshot, pushed, cache }),
@@ -385,6 +389,17 @@ fn tell_of_cache(kept: Result<()>) {
 fn snapshot_object(at: SnapshotAt, root: &[u8], layout: &Layout) -> Result<Vec<u8>> {
     let layout = layout.encode()?;
     Ok(SnapshotObject { layout_id: at.layout, root, layout: &layout }.encode()?)
+}
+
+/// Says in which directories something may have been missed; of many the first ones.
+fn tell_of_restless(directories: &[Vec<u8>]) {
+    for path in directories.iter().take(MOST_TOLD) {
+        let path = if path.is_empty() { "the source".into() } else { String::from_utf8_lossy(path) };
+        tracing::warn!("{path} changed each time it was listed; what was renamed in it may be missing");
+    }
+    if let Some(more @ 1..) = directories.len().checked_sub(MOST_TOLD) {
+        tracing::warn!("so did {more} other directories");
+    }
 }
 
 /// The error that names all that could not be read.

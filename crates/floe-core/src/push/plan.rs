@@ -58,6 +58,8 @@ pub(super) struct Planned {
     pub(super) sockets: u64,
     /// Directories of Floe's own that the walk did not enter.
     pub(super) own: Vec<OwnFound>,
+    /// Directories that changed each time they were listed.
+    pub(super) restless: Vec<Vec<u8>>,
     /// Ignore files that had been written just before their rules were read.
     pub(super) young_rules: Vec<YoungRules>,
     /// What was planned all the same, but cannot be read.
@@ -120,6 +122,7 @@ impl Planner<'_> {
                     unread: Vec::new(),
                     sockets: 0,
                     own: Vec::new(),
+                    restless: Vec::new(),
                     young_rules: Vec::new(),
                     denied: Vec::new(),
                     base_contents: None,
@@ -140,6 +143,12 @@ impl Planner<'_> {
             }
             if listing.is_short() && !self.is_last {
                 return Err(self.changed(listing.path()));
+            }
+            // A huge one comes in parts.
+            if (listing.is_short() || listing.is_restless())
+                && planned.restless.last().is_none_or(|last| last != listing.path())
+            {
+                planned.restless.push(listing.path().to_vec());
             }
             planned.own.extend(listing.take_own());
             planned.young_rules.extend(YoungRules::of(&listing));

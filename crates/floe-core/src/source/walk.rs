@@ -266,7 +266,8 @@ impl Shared {
                 if let Some(file) = huge.obeyed.shaken(&huge.descriptor) {
                     return Outcome::Failed(unsteady(&huge.path, file.as_bytes()));
                 }
-                listing.is_short = found.is_short;
+                let is_same = |now: Stat| now == huge.stat;
+                listing.is_short = found.is_short || !Stat::of_file(&huge.descriptor).is_ok_and(is_same);
                 let (group, all_done) = huge.finish(chunk, found.subdirectories);
                 if group.is_some() {
                     self.descriptors.keep(&huge.directory, &huge.descriptor);

@@ -61,6 +61,7 @@ pub struct Listing {
     pub(in crate::source) is_first: bool,
     pub(in crate::source) is_last: bool,
     pub(super) is_short: bool,
+    pub(super) is_restless: bool,
     pub(super) young_rules: Vec<(&'static str, Option<Stat>)>,
 }
 
@@ -78,6 +79,7 @@ impl Listing {
             is_first: true,
             is_last: true,
             is_short: false,
+            is_restless: false,
             young_rules: Vec::new(),
         }
     }
@@ -145,10 +147,15 @@ impl Listing {
         self.is_last
     }
 
-    /// Whether names of a part of a huge directory were not there any more, so that what they stood for may be there under
-    /// names that are in no part. Other directories are read again for that.
+    /// Whether names of a part of a huge directory were not there any more, or others came, so that what they stand for may be
+    /// there under names that are in no part. Other directories are read again for that.
     pub fn is_short(&self) -> bool {
         self.is_short
+    }
+
+    /// Whether the directory changed each time it was read, so that what was renamed in it may be missing.
+    pub fn is_restless(&self) -> bool {
+        self.is_restless
     }
 
     /// Ignore files of this directory that had been written just before they were read, perhaps not to their end; or were not

@@ -3,8 +3,8 @@
 //! Names are read, then the kernel is asked about each. A name that is moved meanwhile may be among neither those that
 //! were read nor those that are found; and ignore files may be rewritten, which is not done at one moment either. So a
 //! directory that is not the same before and after is read again, [`READ_AGAIN`] times. After these, what is there is
-//! taken: where names come and go all the time no push would end. Not where ignore files do: what they keep out might be
-//! secret.
+//! taken, and told of: where names come and go all the time no push would end. Not where ignore files do: what they keep out
+//! might be secret.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -59,13 +59,16 @@ impl Shared {
         let mut seen: Vec<&str> = Vec::new();
         let mut attempt = 0;
         let outcome = loop {
-            let Attempt { outcome, is_steady, obeyed } =
+            let Attempt { mut outcome, is_steady, obeyed } =
                 self.try_list(directory, descriptor, attempt == 0, dirents)?;
             let mut shaken = obeyed.shaken(descriptor);
             if is_steady && shaken.is_none() {
                 break outcome;
             }
             if attempt == READ_AGAIN || self.is_stopped() {
+                if let Outcome::Listed(listing, _) = &mut outcome {
+                    listing.is_restless = !is_steady;
+                }
                 shaken = shaken.or_else(|| seen.into_iter().find(|file| !obeyed.has(file)));
                 break match shaken {
                     Some(file) => Outcome::Failed(unsteady(&directory.path(), file.as_bytes())),

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use rustix::fs::{CWD, FileType, Mode};
 
 use super::huge::CHUNK_NAMES;
+use super::reading::READ_AGAIN;
 use super::*;
 
 const NO_LOOK_AHEAD: usize = 0;
@@ -158,6 +159,40 @@ fn names_that_vanish_between_two_parts_of_a_huge_directory_are_told() {
         }
         assert_eq!(walk.next().unwrap().unwrap().is_short(), moves);
         assert!(walk.next().is_none());
+    }
+}
+
+/// As when something is written aside, under a name that is left out, and put in its place.
+#[test]
+fn names_that_come_to_a_part_of_a_huge_directory_that_was_listed_are_told() {
+    let root = tempfile::tempdir().unwrap();
+    for number in 0..=CHUNK_NAMES {
+        std::fs::File::create(root.path().join(format!("n{number:05}"))).unwrap();
+    }
+    std::fs::File::create(root.path().join("z.partial")).unwrap();
+    let exclusions = Exclusions { globs: vec!["*.partial".into()], ..Exclusions::default() };
+    let options = WalkOptions { exclusions, ..options(1, NO_LOOK_AHEAD) };
+    let mut walk = Walk::new(root.path(), &options).unwrap();
+    assert!(!walk.next().unwrap().unwrap().is_short());
+    moved(root.path(), "z.partial", "a");
+    assert!(walk.next().unwrap().unwrap().is_short());
+}
+
+#[test]
+fn a_directory_that_changes_each_time_it_is_listed_is_told() {
+    for changes in [READ_AGAIN, READ_AGAIN + 1] {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().to_owned();
+        let mut read = 0;
+        MEDDLER.set(Some(Box::new(move || {
+            read += 1;
+            if read <= changes {
+                std::fs::File::create(path.join(format!("{read}"))).unwrap();
+            }
+        })));
+        let listings: Vec<_> = Walk::new(root.path(), &options(1, NO_LOOK_AHEAD)).unwrap().collect();
+        MEDDLER.set(None);
+        assert_eq!(listings[0].as_ref().unwrap().is_restless(), changes > READ_AGAIN);
     }
 }
 
