@@ -32,8 +32,8 @@ pub(crate) use name_cache::fuzzing as fuzzed_names;
 pub(crate) use own::refuse_source_below;
 pub use own::{OwnDirectory, OwnFound, Purpose, refuse_in_own};
 pub use path_order::{compare_directories, compare_names};
-pub(crate) use read::unreadable;
 pub use read::{ContentSink, OpenFile, ReadLink, ReadOutcome, SourceFiles};
+pub(crate) use read::{is_zeros, unreadable};
 pub use spool::{Spool, SpoolListings, SpoolOptions, SpooledFile};
 pub use stat::{FileKind, FileTime, Stat};
 #[cfg(feature = "fuzzing")]

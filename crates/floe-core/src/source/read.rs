@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use floe_format::XattrList;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +33,9 @@ mod tests;
 
 /// How often a file that changed while it was read is read again.
 const READ_AGAIN: usize = 3;
+
+/// A buffer of so many bytes that are all zeros is perhaps of a hole, about which the kernel is asked.
+const HOLE_BYTES: usize = 64 << 10;
 
 /// Takes the content of a file, from the beginning and perhaps from the beginning again.
 pub trait ContentSink {
@@ -86,6 +89,8 @@ pub struct OpenFile {
     stat: Stat,
     hashing_began: HashClock,
     left: u64,
+    /// Bytes that come next and are of a hole, behind which the descriptor stands.
+    hole_bytes: u64,
 }
 
 impl SourceFiles {
@@ -284,7 +289,7 @@ impl SourceFiles {
             return Err(Errno::NOTSUP);
         }
         let hashing_began = self.clocks.read(&file, &stat)?;
-        Ok(OpenFile { file, left: stat.size, stat, hashing_began })
+        Ok(OpenFile { file, left: stat.size, stat, hashing_began, hole_bytes: 0 })
     }
 
     fn try_read_link(
@@ -320,7 +325,9 @@ impl OpenFile {
     /// What the kernel said.
     pub fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, Errno> {
         let wanted = usize::try_from(self.left).map_or(buffer.len(), |left| left.min(buffer.len()));
-        let mut filled = 0;
+        let mut filled = usize::try_from(self.hole_bytes).map_or(wanted, |hole| hole.min(wanted));
+        buffer[..filled].fill(0);
+        self.hole_bytes -= filled as u64;
         while filled < wanted {
             match rustix::io::read(&self.file, &mut buffer[filled..wanted]) {
                 Ok(0) => break,
@@ -330,7 +337,22 @@ impl OpenFile {
             }
         }
         self.left -= filled as u64;
+        if self.hole_bytes == 0 && self.left > 0 && filled >= HOLE_BYTES && is_zeros(&buffer[..filled]) {
+            self.skip_hole();
+        }
         Ok(filled)
+    }
+
+    /// Moves to the data that comes next, or the end. Where the file system does not tell of holes, there is none.
+    fn skip_hole(&mut self) {
+        let at = self.stat.size - self.left;
+        let data = match rustix::fs::seek(&self.file, SeekFrom::Data(at)) {
+            Ok(data) => data,
+            // There is no more, or the file was cut short, which is seen in the end.
+            Err(Errno::NXIO) => self.stat.size,
+            Err(_) => return,
+        };
+        self.hole_bytes = data.saturating_sub(at).min(self.left);
     }
 
     /// Whether all of it was read and the kernel still says the same of it.
@@ -359,6 +381,11 @@ pub(crate) fn unreadable(message: String, errno: Errno) -> Error {
         }
         _ => Error::io(message, errno.into()),
     }
+}
+
+/// Whether there is nothing but zeros; told at the first byte where there is not.
+pub(crate) fn is_zeros(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&0) && bytes[1..] == bytes[..bytes.len() - 1]
 }
 
 fn display(directory: ListedDirectory<'_>, name: &[u8]) -> String {

@@ -7,7 +7,7 @@ use floe_format::{Chunker, ContentHash, parent_and_name, tar_padding};
 
 use super::{ChunkJob, Failure, FileJob, FilePiece, PlannedFile, Worker, changed, failure, is_as_planned};
 use crate::push::unit::ReadFile;
-use crate::source::ListedDirectory;
+use crate::source::{ListedDirectory, is_zeros};
 
 /// Bytes read of a big file at once; at least two of the longest chunks.
 const FILE_BUFFER_BYTES: usize = 4 << 20;
@@ -118,9 +118,4 @@ impl Worker {
             Err(TrySendError::Disconnected(_)) => false,
         }
     }
-}
-
-/// Whether there is nothing but zeros; told at the first byte where there is not.
-fn is_zeros(bytes: &[u8]) -> bool {
-    bytes.first() == Some(&0) && bytes[1..] == bytes[..bytes.len() - 1]
 }

@@ -256,3 +256,56 @@ fn many_threads_keep_few_directories_open_each() {
     assert_eq!(files.try_clone().unwrap().directories.most(), 1);
     assert_eq!(SourceFiles::open(root.path()).unwrap().shared_by(1).directories.most(), KEPT_DIRECTORIES);
 }
+
+/// Data of one byte or a block, at the edges of buffers and beside them, and holes before, between and behind.
+#[test]
+fn holes_are_zeros_wherever_they_are() {
+    const BUFFER_BYTES: usize = 2 * HOLE_BYTES;
+    let (root, mut files) = source();
+    let mut buffer = vec![7; BUFFER_BYTES];
+    let block = 4096;
+    let places = [0, 1, block, HOLE_BYTES, BUFFER_BYTES - 1, BUFFER_BYTES, 3 * BUFFER_BYTES + block, 900_000];
+    for first in places {
+        for second in places.iter().filter(|second| **second > first) {
+            for size in [second + 1, second + 5 * BUFFER_BYTES + 3] {
+                let mut content = vec![0; size];
+                (content[first], content[*second]) = (1, 2);
+                let name = format!("{first} {second} {size}");
+                let file = std::fs::File::create(root.path().join(&name)).unwrap();
+                file.set_len(size as u64).unwrap();
+                for place in [first, *second] {
+                    std::os::unix::fs::FileExt::write_all_at(&file, &content[place..=place], place as u64)
+                        .unwrap();
+                }
+                let mut sink = sink(|_| ());
+                files.read(listed(&root, ""), name.as_bytes(), &mut buffer, &mut sink).unwrap();
+                assert!(sink.content == content, "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn of_a_hole_only_the_beginning_is_read() {
+    let (root, mut files) = source();
+    let file = std::fs::File::create(root.path().join("file")).unwrap();
+    let size = 64 << 20;
+    file.set_len(size).unwrap();
+    if rustix::fs::seek(&file, SeekFrom::Data(0)) != Err(Errno::NXIO) {
+        return floe_testkit::skip("no holes here");
+    }
+    let mut open = files.open_file(listed(&root, ""), b"file").unwrap().unwrap();
+    let mut buffer = vec![7; HOLE_BYTES];
+    let mut read_bytes = 0;
+    loop {
+        let count = open.fill(&mut buffer).unwrap();
+        // What is read moves the descriptor on.
+        if count == 0 {
+            break;
+        }
+        assert!(buffer[..count].iter().all(|byte| *byte == 0));
+        read_bytes += count as u64;
+    }
+    assert_eq!(read_bytes, size);
+    assert_eq!(rustix::fs::tell(&open.file).unwrap(), HOLE_BYTES as u64);
+}
