@@ -1,5 +1,6 @@
 //! `floe archive`.
 
+mod rights;
 mod target;
 
 use std::ffi::OsStr;

@@ -319,6 +319,56 @@ fn an_archive_takes_the_place_of_what_is_there() {
     user.floe(&["verify"], 0);
 }
 
+#[test]
+fn an_archive_gives_nobody_what_they_did_not_have() {
+    use std::os::unix::fs::{MetadataExt, chown};
+
+    use rustix::fs::{XattrFlags, getxattr, setxattr};
+    const ACL: &str = "system.posix_acl_access";
+    let user = user_with_a_push();
+    let path = user.path("out.tar");
+    let there = |mode: u32| {
+        let _ = fs::remove_file(&path);
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let acl_now = || {
+        let mut acl = vec![0; 256];
+        getxattr(&path, ACL, &mut acl[..]).map(|length| acl[..length].to_vec()).ok()
+    };
+    // Somebody may read, and the group not, though the mode has the mask in its place.
+    let entries =
+        [(1_u16, 6_u16, u32::MAX), (2, 4, 9), (4, 0, u32::MAX), (16, 4, u32::MAX), (32, 0, u32::MAX)];
+    let mut acl = 2_u32.to_le_bytes().to_vec();
+    for (tag, permissions, who) in entries {
+        acl.extend(tag.to_le_bytes().into_iter().chain(permissions.to_le_bytes()).chain(who.to_le_bytes()));
+    }
+    there(0o600);
+    if setxattr(&path, ACL, &acl, XattrFlags::empty()).is_ok() {
+        user.floe(&["archive", "main", "-o", "out.tar"], 0);
+        assert_eq!((acl_now(), fs::metadata(&path).unwrap().mode() & 0o777), (Some(acl.clone()), 0o640));
+    } else {
+        floe_testkit::skip("no ACLs in the temporary directory");
+    }
+    // Whoever may not give it to its group gives that nothing else.
+    let Some(before) = crate::attack::unprivileged().filter(|before| before[0] == "setpriv") else { return };
+    fs::set_permissions(user.home(), fs::Permissions::from_mode(0o777)).unwrap();
+    for (before_mode, with_acl, expected) in
+        [(0o640, false, 0o600), (0o604, false, 0o600), (0o664, false, 0o644), (0o600, true, 0o600)]
+    {
+        there(before_mode);
+        if with_acl && setxattr(&path, ACL, &acl, XattrFlags::empty()).is_err() {
+            continue;
+        }
+        chown(&path, Some(65534), Some(2)).unwrap();
+        let output = user.under(before, &["archive", "main", "-o", "out.tar"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let now = fs::metadata(&path).unwrap();
+        assert_eq!((now.uid(), now.gid(), now.mode() & 0o777), (65534, 65534, expected), "{before_mode:o}");
+        assert_eq!(acl_now(), None);
+    }
+}
+
 /// All the work would be in vain.
 #[test]
 fn what_an_archive_cannot_replace_is_refused_at_once() {

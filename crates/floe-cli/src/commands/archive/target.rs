@@ -5,10 +5,10 @@
 //! synced.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ use rustix::fs::{AtFlags, CWD, PROC_SUPER_MAGIC, StatxAttributes, StatxFlags, st
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
+use super::rights::Rights;
 use crate::failure::Failure;
 
 /// How much of the file's name is in that of the part, in bytes; a name has at most 255.
@@ -43,8 +44,8 @@ struct Aside {
     lock: File,
     /// What it is to be, behind all symlinks.
     target: PathBuf,
-    /// The file that it replaces.
-    there: Option<fs::Metadata>,
+    /// Those of the file that it replaces.
+    there: Option<Rights>,
     is_kept: bool,
 }
 
@@ -65,9 +66,7 @@ impl Target {
         let Self { said, file, aside } = self;
         let keep = || {
             if let Some(Aside { there: Some(there), .. }) = &aside {
-                // Whose it was, as far as that may be said; the mode after that, which takes bits of it away.
-                let _ = fchown(&file, Some(there.uid()), Some(there.gid()));
-                file.set_permissions(Permissions::from_mode(there.mode() & 0o777))?;
+                there.give(&file)?;
             }
             match Arc::into_inner(file) {
                 Some(file) => floe_core::close(file)?,
@@ -105,6 +104,7 @@ fn open(path: &Path, token: impl Fn() -> u64) -> io::Result<(File, Option<Aside>
         return Ok((File::options().append(true).open(path)?, None));
     };
     refuse_irreplaceable(&target, there.as_ref())?;
+    let there = there.map(|stat| Rights::of(&target, stat)).transpose()?;
     let aside = Aside::create(target, there, token)?;
     Ok((aside.lock.try_clone()?, Some(aside)))
 }
@@ -147,7 +147,7 @@ impl Aside {
     }
 
     /// A file beside `target`, which is no symlink, to take its place.
-    fn create(target: PathBuf, there: Option<fs::Metadata>, token: impl Fn() -> u64) -> io::Result<Self> {
+    fn create(target: PathBuf, there: Option<Rights>, token: impl Fn() -> u64) -> io::Result<Self> {
         let bytes = target.as_os_str().as_bytes();
         let name = target.file_name().filter(|_| !bytes.ends_with(b"/") && !bytes.ends_with(b"/."));
         let name = name.ok_or(Errno::ISDIR)?.as_bytes();
