@@ -422,14 +422,31 @@ fn what_is_said_when_a_file_is_closed_is_heard() {
     user.floe(&["push", "tree", "main"], 0);
     fs::create_dir(user.path("out")).unwrap();
     fs::write(user.path("out/other"), "").unwrap();
-    let mut pull = std::process::Command::new("strace");
-    pull.args(["-f", "-qq", "-o", "/dev/null", "-P"]).arg(user.path("out/README.md"));
-    pull.args(["-e", "trace=close", "-e", "inject=close:error=EDQUOT"]).arg(env!("CARGO_BIN_EXE_floe"));
-    pull.args(["pull", "main", "out"]).env_clear().env("HOME", user.home()).current_dir(user.home());
-    let Ok(output) = pull.output() else { return floe_testkit::skip("no strace on this machine") };
+    let pull = |strace: &[&str]| {
+        let mut pull = std::process::Command::new("strace");
+        pull.args(["-f", "-y", "-qq", "-o", "log"]).args(strace).arg(env!("CARGO_BIN_EXE_floe"));
+        pull.args(["pull", "main", "out"]).env_clear().env("HOME", user.home()).current_dir(user.home());
+        pull.output()
+    };
+    let place = user.path("out/README.md");
+    let inject = ["-P", place.to_str().unwrap(), "-e", "trace=close", "-e", "inject=close:error=EDQUOT"];
+    let Ok(output) = pull(&inject) else { return floe_testkit::skip("no strace on this machine") };
     let told = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert!(told.contains("cannot write") && told.contains("README.md"), "{told}");
+    // The name of another file is taken only after that.
+    fs::write(&place, "old").unwrap();
+    assert!(pull(&["-e", "trace=close,renameat,renameat2"]).unwrap().status.success());
+    let log = fs::read_to_string(user.path("log")).unwrap();
+    let moved = log.split("renameat").skip(1).filter_map(|call| call.split('"').nth(1));
+    let moved: Vec<&str> = moved.filter(|name| name.starts_with(".floe-")).collect();
+    assert!(!moved.is_empty(), "{log}");
+    for name in moved {
+        let renamed = log.find(&format!("\"{name}\"")).unwrap();
+        let closed = log.lines().find(|line| line.contains("close(") && line.contains(name));
+        let closed = closed.map(|line| line.as_ptr() as usize - log.as_ptr() as usize);
+        assert!(closed.is_some_and(|closed| closed < renamed), "{name}: {log}");
+    }
 }
 
 /// Nor where the snapshot has something else in the place of the directory that it is in.

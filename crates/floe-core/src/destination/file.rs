@@ -264,12 +264,14 @@ impl<'t> Worker<'t> {
         if let Some(mtime) = meta.mtime {
             futimens(fd, &times(mtime)).map_err(|e| wrong("set the time of", e))?;
         }
+        // Where a server has the file, it may say only when it is closed that there is no room for it.
         if let Some(temporary) = &mut temporary {
+            let same = io::fcntl_dupfd_cloexec(fd, 0).map_err(|e| wrong("write", e))?;
+            sys::close(same).map_err(|e| wrong("write", e))?;
             self.publish(directory, at, &temporary.name, name).map_err(|e| wrong("replace", e))?;
             temporary.is_moved = true;
         }
         let stat = self.written(fd).map_err(|e| wrong("look at", e))?;
-        // Where a server has the file, it may say only now that there is no room for it.
         sys::close(file).map_err(|e| wrong("write", e))?;
         Ok(stat)
     }
