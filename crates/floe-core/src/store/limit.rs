@@ -11,12 +11,10 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::{Cursor, Key, KeyPrefix, Page, Part, PartTag, PartsId, PutMode, Store, Timer, Version};
 use crate::Result;
 
-/// A body that moves in less than this at the rate there is, or is of at most [`SMALL_BYTES`], waits no longer for what is
-/// before it: a lease is ended while a part is on its way that takes minutes.
-const SMALL_TAKES: Duration = Duration::from_secs(1);
-
-/// See [`SMALL_TAKES`].
-const SMALL_BYTES: u64 = 1 << 10;
+/// Small records that wait for nothing, though they are on the account: a lease is kept alive and ended while a part is on
+/// its way that takes minutes, and who moves a ref cannot be stopped while that is under way. The snapshot object that a
+/// ref names was waited for.
+const RECORDS: [&str; 2] = ["leases", "refs"];
 
 /// A store with bounds.
 ///
@@ -96,14 +94,14 @@ impl Limit {
         self.in_flight.acquire().await.expect("the semaphore is never closed")
     }
 
-    /// Waits until so many bytes may move, but no longer than that.
+    /// Waits until so many bytes may move.
     ///
     /// # Cancel safety
     /// Dropped, they are off the account.
-    async fn pace(&self, rate: Option<&Rate>, moved_bytes: u64, longest: Duration) {
+    async fn pace(&self, rate: Option<&Rate>, moved_bytes: u64) {
         let Some(rate) = rate else { return };
         let takes = rate.takes(moved_bytes);
-        let wait = rate.book(self.timer.elapsed(), takes).min(longest);
+        let wait = rate.book(self.timer.elapsed(), takes);
         if !wait.is_zero() {
             let mut booked = Booked { rate, takes, has_begun: false };
             self.timer.sleep(wait).await;
@@ -117,10 +115,14 @@ impl Limit {
 impl Store for Limit {
     async fn put(&self, key: &Key, body: Bytes, mode: PutMode) -> Result<Version> {
         let bytes = body.len() as u64;
-        let is_small =
-            bytes <= SMALL_BYTES || self.upload.as_ref().is_some_and(|rate| rate.takes(bytes) <= SMALL_TAKES);
-        let longest = if is_small { SMALL_TAKES } else { Duration::MAX };
-        self.pace(self.upload.as_ref(), bytes, longest).await;
+        // Below the namespace.
+        if key.as_str().split('/').nth(1).is_some_and(|kind| RECORDS.contains(&kind)) {
+            if let Some(rate) = &self.upload {
+                rate.book(self.timer.elapsed(), rate.takes(bytes));
+            }
+        } else {
+            self.pace(self.upload.as_ref(), bytes).await;
+        }
         let _turn = self.turn().await;
         self.inner.put(key, body, mode).await
     }
@@ -131,12 +133,12 @@ impl Store for Limit {
             self.inner.get(key, max_bytes).await?
         };
         // Its size is known only now; others pay for it by waiting.
-        self.pace(self.download.as_ref(), got.0.len() as u64, Duration::MAX).await;
+        self.pace(self.download.as_ref(), got.0.len() as u64).await;
         Ok(got)
     }
 
     async fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Bytes> {
-        self.pace(self.download.as_ref(), range.end.saturating_sub(range.start), Duration::MAX).await;
+        self.pace(self.download.as_ref(), range.end.saturating_sub(range.start)).await;
         let _turn = self.turn().await;
         self.inner.get_range(key, range).await
     }
@@ -166,7 +168,7 @@ impl Store for Limit {
     }
 
     async fn put_part(&self, key: &Key, id: &PartsId, part: Part, body: Bytes) -> Result<PartTag> {
-        self.pace(self.upload.as_ref(), body.len() as u64, Duration::MAX).await;
+        self.pace(self.upload.as_ref(), body.len() as u64).await;
         let _turn = self.turn().await;
         self.inner.put_part(key, id, part, body).await
     }

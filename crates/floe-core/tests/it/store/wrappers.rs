@@ -159,23 +159,25 @@ async fn bytes_a_second_are_kept() {
     assert_eq!(timer.slept()[4..], [Duration::from_secs(2)]);
 }
 
-/// A part at a low rate takes minutes; a lease is to be ended meanwhile.
+/// A part at a low rate takes minutes; a lease is to be ended meanwhile, and a ref moved.
 #[tokio::test]
-async fn what_is_small_waits_a_second_at_most_and_what_is_given_up_holds_up_nobody() {
+async fn records_wait_for_nothing_and_what_is_given_up_holds_up_nobody() {
     let timer = Arc::new(ManualTimer::new(Duration::from_secs(5), 0.0));
     let store = Limit::new(Arc::new(MemoryStore::new()), 4, Some(1000), None, timer.clone());
-    let put = |bytes: usize| {
-        let (store, key) = (&store, key(&format!("{bytes}")));
+    let put = |name: &str, bytes: usize| {
+        let (store, key) = (&store, key(name));
         async move { store.put(&key, Bytes::from(vec![0; bytes]), PutMode::Overwrite).await.unwrap() }
     };
-    put(5_000).await;
+    put("default/packs/a", 5_000).await;
     for _ in 0..3 {
-        assert!(put(4_000).now_or_never().is_none(), "it waits for five seconds");
+        assert!(put("default/packs/b", 4_000).now_or_never().is_none(), "it waits for five seconds");
     }
-    put(500).await;
-    assert_eq!(timer.slept(), [Duration::from_secs(1)]);
-    assert!(put(2_000).now_or_never().is_some());
-    assert_eq!(timer.slept()[1..], [Duration::from_millis(4_500)]);
+    put("default/leases/a", 300).await;
+    put("default/refs/a", 200).await;
+    assert!(timer.slept().is_empty());
+    // What is small is no record for that.
+    assert!(put("default/snapshots/a", 100).now_or_never().is_some());
+    assert_eq!(timer.slept(), [Duration::from_millis(5_500)]);
 }
 
 #[tokio::test]
