@@ -27,6 +27,7 @@ use super::trust::{HashClock, HashClocks};
 use super::walk::join;
 use super::xattrs::Unlisted;
 use crate::error::{Error, ErrorKind, Remedy, Result};
+use crate::offload::pause;
 
 #[cfg(test)]
 mod tests;
@@ -88,6 +89,8 @@ pub struct OpenFile {
     file: OwnedFd,
     stat: Stat,
     hashing_began: HashClock,
+    /// Whether every change from then on shows in the stat.
+    is_settled: bool,
     left: u64,
     /// Bytes that come next and are of a hole, behind which the descriptor stands.
     hole_bytes: u64,
@@ -284,12 +287,19 @@ impl SourceFiles {
             }
             result => result?,
         };
-        let stat = Stat::of_file(&file)?;
+        let mut stat = Stat::of_file(&file)?;
         if stat.kind != FileKind::File {
             return Err(Errno::NOTSUP);
         }
+        let unsettled = stat.until_settled();
+        if !unsettled.is_zero() {
+            // Who is to stop hears of it elsewhere.
+            let _ = pause(&self.cancel, unsettled);
+            stat = Stat::of_file(&file)?;
+        }
+        let is_settled = stat.until_settled().is_zero();
         let hashing_began = self.clocks.read(&file, &stat)?;
-        Ok(OpenFile { file, left: stat.size, stat, hashing_began, hole_bytes: 0 })
+        Ok(OpenFile { file, left: stat.size, stat, hashing_began, is_settled, hole_bytes: 0 })
     }
 
     fn try_read_link(
@@ -361,7 +371,7 @@ impl OpenFile {
     ///
     /// What the kernel said.
     pub fn held_still(&self) -> Result<bool, Errno> {
-        Ok(self.left == 0 && Stat::of_file(&self.file)?.same_content(&self.stat))
+        Ok(self.left == 0 && self.is_settled && Stat::of_file(&self.file)?.same_content(&self.stat))
     }
 }
 

@@ -7,6 +7,9 @@ use std::time::Duration;
 use rustix::fs::{AtFlags, StatxAttributes, StatxFlags, StatxTimestamp};
 use rustix::io::Errno;
 
+/// For how long times may stand still where a file system keeps whole seconds, or as FAT every other one.
+const WHOLE_SECONDS: Duration = Duration::from_millis(2_020);
+
 /// A point in time as file systems keep it, before 1970 and after 2106 too.
 ///
 /// Ordered by time: `nanos` counts forward from `seconds`, also before 1970.
@@ -178,6 +181,19 @@ impl Stat {
         time.saturating_sub(age)
     }
 
+    /// How long it is until a change would show in the times, which stand still for up to two seconds where whole seconds are
+    /// all that a file system keeps. Whoever opens many files waits once.
+    pub(super) fn until_settled(&self) -> Duration {
+        if self.changed.nanos != 0 {
+            return Duration::ZERO;
+        }
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+        let age = i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec) - self.changed.as_nanos();
+        // What is stamped with the future by another clock is not waited for.
+        let age = u64::try_from(age).map_or(WHOLE_SECONDS, Duration::from_nanos);
+        WHOLE_SECONDS.saturating_sub(age)
+    }
+
     fn age_nanos(&self) -> i128 {
         let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
         let now = i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec);
@@ -189,5 +205,24 @@ impl Stat {
     pub(super) fn is_still(&self, other: &Self) -> bool {
         let told = |stat: &Self| (stat.device, stat.inode, stat.mode, stat.uid, stat.gid, stat.kind);
         self.same_content(other) || (self.kind == FileKind::Directory && told(self) == told(other))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_seconds_are_waited_for() {
+        let stat = Stat::of_file(tempfile::tempfile().unwrap()).unwrap();
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime).tv_sec;
+        for (seconds, nanos, waits) in
+            [(now, 0, true), (now - 1, 0, true), (now, 1, false), (now - 3, 0, false), (now + 9, 0, false)]
+        {
+            let changed = FileTime { seconds, nanos };
+            let left = Stat { changed, ..stat }.until_settled();
+            assert_eq!(!left.is_zero(), waits, "{seconds} {nanos}: {left:?}");
+            assert!(left <= WHOLE_SECONDS);
+        }
     }
 }
