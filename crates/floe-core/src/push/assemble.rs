@@ -12,7 +12,7 @@ use super::base::{BasePacks, BaseRun};
 use super::draft::{Draft, MadeSegment};
 use super::known::KnownFrames;
 use super::links::LinkCheck;
-use super::made::Made;
+use super::made::{Made, MadeRuns};
 use super::noted::Noted;
 use super::packs::PackOutput;
 use super::plan::Slot;
@@ -208,17 +208,14 @@ impl Assembly<'_> {
 
     fn add_content(&mut self, state: &mut State, pieces: &Receiver<FilePiece>) -> Result<(), Ended> {
         state.untold_bytes = 0;
-        let mut runs: Vec<Run> = Vec::new();
+        let mut runs = MadeRuns::default();
         loop {
             self.check_cancelled()?;
             match received(pieces.recv())? {
                 FilePiece::Chunk(made) => {
                     let run = self.store(received(made.recv())??)?;
                     self.progress.file_bytes.fetch_add(run.plain_len.into(), Ordering::Relaxed);
-                    match runs.last_mut() {
-                        Some(last) if last.id == run.id => last.count += 1,
-                        _ => runs.push(run),
-                    }
+                    runs.push(run);
                     match &mut state.pending {
                         Some(pending) if pending.run.id == run.id => pending.run.count += 1,
                         _ => {
@@ -232,13 +229,13 @@ impl Assembly<'_> {
                         return Err(again_of_nothing().into());
                     };
                     pending.run.count += 1;
-                    if let Some(last) = runs.last_mut() {
-                        last.count += 1;
-                    }
+                    runs.repeat();
                     self.progress.file_bytes.fetch_add(pending.run.plain_len.into(), Ordering::Relaxed);
                 }
                 FilePiece::Done(read) => {
-                    self.made.add_file(read.hash.as_bytes(), &runs);
+                    if let Some(runs) = runs.into_all() {
+                        self.made.add_file(read.hash.as_bytes(), &runs);
+                    }
                     return self.end_file(state, &read);
                 }
                 FilePiece::Failed(failure) => return note_failure(&mut state.out, failure),

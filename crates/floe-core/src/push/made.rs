@@ -17,6 +17,9 @@ use crate::scratch::Spill;
 /// A run as it is kept.
 const RUN_BYTES: usize = 44;
 
+/// How many runs of one file are kept.
+const MOST_RUNS: usize = 1 << 16;
+
 /// Runs of big files are kept in memory up to this many bytes, and then in a temporary file.
 const MOST_IN_MEMORY: usize = 1 << 20;
 
@@ -131,6 +134,37 @@ impl Made {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The runs of one big file's content, as they come.
+#[derive(Debug, Default)]
+pub(super) struct MadeRuns {
+    runs: Vec<Run>,
+    is_too_long: bool,
+}
+
+impl MadeRuns {
+    /// The next one.
+    pub(super) fn push(&mut self, run: Run) {
+        let is_full = self.runs.len() == MOST_RUNS;
+        match self.runs.last_mut() {
+            Some(last) if last.id == run.id => last.count += run.count,
+            _ if is_full => self.is_too_long = true,
+            _ => self.runs.push(run),
+        }
+    }
+
+    /// The last one once more.
+    pub(super) fn repeat(&mut self) {
+        if let Some(last) = self.runs.last_mut() {
+            last.count += 1;
+        }
+    }
+
+    /// All of them, unless they are more than are kept: such a file is read again.
+    pub(super) fn into_all(self) -> Option<Vec<Run>> {
+        (!self.is_too_long).then_some(self.runs)
     }
 }
 
