@@ -118,7 +118,7 @@ impl Push {
     async fn attempt(&self) -> Result<Pushed, WriteError> {
         self.progress.restart();
         // The walk's other thread is at work while the handshake waits for the store.
-        let listings = self.input.listings(&self.options.exclusions)?;
+        let listings = self.input.listings(&self.options.exclusions, &self.options.cancel)?;
         let memory = Memory::new(&self.namespace, self.options.cache_dir.as_deref());
         if self.options.dry_run {
             let read = RefView::read(&self.namespace, &self.target);
@@ -162,7 +162,7 @@ impl Push {
                 tracing::warn!("the base is damaged, and everything is stored anew: {}", e.with_causes());
                 self.uploads.abort_all(self.namespace.store().as_ref()).await;
                 self.progress.restart();
-                let listings = self.input.listings(&self.options.exclusions)?;
+                let listings = self.input.listings(&self.options.exclusions, &self.options.cancel)?;
                 self.build_on(view, listings, memory, FoundBase::Lost).await
             }
             built => built,

@@ -64,7 +64,12 @@ pub async fn diff_directory(
     let cursor =
         cache.filter(|_| !options.by_hash).map(|caches| StatCache::of_source(caches, &root).cursor());
     let names = cache.map(|caches| Arc::new(NameCache::of_source(caches, &root)));
-    let walk = WalkOptions { exclusions: exclusions.clone(), names: names.clone(), ..WalkOptions::default() };
+    let walk = WalkOptions {
+        exclusions: exclusions.clone(),
+        names: names.clone(),
+        cancel: cancel.clone(),
+        ..WalkOptions::default()
+    };
     let (changes, mut told) = mpsc::channel(QUEUED_CHANGES);
     let snapshot = before.root().clone();
     let merged = offload("diff", cancel, move |work| {

@@ -109,7 +109,7 @@ impl Build {
                 None => {
                     self.progress.restart();
                     known.release_all_but(packs.stored_ids());
-                    self.input.listings(&self.options.exclusions)?
+                    self.input.listings(&self.options.exclusions, &self.options.cancel)?
                 }
             };
             let (mut planned, mut assembled, cache) =
@@ -242,8 +242,7 @@ impl Build {
             }
         });
         let done = done.and_then(|done: (Planned, Assembled)| {
-            let rules = &done.0.young_rules;
-            rules.iter().try_for_each(|rules| rules.check(&mut files, &self.options.cancel)).map(|()| done)
+            done.0.rules.check(&mut files, &self.options.cancel).map(|()| done)
         });
         match done {
             Ok((planned, assembled)) => Ok((planned, assembled, noted.map(Noted::into_whole))),

@@ -97,11 +97,12 @@ impl Input {
         }
     }
 
-    pub(super) fn listings(&self, exclusions: &Exclusions) -> Result<Listings> {
+    pub(super) fn listings(&self, exclusions: &Exclusions, cancel: &CancellationToken) -> Result<Listings> {
         Ok(match self {
             Self::Directory(root, names) => {
                 let (exclusions, names) = (exclusions.clone(), names.clone());
-                let options = WalkOptions { exclusions, names, ..WalkOptions::default() };
+                let options =
+                    WalkOptions { exclusions, names, cancel: cancel.clone(), ..WalkOptions::default() };
                 Listings::Walk(Walk::new(root, &options)?)
             }
             Self::Tar(spool) => Listings::Tar(spool.listings()),

@@ -4,7 +4,7 @@
 //! is read here but links. The plan comes out in order, piece by piece, while what it asks for is being read.
 
 mod candidate;
-mod young_rules;
+mod rules;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use floe_format::{
 };
 
 use self::candidate::{Candidate, State, planned_entry};
-use self::young_rules::YoungRules;
+use self::rules::RulesRead;
 use super::assemble::Ended;
 use super::base::{BaseCursor, BaseEntry, BasePacks, BaseRun};
 use super::input::{InputFiles, KnownContents, Listings};
@@ -60,8 +60,8 @@ pub(super) struct Planned {
     pub(super) own: Vec<OwnFound>,
     /// Directories that changed each time they were listed.
     pub(super) restless: Vec<Vec<u8>>,
-    /// Ignore files that had been written just before their rules were read.
-    pub(super) young_rules: Vec<YoungRules>,
+    /// The ignore files that were obeyed.
+    pub(super) rules: RulesRead,
     /// What was planned all the same, but cannot be read.
     pub(super) denied: Vec<Unread>,
     /// The first bytes of the hashes of all files of the base; none where there is no base.
@@ -123,7 +123,7 @@ impl Planner<'_> {
                     sockets: 0,
                     own: Vec::new(),
                     restless: Vec::new(),
-                    young_rules: Vec::new(),
+                    rules: RulesRead::default(),
                     denied: Vec::new(),
                     base_contents: None,
                 }),
@@ -151,7 +151,7 @@ impl Planner<'_> {
                 planned.restless.push(listing.path().to_vec());
             }
             planned.own.extend(listing.take_own());
-            planned.young_rules.extend(YoungRules::of(&listing));
+            planned.rules.add(&listing);
             self.add_listing(&listing, &mut grouper, &mut group, &mut links, &mut path, planned)?;
         }
         if !group.is_empty() {

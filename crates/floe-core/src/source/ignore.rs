@@ -13,10 +13,11 @@
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
+use tokio_util::sync::CancellationToken;
 
 use super::leased::open_to_read;
 use super::own::{OwnDirectories, OwnDirectory, Purpose};
@@ -25,6 +26,7 @@ use super::stat::{FileKind, Stat};
 use super::walk::Names;
 use crate::error::{Error, ErrorKind, Result};
 use crate::glob::{Dialect, Subject};
+use crate::offload::cancelled;
 
 mod lines;
 mod obeyed;
@@ -52,12 +54,12 @@ const CACHE_TAG_SIGNATURE: &[u8; 43] = b"Signature: 8a477f597d28d172789f06886806
 const MAX_IGNORE_BYTES: usize = 4 << 20;
 
 /// How many steps of matching are taken for each entry whatever the ignore files. Two thousand patterns that begin and end
-/// with wildcards take half of them; a step takes about a nanosecond.
+/// with wildcards take half of them; a step takes some nanoseconds.
 const STEPS_OF_EACH: u64 = 1 << 16;
 
-/// How many steps are taken beyond those in one walk: whoever made the tree decides how many some patterns and names take,
-/// and could keep a push busy for hours.
-const MOST_STEPS: u64 = 1 << 32;
+/// How many steps are taken beyond those in one walk, some minutes: whoever made the tree decides how many some patterns and
+/// names take, and could keep a push busy for days.
+const MOST_STEPS: u64 = 1 << 36;
 
 /// What a walk is to leave out, besides what `.floeignore` files say.
 #[derive(Clone, Debug, Default)]
@@ -98,8 +100,8 @@ pub(super) struct Filter {
     larger_than_bytes: Option<u64>,
     one_file_system: bool,
     own: OwnDirectories,
-    /// Whether nobody waits for what is asked here any more.
-    stopped: Arc<AtomicBool>,
+    /// Ends waiting for a file that somebody has leased.
+    cancel: CancellationToken,
     /// The steps that ignore files took beyond [`STEPS_OF_EACH`] for each entry.
     spent: AtomicU64,
 }
@@ -156,14 +158,14 @@ impl Filter {
             larger_than_bytes: exclusions.larger_than_bytes,
             one_file_system: exclusions.one_file_system,
             own: OwnDirectories::find(&exclusions.own),
-            stopped: Arc::default(),
+            cancel: CancellationToken::new(),
             spent: AtomicU64::new(0),
         })
     }
 
-    /// Waits for nothing any more once this is set.
-    pub(super) fn heeding(mut self, stopped: &Arc<AtomicBool>) -> Self {
-        self.stopped = Arc::clone(stopped);
+    /// Waits for nothing any more once this is cancelled.
+    pub(super) fn heeding(mut self, cancel: &CancellationToken) -> Self {
+        self.cancel = cancel.clone();
         self
     }
 
@@ -184,7 +186,7 @@ impl Filter {
     ) -> Result<Option<Arc<Rules>>> {
         let mut read_bytes = above.map_or(0, |above| above.read_bytes);
         let mut read = |file: &'static str| match names.find(file.as_bytes()) {
-            Some(_) => read_ignore_file(directory, &path(), file, &mut read_bytes, obeyed, &self.stopped),
+            Some(_) => read_ignore_file(directory, &path(), file, &mut read_bytes, obeyed, &self.cancel),
             None => {
                 obeyed.add_absent(file, stat);
                 Ok(None)
@@ -205,7 +207,7 @@ impl Filter {
         if !self.caches || names.find(CACHE_TAG_NAME).is_none() {
             return false;
         }
-        let tag = read_regular(directory, "CACHEDIR.TAG", CACHE_TAG_SIGNATURE.len(), &self.stopped);
+        let tag = read_regular(directory, "CACHEDIR.TAG", CACHE_TAG_SIGNATURE.len(), &self.cancel);
         tag.is_ok_and(|tag| tag.is_some_and(|tag| tag.contents == CACHE_TAG_SIGNATURE))
     }
 
@@ -335,12 +337,12 @@ fn read_ignore_file(
     file: &'static str,
     read_bytes: &mut usize,
     obeyed: &mut Obeyed,
-    stopped: &AtomicBool,
+    cancel: &CancellationToken,
 ) -> Result<Option<Patterns>> {
     let path = String::from_utf8_lossy(path);
     let name = if path.is_empty() { file.to_owned() } else { format!("{path}/{file}") };
     let room = MAX_IGNORE_BYTES - *read_bytes;
-    let contents = match read_regular(directory, file, room + 1, stopped) {
+    let contents = match read_regular(directory, file, room + 1, cancel) {
         Ok(Some(read)) => {
             obeyed.add(file, &read);
             read.contents
@@ -357,6 +359,7 @@ fn read_ignore_file(
             tracing::warn!("{name} leaves nothing out: {}", std::io::Error::from(errno));
             return Ok(None);
         }
+        Err(Errno::AGAIN) if cancel.is_cancelled() => return Err(cancelled()),
         Err(errno) => return Err(unreadable(format!("cannot read {name}"), errno)),
     };
     if contents.len() > room {
@@ -397,14 +400,13 @@ fn read_regular(
     directory: &OwnedFd,
     name: &str,
     limit: usize,
-    stopped: &AtomicBool,
+    cancel: &CancellationToken,
 ) -> Result<Option<Read>, Errno> {
     let name = CString::new(name).map_err(|_| Errno::INVAL)?;
-    let file =
-        match open_to_read(directory.as_fd(), &name, OFlags::empty(), || stopped.load(Ordering::Relaxed)) {
-            Err(Errno::LOOP | Errno::NXIO | Errno::NOTSUP) => return Ok(None),
-            result => result?,
-        };
+    let file = match open_to_read(directory.as_fd(), &name, OFlags::empty(), || cancel.is_cancelled()) {
+        Err(Errno::LOOP | Errno::NXIO | Errno::NOTSUP) => return Ok(None),
+        result => result?,
+    };
     let before = Stat::of_file(&file)?;
     if before.kind != FileKind::File {
         return Ok(None);

@@ -26,6 +26,7 @@ use std::thread::JoinHandle;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use tokio_util::sync::CancellationToken;
 
 use self::agenda::{Agenda, Job, Outcome};
 use self::directory::{Descriptors, Directory, lock};
@@ -51,12 +52,20 @@ pub struct WalkOptions {
     pub exclusions: Exclusions,
     /// What the names in directories were, and where they are noted.
     pub(crate) names: Option<Arc<NameCache>>,
+    /// Ends waiting for an ignore file that somebody has leased.
+    pub cancel: CancellationToken,
 }
 
 impl Default for WalkOptions {
     fn default() -> Self {
         let threads = NonZeroUsize::MIN.saturating_add(1);
-        Self { threads, look_ahead_bytes: 8 << 20, exclusions: Exclusions::default(), names: None }
+        Self {
+            threads,
+            look_ahead_bytes: 8 << 20,
+            exclusions: Exclusions::default(),
+            names: None,
+            cancel: CancellationToken::new(),
+        }
     }
 }
 
@@ -80,7 +89,9 @@ struct Shared {
     /// Signalled when there is something to take, and when the walk stops.
     changed: Condvar,
     waiting: std::sync::atomic::AtomicUsize,
-    stopped: Arc<AtomicBool>,
+    /// Asked for each name, and therefore not the token.
+    stopped: AtomicBool,
+    cancel: CancellationToken,
     /// A thread panicked; its job will never be finished.
     broken: AtomicBool,
     filter: Filter,
@@ -110,8 +121,9 @@ impl Walk {
                 _ => Error::io(format!("cannot open {root}"), errno.into()),
             }
         })?;
-        let stopped = Arc::default();
-        let filter = Filter::new(&options.exclusions)?.heeding(&stopped);
+        // A walk that is dropped waits for nothing either.
+        let cancel = options.cancel.child_token();
+        let filter = Filter::new(&options.exclusions)?.heeding(&cancel);
         if let Some(purpose) = filter.own(&stat) {
             let message = format!("{} is {purpose} of this very command", root.display());
             return Err(Error::new(ErrorKind::Invalid, message));
@@ -121,7 +133,8 @@ impl Walk {
             agenda: Mutex::new(Agenda::new(root, options.look_ahead_bytes)),
             changed: Condvar::new(),
             waiting: 0.into(),
-            stopped,
+            stopped: AtomicBool::new(false),
+            cancel,
             broken: AtomicBool::new(false),
             filter,
             names: options.names.clone(),
@@ -230,6 +243,7 @@ impl Shared {
 
     fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
+        self.cancel.cancel();
         // Under the lock, so that nobody is between looking and waiting.
         let _agenda = lock(&self.agenda);
         self.changed.notify_all();

@@ -11,7 +11,7 @@ use rustix::fs::Mode;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::source::{DirectoryId, SourceFiles, StatCache, Walk, WalkOptions};
+use crate::source::{SourceFiles, StatCache, Walk, WalkOptions};
 
 /// What is done to a path, and what it is called.
 type Deed = (&'static str, fn(&Path));
@@ -234,26 +234,34 @@ fn a_directory_may_change_in_its_times_before_its_xattrs_are_read() {
 }
 
 #[test]
-fn an_ignore_file_that_had_just_been_written_is_looked_at_again_in_the_end() {
+fn ignore_files_are_looked_at_again_in_the_end() {
     let source = source();
-    let ignore = source.path().join("zz/.floeignore");
+    let (root, deep) = (source.path().join(".floeignore"), source.path().join("zz/.floeignore"));
     // As somebody leaves it who is about to write it anew.
-    fs::write(&ignore, "").unwrap();
+    fs::write(&deep, "").unwrap();
+    // All but that was there long ago.
+    std::thread::sleep(Duration::from_millis(60));
     let (planned, _) = plan_pass(source.path(), Kept::MTIME, false, || ()).unwrap();
     let mut files = InputFiles::Directory(SourceFiles::open(source.path()).unwrap());
-    // In the root there is none, but it has just changed, too.
-    let mut found = planned.young_rules.into_iter().filter(|rules| rules.stat.is_some());
-    let rules = found.next().unwrap();
-    let stat = Stat::of_path(source.path()).unwrap();
-    let (directory, id, name) = (Vec::new(), DirectoryId::of(&stat), ".floeignore");
-    let root = YoungRules { directory, id, name, stat: None, changed: stat };
-    assert!(found.next().is_none());
-    root.check(&mut files, &CancellationToken::new()).unwrap();
-    rules.check(&mut files, &CancellationToken::new()).unwrap();
-    fs::write(&ignore, "secret").unwrap();
-    assert_changed(rules.check(&mut files, &CancellationToken::new()).map(|()| Vec::new()), "zz/.floeignore");
-    fs::write(source.path().join(".floeignore"), "secret").unwrap();
-    assert_changed(root.check(&mut files, &CancellationToken::new()).map(|()| Vec::new()), ".floeignore");
+    let mut check = || planned.rules.check(&mut files, &CancellationToken::new()).map(|()| Vec::new());
+    check().unwrap();
+    fs::write(&deep, "secret").unwrap();
+    assert_changed(check(), "zz/.floeignore");
+    fs::remove_file(&deep).unwrap();
+    fs::write(&root, "secret").unwrap();
+    assert_changed(check(), ".floeignore");
+}
+
+#[test]
+fn who_is_to_stop_does_not_wait_for_an_ignore_file() {
+    let source = source();
+    fs::write(source.path().join(".floeignore"), "").unwrap();
+    let (planned, _) = plan_pass(source.path(), Kept::MTIME, false, || ()).unwrap();
+    let mut files = InputFiles::Directory(SourceFiles::open(source.path()).unwrap());
+    let cancel = CancellationToken::new();
+    cancel.cancel();
+    let ended = planned.rules.check(&mut files, &cancel);
+    assert!(matches!(&ended, Err(Ended::Failed(error)) if error.kind() == ErrorKind::Cancelled), "{ended:?}");
 }
 
 #[test]

@@ -18,23 +18,26 @@ const DIRECTORY_TIME: Duration = Duration::from_secs(3);
 /// For how long whoever rewrites a file may leave it cut short.
 const FILE_TIME: Duration = Duration::from_secs(60);
 
-/// How long it takes to put a file in the place of one that was removed.
-const REWRITE_TIME: Duration = Duration::from_millis(50);
+/// How long it takes to put a file in the place of one that was removed. Each directory that has just changed and has no
+/// ignore file waits for that.
+const ABSENT_TIME: Duration = Duration::from_millis(50);
 
-/// The same where it was cut short to be written anew, which may wait for a disk.
-const EMPTY_TIME: Duration = Duration::from_millis(250);
+/// How long it takes to write one anew that was cut short, which may wait for a disk.
+const REWRITE_TIME: Duration = Duration::from_millis(250);
 
 /// How long an ignore file that was this, or was not there, is waited for: whoever had only begun to rewrite it is done
 /// by then.
 pub(crate) fn rewrite_time(read: Option<&Stat>) -> Duration {
-    if read.is_some_and(|stat| stat.size == 0) { EMPTY_TIME } else { REWRITE_TIME }
+    if read.is_some() { REWRITE_TIME } else { ABSENT_TIME }
 }
 
 /// The ignore files of one directory, as they were when their rules were read.
 #[derive(Clone, Debug, Default)]
 pub(in crate::source) struct Obeyed {
-    /// What each was; nothing where there was none.
+    /// What each was; nothing where there was none and the times of the directory may not tell when one comes.
     files: Vec<(&'static str, Option<Stat>)>,
+    /// Of which there was none, and the times tell.
+    absent: Vec<&'static str>,
     /// One that changed while it was read, or was not there any more.
     unsteady: Option<&'static str>,
     /// Whether the directory had changed so shortly before that somebody may be about to make those that are not there.
@@ -58,6 +61,8 @@ impl Obeyed {
         if directory.is_younger_than(DIRECTORY_TIME) {
             self.is_being_made = directory.is_younger_than(rewrite_time(None));
             self.files.push((file, None));
+        } else {
+            self.absent.push(file);
         }
     }
 
@@ -86,9 +91,13 @@ impl Obeyed {
         self.files().any(|there| there == file)
     }
 
-    /// Those that had been written just before, or may be about to be.
-    pub(in crate::source) fn young(&self) -> Vec<(&'static str, Option<Stat>)> {
-        let there = self.files.iter().filter(|(_, read)| read.is_some() || self.is_being_made).copied();
-        there.filter(|(_, read)| read.is_none_or(|read| read.is_younger_than(FILE_TIME))).collect()
+    /// Those that are to be looked at when all is read: all where directories below this one are listed later, or else those
+    /// that had been written just before, or may be about to be.
+    pub(in crate::source) fn in_the_end(&self, has_directories: bool) -> Vec<(&'static str, Option<Stat>)> {
+        let is_young =
+            |read: &Option<Stat>| read.map_or(self.is_being_made, |read| read.is_younger_than(FILE_TIME));
+        let files = self.files.iter().filter(|(_, read)| has_directories || is_young(read)).copied();
+        let absent = self.absent.iter().filter(|_| has_directories).map(|file| (*file, None));
+        files.chain(absent).collect()
     }
 }

@@ -62,7 +62,7 @@ pub struct Listing {
     pub(in crate::source) is_last: bool,
     pub(super) is_short: bool,
     pub(super) is_restless: bool,
-    pub(super) young_rules: Vec<(&'static str, Option<Stat>)>,
+    pub(super) rules: Vec<(&'static str, Option<Stat>)>,
 }
 
 impl Listing {
@@ -80,7 +80,7 @@ impl Listing {
             is_last: true,
             is_short: false,
             is_restless: false,
-            young_rules: Vec::new(),
+            rules: Vec::new(),
         }
     }
 
@@ -158,10 +158,10 @@ impl Listing {
         self.is_restless
     }
 
-    /// Ignore files of this directory that had been written just before they were read, perhaps not to their end; or were not
-    /// there, perhaps not yet.
-    pub(crate) fn young_rules(&self) -> &[(&'static str, Option<Stat>)] {
-        &self.young_rules
+    /// Ignore files of this directory that are to be looked at when all is read, and what they were, or that they were not
+    /// there: where something below it was listed later, or they had been written just before, perhaps not to their end.
+    pub(crate) fn rules(&self) -> &[(&'static str, Option<Stat>)] {
+        &self.rules
     }
 
     /// About how much memory it holds.

@@ -169,11 +169,11 @@ impl Shared {
         }
         let Names { bytes, spans } = names;
         let mut listing = Listing::new(directory.path(), stat, bytes, spans.len());
-        listing.young_rules = obeyed.young();
         let found = match self.stat_names(descriptor, &mut listing, &spans, rules.as_ref()) {
             Ok(found) => found,
             Err(error) => return (Outcome::Failed(error), false),
         };
+        listing.rules = obeyed.in_the_end(!found.subdirectories.ids.is_empty());
         if found.subdirectories.ids.is_empty() {
             return (Outcome::Listed(listing, None), found.is_short);
         }
