@@ -11,6 +11,7 @@ mod cache;
 mod group;
 mod hashing;
 mod in_place;
+mod left_out;
 mod link_list;
 mod links;
 mod options;

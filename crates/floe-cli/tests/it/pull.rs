@@ -470,6 +470,31 @@ fn what_is_excluded_is_not_replaced() {
     }
 }
 
+/// Nor by a single file.
+#[test]
+fn what_is_excluded_is_not_replaced_by_a_single_file() {
+    let user = User::new();
+    user.tree("tree");
+    user.floe(&["push", "tree", "main"], 0);
+    for (kept, exclude) in
+        [("README.md/deep/a.log", "*.log"), ("README.md/a", "README.md/"), ("README.md/a/b", "README.md/a")]
+    {
+        let path = user.path("out").join(kept);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "").unwrap();
+        let pull =
+            |exclude: &'static str| ["pull", "main:README.md", "out", "--delete", "--exclude", exclude];
+        for dry_run in [&["-n"][..], &[]] {
+            let refused = user.floe(&[&pull(exclude)[..], dry_run].concat(), 1);
+            assert!(user.stderr(&refused).contains("holds what is left out"), "{kept}");
+            assert!(path.exists(), "{kept}");
+        }
+        user.floe(&pull("*.other"), 0);
+        assert!(user.path("out/README.md").is_file(), "{kept}");
+        fs::remove_dir_all(user.path("out")).unwrap();
+    }
+}
+
 /// A file that was asked for and does not come would be missed late.
 #[test]
 fn a_single_file_that_the_globs_leave_out_is_refused() {

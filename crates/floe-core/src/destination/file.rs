@@ -11,7 +11,7 @@ use rustix::io::{self, Errno, pwrite, write, writev};
 use super::attributes::{ids, times};
 use super::directories::{DirId, state};
 use super::entry::{ALL_MODE_BITS, FileStat, GROUP_BITS, Meta, OWNER_BITS};
-use super::problem::failed;
+use super::problem::{UNSEEN, failed};
 use super::tree::Tree;
 use super::worker::Worker;
 use super::{names, removal, sys, xattrs};
@@ -302,7 +302,7 @@ impl<'t> Worker<'t> {
     }
 
     /// Moves a temporary name over the one it is for. A directory in the way goes first: when it is empty, or when
-    /// deleting is asked for.
+    /// deleting is asked for and a survey saw it as it is.
     pub(super) fn publish(
         &self,
         directory: DirId,
@@ -310,19 +310,26 @@ impl<'t> Worker<'t> {
         temporary: &[u8],
         name: &[u8],
     ) -> io::Result<()> {
-        self.as_only_one(directory, at, temporary, name, || self.replace(at, temporary, name))
+        self.as_only_one(directory, at, temporary, name, || self.replace(directory, at, temporary, name))
     }
 
-    fn replace(&self, at: BorrowedFd<'_>, temporary: &[u8], name: &[u8]) -> io::Result<()> {
+    fn replace(&self, directory: DirId, at: BorrowedFd<'_>, temporary: &[u8], name: &[u8]) -> io::Result<()> {
         match renameat(at, temporary, at, name) {
             Err(Errno::ISDIR | Errno::EXIST | Errno::NOTEMPTY) => {}
             other => return other,
         }
-        if self.tree.settings.delete {
+        // What was not looked at may hold what is left out.
+        let is_judged = self.tree.settings.delete
+            && FileStat::of_name_if_any(at, name)?
+                .is_some_and(|there| self.tree.is_as_looked_at(directory, name, &there));
+        if is_judged {
             // Where something in it stays, it is in the way below.
             removal::remove(at, name, &self.tree.settings)?;
         } else {
-            unlinkat(at, name, AtFlags::REMOVEDIR)?;
+            match removal::remove_empty(at, name, &self.tree.settings) {
+                Err(Errno::EXIST | Errno::NOTEMPTY) if self.tree.settings.delete => return Err(UNSEEN),
+                other => other?,
+            }
         }
         renameat(at, temporary, at, name)
     }

@@ -17,6 +17,9 @@ pub(super) const NO_PROC: Errno = Errno::NOTUNIQ;
 /// Answered where a directory would be removed in which a living pull writes; no system call that is made here says it.
 pub(super) const HELD: Errno = Errno::USERS;
 
+/// Answered where a directory with entries would be removed that no survey saw so; no system call that is made here says it.
+pub(super) const UNSEEN: Errno = Errno::REMCHG;
+
 /// What the kernel said, or would say.
 pub(super) fn why(errno: Errno) -> String {
     if errno == NO_PROC { "/proc is not mounted".into() } else { std::io::Error::from(errno).to_string() }
@@ -44,6 +47,10 @@ pub(super) fn failed(doing: &str, path: &str, errno: Errno) -> Error {
         Errno::BUSY => (ErrorKind::Invalid, ": a mount point is there"),
         NO_PROC => (ErrorKind::Invalid, ": /proc is not mounted"),
         HELD => (ErrorKind::Conflict, ": another pull is writing there, or somebody else holds a lock on it"),
+        UNSEEN => (
+            ErrorKind::Conflict,
+            ": somebody else has put a directory with entries there meanwhile, or changed the one that was there",
+        ),
         OWN => (ErrorKind::Invalid, ": the store or the caches of this very command are there"),
         Errno::ISDIR | Errno::NOTEMPTY => (ErrorKind::Conflict, ": a directory with entries is in the way"),
         Errno::EXIST => (
@@ -61,5 +68,9 @@ pub(super) fn failed(doing: &str, path: &str, errno: Errno) -> Error {
     // What cannot be there whatever is done about it.
     let cannot_be = kind == ErrorKind::Invalid && errno != NO_PROC;
     let error = if cannot_be { error.with_remedy(Remedy::LeaveOut) } else { error };
-    if matches!(errno, OWN | NO_PROC | HELD) { error } else { error.with_source(std::io::Error::from(errno)) }
+    if matches!(errno, OWN | NO_PROC | HELD | UNSEEN) {
+        error
+    } else {
+        error.with_source(std::io::Error::from(errno))
+    }
 }

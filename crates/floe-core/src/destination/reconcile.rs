@@ -262,6 +262,9 @@ impl Worker<'_> {
             );
             return Err(Error::new(ErrorKind::Invalid, message).with_remedy(Remedy::Delete));
         }
+        if stat.kind == Kind::Directory {
+            tree.note_looked_at(directory, entry.name, &stat);
+        }
         let same_content = match entry.kind {
             WantedKind::HardLink => return Ok(Verdict::Link),
             WantedKind::File(length) => {

@@ -65,6 +65,16 @@ pub(super) fn remove(parent: BorrowedFd<'_>, name: &[u8], settings: &Settings) -
     remove_filled(parent, name, settings, 0)
 }
 
+/// Removes a directory of another in which nothing is, unless it is Floe's own or one that a living pull stages in.
+pub(super) fn remove_empty(parent: BorrowedFd<'_>, name: &[u8], settings: &Settings) -> io::Result<()> {
+    go_on(settings)?;
+    refuse_own(parent, name, settings)?;
+    if names::is_staging(name) && staging::is_living(parent, name) {
+        return Err(Errno::NOTEMPTY);
+    }
+    unlinkat(parent, name, AtFlags::REMOVEDIR)
+}
+
 /// Removes all that is in a directory, which is so deep.
 pub(super) fn empty(directory: BorrowedFd<'_>, settings: &Settings, depth: usize) -> io::Result<Fate> {
     // Entries passed over because the directory changed while it was read are found in the next pass.

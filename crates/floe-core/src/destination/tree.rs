@@ -43,7 +43,8 @@ pub(crate) struct Tree {
     /// Whether any directory was made [aside](super::aside).
     pub(super) has_aside: AtomicBool,
     claimed: Mutex<HashSet<FileId>>,
-    /// By directory and name: hashes of what was [looked at](FileStat::identity) and is to be fixed.
+    /// By directory and name: hashes of what was [looked at](FileStat::identity) and is to be fixed, or is a directory that
+    /// something else is to replace.
     looked_at: Mutex<HashMap<u64, u64>>,
     /// In place: the file systems that were written to, by their numbers, and what each is synced by; of the root's nothing.
     file_systems: Mutex<Vec<(u64, Option<io::Result<OwnedFd>>)>>,
@@ -182,7 +183,7 @@ impl Tree {
         self.claimed.lock().unwrap_or_else(PoisonError::into_inner).insert(file)
     }
 
-    /// Notes what a name is that is to be fixed later.
+    /// Notes what a name is that is to be fixed later, or a directory that is to be replaced.
     pub(super) fn note_looked_at(&self, directory: DirId, name: &[u8], stat: &FileStat) {
         let (place, is) = (self.hashes.hash_one((directory, name)), self.hashes.hash_one(stat.identity()));
         self.looked_at.lock().unwrap_or_else(PoisonError::into_inner).insert(place, is);

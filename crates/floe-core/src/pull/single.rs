@@ -14,6 +14,7 @@ use crate::{Error, ErrorKind, Result};
 use super::Pull;
 use super::cache::stat_of;
 use super::hashing::Hashing;
+use super::left_out::{LeftOut, Place};
 use super::options::{PullOutcome, Pulled};
 use super::own::OwnBelow;
 use super::restore::{wanted_kind, with_entry};
@@ -26,15 +27,16 @@ impl Pull {
         let Some(mut entry) = self.top.entry.clone() else {
             return Err(Error::new(ErrorKind::Internal, "a single entry without one"));
         };
-        let own_name = parent_and_name(&entry.path).1;
-        if !self.selection.pick(self.selection.top(), own_name, false).is_selected() {
+        let own_name = parent_and_name(&entry.path).1.to_vec();
+        if !self.selection.pick(self.selection.top(), &own_name, false).is_selected() {
             let message =
                 format!("{} is all that is to be pulled, and the globs leave it out", shown(&entry.path));
             return Err(Error::new(ErrorKind::Invalid, message));
         }
         let (directory, name) = place(destination, &entry)?;
         refuse_in_own(&directory.join(OsStr::from_bytes(&name)), &self.options.own)?;
-        OwnBelow::find(&directory, &self.options.own).refuse(&name)?;
+        let own = OwnBelow::find(&directory, &self.options.own);
+        own.refuse(&name)?;
         if let Body::HardLink { target } = entry.body.as_body() {
             let cache = self.options.cache_dir.as_deref();
             let found = self.work.wait(find_entry(&self.namespace, &self.snapshot, cache, target))?;
@@ -47,6 +49,11 @@ impl Pull {
         }
         let place = InPlace::open_shared(&directory, self.settings(false))?;
         let (verdict, stale) = self.judge(place.tree(), &entry, &name)?;
+        if verdict == Verdict::Replace {
+            let there = Place { directory: DirId::ROOT, name: &name, path: &own_name };
+            let left_out = LeftOut { selection: &self.selection, own: &own, work: &self.work };
+            left_out.refuse(&mut place.tree().worker(), there, self.selection.top())?;
+        }
         let is_file = entry.as_entry().kind() == EntryKind::File;
         let is_written = matches!(verdict, Verdict::Create | Verdict::Replace);
         let size = entry.body.as_body().size();

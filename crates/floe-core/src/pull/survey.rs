@@ -23,6 +23,7 @@ use super::Pull;
 use super::cache::{open_cache, stat_of};
 use super::group::{Group, Linked, Member};
 use super::hashing::Hashing;
+use super::left_out::LeftOut;
 use super::options::PullProgress;
 use super::own::OwnBelow;
 use super::restore::{Restore, wanted_kind, with_entry};
@@ -266,7 +267,11 @@ struct Surveyor<'a> {
     work: &'a Offloaded,
 }
 
-impl Surveyor<'_> {
+impl<'a> Surveyor<'a> {
+    fn left_out(&self) -> LeftOut<'a> {
+        LeftOut { selection: self.selection, own: self.own, work: self.work }
+    }
+
     fn compare(&mut self, group: &Group) -> Result<()> {
         self.work.check()?;
         let before = self.found.equal_files();

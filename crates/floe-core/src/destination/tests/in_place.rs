@@ -38,6 +38,48 @@ fn in_place_a_full_directory_in_the_way_needs_delete() {
     assert_eq!(names_in(dir.path()), ["name"]);
 }
 
+/// What is in it may be what is left out.
+#[test]
+fn a_directory_that_no_survey_saw_as_it_is_is_not_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = dir.path().join("name");
+    let fill = |path: &str| {
+        fs::create_dir_all(name.join(path)).unwrap();
+        fs::write(name.join(path).join("keep"), b"x").unwrap();
+    };
+    let again = |path: &str| {
+        fs::remove_dir_all(&name).unwrap();
+        fill(path);
+    };
+    let changes: [(bool, &dyn Fn()); 3] =
+        [(false, &|| fill("inner")), (true, &|| fill("")), (true, &|| again("inner"))];
+    for (is_there, change) in changes {
+        if is_there {
+            fill("inner");
+        }
+        let over = InPlace::open(dir.path(), Settings { delete: true, ..settings() }).unwrap();
+        let mut worker = over.tree().worker();
+        let wanted = [Wanted { name: b"name", kind: WantedKind::File(1), meta: PLAIN }];
+        worker.survey(DirId::ROOT, wanted, &mut |_, _| Ok(false)).unwrap();
+        worker.write_small_file(DirId::ROOT, b"file", &PLAIN, &[b"x"]).unwrap();
+        change();
+        for refused in [
+            worker.write_small_file(DirId::ROOT, b"name", &PLAIN, &[b"x"]),
+            worker.symlink(DirId::ROOT, b"name", b"x", &PLAIN),
+            worker.hard_link(DirId::ROOT, b"name", DirId::ROOT, b"file"),
+        ] {
+            let refused = refused.unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
+        }
+        assert_eq!(names_in(dir.path()), ["file", "name"]);
+        // Where there is nothing in it, nothing is lost.
+        fs::remove_dir_all(&name).unwrap();
+        fs::create_dir(&name).unwrap();
+        worker.write_small_file(DirId::ROOT, b"name", &PLAIN, &[b"x"]).unwrap();
+        fs::remove_file(&name).unwrap();
+    }
+}
+
 #[test]
 fn in_place_an_unfinished_file_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();

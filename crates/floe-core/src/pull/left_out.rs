@@ -1,0 +1,66 @@
+//! What of a destination stays though the snapshot does not have it, or has something else in its place.
+
+use crate::destination::{DirId, Worker};
+use crate::offload::Offloaded;
+use crate::reader::shown;
+use crate::{Error, ErrorKind, Remedy, Result};
+
+use super::own::OwnBelow;
+use super::selection::{Picked, Selection};
+
+/// Tells what stays: what the globs leave out, and Floe's own directories.
+#[derive(Clone, Copy)]
+pub(super) struct LeftOut<'a> {
+    pub(super) selection: &'a Selection,
+    pub(super) own: &'a OwnBelow,
+    pub(super) work: &'a Offloaded,
+}
+
+/// A name in the destination.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) directory: DirId,
+    pub(super) name: &'a [u8],
+    /// What globs are matched against: its path below what is pulled.
+    pub(super) path: &'a [u8],
+}
+
+impl LeftOut<'_> {
+    /// Refuses to write something else where a directory is that is left out, or holds what is; `above` is said of the
+    /// directory that it is in.
+    ///
+    /// # Errors
+    /// `Invalid` where that is so.
+    pub(super) fn refuse(self, worker: &mut Worker<'_>, place: Place<'_>, above: Picked) -> Result<()> {
+        if !self.selection.leaves_out() || !worker.is_directory(place.directory, place.name)? {
+            return Ok(());
+        }
+        let picked = self.selection.pick_extra(above, place.path, || Ok(true))?;
+        if !picked.is_left_out() && self.removable_below(worker, place, picked)?.is_none() {
+            return Ok(());
+        }
+        let message = format!(
+            "the snapshot has something else where the directory {} is, and that holds what is left out",
+            shown(place.path)
+        );
+        Err(Error::new(ErrorKind::Invalid, message).with_remedy(Remedy::LeaveOut))
+    }
+
+    /// What may be removed below a directory of which something stays: what is left out, and the directories that it is in.
+    pub(super) fn removable_below(
+        self,
+        worker: &mut Worker<'_>,
+        place: Place<'_>,
+        picked: Picked,
+    ) -> Result<Option<Vec<Vec<u8>>>> {
+        if !self.selection.leaves_out() {
+            return Ok(None);
+        }
+        worker.removable_below(place.directory, place.name, &mut |below, is_directory| {
+            self.work.check()?;
+            let path = [place.path, &below[place.name.len()..]].concat();
+            let picked = self.selection.pick_extra(picked, &path, || Ok(is_directory))?;
+            Ok(picked.is_left_out() || self.own.stands_at(&path))
+        })
+    }
+}
