@@ -72,7 +72,7 @@ pub(crate) use entry::{Device, FileId, FileStat, Kind, Meta, Mtime, Owner, Setti
 pub(crate) use existing::ExistingFile;
 pub(crate) use file::FileWriter;
 pub(crate) use in_place::InPlace;
-pub(crate) use reconcile::{Verdict, Wanted, WantedKind};
+pub(crate) use reconcile::{Survey, Verdict, Wanted, WantedKind};
 pub(crate) use staging::{Occupant, Staging, look};
 pub use tree::Complaints;
 pub(crate) use tree::Tree;

@@ -470,6 +470,28 @@ fn what_is_excluded_is_not_replaced() {
     }
 }
 
+/// There is nothing to be kept in a directory that is not there.
+#[test]
+fn a_hard_link_in_a_new_directory_comes_whatever_is_excluded() {
+    let user = User::new();
+    fs::create_dir_all(user.path("tree/new")).unwrap();
+    fs::write(user.path("tree/file"), "x").unwrap();
+    fs::hard_link(user.path("tree/file"), user.path("tree/new/link")).unwrap();
+    user.floe(&["push", "tree", "main"], 0);
+    for (is_file, exclude) in [(false, "nothing"), (false, "file"), (true, "nothing")] {
+        fs::create_dir(user.path("out")).unwrap();
+        fs::write(user.path("out/old"), "").unwrap();
+        if is_file {
+            fs::write(user.path("out/new"), "").unwrap();
+        }
+        for dry_run in [&["-n"][..], &[]] {
+            user.floe(&[&["pull", "main", "out", "--exclude", exclude][..], dry_run].concat(), 0);
+        }
+        assert_eq!(fs::read(user.path("out/new/link")).unwrap(), b"x", "{exclude}");
+        fs::remove_dir_all(user.path("out")).unwrap();
+    }
+}
+
 /// Nor by a single file.
 #[test]
 fn what_is_excluded_is_not_replaced_by_a_single_file() {

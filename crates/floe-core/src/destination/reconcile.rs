@@ -75,6 +75,8 @@ pub(crate) struct Survey {
     pub(crate) verdicts: Vec<Verdict>,
     /// What is there of hard links, and of kept files that have other names: which file it is.
     pub(crate) linked: Vec<(usize, FileId)>,
+    /// Which wanted entries, by their numbers, are to be written or linked where a directory is.
+    pub(crate) in_the_way: Vec<usize>,
     /// Names that the snapshot does not have; to be removed only when deleting is asked for.
     pub(crate) extra: Vec<Vec<u8>>,
     /// Temporary names that a killed pull left behind; to be removed in any case.
@@ -167,6 +169,11 @@ impl Worker<'_> {
                 )
             {
                 survey.linked.push((number, stat.id()));
+            }
+            if stat.is_some_and(|stat| stat.kind == Kind::Directory)
+                && matches!(verdict, Verdict::Replace | Verdict::Link)
+            {
+                survey.in_the_way.push(number);
             }
             survey.verdicts.push(verdict);
         }

@@ -26,13 +26,13 @@ pub(super) struct Place<'a> {
 }
 
 impl LeftOut<'_> {
-    /// Refuses to write something else where a directory is that is left out, or holds what is; `above` is said of the
-    /// directory that it is in.
+    /// Refuses to write something else in the place of a directory that is left out, or holds what is; `above` is said of
+    /// the directory that it is in.
     ///
     /// # Errors
     /// `Invalid` where that is so.
     pub(super) fn refuse(self, worker: &mut Worker<'_>, place: Place<'_>, above: Picked) -> Result<()> {
-        if !self.selection.leaves_out() || !worker.is_directory(place.directory, place.name)? {
+        if !self.selection.leaves_out() {
             return Ok(());
         }
         let picked = self.selection.pick_extra(above, place.path, || Ok(true))?;

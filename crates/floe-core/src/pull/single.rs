@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use floe_format::{Body, Entry, EntryKind, OwnedBody, parent_and_name};
 
-use crate::destination::{DirId, InPlace, Occupant, Tree, Verdict, Wanted, look};
+use crate::destination::{DirId, InPlace, Occupant, Survey, Tree, Verdict, Wanted, look};
 use crate::reader::{find_entry, shown};
 use crate::source::refuse_in_own;
 use crate::{Error, ErrorKind, Result};
@@ -48,8 +48,11 @@ impl Pull {
             entry = found;
         }
         let place = InPlace::open_shared(&directory, self.settings(false))?;
-        let (verdict, stale) = self.judge(place.tree(), &entry, &name)?;
-        if verdict == Verdict::Replace {
+        let survey = self.judge(place.tree(), &entry, &name)?;
+        let verdict = survey.verdicts.first().copied();
+        let verdict = verdict
+            .ok_or_else(|| Error::new(ErrorKind::Internal, "a survey of one entry without a verdict"))?;
+        if !survey.in_the_way.is_empty() {
             let there = Place { directory: DirId::ROOT, name: &name, path: &own_name };
             let left_out = LeftOut { selection: &self.selection, own: &own, work: &self.work };
             left_out.refuse(&mut place.tree().worker(), there, self.selection.top())?;
@@ -71,7 +74,7 @@ impl Pull {
             let outcome = if is_unchanged { PullOutcome::Unchanged } else { PullOutcome::DryRun };
             return Ok(self.pulled(&counted, outcome));
         }
-        place.remove_stale_files(&stale)?;
+        place.remove_stale_files(&survey.stale)?;
         let outcome = match verdict {
             Verdict::Keep | Verdict::Skip => PullOutcome::Unchanged,
             Verdict::Fix => {
@@ -96,22 +99,18 @@ impl Pull {
         Ok(pulled)
     }
 
-    /// What is to be done for an entry that is to have this name in the tree's own directory, and which names beside it
-    /// killed pulls may have left.
-    fn judge(&self, tree: &Tree, entry: &Entry, name: &[u8]) -> Result<(Verdict, Vec<Vec<u8>>)> {
+    /// Compares what has this name in the tree's own directory with an entry that is to have it.
+    fn judge(&self, tree: &Tree, entry: &Entry, name: &[u8]) -> Result<Survey> {
         let body = entry.body.as_body();
         let kind = wanted_kind(&body, DirId::ROOT);
         let mut worker = tree.worker();
         let mut hashing = Hashing::default();
-        let survey = with_entry(&entry.as_entry(), self.restore(), |meta| {
+        with_entry(&entry.as_entry(), self.restore(), |meta| {
             worker.survey(DirId::ROOT, [Wanted { name, kind, meta: *meta }], &mut |_, file| {
                 let Body::File { hash: Some(hash), .. } = body else { return Ok(false) };
                 Ok(hashing.has_content(file, &stat_of(file.stat()), &hash, &self.work)?.is_some())
             })
-        })?;
-        let verdict = survey.verdicts.first().copied();
-        let none = || Error::new(ErrorKind::Internal, "a survey of one entry without a verdict");
-        Ok((verdict.ok_or_else(none)?, survey.stale))
+        })
     }
 }
 

@@ -313,14 +313,12 @@ impl<'a> Surveyor<'a> {
             }
             Ok(true)
         })?;
-        let mut replaced = Vec::new();
         for (number, (member, verdict)) in group.entries.iter().zip(&survey.verdicts).enumerate() {
             let is_directory = matches!(member.body, OwnedBody::Directory);
             found.changes +=
                 u64::from(is_directory && *verdict == Verdict::Keep && worker.differs(member.id));
             if !is_directory && matches!(verdict, Verdict::Replace | Verdict::Link) {
                 self.own.refuse(&group.path_of(group.name(number)))?;
-                replaced.push(number);
             }
             found.decide(member.ordinal, *verdict, &member.body.as_body());
         }
@@ -375,7 +373,7 @@ impl<'a> Surveyor<'a> {
         self.progress.files.fetch_add(files - before.0, Ordering::Relaxed);
         self.progress.file_bytes.fetch_add(bytes - before.1, Ordering::Relaxed);
         self.progress.reused_file_bytes.fetch_add(bytes - before.1, Ordering::Relaxed);
-        for number in replaced {
+        for number in survey.in_the_way {
             self.refuse_left_out(group, group.name(number))?;
         }
         survey.extra.into_iter().try_for_each(|name| self.note_extra(group, name))
