@@ -209,8 +209,8 @@ impl Worker<'_> {
     ///
     /// # Errors
     ///
-    /// Corrupt: a name or the attributes are none. Otherwise what the [module](crate::destination#errors) says of
-    /// system calls.
+    /// Corrupt: a name is none, or the tree has no file of the target's. Conflict: in place, the target is no file by now.
+    /// Otherwise what the [module](crate::destination#errors) says of system calls.
     pub(crate) fn hard_link(
         &mut self,
         directory: DirId,
@@ -226,6 +226,10 @@ impl Worker<'_> {
         let target = FileStat::of_name(from.as_fd(), target_name)
             .map_err(|e| failed("look at", &tree.shown(target_directory, target_name), e))?;
         if target.kind != Kind::File {
+            let path = || tree.path_of(target_directory, target_name);
+            if tree.in_place && tree.find(&path()).is_none() {
+                return Err(changed_meanwhile(&tree.shown(target_directory, target_name)));
+            }
             return Err(Error::new(
                 ErrorKind::Corrupt,
                 format!(

@@ -80,6 +80,20 @@ fn a_directory_that_no_survey_saw_as_it_is_is_not_removed() {
     }
 }
 
+/// The snapshot may be as good as ever.
+#[test]
+fn a_file_to_be_linked_that_somebody_replaced_is_a_conflict() {
+    let dir = tempfile::tempdir().unwrap();
+    let over = InPlace::open(dir.path(), settings()).unwrap();
+    let mut worker = over.tree().worker();
+    worker.write_small_file(DirId::ROOT, b"file", &PLAIN, &[b"x"]).unwrap();
+    fs::remove_file(dir.path().join("file")).unwrap();
+    symlink("elsewhere", dir.path().join("file")).unwrap();
+    let refused = worker.hard_link(DirId::ROOT, b"link", DirId::ROOT, b"file").unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
+    assert_eq!(names_in(dir.path()), ["file"]);
+}
+
 #[test]
 fn in_place_an_unfinished_file_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
