@@ -77,6 +77,10 @@ pub(crate) struct Survey {
     pub(crate) linked: Vec<(usize, FileId)>,
     /// Which wanted entries, by their numbers, are to be written or linked where a directory is.
     pub(crate) in_the_way: Vec<usize>,
+    /// Which wanted entries are there under other spellings, which the directory lists.
+    pub(crate) respelled: Vec<usize>,
+    /// Whether the directory finds names by other spellings.
+    pub(crate) ignores_case: bool,
     /// Names that the snapshot does not have; to be removed only when deleting is asked for.
     pub(crate) extra: Vec<Vec<u8>>,
     /// Temporary names that a killed pull left behind; to be removed in any case.
@@ -135,9 +139,13 @@ impl Worker<'_> {
         }
         let listing = Listing::read_through(at, &mut self.dirents)
             .map_err(|e| failed("read the directory", &self.tree.shown(directory, b""), e))?;
-        let mut spellings = OtherSpellings::of(at, &listing);
+        let mut spellings = match known & state::FOLDS {
+            0 => OtherSpellings::of(at, &listing),
+            _ => OtherSpellings::of_missing(),
+        };
         if spellings.is_looked_for() {
             self.tree.directories().mark(directory, state::FOLDS);
+            survey.ignores_case = true;
         }
         let mut found = listing.iter().peekable();
         for (number, entry) in wanted.enumerate() {
@@ -157,7 +165,11 @@ impl Worker<'_> {
             } else {
                 None
             };
-            spellings.note(Some(at), entry.name, stat.map(|stat| stat.id()), &shown)?;
+            let is_listed = stat.is_some();
+            let stat = spellings.note(Some(at), entry.name, stat, &shown)?;
+            if stat.is_some() && !is_listed {
+                survey.respelled.push(number);
+            }
             let verdict = match stat {
                 Some(stat) => self.judge(directory, at, &entry, stat, &mut |file| same(number, file))?,
                 None => self.missing(directory, &entry),

@@ -1,7 +1,7 @@
 //! Directories that find a name by other spellings: those that ignore case.
 //!
-//! What the snapshot has there under one spelling and is there under another is written over it, and the name stays as it
-//! was; so it is no name that the snapshot does not have. What the snapshot has under two spellings cannot be there: that is
+//! What the snapshot has there under one spelling and is there under another is compared with it and written over it, and
+//! the name stays as it was; so it is no name that the snapshot does not have. What the snapshot has under two spellings cannot be there: that is
 //! an error, be it found by the survey or, where that could not tell what a directory ignores, when the second is written.
 
 use std::collections::{HashMap, HashSet};
@@ -41,7 +41,7 @@ impl OtherSpellings {
         Self { is_looked_for, ..Self::default() }
     }
 
-    /// Those of a directory that is not there, in one that ignores case.
+    /// Those of a directory that ignores case, or is not there and in one that does.
     pub(super) fn of_missing() -> Self {
         Self { is_looked_for: true, ..Self::default() }
     }
@@ -51,7 +51,8 @@ impl OtherSpellings {
         self.is_looked_for
     }
 
-    /// Notes a name of the snapshot, and what it is where the directory lists it. One that it does not list is looked for.
+    /// Notes a name of the snapshot, and what it is where the directory lists it. One that it does not list is looked for;
+    /// what is there, be it under another spelling, is returned.
     ///
     /// # Errors
     ///
@@ -60,30 +61,33 @@ impl OtherSpellings {
         &mut self,
         directory: Option<BorrowedFd<'_>>,
         name: &[u8],
-        listed: Option<FileId>,
+        listed: Option<FileStat>,
         shown: &dyn Fn(&[u8]) -> String,
-    ) -> Result<()> {
+    ) -> Result<Option<FileStat>> {
         if !self.is_looked_for {
-            return Ok(());
+            return Ok(listed);
         }
         if listed.is_none()
             && let Some(other) = self.missing.insert(name.to_ascii_lowercase(), name.to_vec())
         {
             return Err(one_name(&shown(&other), name));
         }
-        let found = || Some(FileStat::of_name(directory?, name).ok()?.id());
-        let Some(id) = listed.or_else(found) else { return Ok(()) };
+        let found = || FileStat::of_name(directory?, name).ok();
+        let Some(stat) = listed.or_else(found) else { return Ok(None) };
+        let id = stat.id();
         if listed.is_none() {
             self.found.insert(id);
         }
         match self.wanted.get(&id) {
-            Some((other, is_listed)) if listed.is_none() || !is_listed => Err(one_name(&shown(other), name)),
-            Some(_) => Ok(()),
+            Some((other, is_listed)) if listed.is_none() || !is_listed => {
+                return Err(one_name(&shown(other), name));
+            }
+            Some(_) => {}
             None => {
                 self.wanted.insert(id, (name.to_vec(), listed.is_some()));
-                Ok(())
             }
         }
+        Ok(Some(stat))
     }
 
     /// Whether a name is one that was found by another spelling.
@@ -204,9 +208,9 @@ mod tests {
         spellings.note(Some(directory.as_fd()), b"a", None, &shown).unwrap();
         assert!(!spellings.has(directory.as_fd(), b"A"));
         spellings = OtherSpellings::of_missing();
-        let id = |name: &[u8]| FileStat::of_name(directory.as_fd(), name).unwrap().id();
+        let stat = |name: &[u8]| FileStat::of_name(directory.as_fd(), name).unwrap();
         for name in [b"A", b"a"] {
-            spellings.note(Some(directory.as_fd()), name, Some(id(name)), &shown).unwrap();
+            spellings.note(Some(directory.as_fd()), name, Some(stat(name)), &shown).unwrap();
         }
         // A third name of it that is not listed is another spelling of one of them.
         std::fs::hard_link(dir.path().join("A"), dir.path().join("b")).unwrap();

@@ -14,6 +14,8 @@ pub(super) struct LeftOut<'a> {
     pub(super) selection: &'a Selection,
     pub(super) own: &'a OwnBelow,
     pub(super) work: &'a Offloaded,
+    /// Whether names are found by other spellings.
+    pub(super) ignores_case: bool,
 }
 
 /// A name in the destination.
@@ -35,12 +37,33 @@ impl LeftOut<'_> {
         if !self.selection.leaves_out() {
             return Ok(());
         }
-        let picked = self.selection.pick_extra(above, place.path, || Ok(true))?;
+        let picked = self.selection.pick_extra(above, place.path, self.ignores_case, || Ok(true))?;
         if !picked.is_left_out() && self.removable_below(worker, place, picked)?.is_none() {
             return Ok(());
         }
         let message = format!(
             "the snapshot has something else where the directory {} is, and that holds what is left out",
+            shown(place.path)
+        );
+        Err(Error::new(ErrorKind::Invalid, message).with_remedy(Remedy::LeaveOut))
+    }
+
+    /// Refuses to write over, or in, what is there under another spelling, where that is left out.
+    ///
+    /// # Errors
+    /// `Invalid` where that is so.
+    pub(super) fn refuse_respelled(
+        self,
+        worker: &mut Worker<'_>,
+        place: Place<'_>,
+        above: Picked,
+    ) -> Result<()> {
+        let is_directory = || worker.is_directory(place.directory, place.name);
+        if !self.selection.pick_extra(above, place.path, self.ignores_case, is_directory)?.is_left_out() {
+            return Ok(());
+        }
+        let message = format!(
+            "the snapshot has {}, which is there under another spelling, and that is left out",
             shown(place.path)
         );
         Err(Error::new(ErrorKind::Invalid, message).with_remedy(Remedy::LeaveOut))
@@ -59,7 +82,7 @@ impl LeftOut<'_> {
         worker.removable_below(place.directory, place.name, &mut |below, is_directory| {
             self.work.check()?;
             let path = [place.path, &below[place.name.len()..]].concat();
-            let picked = self.selection.pick_extra(picked, &path, || Ok(is_directory))?;
+            let picked = self.selection.pick_extra(picked, &path, self.ignores_case, || Ok(is_directory))?;
             Ok(picked.is_left_out() || self.own.stands_at(&path))
         })
     }

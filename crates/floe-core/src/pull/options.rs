@@ -21,7 +21,8 @@ pub struct PullOptions {
     pub include: Vec<String>,
     /// Not what matches one of these globs, nor what is below it.
     ///
-    /// In place, with [`delete`](Self::delete), what they match is left alone.
+    /// In place, with [`delete`](Self::delete), what they match is left alone; where case is ignored, in whatever case. It is not
+    /// written over either, under whatever spelling the snapshot has it.
     pub exclude: Vec<String>,
     /// Tell what would be written, and write nothing.
     pub dry_run: bool,

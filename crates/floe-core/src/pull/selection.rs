@@ -13,6 +13,8 @@ pub(super) struct Selection {
     /// The globs of `include` as they were given, and which of them matched anything.
     included: Arc<[Included]>,
     exclude: Globs<Mark>,
+    /// The same in small letters.
+    exclude_folded: Globs<Mark>,
     includes_all: bool,
     excludes: bool,
     trivial: bool,
@@ -61,6 +63,7 @@ impl Selection {
                 .map(|glob| Included { glob: glob.clone(), matched: AtomicBool::new(false) })
                 .collect(),
             exclude: compile(exclude)?,
+            exclude_folded: compile(&exclude.iter().map(|glob| folded(glob)).collect::<Vec<_>>())?,
             includes_all: include.is_empty(),
             excludes: !exclude.is_empty(),
             trivial: include.is_empty() && exclude.is_empty(),
@@ -95,17 +98,22 @@ impl Selection {
         }
     }
 
-    /// The same for what the snapshot does not have; it is no find. Whether it is a directory is asked where that matters.
+    /// The same for what is there and the snapshot does not have; it is no find. Where case is ignored, what is left out is
+    /// so by whatever spelling. Whether it is a directory is asked where that matters.
     pub(super) fn pick_extra(
         &self,
         parent: Picked,
         path: &[u8],
+        ignores_case: bool,
         is_directory: impl FnOnce() -> Result<bool>,
     ) -> Result<Picked> {
-        let path = Subject::new(path);
+        let small = (ignores_case && self.excludes).then(|| in_small_letters(path));
+        let (path, small) = (Subject::new(path), small.as_deref().map(Subject::new));
         let [other, directory] = [false, true].map(|is_directory| Picked {
             included: parent.included || is_match(&self.include, path, is_directory),
-            excluded: parent.excluded || is_match(&self.exclude, path, is_directory),
+            excluded: parent.excluded
+                || is_match(&self.exclude, path, is_directory)
+                || small.is_some_and(|small| is_match(&self.exclude_folded, small, is_directory)),
         });
         Ok(if other != directory && is_directory()? { directory } else { other })
     }
@@ -162,6 +170,16 @@ fn compile(globs: &[String]) -> Result<Globs<Mark>> {
     Ok(builder.build())
 }
 
+/// A glob in small letters, unless a range in it is none then.
+fn folded(glob: &str) -> String {
+    let small = glob.to_lowercase();
+    if compile(std::slice::from_ref(&small)).is_ok() { small } else { glob.to_owned() }
+}
+
+fn in_small_letters(path: &[u8]) -> Vec<u8> {
+    str::from_utf8(path).map_or_else(|_| path.to_ascii_lowercase(), |path| path.to_lowercase().into_bytes())
+}
+
 fn is_match(globs: &Globs<Mark>, path: Subject<'_>, is_directory: bool) -> bool {
     globs.last_match(path, |mark| is_directory || !mark.directories_only).is_some()
 }
@@ -207,17 +225,35 @@ mod tests {
         let globs = ["a/".to_owned()];
         let selection = Selection::new(&[], &globs).unwrap();
         for is_directory in [false, true] {
-            let picked = selection.pick_extra(selection.top(), b"a", || Ok(is_directory)).unwrap();
+            let picked = selection.pick_extra(selection.top(), b"a", false, || Ok(is_directory)).unwrap();
             assert_eq!(picked.is_selected(), !is_directory);
         }
         let asked =
-            selection.pick_extra(selection.top(), b"b", || unreachable!("it is left alone either way"));
+            selection.pick_extra(selection.top(), b"b", true, || unreachable!("it is left alone either way"));
         assert!(asked.unwrap().is_selected());
         let including = Selection::new(&globs, &[]).unwrap();
         including.pick_path(b"a");
         assert_eq!(including.unmatched(), globs);
         including.pick_path(b"a/x");
         assert!(including.unmatched().is_empty());
+    }
+
+    #[test]
+    fn where_case_is_ignored_it_is_by_globs_of_what_stays() {
+        let globs = ["Foo/x", "*.LOG", "\u{c4}", "[Z-a]", "d/"].map(str::to_owned);
+        let selection = Selection::new(&[], &globs).unwrap();
+        let is_left_out = |path: &str, ignores_case| {
+            let picked = selection.pick_extra(selection.top(), path.as_bytes(), ignores_case, || Ok(true));
+            picked.unwrap().is_left_out()
+        };
+        for path in ["FOO/X", "y/a.Log", "\u{e4}", "D"] {
+            assert!(is_left_out(path, true) && !is_left_out(path, false), "{path}");
+        }
+        for path in ["Foo/x", "a.LOG", "Z", "d"] {
+            assert!(is_left_out(path, true) && is_left_out(path, false), "{path}");
+        }
+        assert!(!is_left_out("x", true) && !is_left_out("foo", true));
+        assert!(selection.pick(selection.top(), b"foo/x", false).is_selected());
     }
 
     #[test]

@@ -52,10 +52,19 @@ impl Pull {
         let verdict = survey.verdicts.first().copied();
         let verdict = verdict
             .ok_or_else(|| Error::new(ErrorKind::Internal, "a survey of one entry without a verdict"))?;
+        let left_out = LeftOut {
+            selection: &self.selection,
+            own: &own,
+            work: &self.work,
+            ignores_case: survey.ignores_case,
+        };
+        let (there, above) =
+            (Place { directory: DirId::ROOT, name: &name, path: &own_name }, self.selection.top());
         if !survey.in_the_way.is_empty() {
-            let there = Place { directory: DirId::ROOT, name: &name, path: &own_name };
-            let left_out = LeftOut { selection: &self.selection, own: &own, work: &self.work };
-            left_out.refuse(&mut place.tree().worker(), there, self.selection.top())?;
+            left_out.refuse(&mut place.tree().worker(), there, above)?;
+        }
+        if !survey.respelled.is_empty() && verdict != Verdict::Keep {
+            left_out.refuse_respelled(&mut place.tree().worker(), there, above)?;
         }
         let is_file = entry.as_entry().kind() == EntryKind::File;
         let is_written = matches!(verdict, Verdict::Create | Verdict::Replace);

@@ -268,8 +268,8 @@ struct Surveyor<'a> {
 }
 
 impl<'a> Surveyor<'a> {
-    fn left_out(&self) -> LeftOut<'a> {
-        LeftOut { selection: self.selection, own: self.own, work: self.work }
+    fn left_out(&self, ignores_case: bool) -> LeftOut<'a> {
+        LeftOut { selection: self.selection, own: self.own, work: self.work, ignores_case }
     }
 
     fn compare(&mut self, group: &Group) -> Result<()> {
@@ -341,7 +341,7 @@ impl<'a> Surveyor<'a> {
                 (Linked::Pulled(_), None) => {}
             }
         }
-        for (number, is) in survey.linked {
+        for &(number, is) in &survey.linked {
             let Member { ordinal, meta: Meta { mode, .. }, body, .. } = &group.entries[number];
             if let OwnedBody::File { .. } = body {
                 let path = group.path_of(group.name(number));
@@ -368,14 +368,13 @@ impl<'a> Surveyor<'a> {
             }
         }
         found.kept.push(&mut section);
-        found.stale.extend(survey.stale.into_iter().map(|name| (group.directory, name)));
         let (files, bytes) = found.equal_files();
         self.progress.files.fetch_add(files - before.0, Ordering::Relaxed);
         self.progress.file_bytes.fetch_add(bytes - before.1, Ordering::Relaxed);
         self.progress.reused_file_bytes.fetch_add(bytes - before.1, Ordering::Relaxed);
-        for number in survey.in_the_way {
-            self.refuse_left_out(group, group.name(number))?;
-        }
-        survey.extra.into_iter().try_for_each(|name| self.note_extra(group, name))
+        let left_out = self.left_out(survey.ignores_case);
+        self.refuse_left_out(group, left_out, &survey)?;
+        self.found.stale.extend(survey.stale.into_iter().map(|name| (group.directory, name)));
+        survey.extra.into_iter().try_for_each(|name| self.note_extra(group, left_out, name))
     }
 }

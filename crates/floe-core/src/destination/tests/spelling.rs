@@ -55,3 +55,32 @@ fn what_is_one_name_is_found_before_anything_is_written() {
         assert_eq!(surveyed, if folds == 0 { Ok(()) } else { Err(ErrorKind::Invalid) });
     }
 }
+
+/// What is found by a name that is not listed is judged as what is listed is.
+#[test]
+fn what_is_there_under_another_spelling_is_looked_at() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["FILE", "FOLDER/keep"] {
+        fs::create_dir_all(dir.path().join(name).parent().unwrap()).unwrap();
+        fs::write(dir.path().join(name), b"x").unwrap();
+    }
+    fs::write(dir.path().join("a"), b"x").unwrap();
+    let over = InPlace::open(dir.path(), Settings { delete: true, ..settings() }).unwrap();
+    let tree = over.tree();
+    tree.directories().mark(DirId::ROOT, state::FOLDS);
+    let wanted =
+        [&b"a"[..], b"file", b"folder"].map(|name| Wanted { name, kind: WantedKind::File(1), meta: PLAIN });
+    let survey = tree.worker().survey(DirId::ROOT, wanted, &mut |number, _| {
+        // What was listed is found by another name then.
+        for name in ["file", "folder"].iter().filter(|_| number == 0) {
+            fs::rename(dir.path().join(name.to_uppercase()), dir.path().join(name)).unwrap();
+        }
+        Ok(true)
+    });
+    let survey = survey.unwrap();
+    assert_eq!(survey.verdicts[1..], [Verdict::Fix, Verdict::Replace]);
+    assert_eq!((survey.respelled, survey.in_the_way), (vec![1, 2], vec![2]));
+    assert!(survey.ignores_case);
+    let mut worker = tree.worker();
+    worker.write_small_file(DirId::ROOT, b"folder", &PLAIN, &[b"x"]).unwrap();
+}
