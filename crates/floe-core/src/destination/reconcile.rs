@@ -166,7 +166,7 @@ impl Worker<'_> {
                 None
             };
             let is_listed = stat.is_some();
-            let stat = spellings.note(Some(at), entry.name, stat, &shown)?;
+            let stat = spellings.note(Some((at, &listing)), entry.name, stat, &shown)?;
             if stat.is_some() && !is_listed {
                 survey.respelled.push(number);
             }

@@ -24,8 +24,12 @@ use crate::{Error, ErrorKind, Remedy, Result};
 pub(super) struct OtherSpellings {
     is_looked_for: bool,
     found: HashSet<FileId>,
-    /// What was found under names of the snapshot: under which first, and whether the directory lists that.
+    /// What was found under names of the snapshot: under which first, and whether it is known which listed name that is.
     wanted: HashMap<FileId, (Vec<u8>, bool)>,
+    /// Listed names of files that have several, and under which name of the snapshot they were found.
+    listed: HashMap<Vec<u8>, Vec<u8>>,
+    /// Names that the directory lists, by file: asked once, for a file of several that is found under none of them.
+    names_of: Option<HashMap<FileId, Vec<Vec<u8>>>>,
     /// Names of the snapshot that the directory does not list, in small letters.
     missing: HashMap<Vec<u8>, Vec<u8>>,
 }
@@ -59,7 +63,7 @@ impl OtherSpellings {
     /// Invalid: another name of the snapshot is the same here.
     pub(super) fn note(
         &mut self,
-        directory: Option<BorrowedFd<'_>>,
+        directory: Option<(BorrowedFd<'_>, &Listing)>,
         name: &[u8],
         listed: Option<FileStat>,
         shown: &dyn Fn(&[u8]) -> String,
@@ -72,28 +76,71 @@ impl OtherSpellings {
         {
             return Err(one_name(&shown(&other), name));
         }
-        let found = || FileStat::of_name(directory?, name).ok();
+        let found = || FileStat::of_name(directory?.0, name).ok();
         let Some(stat) = listed.or_else(found) else { return Ok(None) };
         let id = stat.id();
-        if listed.is_none() {
-            self.found.insert(id);
-        }
+        let has_names = stat.kind != Kind::Directory && stat.links > 1;
+        let is = match (listed, directory) {
+            (Some(_), _) => Some(name.to_vec()),
+            (None, Some((directory, listing))) if has_names => self.listed_as(directory, listing, name, id),
+            _ => None,
+        };
         match self.wanted.get(&id) {
-            Some((other, is_listed)) if listed.is_none() || !is_listed => {
+            Some((other, is_known)) if is.is_none() || !is_known => {
                 return Err(one_name(&shown(other), name));
             }
             Some(_) => {}
             None => {
-                self.wanted.insert(id, (name.to_vec(), listed.is_some()));
+                self.wanted.insert(id, (name.to_vec(), is.is_some()));
+            }
+        }
+        match is {
+            Some(is) if has_names => {
+                if let Some(other) = self.listed.insert(is, name.to_vec()) {
+                    return Err(one_name(&shown(&other), name));
+                }
+            }
+            Some(_) => {}
+            None => {
+                self.found.insert(id);
             }
         }
         Ok(Some(stat))
     }
 
+    /// Which listed name another spelling is of those that a file has, where that can be told.
+    fn listed_as(
+        &mut self,
+        directory: BorrowedFd<'_>,
+        listing: &Listing,
+        name: &[u8],
+        id: FileId,
+    ) -> Option<Vec<u8>> {
+        let names_of = self.names_of.get_or_insert_with(|| {
+            let mut names_of: HashMap<_, Vec<_>> = HashMap::new();
+            for name in listing.iter() {
+                if let Ok(stat) = FileStat::of_name(directory, name) {
+                    names_of.entry(stat.id()).or_default().push(name.to_vec());
+                }
+            }
+            names_of
+        });
+        let names = names_of.get(&id)?;
+        if let [one] = &names[..] {
+            return Some(one.clone());
+        }
+        let text = in_one_case(str::from_utf8(name).ok()?);
+        let is_it =
+            |listed: &&Vec<u8>| str::from_utf8(listed).is_ok_and(|listed| in_one_case(listed) == text);
+        let mut same = names.iter().filter(is_it);
+        same.next().filter(|_| same.next().is_none()).cloned()
+    }
+
     /// Whether a name is one that was found by another spelling.
     pub(super) fn has(&self, directory: BorrowedFd<'_>, name: &[u8]) -> bool {
-        !self.found.is_empty()
-            && FileStat::of_name(directory, name).is_ok_and(|stat| self.found.contains(&stat.id()))
+        self.listed.contains_key(name)
+            || !self.found.is_empty()
+                && FileStat::of_name(directory, name).is_ok_and(|stat| self.found.contains(&stat.id()))
     }
 }
 
@@ -173,6 +220,11 @@ fn is_one(directory: BorrowedFd<'_>, name: &[u8], other: &[u8]) -> bool {
     id(other).is_some_and(|found| id(name) == Some(found))
 }
 
+/// Text without what tells cases apart, as far as letters stand for themselves.
+fn in_one_case(text: &str) -> String {
+    text.to_uppercase().to_lowercase()
+}
+
 /// A name in other letters, if it has some.
 fn other_case(name: &[u8]) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(name).ok()?;
@@ -203,22 +255,55 @@ mod tests {
         std::fs::hard_link(dir.path().join("A"), dir.path().join("a")).unwrap();
         let directory = openat(CWD, dir.path(), OFlags::RDONLY, Mode::empty()).unwrap();
         let listing = Listing::read(directory.as_fd()).unwrap();
+        let there = (directory.as_fd(), &listing);
         let mut spellings = OtherSpellings::of(directory.as_fd(), &listing);
         let shown = |name: &[u8]| names::shown(name);
-        spellings.note(Some(directory.as_fd()), b"a", None, &shown).unwrap();
+        spellings.note(Some(there), b"a", None, &shown).unwrap();
         assert!(!spellings.has(directory.as_fd(), b"A"));
         spellings = OtherSpellings::of_missing();
         let stat = |name: &[u8]| FileStat::of_name(directory.as_fd(), name).unwrap();
         for name in [b"A", b"a"] {
-            spellings.note(Some(directory.as_fd()), name, Some(stat(name)), &shown).unwrap();
+            spellings.note(Some(there), name, Some(stat(name)), &shown).unwrap();
         }
         // A third name of it that is not listed is another spelling of one of them.
         std::fs::hard_link(dir.path().join("A"), dir.path().join("b")).unwrap();
-        let clash = spellings.note(Some(directory.as_fd()), b"b", None, &shown).unwrap_err();
+        let clash = spellings.note(Some(there), b"b", None, &shown).unwrap_err();
         assert_eq!(clash.kind(), ErrorKind::Invalid);
         // What is found under a name that is not listed is not too much under the one that is.
         spellings = OtherSpellings::of_missing();
-        spellings.note(Some(directory.as_fd()), b"a", None, &shown).unwrap();
+        spellings.note(Some(there), b"a", None, &shown).unwrap();
         assert!(spellings.has(directory.as_fd(), b"A"));
+    }
+
+    /// As another spelling is found, so is a name that came after all were listed.
+    #[test]
+    fn names_of_one_file_are_told_apart_by_what_is_listed() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        std::fs::write(at("FOO"), b"x").unwrap();
+        for name in ["B", "\u{c4}"] {
+            std::fs::hard_link(at("FOO"), at(name)).unwrap();
+        }
+        let directory = openat(CWD, dir.path(), OFlags::RDONLY, Mode::empty()).unwrap();
+        let listing = Listing::read(directory.as_fd()).unwrap();
+        for name in ["foo", "Foo", "b", "\u{e4}", "other"] {
+            std::fs::hard_link(at("FOO"), at(name)).unwrap();
+        }
+        let there = Some((directory.as_fd(), &listing));
+        let shown = |name: &[u8]| names::shown(name);
+        let stat = |name: &str| FileStat::of_name(directory.as_fd(), name.as_bytes()).unwrap();
+        let mut spellings = OtherSpellings::of_missing();
+        for name in ["b", "foo"] {
+            let found = spellings.note(there, name.as_bytes(), None, &shown).unwrap();
+            assert_eq!(found.map(|found| found.id()), Some(stat("FOO").id()));
+        }
+        // A name that the snapshot does not have is too much, whatever file it is of.
+        let has = ["B", "FOO", "\u{c4}"].map(|name| spellings.has(directory.as_fd(), name.as_bytes()));
+        assert_eq!(has, [true, true, false]);
+        spellings.note(there, "\u{e4}".as_bytes(), None, &shown).unwrap();
+        for (name, listed) in [("FOO", Some(stat("FOO"))), ("Foo", None), ("other", None)] {
+            let clash = spellings.note(there, name.as_bytes(), listed, &shown).unwrap_err();
+            assert_eq!(clash.kind(), ErrorKind::Invalid, "{name}");
+        }
     }
 }
