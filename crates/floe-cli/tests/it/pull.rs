@@ -414,6 +414,31 @@ fn what_is_excluded_is_not_removed() {
     assert!(!user.path("out/logs").exists());
 }
 
+/// Also below what is not, and that stays.
+#[test]
+fn what_is_included_is_removed_wherever_it_is() {
+    let user = User::new();
+    for path in ["tree/d/x", "out/d/y", "out/b/d/z", "out/b/c/d/keep.log", "out/b/c/d/y", "out/b/e", "out/f"]
+    {
+        fs::create_dir_all(user.path(path).parent().unwrap()).unwrap();
+        fs::write(user.path(path), "").unwrap();
+    }
+    user.floe(&["push", "tree", "main"], 0);
+    let pull = ["pull", "main", "out", "--include", "d", "--exclude", "*.log", "--json"];
+    for (option, removed, left) in [("--by-hash", 0, true), ("--delete", 3, false)] {
+        for dry_run in [&["-n"][..], &[]] {
+            let pulled = user.json(&[&pull[..], &[option], dry_run].concat());
+            assert_eq!(pulled["removed_name_count"], removed, "{option} {dry_run:?}");
+        }
+        for path in ["d/y", "b/d", "b/c/d/y"] {
+            assert_eq!(user.path("out").join(path).exists(), left, "{path}");
+        }
+        for path in ["d/x", "b/c/d/keep.log", "b/e", "f"] {
+            assert!(user.path("out").join(path).exists(), "{path}");
+        }
+    }
+}
+
 /// Where a server has the file, it says only when that is closed that there is no room for it.
 #[test]
 fn what_is_said_when_a_file_is_closed_is_heard() {

@@ -17,6 +17,10 @@ use crate::Result;
 /// Whether something below a directory is kept, by its path, which begins with the directory's name.
 type IsKept<'a> = dyn FnMut(&[u8], bool) -> Result<bool> + 'a;
 
+/// Is shown a path, which begins with the directory's name, and whether it is a directory; the answer is whether what is below
+/// it is shown too.
+type GoesOn<'a> = dyn FnMut(&[u8], bool) -> Result<bool> + 'a;
+
 /// Paths, and whether each is a directory.
 type Children = Vec<(Vec<u8>, bool)>;
 
@@ -71,6 +75,34 @@ impl Worker<'_> {
             }
         }
         Ok(Some(removable))
+    }
+
+    /// Shows what is below a directory of this name, as far as that is wanted; what may not be looked into is passed over.
+    ///
+    /// # Errors
+    ///
+    /// What the [module](crate::destination#errors) says of system calls, and what `goes_on` returns.
+    pub(crate) fn look_below(
+        &mut self,
+        directory: DirId,
+        name: &[u8],
+        goes_on: &mut GoesOn<'_>,
+    ) -> Result<()> {
+        let at = self.directory(directory)?;
+        let mut waiting = vec![name.to_vec()];
+        while let Some(path) = waiting.pop() {
+            let Some(children) = self.children(directory, at.as_fd(), &path)? else {
+                let shown = self.tree.shown(directory, &path);
+                tracing::warn!("`{shown}` may not be looked into, and all below it stays");
+                continue;
+            };
+            for (child, is_directory) in children {
+                if goes_on(&child, is_directory)? && is_directory {
+                    waiting.push(child);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The paths of what is in a directory, and whether each is a directory: of one that is gone, is none or is a mount of

@@ -22,6 +22,7 @@ pub(super) struct LeftOut<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Place<'a> {
     pub(super) directory: DirId,
+    /// Or a path below that directory.
     pub(super) name: &'a [u8],
     /// What globs are matched against: its path below what is pulled.
     pub(super) path: &'a [u8],

@@ -26,7 +26,7 @@ pub struct PullOptions {
     pub exclude: Vec<String>,
     /// Tell what would be written, and write nothing.
     pub dry_run: bool,
-    /// In place: remove what the snapshot does not have.
+    /// In place: remove what the snapshot does not have, as far as the globs say that it is pulled.
     pub delete: bool,
     /// Restore owners, where the snapshot keeps them.
     pub owner: bool,

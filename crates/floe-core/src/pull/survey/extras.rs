@@ -4,26 +4,62 @@ use floe_format::OwnedBody;
 
 use super::super::group::Group;
 use super::super::left_out::{LeftOut, Place};
+use super::super::selection::Picked;
 use super::Surveyor;
 use crate::Result;
 use crate::destination::{Survey, Verdict};
 
 impl Surveyor<'_> {
-    /// Notes what may be removed where the snapshot does not have a name.
+    /// Notes what may be removed where the snapshot does not have a name: where the globs do not include it, what they
+    /// include below it.
     pub(super) fn note_extra(&mut self, group: &Group, left_out: LeftOut<'_>, name: Vec<u8>) -> Result<()> {
         let path = group.path_of(&name);
         let worker = &mut self.worker;
         let is_directory = || worker.is_directory(group.directory, &name);
         let picked = self.selection.pick_extra(group.picked, &path, left_out.ignores_case, is_directory)?;
-        if !picked.is_selected() || self.own.stands_at(&path) {
+        if picked.is_left_out() || self.own.stands_at(&path) {
             return Ok(());
         }
         let place = Place { directory: group.directory, name: &name, path: &path };
+        if picked.is_selected() {
+            return self.note_removable(left_out, place, picked);
+        }
+        let deletes = self.worker.tree().settings().delete;
+        if !deletes || !self.worker.is_directory(group.directory, &name)? {
+            return Ok(());
+        }
+        let mut included = Vec::new();
+        let Self { worker, selection, own, work, .. } = self;
+        worker.look_below(group.directory, &name, &mut |below, is_directory| {
+            work.check()?;
+            let path = group.path_of(below);
+            let picked = selection.pick_extra(picked, &path, left_out.ignores_case, || Ok(is_directory))?;
+            if picked.is_left_out() || own.stands_at(&path) {
+                return Ok(false);
+            }
+            if picked.is_selected() {
+                included.push((below.to_vec(), picked));
+            }
+            Ok(!picked.is_selected())
+        })?;
+        for (name, picked) in included {
+            let path = group.path_of(&name);
+            self.note_removable(
+                left_out,
+                Place { directory: group.directory, name: &name, path: &path },
+                picked,
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Notes what may be removed of what the globs include.
+    fn note_removable(&mut self, left_out: LeftOut<'_>, place: Place<'_>, picked: Picked) -> Result<()> {
         match left_out.removable_below(&mut self.worker, place, picked)? {
             Some(removable) => {
-                self.found.extra.extend(removable.into_iter().map(|path| (group.directory, path)));
+                self.found.extra.extend(removable.into_iter().map(|path| (place.directory, path)));
             }
-            None => self.found.extra.push((group.directory, name)),
+            None => self.found.extra.push((place.directory, place.name.to_vec())),
         }
         Ok(())
     }
