@@ -58,8 +58,6 @@ impl Tree {
         if !self.has_aside.load(Ordering::Acquire) {
             return;
         }
-        // Above all a pull that was stopped leaves nothing behind.
-        let settings = Settings { stop: CancellationToken::new(), ..self.settings.clone() };
         let mut worker = self.worker();
         let last = u32::try_from(self.directories().len() - 1).unwrap_or(u32::MAX);
         for id in (1..=last).map(DirId) {
@@ -72,9 +70,17 @@ impl Tree {
             };
             // One in another is gone with that; the next pull clears what this cannot.
             if let Ok(at) = worker.directory(parent) {
-                let _ = removal::remove(at.as_fd(), &self.name_aside(id), &settings);
+                self.remove_one_aside(at.as_fd(), id);
             }
         }
+    }
+
+    /// Removes one.
+    pub(super) fn remove_one_aside(&self, at: BorrowedFd<'_>, id: DirId) {
+        // Above all a pull that was stopped leaves nothing behind.
+        let settings = Settings { stop: CancellationToken::new(), ..self.settings.clone() };
+        let name = self.name_aside(id);
+        let _ = removal::remove(at, &name, &settings);
     }
 }
 

@@ -92,12 +92,20 @@ impl Worker<'_> {
                 (table.parent(id), table.name(id).to_vec(), known, meta, late)
             };
             hear(self.directory(parent).and_then(|at| {
-                self.finish_one(id, at.as_fd(), (parent, &name), known, &meta, late.as_deref())?;
+                let finished =
+                    self.finish_one(id, at.as_fd(), (parent, &name), known, &meta, late.as_deref());
                 if known & state::ASIDE == 0 {
-                    return Ok(());
+                    return finished;
                 }
-                tree.replace_by_aside(at.as_fd(), id, &name)
-                    .map_err(|e| failed("replace", &tree.shown(id, b""), e))
+                let replaced = finished.and_then(|()| {
+                    tree.replace_by_aside(at.as_fd(), id, &name)
+                        .map_err(|e| failed("replace", &tree.shown(id, b""), e))
+                });
+                if replaced.is_err() {
+                    // Once the directory that it is in has its mode, that may not be permitted.
+                    tree.remove_one_aside(at.as_fd(), id);
+                }
+                replaced
             }));
         }
         hear(root.map_or(Ok(()), |meta| self.finish_root(meta)));

@@ -84,6 +84,25 @@ fn is_root(what: &str) -> bool {
     root
 }
 
+/// Does something as somebody who is not root, to whom a directory is given before; whoever runs the tests otherwise.
+fn unprivileged<T: Send>(directory: &Path, act: impl FnOnce() -> T + Send) -> T {
+    use rustix::process::{Gid, Uid};
+    use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+    if !rustix::process::geteuid().is_root() {
+        return act();
+    }
+    std::os::unix::fs::chown(directory, Some(65534), Some(65534)).unwrap();
+    // Of this thread alone.
+    let as_nobody = || {
+        let (user, group) = (Uid::from_raw(65534), Gid::from_raw(65534));
+        set_thread_groups(&[]).unwrap();
+        set_thread_res_gid(group, group, group).unwrap();
+        set_thread_res_uid(user, user, user).unwrap();
+        act()
+    };
+    std::thread::scope(|scope| scope.spawn(as_nobody).join().unwrap())
+}
+
 fn names_in(path: &Path) -> Vec<String> {
     let mut names: Vec<_> =
         fs::read_dir(path).unwrap().map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();

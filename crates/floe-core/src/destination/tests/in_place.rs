@@ -258,3 +258,35 @@ fn the_directories_beside_one_that_was_replaced_are_finished() {
     let modes = ["a", "b", "c", "d", "."].map(|name| fs::metadata(at(name)).unwrap().mode() & 0o002);
     assert_eq!(modes, [2, 0, 0, 2, 2]);
 }
+
+/// The directory that it is in may be closed in the end.
+#[test]
+fn what_does_not_get_its_place_is_not_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let (above, file) = (dir.path().join("above"), dir.path().join("above/name"));
+    let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
+    unprivileged(dir.path(), || {
+        fs::create_dir(&above).unwrap();
+        fs::write(&file, b"old").unwrap();
+        let over = InPlace::open(dir.path(), settings()).unwrap();
+        let mut worker = over.tree().worker();
+        let closed = Meta { mode: 0o555, ..FOLDER };
+        let id = over.tree().add_directory(DirId::ROOT, b"above", &closed).unwrap();
+        let name = over.tree().add_directory(id, b"name", &closed).unwrap();
+        for (directory, name, kind) in [
+            (DirId::ROOT, &b"above"[..], WantedKind::Directory(id)),
+            (id, b"name", WantedKind::Directory(name)),
+        ] {
+            worker.survey(directory, [Wanted { name, kind, meta: closed }], &mut |_, _| Ok(true)).unwrap();
+        }
+        worker.make_directory(id, None).unwrap();
+        worker.make_directory(name, None).unwrap();
+        worker.write_small_file(name, b"file", &PLAIN, &[b"new"]).unwrap();
+        fs::remove_file(&file).unwrap();
+        fs::create_dir(&file).unwrap();
+        fs::write(file.join("theirs"), b"x").unwrap();
+        assert_eq!(worker.finish(None).unwrap_err().kind(), ErrorKind::Conflict);
+    });
+    assert_eq!(mode(&above), 0o555);
+    assert_eq!((names_in(&above), names_in(&file)), (vec!["name".to_owned()], vec!["theirs".to_owned()]));
+}
