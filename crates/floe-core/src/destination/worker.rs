@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::attributes::Handle;
 use super::directories::{DirId, state};
-use super::entry::{ALL_MODE_BITS, FileStat, GROUP_BITS, Kind, Meta, Xattr};
+use super::entry::{ALL_MODE_BITS, FileStat, GROUP_BITS, Kind, Meta, OWNER_BITS, Xattr};
 use super::problem::{OWN, changed_meanwhile, failed};
 use super::removal::Fate;
 use super::tree::Tree;
@@ -165,12 +165,14 @@ impl<'t> Worker<'t> {
             tree.directories_mut().keep_late(directory, acl)?;
         }
         let now: Vec<_> = wanted.iter().copied().filter(|(n, _)| *n != xattrs::DEFAULT_ACL).collect();
-        let bits = self.bring_xattrs(&handle, parent, name, &now)?;
-        if let Some(bits) = bits.filter(|&bits| bits != ALL_MODE_BITS) {
+        let bits = self.bring_xattrs(&handle, parent, name, &now)?.unwrap_or(ALL_MODE_BITS);
+        if bits != ALL_MODE_BITS {
             tree.directories_mut().restrict(directory, bits);
-            // The end may find nothing to be done.
+        }
+        if bits != ALL_MODE_BITS || xattrs::has_acl(&now) {
+            // By the mode that an ACL comes with its owner may not write. And the end may find nothing to be done.
             let stat = FileStat::of_descriptor(handle.as_fd()).map_err(wrong)?;
-            handle.set_mode(stat.mode & bits).map_err(wrong)?;
+            handle.set_mode(stat.mode & bits | OWNER_BITS).map_err(wrong)?;
         }
         Ok(())
     }

@@ -239,3 +239,33 @@ fn a_default_acl_above_changes_no_mode() {
     rustix::fs::removexattr(&empty, "system.posix_acl_default").unwrap();
     assert!(Staging::within(&there, &empty, settings()).unwrap().is_some());
 }
+
+/// It gives its owner no `w`, by its mode and by its ACL.
+#[test]
+fn a_read_only_directory_with_an_acl_is_written_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let own = acl(&[(1, 5, NOBODY), (2, 7, 1234), (4, 5, NOBODY), (0x10, 5, NOBODY), (0x20, 5, NOBODY)]);
+    if rustix::fs::setxattr(dir.path(), ACL, &own, rustix::fs::XattrFlags::empty()).is_err() {
+        return skip("no ACLs in the temporary directory");
+    }
+    for in_place in [false, true] {
+        let above = tempfile::tempdir().unwrap();
+        let dest = above.path().join("dest");
+        unprivileged(above.path(), || {
+            let written = Written::open(&dest, in_place);
+            let mut worker = written.tree().worker();
+            let xattrs: &[Xattr<'_>] = &[(ACL.as_bytes(), &own)];
+            let meta = Meta { mode: 0o555, xattrs: Some(xattrs), ..FOLDER };
+            let id = written.tree().add_directory(DirId::ROOT, b"folder", &meta).unwrap();
+            worker.make_directory(id, Some(xattrs)).unwrap();
+            worker.write_small_file(id, b"file", &PLAIN, &[b"x"]).unwrap();
+            worker.finish(None).unwrap();
+            assert_eq!(written.tree().complaints().count, 0);
+            drop(worker);
+            written.commit();
+        });
+        let folder = dest.join("folder");
+        assert_eq!(fs::metadata(&folder).unwrap().mode() & 0o7777, 0o555);
+        assert_eq!((value(&folder, ACL), names_in(&folder)), (Some(own.clone()), vec!["file".to_owned()]));
+    }
+}
