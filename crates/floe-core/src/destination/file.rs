@@ -239,7 +239,7 @@ impl<'t> Worker<'t> {
             let stat = FileStat::of_descriptor(fd).map_err(|e| wrong("look at", e))?;
             mode &= self.bits_for(directory, name, meta, stat.owner);
         }
-        for &(key, value) in wanted {
+        for (key, value) in xattrs::acl_last(wanted) {
             if let Err(errno) = xattrs::set_open(fd, (key, value)) {
                 tree.complain_of_xattr(directory, name, key, errno);
                 if key == xattrs::ACL {

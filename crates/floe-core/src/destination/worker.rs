@@ -210,7 +210,7 @@ impl<'t> Worker<'t> {
         if lifted != stat.mode {
             handle.set_mode(lifted).map_err(wrong)?;
         }
-        let set = difference.set.iter().map(|&(key, value)| {
+        let set = xattrs::acl_last(&difference.set).map(|(key, value)| {
             let done = xattrs::set_place(handle.as_fd(), (key, value));
             (key, xattrs::bits_without(value), done)
         });
@@ -218,7 +218,7 @@ impl<'t> Worker<'t> {
             let done = xattrs::remove_place(handle.as_fd(), key);
             (&key[..], !GROUP_BITS, done)
         });
-        for (key, without, done) in set.chain(removed) {
+        for (key, without, done) in removed.chain(set) {
             if let Err(errno) = done {
                 tree.complain_of_xattr(directory, name, key, errno);
                 if key == xattrs::ACL {

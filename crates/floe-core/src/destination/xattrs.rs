@@ -21,6 +21,13 @@ pub(super) fn has_acl(xattrs: &[Xattr<'_>]) -> bool {
     xattrs.iter().any(|(name, _)| *name == ACL)
 }
 
+/// The same, with the ACL at the end: by the mode that it comes with its owner may not set the others.
+pub(super) fn acl_last<'x, 'a>(xattrs: &'x [Xattr<'a>]) -> impl Iterator<Item = Xattr<'a>> + use<'x, 'a> {
+    let is_acl = |xattr: &&Xattr<'_>| xattr.0 == ACL;
+    let others = xattrs.iter().filter(move |xattr| !is_acl(xattr));
+    others.chain(xattrs.iter().filter(is_acl)).copied()
+}
+
 /// The bits that a mode may have where an ACL is not set that it belongs to: its group's are the most that the ACL gives
 /// anybody, and become what it gives the group.
 pub(super) fn bits_without(acl: &[u8]) -> u32 {

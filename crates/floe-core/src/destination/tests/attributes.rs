@@ -269,3 +269,33 @@ fn a_read_only_directory_with_an_acl_is_written_in() {
         assert_eq!((value(&folder, ACL), names_in(&folder)), (Some(own.clone()), vec!["file".to_owned()]));
     }
 }
+
+/// The ACL comes with a mode by which no other extended attribute may be set.
+#[test]
+fn a_read_only_file_gets_its_acl_and_all_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let dest = dir.path();
+    let own = acl(&[(1, 4, NOBODY), (2, 4, 1234), (4, 4, NOBODY), (0x10, 4, NOBODY), (0x20, 4, NOBODY)]);
+    if rustix::fs::setxattr(dest, ACL, &own, rustix::fs::XattrFlags::empty()).is_err() {
+        return skip("no ACLs in the temporary directory");
+    }
+    rustix::fs::removexattr(dest, ACL).unwrap();
+    fs::set_permissions(dest, fs::Permissions::from_mode(0o755)).unwrap();
+    unprivileged(dest, || {
+        let xattrs: &[Xattr<'_>] = &[(ACL.as_bytes(), &own), (b"user.x", b"1")];
+        let meta = Meta { mode: 0o444, xattrs: Some(xattrs), ..PLAIN };
+        let over = InPlace::open(dest, settings()).unwrap();
+        let mut worker = over.tree().worker();
+        worker.write_small_file(DirId::ROOT, b"written", &meta, &[b"x"]).unwrap();
+        fs::write(dest.join("fixed"), b"x").unwrap();
+        let wanted = Wanted { name: b"fixed", kind: WantedKind::File(1), meta };
+        let survey = worker.survey(DirId::ROOT, [wanted], &mut |_, _| Ok(true)).unwrap();
+        assert_eq!(survey.verdicts, [Verdict::Fix]);
+        worker.fix(DirId::ROOT, &wanted).unwrap();
+        assert_eq!(over.tree().complaints().first, [""; 0]);
+    });
+    for path in ["written", "fixed"].map(|name| dest.join(name)) {
+        assert_eq!((value(&path, ACL), value(&path, "user.x")), (Some(own.clone()), Some(b"1".to_vec())));
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o444);
+    }
+}
