@@ -178,8 +178,8 @@ impl<'t> Worker<'t> {
     }
 
     /// Gives what is open exactly these extended attributes; what cannot be set is noted, not an error. Where anything
-    /// differed, the bits are returned that its mode may have, which in place is to be set then: until it is, an ACL that was
-    /// changed gives nobody anything.
+    /// differed, or its owner may not read them, the bits are returned that its mode may have, which in place is to be set
+    /// then: until it is, an ACL that was changed gives nobody anything.
     pub(super) fn bring_xattrs(
         &self,
         handle: &Handle,
@@ -189,14 +189,25 @@ impl<'t> Worker<'t> {
     ) -> Result<Option<u32>> {
         let tree = self.tree;
         let wrong = |errno| failed("restore extended attributes of", &tree.shown(directory, name), errno);
+        let mut was_opened = false;
         let difference = if tree.in_place {
-            xattrs::compare(handle.as_fd(), wanted).map_err(wrong)?
+            let compared = xattrs::compare(handle.as_fd(), wanted).or_else(|errno| {
+                let stat = FileStat::of_descriptor(handle.as_fd())?;
+                if errno != Errno::ACCESS || !stat.is_ours() {
+                    return Err(errno);
+                }
+                // Even its owner may not read them of what may not be read.
+                handle.set_mode(stat.mode | 0o400)?;
+                was_opened = true;
+                xattrs::compare(handle.as_fd(), wanted)
+            });
+            compared.map_err(wrong)?
         } else {
             Difference { set: wanted.to_vec(), removed: Vec::new() }
         };
         let mut bits = ALL_MODE_BITS;
         if difference.is_empty() {
-            return Ok(None);
+            return Ok(was_opened.then_some(bits));
         }
         let stat = FileStat::of_descriptor(handle.as_fd()).map_err(wrong)?;
         let changes_acl = tree.in_place

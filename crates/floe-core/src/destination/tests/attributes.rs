@@ -299,3 +299,34 @@ fn a_read_only_file_gets_its_acl_and_all_else() {
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o444);
     }
 }
+
+/// It is equal whatever is in it, and of its extended attributes nothing may be read.
+#[test]
+fn an_empty_file_that_may_not_be_read_gets_its_attributes() {
+    let dir = tempfile::tempdir().unwrap();
+    for (before, then) in [(0o000, 0o644), (0o200, 0o000)] {
+        let (path, xattrs): (_, &[Xattr<'_>]) = (dir.path().join("file"), &[(b"user.x", b"1")]);
+        let fixed = unprivileged(dir.path(), || {
+            fs::write(&path, b"").unwrap();
+            if rustix::fs::setxattr(&path, "user.y", b"", rustix::fs::XattrFlags::empty()).is_err() {
+                skip("no user xattrs in the temporary directory");
+                return false;
+            }
+            fs::set_permissions(&path, fs::Permissions::from_mode(before)).unwrap();
+            let meta = Meta { mode: then, xattrs: Some(xattrs), ..PLAIN };
+            let over = InPlace::open(dir.path(), settings()).unwrap();
+            let mut worker = over.tree().worker();
+            let wanted = Wanted { name: b"file", kind: WantedKind::File(0), meta };
+            let survey = worker.survey(DirId::ROOT, [wanted], &mut |_, _| Ok(true)).unwrap();
+            assert_eq!(survey.verdicts, [Verdict::Fix]);
+            worker.fix(DirId::ROOT, &wanted).unwrap();
+            assert_eq!(over.tree().complaints().count, 0);
+            true
+        });
+        if fixed && is_root("to look at it") {
+            assert_eq!((value(&path, "user.x"), value(&path, "user.y")), (Some(b"1".to_vec()), None));
+            assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, then);
+        }
+        fs::remove_file(&path).unwrap();
+    }
+}
