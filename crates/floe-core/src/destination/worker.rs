@@ -113,7 +113,7 @@ impl<'t> Worker<'t> {
         }
         let look = || FileStat::of_name(at.as_fd(), name).map_err(|e| wrong("look at", e));
         let mut stat = look()?;
-        let mut known = state::TOUCHED | state::WRITABLE;
+        let mut known = state::TOUCHED;
         if tree.settings.is_own(&stat) {
             // Under another spelling, where that is the same.
             return Err(wrong("make the directory", OWN));
@@ -126,6 +126,10 @@ impl<'t> Worker<'t> {
             let aside = tree.make_aside(at.as_fd(), directory, mode);
             let aside = aside.map_err(|e| wrong("make the directory", e))?;
             stat = FileStat::of_name(at.as_fd(), &aside).map_err(|e| wrong("look at", e))?;
+        }
+        // By a default ACL above its owner may have less than it was made with, until something is to be written there.
+        if known & state::EXISTED == 0 && stat.mode & OWNER_BITS == OWNER_BITS {
+            known |= state::WRITABLE;
         }
         let table = tree.directories();
         table.note_identity(directory, stat.id());

@@ -270,6 +270,38 @@ fn a_read_only_directory_with_an_acl_is_written_in() {
     }
 }
 
+#[test]
+fn what_a_default_acl_closes_is_written_in() {
+    let dir = tempfile::tempdir().unwrap();
+    for owner in [5, 0] {
+        let above = tempfile::tempdir_in(dir.path()).unwrap();
+        let closed = acl(&[(1, owner, NOBODY), (4, 5, NOBODY), (0x20, 5, NOBODY)]);
+        if set_default_acl(above.path(), &closed).is_err() {
+            return skip("no ACLs in the temporary directory");
+        }
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        for xattrs in [None, Some(&[(&b"user.x"[..], &b"1"[..])][..])] {
+            let meta = Meta { xattrs, ..FOLDER };
+            let name = if xattrs.is_some() { "with" } else { "without" };
+            unprivileged(above.path(), || {
+                let over = InPlace::open(above.path(), settings()).unwrap();
+                let mut worker = over.tree().worker();
+                let id = over.tree().add_directory(DirId::ROOT, name.as_bytes(), &meta).unwrap();
+                let inner = over.tree().add_directory(id, b"inner", &meta).unwrap();
+                worker.make_directory(id, xattrs).unwrap();
+                worker.make_directory(inner, xattrs).unwrap();
+                worker.write_small_file(inner, b"file", &PLAIN, &[b"x"]).unwrap();
+                worker.finish(None).unwrap();
+                assert_eq!(over.tree().complaints().count, 0);
+            });
+            for path in [name, &format!("{name}/inner")].map(|path| above.path().join(path)) {
+                assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o755, "{}", path.display());
+                assert_eq!(value(&path, "user.x").is_some(), xattrs.is_some());
+            }
+        }
+    }
+}
+
 /// The ACL comes with a mode by which no other extended attribute may be set.
 #[test]
 fn a_read_only_file_gets_its_acl_and_all_else() {
