@@ -246,6 +246,11 @@ impl FileStat {
         self.id() == other.id()
     }
 
+    /// Whether it belongs to another user than this process does.
+    pub(super) fn is_foreign(&self) -> bool {
+        rustix::process::geteuid().as_raw() != self.owner.user
+    }
+
     /// Whether this process may set its attributes, and is the one to clear it away.
     pub(super) fn is_ours(&self) -> bool {
         let user = rustix::process::geteuid();

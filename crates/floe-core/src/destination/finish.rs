@@ -150,6 +150,7 @@ impl Worker<'_> {
             if !self.tree.directories().is_it(id, stat.id()) {
                 return Err(changed_meanwhile(&self.tree.shown(id, b"")));
             }
+            let is_foreign = existed && stat.is_foreign();
             self.tree.note_written(&stat, || open::readable(handle.as_fd(), b"."));
             if let Some(owner) = meta.owner.filter(|&owner| owner != stat.owner) {
                 tighten_one(&handle, meta.mode, Some(owner)).map_err(|e| wrong("set the owner of", e))?;
@@ -161,12 +162,12 @@ impl Worker<'_> {
             }
             // A change of owner may have taken bits away.
             if stat.mode != meta.mode || meta.owner.is_some() {
-                self.unless_foreign(existed, above, name, "the mode", handle.set_mode(meta.mode))
+                self.unless_foreign(is_foreign, above, name, "the mode", handle.set_mode(meta.mode))
                     .map_err(|e| wrong("set the mode of", e))?;
             }
             if let Some(mtime) = meta.mtime {
                 let set = handle.set_mtime(mtime);
-                self.unless_foreign(existed, above, name, "the time", set)
+                self.unless_foreign(is_foreign, above, name, "the time", set)
                     .map_err(|e| wrong("set the time of", e))?;
             }
         } else if let Some(mtime) = meta.mtime {
@@ -176,17 +177,17 @@ impl Worker<'_> {
     }
 
     /// Of a directory that was there and is somebody else's, who may be right about it, mode and time stay as they are:
-    /// that is told, and no error.
+    /// that is told, and no error. Where they cannot be set of one of the user's own, it is one.
     fn unless_foreign(
         &self,
-        existed: bool,
+        is_foreign: bool,
         above: DirId,
         name: &[u8],
         what: &str,
         set: io::Result<()>,
     ) -> io::Result<()> {
         match set {
-            Err(io::Errno::PERM) if existed => {
+            Err(io::Errno::PERM) if is_foreign => {
                 self.tree.complain(above, name, what, io::Errno::PERM);
                 Ok(())
             }
@@ -204,6 +205,7 @@ impl Worker<'_> {
         let tree = self.tree;
         let wrong = |doing, errno| failed(doing, &tree.shown(DirId::ROOT, b""), errno);
         let stat = FileStat::of_descriptor(tree.root.as_fd()).map_err(|e| wrong("look at", e))?;
+        let is_foreign = tree.in_place && stat.is_foreign();
         let handle = self.root_handle()?;
         let mut mode = meta.mode & ALL_MODE_BITS;
         if let Some(owner) = meta.owner.filter(|&owner| owner != stat.owner) {
@@ -215,13 +217,13 @@ impl Worker<'_> {
         // An ACL or another owner may have changed it.
         let stat = FileStat::of_descriptor(tree.root.as_fd()).map_err(|e| wrong("look at", e))?;
         if stat.mode != mode {
-            self.unless_foreign(tree.in_place, DirId::ROOT, b"", "the mode", handle.set_mode(mode))
+            self.unless_foreign(is_foreign, DirId::ROOT, b"", "the mode", handle.set_mode(mode))
                 .map_err(|e| wrong("set the mode of", e))?;
         }
         let changed = tree.directories().state(DirId::ROOT) & state::TOUCHED != 0;
         if let Some(mtime) = meta.mtime.filter(|&t| t != stat.mtime || changed || !tree.in_place) {
             let set = rustix::fs::futimens(&tree.root, &attributes::times(mtime));
-            self.unless_foreign(tree.in_place, DirId::ROOT, b"", "the time", set)
+            self.unless_foreign(is_foreign, DirId::ROOT, b"", "the time", set)
                 .map_err(|e| wrong("set the time of", e))?;
         }
         Ok(())

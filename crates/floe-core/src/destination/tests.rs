@@ -103,6 +103,19 @@ fn unprivileged<T: Send>(directory: &Path, act: impl FnOnce() -> T + Send) -> T 
     std::thread::scope(|scope| scope.spawn(as_nobody).join().unwrap())
 }
 
+/// Sets a flag of a file or directory, or takes all away. False where that cannot be.
+fn set_flag(path: &Path, flag: rustix::fs::IFlags) -> bool {
+    let file = fs::File::open(path).unwrap();
+    let set = || rustix::fs::ioctl_setflags(&file, (rustix::fs::ioctl_getflags(&file)? - FLAGS) | flag);
+    let can = set().is_ok();
+    if !can {
+        skip("flags of files cannot be set");
+    }
+    can
+}
+
+const FLAGS: rustix::fs::IFlags = rustix::fs::IFlags::IMMUTABLE.union(rustix::fs::IFlags::APPEND);
+
 fn names_in(path: &Path) -> Vec<String> {
     let mut names: Vec<_> =
         fs::read_dir(path).unwrap().map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();

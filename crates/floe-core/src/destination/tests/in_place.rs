@@ -290,3 +290,31 @@ fn what_does_not_get_its_place_is_not_left() {
     assert_eq!(mode(&above), 0o555);
     assert_eq!((names_in(&above), names_in(&file)), (vec!["name".to_owned()], vec!["theirs".to_owned()]));
 }
+
+/// Who may set mode and time of a directory is told where that fails; of another's they stay as they are.
+#[test]
+fn only_of_somebody_elses_directories_the_mode_may_stay() {
+    if !is_root("owners and flags") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let there = dir.path().join("there");
+    fs::create_dir(&there).unwrap();
+    for owner in [0, 65534] {
+        std::os::unix::fs::chown(&there, Some(owner), Some(owner)).unwrap();
+        let over = InPlace::open(dir.path(), settings()).unwrap();
+        let mut worker = over.tree().worker();
+        let meta = Meta { mode: 0o700, ..FOLDER };
+        let id = over.tree().add_directory(DirId::ROOT, b"there", &meta).unwrap();
+        let wanted = Wanted { name: b"there", kind: WantedKind::Directory(id), meta };
+        worker.survey(DirId::ROOT, [wanted], &mut |_, _| Ok(true)).unwrap();
+        if !set_flag(&there, rustix::fs::IFlags::IMMUTABLE) {
+            return;
+        }
+        let finished = worker.finish(None);
+        set_flag(&there, rustix::fs::IFlags::empty());
+        let (expected, told) = if owner == 0 { (Err(ErrorKind::Denied), 0) } else { (Ok(()), 2) };
+        assert_eq!(finished.map_err(|error| error.kind()), expected);
+        assert_eq!(over.tree().complaints().count, told);
+    }
+}
