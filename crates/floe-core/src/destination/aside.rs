@@ -12,7 +12,7 @@ use rustix::io::{self, Errno};
 use tokio_util::sync::CancellationToken;
 
 use super::directories::{DirId, Directories, state};
-use super::entry::Settings;
+use super::entry::{FileStat, Kind, Settings};
 use super::staging::move_to_free_name;
 use super::tree::Tree;
 use super::{names, removal};
@@ -48,6 +48,10 @@ impl Tree {
         if self.is_folded(at, name) {
             return Err(Errno::EXIST);
         }
+        // Also who is killed between exchanging the two and removing what was there leaves somebody's directory where it is.
+        if FileStat::of_name(at, name).is_ok_and(|there| there.kind == Kind::Directory) {
+            return Err(Errno::ISDIR);
+        }
         exchange(at, &self.name_aside(id), name)?;
         self.directories().unmark(id, state::ASIDE);
         Ok(())
@@ -75,12 +79,14 @@ impl Tree {
         }
     }
 
-    /// Removes one.
+    /// Removes one, if it is still what this pull made there.
     pub(super) fn remove_one_aside(&self, at: BorrowedFd<'_>, id: DirId) {
         // Above all a pull that was stopped leaves nothing behind.
         let settings = Settings { stop: CancellationToken::new(), ..self.settings.clone() };
         let name = self.name_aside(id);
-        let _ = removal::remove(at, &name, &settings);
+        if FileStat::of_name(at, &name).is_ok_and(|stat| self.directories().is_it(id, stat.id())) {
+            let _ = removal::remove(at, &name, &settings);
+        }
     }
 }
 

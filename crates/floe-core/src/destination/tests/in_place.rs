@@ -225,7 +225,11 @@ fn what_took_the_place_of_a_file_meanwhile_stays() {
             fs::create_dir(at("name")).unwrap();
             fs::write(at("name/theirs"), b"x").unwrap();
         }
+        let changed = || fs::symlink_metadata(at("name")).map(|stat| (stat.ctime(), stat.ctime_nsec())).ok();
+        let before = changed();
         let finished = worker.finish(None).map_err(|error| error.kind());
+        // It was not even moved for a moment, in which the pull might be killed.
+        assert!(is_gone || changed() == before);
         assert_eq!(finished, if is_gone { Ok(()) } else { Err(ErrorKind::Conflict) });
         drop(worker);
         drop(over);
@@ -289,6 +293,23 @@ fn what_does_not_get_its_place_is_not_left() {
     });
     assert_eq!(mode(&above), 0o555);
     assert_eq!((names_in(&above), names_in(&file)), (vec!["name".to_owned()], vec!["theirs".to_owned()]));
+}
+
+#[test]
+fn what_is_somebody_elses_under_a_temporary_name_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("name"), b"old").unwrap();
+    let over = InPlace::open(dir.path(), settings()).unwrap();
+    let mut worker = over.tree().worker();
+    let id = over.tree().add_directory(DirId::ROOT, b"name", &FOLDER).unwrap();
+    worker.make_directory(id, None).unwrap();
+    let temporary = dir.path().join(&names_in(dir.path())[0]);
+    fs::rename(&temporary, dir.path().join("ours")).unwrap();
+    fs::create_dir(&temporary).unwrap();
+    fs::write(temporary.join("theirs"), b"x").unwrap();
+    drop(worker);
+    drop(over);
+    assert_eq!(names_in(&temporary), ["theirs"]);
 }
 
 /// Who may set mode and time of a directory is told where that fails; of another's they stay as they are.
