@@ -50,6 +50,7 @@ mod finish;
 mod in_place;
 mod lent;
 mod names;
+mod obstacles;
 mod open;
 mod problem;
 mod reconcile;

@@ -100,7 +100,8 @@ impl Worker<'_> {
     /// # Errors
     ///
     /// Invalid: a directory with entries is where the snapshot has something else, and deleting was not asked for; or one
-    /// of Floe's own is where the snapshot has a directory.
+    /// of Floe's own is where the snapshot has a directory. Where it [only looks](super::Settings::looks_only), also what is
+    /// found of what writing would have.
     pub(crate) fn survey<'w>(
         &mut self,
         directory: DirId,
@@ -174,6 +175,9 @@ impl Worker<'_> {
                 Some(stat) => self.judge(directory, at, &entry, stat, &mut |file| same(number, file))?,
                 None => self.missing(directory, &entry),
             };
+            if self.tree.settings.looks_only {
+                self.foresee(directory, at, &entry, stat.as_ref(), verdict)?;
+            }
             if let Some(stat) = stat.filter(|stat| stat.kind == Kind::File && stat.links > 1)
                 && matches!(
                     (entry.kind, verdict),
@@ -193,6 +197,9 @@ impl Worker<'_> {
             surplus(&mut survey, at, name);
         }
         survey.extra.retain(|name| !spellings.has(at, name));
+        if self.tree.settings.looks_only {
+            self.foresee_writing(directory, at, &survey)?;
+        }
         Ok(survey)
     }
 
@@ -208,10 +215,14 @@ impl Worker<'_> {
         let differs = self.tree.closed_root.unwrap_or(stat.mode) != meta.mode & ALL_MODE_BITS
             || meta.mtime.is_some_and(|t| t != stat.mtime)
             || meta.owner.is_some_and(|o| o != stat.owner);
-        match meta.xattrs {
-            Some(wanted) if !differs => Ok(!xattrs::compare(root, wanted).map_err(wrong)?.is_empty()),
-            _ => Ok(differs),
+        let differs = match meta.xattrs {
+            Some(wanted) if !differs => !xattrs::compare(root, wanted).map_err(wrong)?.is_empty(),
+            _ => differs,
+        };
+        if differs && self.tree.settings.looks_only {
+            self.foresee_root(&stat)?;
         }
+        Ok(differs)
     }
 
     /// Whether a directory has that name; links are not followed.

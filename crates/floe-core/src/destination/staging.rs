@@ -6,8 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    Access, AtFlags, CWD, FlockOperation, Mode, OFlags, PROC_SUPER_MAGIC, RenameFlags, StatxFlags, accessat,
-    flock, fsync, mkdirat, openat, renameat, renameat_with, statfs, statx, unlinkat,
+    AtFlags, CWD, FlockOperation, Mode, OFlags, PROC_SUPER_MAGIC, RenameFlags, StatxFlags, flock, fsync,
+    mkdirat, openat, renameat, renameat_with, statfs, statx, unlinkat,
 };
 use rustix::io::{self, Errno};
 use tokio_util::sync::CancellationToken;
@@ -20,7 +20,7 @@ use super::problem::{STOPPED, failed};
 use super::removal::Fate;
 use super::tree::Tree;
 use super::umask::PrivateUmask;
-use super::{names, open, removal, xattrs};
+use super::{names, obstacles, open, removal, xattrs};
 use crate::{Error, ErrorKind, Result};
 
 /// How much of the destination's name is in that of its staging directory, in bytes; a name has at most 255.
@@ -156,7 +156,7 @@ impl Staging {
         if FileStat::of_descriptor(parent.as_fd()).map_err(wrong)?.links == 0 {
             return Err(wrong(Errno::NOENT));
         }
-        accessat(&parent, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).map_err(wrong)
+        obstacles::takes_directories(parent.as_fd()).map_err(wrong)
     }
 
     /// Makes a staging directory inside an existing destination, if that is empty and has no default ACL. Its name is

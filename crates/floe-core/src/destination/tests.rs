@@ -4,6 +4,7 @@ mod attributes;
 mod in_place;
 mod living;
 mod model;
+mod obstacles;
 mod others;
 mod own;
 mod properties;

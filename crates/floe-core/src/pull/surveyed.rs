@@ -154,6 +154,16 @@ impl Surveyed {
         }
     }
 
+    /// Finds what would keep names from being removed, as far as that can be told.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`remove_extra`](Self::remove_extra).
+    pub(super) fn foresee_removals(&self, options: &PullOptions, worker: &mut Worker<'_>) -> Result<()> {
+        let mut extra = self.extra.iter().filter(|_| options.delete);
+        extra.try_for_each(|(directory, name)| worker.foresee_removal(*directory, name))
+    }
+
     /// What a pull would have done.
     pub(super) fn would_be(&self, options: &PullOptions, selection: &Selection) -> Pulled {
         let removed = self.to_remove(options);
