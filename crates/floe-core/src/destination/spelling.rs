@@ -1,8 +1,9 @@
 //! Directories that find a name by other spellings: those that ignore case.
 //!
 //! What the snapshot has there under one spelling and is there under another is compared with it and written over it, and
-//! the name stays as it was; so it is no name that the snapshot does not have. What the snapshot has under two spellings cannot be there: that is
-//! an error, be it found by the survey or, where that could not tell what a directory ignores, when the second is written.
+//! the name stays as it was; so it is no name that the snapshot does not have. What the snapshot has under two spellings
+//! cannot be there: that is an error, be it found by the survey or, where that could not tell what a directory ignores, when
+//! the second is written.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher;

@@ -42,11 +42,10 @@ impl LeftOut<'_> {
         if !picked.is_left_out() && self.removable_below(worker, place, picked)?.is_none() {
             return Ok(());
         }
-        let message = format!(
+        Err(refused(format!(
             "the snapshot has something else where the directory {} is, and that holds what is left out",
             shown(place.path)
-        );
-        Err(Error::new(ErrorKind::Invalid, message).with_remedy(Remedy::LeaveOut))
+        )))
     }
 
     /// Refuses to write over, or in, what is there under another spelling, where that is left out.
@@ -63,11 +62,10 @@ impl LeftOut<'_> {
         if !self.selection.pick_extra(above, place.path, self.ignores_case, is_directory)?.is_left_out() {
             return Ok(());
         }
-        let message = format!(
+        Err(refused(format!(
             "the snapshot has {}, which is there under another spelling, and that is left out",
             shown(place.path)
-        );
-        Err(Error::new(ErrorKind::Invalid, message).with_remedy(Remedy::LeaveOut))
+        )))
     }
 
     /// What may be removed below a directory of which something stays: what is left out, and the directories that it is in.
@@ -87,4 +85,8 @@ impl LeftOut<'_> {
             Ok(picked.is_left_out() || self.own.stands_at(&path))
         })
     }
+}
+
+fn refused(message: String) -> Error {
+    Error::new(ErrorKind::Invalid, message).with_remedy(Remedy::LeaveOut)
 }

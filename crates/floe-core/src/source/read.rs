@@ -2,8 +2,8 @@
 //!
 //! Invariants: no symbolic link below the root is followed, whatever was put in the place of a directory or a file
 //! since the walk; nothing is read from another directory than the one that was listed; what is not a regular file any
-//! more is never read from, and opening it never waits, nor longer than a lease lasts for one that is. A file is only handed out as read if the kernel said the same of
-//! it before and after.
+//! more is never read from, and opening it never waits. Of a regular file it waits for a lease to be given up, and until its
+//! times would tell of a change. A file is only handed out as read if the kernel said the same of it before and after.
 //!
 //! Each thread has a [`SourceFiles`] of its own, which keeps the directory of the last file open and some above it: files
 //! come in walk order, so nearly every one is opened by its name alone.
@@ -79,7 +79,7 @@ pub struct SourceFiles {
     /// Access times are left alone as long as that is allowed, which it is to owners.
     access_time: OFlags,
     clocks: HashClocks,
-    /// Ends waiting for a file that is leased.
+    /// Ends waiting for a file that is leased, or of which the times stand still.
     cancel: CancellationToken,
 }
 
