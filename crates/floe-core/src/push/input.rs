@@ -157,6 +157,16 @@ async fn spool(tar: Box<dyn Read + Send>, options: &PushOptions) -> Result<Spool
     }
 }
 
+impl Listings {
+    /// The moment the walk began; a tar holds still.
+    pub(super) fn began(&self) -> Option<HashClock> {
+        match self {
+            Self::Walk(walk) => Some(walk.began()),
+            Self::Tar(_) => None,
+        }
+    }
+}
+
 impl Iterator for Listings {
     type Item = Result<Listing>;
 

@@ -123,7 +123,7 @@ impl Planner<'_> {
                     sockets: 0,
                     own: Vec::new(),
                     restless: Vec::new(),
-                    rules: RulesRead::default(),
+                    rules: RulesRead::since(self.listings.began()),
                     denied: Vec::new(),
                     base_contents: None,
                 }),

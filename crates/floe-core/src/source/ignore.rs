@@ -35,7 +35,7 @@ mod tests;
 
 use self::lines::{Patterns, PatternsBuilder};
 pub(super) use self::obeyed::Obeyed;
-pub(crate) use self::obeyed::rewrite_time;
+pub(crate) use self::obeyed::{ObeyedFile, rewrite_time};
 
 const FLOE_IGNORE: &str = ".floeignore";
 const GIT_IGNORE: &str = ".gitignore";

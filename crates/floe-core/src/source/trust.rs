@@ -134,19 +134,20 @@ pub fn is_trusted(stat: &Stat, hashing_began: HashClock) -> bool {
 
 /// How recently any of some files was modified or changed.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Recency {
+pub(crate) struct Recency {
     latest: Option<FileTime>,
     is_coarse: bool,
 }
 
 impl Recency {
-    pub(super) fn add(&mut self, stat: &Stat) {
+    /// Adds a file.
+    pub(crate) fn add(&mut self, stat: &Stat) {
         self.latest = self.latest.max(Some(stat.modified.max(stat.changed)));
         self.is_coarse |= stat.changed.nanos == 0;
     }
 
     /// Whether [`is_trusted`] holds of all of them.
-    pub(super) fn is_trusted(&self, hashing_began: HashClock) -> bool {
+    pub(crate) fn is_trusted(&self, hashing_began: HashClock) -> bool {
         if self.is_coarse && hashing_began.is_fine {
             return false;
         }

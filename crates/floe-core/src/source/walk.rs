@@ -38,6 +38,7 @@ use super::ignore::{Exclusions, Filter, Rules};
 use super::name_cache::NameCache;
 use super::read::unsteady;
 use super::stat::{FileKind, Stat};
+use super::trust::HashClock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::offload::OnPanic;
 
@@ -81,6 +82,7 @@ pub struct Walk {
     dirents: Vec<u8>,
     threads: Vec<JoinHandle<()>>,
     failed: bool,
+    began: HashClock,
 }
 
 #[derive(Debug)]
@@ -108,13 +110,14 @@ impl Walk {
     /// The root cannot be opened, is no directory, or it is a directory of Floe's own, or a glob of the exclusions is
     /// malformed.
     pub fn new(root: &Path, options: &WalkOptions) -> Result<Self> {
-        let open = || -> Result<(OwnedFd, Stat), Errno> {
+        let open = || -> Result<(OwnedFd, Stat, HashClock), Errno> {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
             let descriptor = rustix::fs::open(root, flags, Mode::empty())?;
             let stat = Stat::of_file(&descriptor)?;
-            Ok((descriptor, stat))
+            let began = HashClock::read(&descriptor)?;
+            Ok((descriptor, stat, began))
         };
-        let (descriptor, stat) = open().map_err(|errno| {
+        let (descriptor, stat, began) = open().map_err(|errno| {
             let root = root.display();
             match errno {
                 Errno::NOTDIR => Error::new(ErrorKind::Invalid, format!("{root} is not a directory")),
@@ -141,7 +144,7 @@ impl Walk {
             root_device: stat.device,
             descriptors: Descriptors::default(),
         });
-        let mut walk = Self { shared, dirents: Vec::new(), threads: Vec::new(), failed: false };
+        let mut walk = Self { shared, dirents: Vec::new(), threads: Vec::new(), failed: false, began };
         for _ in 1..options.threads.get() {
             let shared = Arc::clone(&walk.shared);
             let spawned = std::thread::Builder::new().name("floe-walk".into()).spawn(move || shared.work());
@@ -149,6 +152,11 @@ impl Walk {
                 .push(spawned.map_err(|error| Error::io("cannot start a thread for the walk", error))?);
         }
         Ok(walk)
+    }
+
+    /// The moment it began, by the clock of the root's file system.
+    pub(crate) fn began(&self) -> HashClock {
+        self.began
     }
 
     fn next_listing(&mut self) -> Option<Result<Listing>> {

@@ -1,8 +1,9 @@
 //! The ignore files that were obeyed, looked at again in the end.
 //!
 //! Directories are listed one after another. A rule may be moved from one to another meanwhile, or be made before what it
-//! keeps out, in a directory that was not listed yet: what is kept out at any moment would be stored. And an ignore file may not
-//! have been written to its end when it was obeyed, or not be there because it is about to be made again.
+//! keeps out, in a directory that was not listed yet: what is kept out at any moment would be stored. So where anything that was
+//! listed changed since the walk began, all are looked at. And an ignore file may not have been written to its end when it was
+//! obeyed, or not be there because it is about to be made again: that is looked at in any case.
 
 use std::time::Instant;
 
@@ -13,15 +14,23 @@ use crate::offload::pause;
 use crate::push::assemble::Ended;
 use crate::push::input::InputFiles;
 use crate::push::work::changed;
-use crate::source::{Child, DirectoryId, ListedDirectory, Listing, Stat, join, rewrite_time};
+use crate::source::{
+    Child, DirectoryId, HashClock, ListedDirectory, Listing, Recency, Stat, join, rewrite_time,
+};
 
 /// What ignore files were when they were obeyed, or that they were not there.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::push) struct RulesRead {
+    began: Option<HashClock>,
     files: Vec<RulesFile>,
     /// The paths of their directories, each without its beginning that it shares with the one before.
     paths: Vec<u8>,
     last_path: Vec<u8>,
+    /// How recently anything that was listed changed.
+    recency: Recency,
+    /// The file system of the root, and whether all that was listed is there.
+    device: Option<u64>,
+    is_on_one_device: bool,
 }
 
 #[derive(Debug)]
@@ -32,31 +41,58 @@ struct RulesFile {
     directory: DirectoryId,
     name: &'static str,
     stat: Option<Box<Stat>>,
+    is_young: bool,
     /// When whoever had only begun to rewrite it is done.
     settled: Instant,
 }
 
 impl RulesRead {
+    /// None yet, of a walk that began then.
+    pub(super) fn since(began: Option<HashClock>) -> Self {
+        Self {
+            began,
+            files: Vec::new(),
+            paths: Vec::new(),
+            last_path: Vec::new(),
+            recency: Recency::default(),
+            device: None,
+            is_on_one_device: true,
+        }
+    }
+
     /// Adds those of a listing.
     pub(super) fn add(&mut self, listing: &Listing) {
         let ListedDirectory { path, id } = listing.directory();
-        for (name, stat) in listing.rules() {
+        let stat = listing.stat();
+        self.is_on_one_device &= *self.device.get_or_insert(stat.device) == stat.device;
+        self.recency.add(stat);
+        listing.children().for_each(|child| self.recency.add(child.stat));
+        for file in listing.rules() {
             let shared_len = self.last_path.iter().zip(path).take_while(|(last, now)| last == now).count();
             let own = &path[shared_len..];
             self.paths.extend_from_slice(own);
             self.last_path.truncate(shared_len);
             self.last_path.extend_from_slice(own);
+            // It may be left out itself.
+            file.stat.iter().for_each(|stat| self.recency.add(stat));
             // What had just changed is the file, or the directory.
-            let changed = stat.as_ref().unwrap_or(listing.stat());
+            let changed = file.stat.as_ref().unwrap_or(stat);
             self.files.push(RulesFile {
                 shared_len,
                 own_len: own.len(),
                 directory: id,
-                name,
-                stat: stat.map(Box::new),
-                settled: Instant::now() + changed.until_as_old_as(rewrite_time(stat.as_ref())),
+                name: file.name,
+                stat: file.stat.map(Box::new),
+                is_young: file.is_young,
+                settled: Instant::now() + changed.until_as_old_as(rewrite_time(file.stat.as_ref())),
             });
         }
+    }
+
+    /// Whether nothing that was listed has changed since the walk began: then rules that came meanwhile came after all that
+    /// they are for.
+    fn is_quiet(&self) -> bool {
+        self.is_on_one_device && self.began.is_some_and(|began| self.recency.is_trusted(began))
     }
 
     /// Checks, when all was read, that all are what they were.
@@ -65,12 +101,16 @@ impl RulesRead {
         files: &mut InputFiles,
         cancel: &CancellationToken,
     ) -> Result<(), Ended> {
+        let is_quiet = self.is_quiet();
         let mut path = Vec::new();
         let mut paths = &self.paths[..];
         for file in &self.files {
             let own = paths.split_off(..file.own_len).unwrap_or_default();
             path.truncate(file.shared_len);
             path.extend_from_slice(own);
+            if is_quiet && !file.is_young {
+                continue;
+            }
             pause(cancel, file.settled.saturating_duration_since(Instant::now()))?;
             let directory = ListedDirectory { path: &path, id: file.directory };
             let name = file.name.as_bytes();

@@ -233,23 +233,55 @@ fn a_directory_may_change_in_its_times_before_its_xattrs_are_read() {
     assert_changed(plan(source.path(), Kept::XATTRS, deed), "zz");
 }
 
-#[test]
-fn ignore_files_are_looked_at_again_in_the_end() {
-    let source = source();
-    let (root, deep) = (source.path().join(".floeignore"), source.path().join("zz/.floeignore"));
-    // As somebody leaves it who is about to write it anew.
-    fs::write(&deep, "").unwrap();
-    // All but that was there long ago.
+/// Long enough for what was changed to have been so when a walk begins.
+fn rest() {
     std::thread::sleep(Duration::from_millis(60));
+}
+
+#[test]
+fn an_ignore_file_that_had_just_been_written_is_looked_at_again_in_the_end() {
+    let source = source();
+    let ignore = source.path().join("zz/.floeignore");
+    // As somebody leaves it who is about to write it anew.
+    fs::write(&ignore, "").unwrap();
+    rest();
     let (planned, _) = plan_pass(source.path(), Kept::MTIME, false, || ()).unwrap();
     let mut files = InputFiles::Directory(SourceFiles::open(source.path()).unwrap());
     let mut check = || planned.rules.check(&mut files, &CancellationToken::new()).map(|()| Vec::new());
     check().unwrap();
-    fs::write(&deep, "secret").unwrap();
+    fs::write(&ignore, "secret").unwrap();
     assert_changed(check(), "zz/.floeignore");
-    fs::remove_file(&deep).unwrap();
-    fs::write(&root, "secret").unwrap();
-    assert_changed(check(), ".floeignore");
+}
+
+#[test]
+fn what_ignore_files_keep_out_at_any_moment_is_kept_out() {
+    let source = source();
+    let at = |name: &str| source.path().join(name);
+    let check = |deed: &dyn Fn()| {
+        rest();
+        let (planned, _) = plan_pass(source.path(), Kept::MTIME, false, deed).unwrap();
+        let mut files = InputFiles::Directory(SourceFiles::open(source.path()).unwrap());
+        planned.rules.check(&mut files, &CancellationToken::new()).map(|()| Vec::new())
+    };
+    // The rule, then what it is for.
+    let added = check(&|| {
+        fs::write(at(".floeignore"), "secret").unwrap();
+        fs::write(at("zz/secret"), "").unwrap();
+    });
+    assert_changed(added, ".floeignore");
+    // From below to above, while what it is for stays as it is; then without a change of any directory.
+    for rules in ["", "# none\n"] {
+        fs::write(at("zz/.floeignore"), "secret").unwrap();
+        fs::write(at(".floeignore"), "other").unwrap();
+        let moved = check(&|| {
+            fs::write(at(".floeignore"), "other\nsecret").unwrap();
+            match rules {
+                "" => fs::remove_file(at("zz/.floeignore")).unwrap(),
+                rules => fs::write(at("zz/.floeignore"), rules).unwrap(),
+            }
+        });
+        assert_changed(moved, ".floeignore");
+    }
 }
 
 #[test]

@@ -31,6 +31,17 @@ pub(crate) fn rewrite_time(read: Option<&Stat>) -> Duration {
     if read.is_some() { REWRITE_TIME } else { ABSENT_TIME }
 }
 
+/// An ignore file that was obeyed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ObeyedFile {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// What it was, or that it was not there.
+    pub(crate) stat: Option<Stat>,
+    /// Whether it had been written just before, perhaps not to its end; or may be about to be made.
+    pub(crate) is_young: bool,
+}
+
 /// The ignore files of one directory, as they were when their rules were read.
 #[derive(Clone, Debug, Default)]
 pub(in crate::source) struct Obeyed {
@@ -91,13 +102,14 @@ impl Obeyed {
         self.files().any(|there| there == file)
     }
 
-    /// Those that are to be looked at when all is read: all where directories below this one are listed later, or else those
-    /// that had been written just before, or may be about to be.
-    pub(in crate::source) fn in_the_end(&self, has_directories: bool) -> Vec<(&'static str, Option<Stat>)> {
-        let is_young =
-            |read: &Option<Stat>| read.map_or(self.is_being_made, |read| read.is_younger_than(FILE_TIME));
-        let files = self.files.iter().filter(|(_, read)| has_directories || is_young(read)).copied();
-        let absent = self.absent.iter().filter(|_| has_directories).map(|file| (*file, None));
-        files.chain(absent).collect()
+    /// Those that are to be looked at when all is read: where directories below this one are listed later all, or else those
+    /// that are young.
+    pub(in crate::source) fn in_the_end(&self, has_directories: bool) -> Vec<ObeyedFile> {
+        let there = self.files.iter().map(|(name, read)| {
+            let is_young = read.map_or(self.is_being_made, |read| read.is_younger_than(FILE_TIME));
+            ObeyedFile { name, stat: *read, is_young }
+        });
+        let absent = self.absent.iter().map(|name| ObeyedFile { name, stat: None, is_young: false });
+        there.chain(absent).filter(|file| file.is_young || has_directories).collect()
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 
 use rustix::io::Errno;
 
+use crate::source::ignore::ObeyedFile;
 use crate::source::own::{OwnFound, Purpose};
 use crate::source::{DirectoryId, ListedDirectory, Stat};
 
@@ -62,7 +63,7 @@ pub struct Listing {
     pub(in crate::source) is_last: bool,
     pub(super) is_short: bool,
     pub(super) is_restless: bool,
-    pub(super) rules: Vec<(&'static str, Option<Stat>)>,
+    pub(super) rules: Vec<ObeyedFile>,
 }
 
 impl Listing {
@@ -158,9 +159,9 @@ impl Listing {
         self.is_restless
     }
 
-    /// Ignore files of this directory that are to be looked at when all is read, and what they were, or that they were not
-    /// there: where something below it was listed later, or they had been written just before, perhaps not to their end.
-    pub(crate) fn rules(&self) -> &[(&'static str, Option<Stat>)] {
+    /// Ignore files of this directory that are to be looked at when all is read: where something below it was listed later,
+    /// or they are young.
+    pub(crate) fn rules(&self) -> &[ObeyedFile] {
         &self.rules
     }
 
