@@ -42,7 +42,7 @@ pub(crate) fn sums(items: &[Item]) -> Option<(u64, u64)> {
 /// Appends the number of items and the items.
 pub(crate) fn write_items(items: &[Item], out: &mut Vec<u8>) -> Result<()> {
     if items.is_empty() || items.len() > MAX_ITEMS {
-        return Err(Error::invalid(format!("a list has 1 to 128 items, not {}", items.len())));
+        return Err(Error::invalid(format!("a list has 1 to {MAX_ITEMS} items, not {}", items.len())));
     }
     out.put_uv(items.len() as u64);
     let mut cursor = ItemCursor::new(items.len());
@@ -108,7 +108,7 @@ impl ItemCursor {
 pub struct IndexSegment {
     /// 1: it lists segments; *n* + 1: it lists index segments of level *n*.
     pub level: u8,
-    /// 1 to 128.
+    /// 1 to 32.
     pub items: Vec<Item>,
 }
 

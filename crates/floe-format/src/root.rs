@@ -37,7 +37,7 @@ pub struct Root {
     pub xattrs: XattrList,
     /// 0: the items are segments; *n*: index segments of level *n*.
     pub level: u8,
-    /// 1 to 128.
+    /// 1 to 32.
     pub items: Vec<Item>,
 }
 

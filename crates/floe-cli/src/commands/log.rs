@@ -9,7 +9,7 @@ use crate::commands::generation::GenerationReport;
 use crate::counting::TrafficReport;
 use crate::failure::{Code, Failure};
 use crate::output::printable;
-use crate::quantities::age;
+use crate::quantities::{age, count};
 use crate::session::{Limits, Session};
 
 /// Show what a ref named, the newest generation first
@@ -82,7 +82,8 @@ fn line(name: &RefName, generation: &Generation, now: jiff::Timestamp) -> String
         line.push_str(&format!("  {}={}", printable(label), printable(value)));
     }
     if generation.skipped > 0 {
-        line.push_str(&format!("  without {} unreadable entries", generation.skipped));
+        let entries = count(generation.skipped, "unreadable entry", "unreadable entries");
+        line.push_str(&format!("  without {entries}"));
     }
     line
 }

@@ -12,7 +12,7 @@ use crate::commands::generation::AnnotationReport;
 use crate::counting::TrafficReport;
 use crate::failure::{Code, Failure};
 use crate::output::printable;
-use crate::quantities::{ByteCount, age, thousands};
+use crate::quantities::{ByteCount, age, count, thousands};
 use crate::session::{Limits, Session};
 
 /// Show what a snapshot is and where it is
@@ -111,7 +111,8 @@ fn write(out: &mut dyn Write, session: &Session, resolved: &Resolved, snapshot: 
             writeln!(out, "label      {}={}", printable(label), printable(value))?;
         }
         if generation.skipped > 0 {
-            writeln!(out, "skipped    {} unreadable entries", thousands(generation.skipped))?;
+            let entries = count(generation.skipped, "unreadable entry", "unreadable entries");
+            writeln!(out, "skipped    {entries}")?;
         }
     }
     let kept = kept(root.kept);

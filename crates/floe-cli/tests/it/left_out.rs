@@ -82,6 +82,27 @@ fn a_file_mounted_from_another_file_system_is_left_out_on_request() {
     assert!(!stdout(&user.floe(&["ls", "one"], 0)).contains("other-file"));
 }
 
+/// Its neighbours, before it and after, may fill segments.
+#[test]
+fn a_big_file_that_cannot_be_read_is_left_out_wherever_it_is() {
+    let Some(before) = unprivileged() else { return };
+    let user = User::new();
+    let root = user.path("tree");
+    fs::create_dir_all(root.join("many")).unwrap();
+    for number in 0..3000 {
+        fs::write(root.join(format!("many/{number:04}")), number.to_string().repeat(20)).unwrap();
+    }
+    for name in ["big", "many/1500"] {
+        fs::write(root.join(name), "big ".repeat(30_000)).unwrap();
+        fs::set_permissions(root.join(name), fs::Permissions::from_mode(0)).unwrap();
+    }
+    give_away(&user);
+    let output = user.under(before, &["push", "tree", "main", "--skip-unreadable", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    let report = report("push", &output.stdout);
+    assert_eq!((report["skipped"].as_array().unwrap().len(), &report["file_count"]), (2, &2999.into()));
+}
+
 #[test]
 fn what_cannot_be_read_is_listed_with_the_reason() {
     let Some(before) = unprivileged() else { return };

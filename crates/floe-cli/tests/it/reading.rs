@@ -1,5 +1,6 @@
 //! Commands that look into snapshots: `ls REF:PATH`, `cat`, `diff`, `verify`, `archive`.
 
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -226,6 +227,29 @@ fn damage_is_named() {
         let corrupt = user.floe(&[arguments, &["--cache-dir", "fresh"]].concat(), 3);
         assert!(user.stderr(&corrupt).contains(&id), "{}", user.stderr(&corrupt));
     }
+}
+
+#[test]
+fn i4_archives_with_equal_etags_have_equal_bytes() {
+    let user = user_with_a_push();
+    fs::write(user.path("tree/data"), "text, and more text, and more\n".repeat(5000)).unwrap();
+    for arguments in [&["one"][..], &["two"], &["again", "--full"], &["other", "--full", "--level", "19"]] {
+        user.floe(&[&["push", "tree"], arguments].concat(), 0);
+    }
+    fs::write(user.path("tree/data"), "something else\n").unwrap();
+    user.floe(&["push", "tree", "one"], 0);
+    let mut bytes_of = HashMap::new();
+    let mut layouts = HashSet::new();
+    for name in ["main", "one@1", "two", "again", "other", "one@2"] {
+        let shown = user.json(&["show", name, "--json"]);
+        let archive = user.floe(&["archive", name], 0).get_output().stdout.clone();
+        let etag = shown["archive_etag"].as_str().unwrap().to_owned();
+        layouts.insert(shown["layout"].as_str().unwrap().to_owned());
+        let known = bytes_of.entry(etag).or_insert_with(|| archive.clone());
+        assert!(*known == archive, "{name} has the ETag of another archive");
+    }
+    // Where frames are does not matter, how they are compressed does.
+    assert_eq!((bytes_of.len(), layouts.len() > 4), (4, true), "{layouts:?}");
 }
 
 #[test]

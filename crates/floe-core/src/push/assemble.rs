@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crossbeam_channel::Receiver;
-use floe_format::{Body, Codec, Compressor, FrameId, FrameRecord, Kept, Run, SegmentCutter, TAR_END};
+use floe_format::{Body, Codec, Compressor, FrameId, FrameRecord, Kept, Run, SegmentCutter};
 
 use tokio_util::sync::CancellationToken;
 
@@ -17,8 +17,9 @@ use super::noted::Noted;
 use super::packs::PackOutput;
 use super::plan::Slot;
 use super::unit::{Entries, MadeFrame, MadeGroup, Note, NotedContent, ReadFile, Unit};
-use super::work::{Failure, FilePiece, Unread, changed, make_frame};
+use super::work::{Changed, Failure, FilePiece, Unread, changed, make_end};
 use super::{PushProgress, leading_u64};
+use crate::source::Recency;
 use crate::{Error, ErrorKind, Result};
 
 /// What an assembly needs.
@@ -50,13 +51,14 @@ pub(super) struct Assembled {
     /// The first bytes of the hash and the size of each file that was read.
     pub(super) read_files: Vec<(u64, u64)>,
     pub(super) unread: Vec<Unread>,
+    /// How recently anything changed, as it was when it was read.
+    pub(super) recency: Recency,
 }
 
 /// Why an assembly ended early.
 #[derive(Debug)]
 pub(super) enum Ended {
-    /// The source is not as it was planned.
-    Changed(Error),
+    Changed(Changed),
     Failed(Error),
 }
 
@@ -166,6 +168,7 @@ impl Assembly<'_> {
             if out.unread.is_empty() {
                 state.links.add(&entry, note.may_be_linked)?;
             }
+            out.recency.add(&note.stat);
             self.note(entry.path, note);
             let Body::File { size, hash } = entry.body else { continue };
             out.files += 1;
@@ -256,6 +259,7 @@ impl Assembly<'_> {
             return if was_expected { Ok(()) } else { Err(Ended::Changed(changed(&file.path))) };
         }
         state.out.read_files.push((leading_u64(&read.hash), read.stat.size));
+        state.out.recency.add(&read.stat);
         self.note(&file.path, &Note { stat: read.stat, content, ..file.note });
         match &mut state.held {
             Some((_, held)) => held.set_last_read(read, self.kept),
@@ -298,6 +302,10 @@ impl Assembly<'_> {
     /// Encodes the draft, unless its last entry is a big file whose content is still being read.
     fn end_draft(&mut self, state: &mut State) -> Result<(), Ended> {
         let Some(draft) = state.draft.take() else { return Ok(()) };
+        // A big file that could not be read stays without a hash; all of it is planned again without that.
+        if !state.out.unread.is_empty() {
+            return Ok(());
+        }
         let place = state.segments.len();
         if draft.waits_for_hash() {
             state.segments.push(None);
@@ -313,7 +321,7 @@ impl Assembly<'_> {
         self.flush(state)?;
         let untold = std::mem::take(&mut state.untold_bytes);
         self.progress.file_bytes.fetch_add(untold, Ordering::Relaxed);
-        let frame = make_frame(self.known, &mut self.compressor, &TAR_END)?;
+        let frame = make_end(self.known, &mut self.compressor)?;
         let end = self.store(frame)?;
         state.draft.get_or_insert_with(|| Draft::new(Vec::new())).push_end(end);
         self.end_draft(state)
@@ -373,7 +381,7 @@ pub(super) fn count_reused(out: &mut Assembled, progress: &PushProgress, size: u
 
 fn note_failure(out: &mut Assembled, failure: Failure) -> Result<(), Ended> {
     match failure {
-        Failure::Changed(error) => Err(Ended::Changed(error)),
+        Failure::Changed(changed) => Err(Ended::Changed(changed)),
         Failure::Unreadable(unread) => {
             out.unread.extend(unread);
             Ok(())

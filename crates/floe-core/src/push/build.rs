@@ -22,7 +22,7 @@ use super::noted::Noted;
 use super::packs::PackOutput;
 use super::plan::{Planned, Planner};
 use super::repack::Repacking;
-use super::work::{Unread, WorkSettings, workers};
+use super::work::{Changed, Unread, WorkSettings, workers};
 use super::{PushOptions, PushOutcome, PushProgress, Pushed};
 use crate::namespace::Namespace;
 use crate::offload::spawn;
@@ -97,7 +97,7 @@ impl Build {
             &self.uploads,
             &self.options,
         );
-        let made = Arc::new(Made::new(self.options.cache_dir.as_deref()));
+        let mut made = Arc::new(Made::new(self.options.cache_dir.as_deref()));
         let mut left_out = LeftOut::default();
         let mut skipped = Vec::new();
         let mut listings = Some(listings);
@@ -115,11 +115,16 @@ impl Build {
             let (mut planned, mut assembled, cache) =
                 match self.pass(these_listings, &known, &made, &mut packs, &left_out, passes) {
                     Ok(done) => done,
-                    Err(Ended::Changed(error)) if passes < MAX_PASSES => {
+                    Err(Ended::Changed(Changed { error, is_of_rules })) if passes < MAX_PASSES => {
                         tracing::debug!(%error, "the source changed meanwhile; it is planned again");
+                        if is_of_rules {
+                            // In a pack that the snapshot uses, everybody could read what the rules now keep out.
+                            packs.give_up();
+                            made = Arc::new(Made::new(self.options.cache_dir.as_deref()));
+                        }
                         continue;
                     }
-                    Err(Ended::Changed(error) | Ended::Failed(error)) => return Err(error),
+                    Err(Ended::Changed(Changed { error, .. }) | Ended::Failed(error)) => return Err(error),
                 };
             let mut unread = std::mem::take(&mut assembled.unread);
             if !planned.denied.is_empty() {
@@ -207,6 +212,7 @@ impl Build {
             workers: settings.workers,
             slots: slot_sender,
             has_changed: false,
+            has_other_rules: false,
             denied: Vec::new(),
             known: Vec::new(),
             jobs: job_sender,
@@ -242,7 +248,8 @@ impl Build {
             }
         });
         let done = done.and_then(|done: (Planned, Assembled)| {
-            done.0.rules.check(&mut files, &self.options.cancel).map(|()| done)
+            let (planned, assembled) = &done;
+            planned.rules.check(&mut files, &assembled.recency, &self.options.cancel).map(|()| done)
         });
         match done {
             Ok((planned, assembled)) => Ok((planned, assembled, noted.map(Noted::into_whole))),

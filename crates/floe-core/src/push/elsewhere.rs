@@ -65,6 +65,13 @@ impl Elsewhere {
         Ok(*asked.get_or_init(|| exists))
     }
 
+    /// Whether a pack that is used already has this frame: one that was asked for, and exists.
+    pub(super) fn has_in_used(&self, id: &FrameId) -> bool {
+        let Some(found) = self.looked_into.get() else { return false };
+        let located = found.frames.find(id);
+        located.is_some_and(|located| found.exists[located.pack].get() == Some(&true))
+    }
+
     /// The packs and frames, for the layout: only what [`Elsewhere::has`] said yes to may be used.
     pub(super) fn catalog(&self) -> Option<&Catalog> {
         self.looked_into.get().map(|found| &found.frames)

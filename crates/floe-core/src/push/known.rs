@@ -27,16 +27,25 @@ impl KnownFrames {
     /// # Errors
     /// Those of the store, where a pack has to be asked for.
     pub(super) fn claim(&self, id: &FrameId) -> Result<bool> {
-        if self.packs.data.contains(id) {
-            return Ok(false);
-        }
-        if self.claimed.lock().unwrap_or_else(PoisonError::into_inner).insert(*id, ()).is_some() {
+        if !self.claim_new(id) {
             return Ok(false);
         }
         match &self.elsewhere {
             Some(elsewhere) => Ok(!elsewhere.has(id)?),
             None => Ok(true),
         }
+    }
+
+    /// Whether the caller has to store a frame that all trees have: it alone is no reason to use a pack of another tree,
+    /// of which this one would have to be read, and which could never go while this one is there.
+    pub(super) fn claim_common(&self, id: &FrameId) -> bool {
+        self.claim_new(id) && !self.elsewhere.as_ref().is_some_and(|elsewhere| elsewhere.has_in_used(id))
+    }
+
+    /// Claims a frame that is not in the base's packs; false when it is, or was claimed before.
+    fn claim_new(&self, id: &FrameId) -> bool {
+        !self.packs.data.contains(id)
+            && self.claimed.lock().unwrap_or_else(PoisonError::into_inner).insert(*id, ()).is_none()
     }
 
     /// Whether this frame need not be stored by who asks: it is known, or was claimed.

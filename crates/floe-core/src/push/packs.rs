@@ -148,6 +148,19 @@ impl PackOutput {
         Ok(())
     }
 
+    /// Gives up all packs: nothing that was stored so far is used. One that is in the store already is in no layout.
+    pub(super) fn give_up(&mut self) {
+        self.handle.block_on(self.finishing.shutdown());
+        (self.data_pack, self.metadata_pack) = (None, None);
+        self.handle.block_on(self.uploads.abort_all(self.namespace.store().as_ref()));
+        self.held.clear();
+        self.held_bytes.clear();
+        self.segments.clear();
+        // Nor does a later push find it.
+        self.written.data.packs().iter().for_each(|pack| self.tails.forget(&pack.id));
+        self.written = WrittenPacks::default();
+    }
+
     /// Whether a segment is being stored already.
     pub(super) fn has_metadata(&self, id: &floe_format::FrameId) -> bool {
         self.segments.contains_key(id)

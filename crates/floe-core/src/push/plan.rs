@@ -26,7 +26,9 @@ use super::links::{FirstNames, Name};
 use super::made::Made;
 use super::meta::Keeping;
 use super::unit::{Entries, MadeGroup, Note, NotedContent, Unit};
-use super::work::{Failure, FileJob, FilePiece, GroupJob, Job, PlannedFile, Unread, changed, pieces_ahead};
+use super::work::{
+    Changed, Failure, FileJob, FilePiece, GroupJob, Job, PlannedFile, Unread, changed, pieces_ahead,
+};
 use crate::source::{CacheHit, Child, FileKind, ListedDirectory, Listing, OwnFound, Stat};
 use crate::{Error, ErrorKind, Remedy, Result};
 
@@ -90,6 +92,8 @@ pub(super) struct Planner<'a> {
     pub(super) slots: Sender<Slot>,
     /// Whether the plan fails because the source is not as the walk found it.
     pub(super) has_changed: bool,
+    /// And whether an ignore file is not.
+    pub(super) has_other_rules: bool,
     /// See [`Planned::denied`].
     pub(super) denied: Vec<Unread>,
     /// Known groups that were not handed out yet.
@@ -101,7 +105,11 @@ impl Planner<'_> {
     /// Makes the plan and hands it out.
     pub(super) fn run(mut self) -> Result<Planned, Ended> {
         let planned = self.plan();
-        planned.map_err(|e| if self.has_changed { Ended::Changed(e) } else { Ended::Failed(e) })
+        let is_of_rules = self.has_other_rules;
+        planned.map_err(|error| match self.has_changed {
+            true => Ended::Changed(Changed { error, is_of_rules }),
+            false => Ended::Failed(error),
+        })
     }
 
     fn plan(&mut self) -> Result<Planned> {
@@ -112,8 +120,10 @@ impl Planner<'_> {
         let mut planned = None;
         while let Some(listing) = self.listings.next() {
             // An ignore file that will not hold still.
-            let mut listing = listing
-                .inspect_err(|error| self.has_changed |= error.remedy() == Some(Remedy::QuietSource))?;
+            let mut listing = listing.inspect_err(|error| {
+                self.has_other_rules = error.remedy() == Some(Remedy::QuietSource);
+                self.has_changed |= self.has_other_rules;
+            })?;
             let planned = match &mut planned {
                 Some(planned) => planned,
                 None => planned.insert(Planned {
@@ -277,8 +287,10 @@ impl Planner<'_> {
 
     /// The error of what is not as it was listed, for which all is planned again.
     fn changed(&mut self, path: &[u8]) -> Error {
+        let Changed { error, is_of_rules } = changed(path);
         self.has_changed = true;
-        changed(path)
+        self.has_other_rules |= is_of_rules;
+        error
     }
 
     /// Whether a regular file is what the base has, told without any allocation: the common case.

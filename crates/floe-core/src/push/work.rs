@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 
 use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 use floe_format::{
-    Codec, Compressor, ContentHash, Entry, FrameId, FrameRecord, Kept, OwnedBody, Parameters,
+    Codec, Compressor, ContentHash, Entry, FrameId, FrameRecord, Kept, OwnedBody, Parameters, TAR_END,
     parent_and_name, tar_header, tar_padding,
 };
 
@@ -86,8 +86,7 @@ pub(super) enum FilePiece {
 /// Why something was not read.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The source is not as it was when it was planned.
-    Changed(Error),
+    Changed(Changed),
     /// These cannot be read.
     Unreadable(Vec<Unread>),
     /// Something else.
@@ -361,15 +360,30 @@ pub(super) fn make_frame(
     plain: &[u8],
 ) -> Result<MadeFrame> {
     let id = FrameId::of(plain);
+    let is_new = known.claim(&id)?;
+    frame_of(id, plain, is_new.then_some(compressor))
+}
+
+/// The frame in which a tree ends, as all trees do.
+pub(super) fn make_end(known: &KnownFrames, compressor: &mut Compressor) -> Result<MadeFrame> {
+    let id = FrameId::of(&TAR_END);
+    let is_new = known.claim_common(&id);
+    frame_of(id, &TAR_END, is_new.then_some(compressor))
+}
+
+/// The frame of these bytes, compressed if there is something to compress it with.
+fn frame_of(id: FrameId, plain: &[u8], compressor: Option<&mut Compressor>) -> Result<MadeFrame> {
     let plain_len = u32::try_from(plain.len()).unwrap_or(u32::MAX);
-    if !known.claim(&id)? {
-        return Ok(MadeFrame { id, plain_len, stored: None });
-    }
-    let mut stored = Vec::new();
-    compressor.compress(plain, &mut stored)?;
-    stored.shrink_to_fit();
-    let record = FrameRecord::new(id, plain_len, Codec::Zstd, &stored)?;
-    Ok(MadeFrame { id, plain_len, stored: Some((record, stored)) })
+    let stored = match compressor {
+        Some(compressor) => {
+            let mut stored = Vec::new();
+            compressor.compress(plain, &mut stored)?;
+            stored.shrink_to_fit();
+            Some((FrameRecord::new(id, plain_len, Codec::Zstd, &stored)?, stored))
+        }
+        None => None,
+    };
+    Ok(MadeFrame { id, plain_len, stored })
 }
 
 fn failure(path: &[u8], planned: &Stat, error: Error) -> Failure {
@@ -384,11 +398,26 @@ fn failure(path: &[u8], planned: &Stat, error: Error) -> Failure {
     }
 }
 
-/// The error of what is not as it was planned.
-pub(super) fn changed(path: &[u8]) -> Error {
+/// The source is not as it was when it was planned.
+#[derive(Debug)]
+pub(super) struct Changed {
+    pub(super) error: Error,
+    /// Whether it is an ignore file: what was read by then may be what nobody should have.
+    pub(super) is_of_rules: bool,
+}
+
+impl Changed {
+    fn with_source(self, source: Error) -> Self {
+        Self { error: self.error.with_source(source), ..self }
+    }
+}
+
+/// What is not as it was planned.
+pub(super) fn changed(path: &[u8]) -> Changed {
     let shown = if path.is_empty() { "the source".into() } else { String::from_utf8_lossy(path) };
     let message = format!("{shown} changed while it was read");
-    Error::new(ErrorKind::Invalid, message).with_remedy(Remedy::QuietSource)
+    let error = Error::new(ErrorKind::Invalid, message).with_remedy(Remedy::QuietSource);
+    Changed { error, is_of_rules: may_have_rules(parent_and_name(path).1) }
 }
 
 #[cfg(test)]

@@ -274,7 +274,12 @@ fn i5_a_killed_pull_leaves_each_file_in_place_old_or_new() {
         user.floe(&["pull", "main@1", "out"], 0);
     };
     user.killed_at(&[PULL, PULL_OVER].concat(), &["pull", "main", "out"], before, |at| {
-        for (path, what) in tree(&out) {
+        let now = tree(&out);
+        let files = old.iter().filter(|(_, what)| !what.ends_with(" directory"));
+        for (path, _) in files {
+            assert!(now.contains_key(path), "{at:?}: {path:?} is gone");
+        }
+        for (path, what) in now {
             let is_temporary = String::from_utf8_lossy(&path).contains("/.floe-");
             let legal = [old.get(&path), new.get(&path)].contains(&Some(&what));
             // What is told of a directory is its time, which the files below it change.

@@ -1,8 +1,8 @@
 //! The ignore files that were obeyed, looked at again in the end.
 //!
 //! Directories are listed one after another. A rule may be moved from one to another meanwhile, or be made before what it
-//! keeps out, in a directory that was not listed yet: what is kept out at any moment would be stored. So where anything that was
-//! listed changed since the walk began, all are looked at. And an ignore file may not have been written to its end when it was
+//! keeps out, in a directory that was not listed yet or a file that was not read: what is kept out at any moment would be stored.
+//! So where anything that was listed or read changed since the walk began, all are looked at. And an ignore file may not have been written to its end when it was
 //! obeyed, or not be there because it is about to be made again: that is looked at in any case.
 
 use std::time::Instant;
@@ -89,19 +89,22 @@ impl RulesRead {
         }
     }
 
-    /// Whether nothing that was listed has changed since the walk began: then rules that came meanwhile came after all that
-    /// they are for.
-    fn is_quiet(&self) -> bool {
-        self.is_on_one_device && self.began.is_some_and(|began| self.recency.is_trusted(began))
+    /// Whether nothing that was listed or read has changed since the walk began: then rules that came meanwhile came after
+    /// all that they are for.
+    fn is_quiet(&self, read: &Recency) -> bool {
+        let is_old = |recency: &Recency| self.began.is_some_and(|began| recency.is_trusted(began));
+        self.is_on_one_device && is_old(&self.recency) && is_old(read)
     }
 
-    /// Checks, when all was read, that all are what they were.
+    /// Checks, when all was read, that all are what they were. `read` is how recently anything changed, as it was when it was
+    /// read.
     pub(in crate::push) fn check(
         &self,
         files: &mut InputFiles,
+        read: &Recency,
         cancel: &CancellationToken,
     ) -> Result<(), Ended> {
-        let is_quiet = self.is_quiet();
+        let is_quiet = self.is_quiet(read);
         let mut path = Vec::new();
         let mut paths = &self.paths[..];
         for file in &self.files {

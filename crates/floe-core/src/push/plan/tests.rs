@@ -11,7 +11,7 @@ use rustix::fs::Mode;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::source::{SourceFiles, StatCache, Walk, WalkOptions};
+use crate::source::{Recency, SourceFiles, StatCache, Walk, WalkOptions};
 
 /// What is done to a path, and what it is called.
 type Deed = (&'static str, fn(&Path));
@@ -62,6 +62,7 @@ fn plan_pass(
         workers: 1,
         slots: slot_sender,
         has_changed: false,
+        has_other_rules: false,
         denied: Vec::new(),
         known: Vec::new(),
         jobs: job_sender,
@@ -82,7 +83,7 @@ fn plan_pass(
 }
 
 fn assert_changed(planned: std::result::Result<Vec<Entry>, Ended>, path: &str) {
-    let Err(Ended::Changed(error)) = planned else { panic!("{path}: {planned:?}") };
+    let Err(Ended::Changed(Changed { error, .. })) = planned else { panic!("{path}: {planned:?}") };
     assert_eq!(error.to_string(), format!("{path} changed while it was read"));
     assert_eq!(error.remedy(), Some(crate::Remedy::QuietSource));
 }
@@ -247,7 +248,9 @@ fn an_ignore_file_that_had_just_been_written_is_looked_at_again_in_the_end() {
     rest();
     let (planned, _) = plan_pass(source.path(), Kept::MTIME, false, || ()).unwrap();
     let mut files = InputFiles::Directory(SourceFiles::open(source.path()).unwrap());
-    let mut check = || planned.rules.check(&mut files, &CancellationToken::new()).map(|()| Vec::new());
+    let mut check = || {
+        planned.rules.check(&mut files, &Recency::default(), &CancellationToken::new()).map(|()| Vec::new())
+    };
     check().unwrap();
     fs::write(&ignore, "secret").unwrap();
     assert_changed(check(), "zz/.floeignore");
@@ -261,7 +264,7 @@ fn what_ignore_files_keep_out_at_any_moment_is_kept_out() {
         rest();
         let (planned, _) = plan_pass(source.path(), Kept::MTIME, false, deed).unwrap();
         let mut files = InputFiles::Directory(SourceFiles::open(source.path()).unwrap());
-        planned.rules.check(&mut files, &CancellationToken::new()).map(|()| Vec::new())
+        planned.rules.check(&mut files, &Recency::default(), &CancellationToken::new()).map(|()| Vec::new())
     };
     // The rule, then what it is for.
     let added = check(&|| {
@@ -284,6 +287,26 @@ fn what_ignore_files_keep_out_at_any_moment_is_kept_out() {
     }
 }
 
+/// What is read long after it was listed may be what a rule was made for that came before.
+#[test]
+fn an_ignore_file_is_looked_at_again_where_a_file_was_read_that_changed_since_it_was_listed() {
+    let source = source();
+    let at = |name: &str| source.path().join(name);
+    rest();
+    let (planned, _) = plan_pass(source.path(), Kept::MTIME, false, || ()).unwrap();
+    let mut files = InputFiles::Directory(SourceFiles::open(source.path()).unwrap());
+    fs::write(at(".floeignore"), "zz/new").unwrap();
+    let mut check = |read: &Recency| {
+        planned.rules.check(&mut files, read, &CancellationToken::new()).map(|()| Vec::new())
+    };
+    // The rule came after all that it could be for.
+    check(&Recency::default()).unwrap();
+    fs::write(at("zz/new"), "secret").unwrap();
+    let mut read = Recency::default();
+    read.add(&Stat::of_path(&at("zz/new")).unwrap());
+    assert_changed(check(&read), ".floeignore");
+}
+
 #[test]
 fn who_is_to_stop_does_not_wait_for_an_ignore_file() {
     let source = source();
@@ -292,7 +315,7 @@ fn who_is_to_stop_does_not_wait_for_an_ignore_file() {
     let mut files = InputFiles::Directory(SourceFiles::open(source.path()).unwrap());
     let cancel = CancellationToken::new();
     cancel.cancel();
-    let ended = planned.rules.check(&mut files, &cancel);
+    let ended = planned.rules.check(&mut files, &Recency::default(), &cancel);
     assert!(matches!(&ended, Err(Ended::Failed(error)) if error.kind() == ErrorKind::Cancelled), "{ended:?}");
 }
 

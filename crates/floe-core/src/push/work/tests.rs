@@ -116,8 +116,8 @@ fn a_file_is_read_from_the_directory_that_it_was_listed_in() {
         fs::rename(&listed, source.path().join("aside")).unwrap();
         fs::rename(&other, &listed).unwrap();
         let failed = read();
-        let Err(Failure::Changed(error)) = failed else { panic!("{name}: {failed:?}") };
-        assert_eq!(error.to_string(), format!("listed/{name} changed while it was read"));
+        let Err(Failure::Changed(changed)) = failed else { panic!("{name}: {failed:?}") };
+        assert_eq!(changed.error.to_string(), format!("listed/{name} changed while it was read"));
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) fn is_written(file: BorrowedFd<'_>) -> bool {
     if lease != 0 {
         return std::io::Error::last_os_error().raw_os_error() == Some(libc::EAGAIN);
     }
-    // SAFETY: as above.
+    // SAFETY: the file is open; F_UNLCK takes a lease away and reads no memory.
     unsafe { fcntl(file, F_SETLEASE, F_UNLCK) };
     false
 }
@@ -40,7 +40,7 @@ pub(in crate::source) struct Lease(std::fs::File);
 impl Lease {
     pub(in crate::source) fn take(file: std::fs::File) -> std::io::Result<Self> {
         let lease = Self(file);
-        // SAFETY: as above.
+        // SAFETY: the file is open as long as `lease`, and neither command reads memory.
         let is_taken = unsafe {
             fcntl(lease.0.as_raw_fd(), F_SETSIG, SIGURG) == 0
                 && fcntl(lease.0.as_raw_fd(), F_SETLEASE, libc::F_WRLCK) == 0
@@ -51,11 +51,11 @@ impl Lease {
     /// Waits until somebody wants the file, and gives it up.
     pub(in crate::source) fn give_up_when_asked(self) {
         let file = self.0.as_raw_fd();
-        // SAFETY: as above.
+        // SAFETY: the file is open as long as `self`, and F_GETLEASE takes no argument.
         while unsafe { fcntl(file, libc::F_GETLEASE) } == libc::F_WRLCK {
             std::thread::yield_now();
         }
-        // SAFETY: as above.
+        // SAFETY: the file is open as long as `self`, and F_UNLCK reads no memory.
         unsafe { fcntl(file, F_SETLEASE, F_UNLCK) };
     }
 }

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use floe_core::store::Key;
 use floe_core::{
-    Ambient, ArchiveFormat, ArchiveOptions, Depth, ErrorKind, Namespace, NamespaceName, PullOptions,
+    Ambient, ArchiveFormat, ArchiveOptions, Damage, Depth, ErrorKind, Namespace, NamespaceName, PullOptions,
     Reference, Result, Snapshot, SnapshotAt, VerifyOptions, archive, list, verify,
 };
 use floe_testkit::MemoryStore;
@@ -185,6 +185,10 @@ impl Truth {
                 for damage in &verified.damages {
                     assert!(!damage.object.is_empty() && !damage.message.is_empty(), "{told}");
                 }
+                let is_named =
+                    |damage: &Damage| damage.object == key.as_str() || damage.message.contains(key.as_str());
+                let damages = &verified.damages;
+                assert!(damages.is_empty() || damages.iter().any(is_named), "{told}: {damages:?}");
                 assert_eq!(verified.unsupported, [], "{told}: what is damaged is not too new");
                 verified.damages.is_empty()
             }

@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::sync::Arc;
 
-use floe_core::{PushOptions, PushOutcome, PushSource, push};
+use floe_core::{PushOptions, PushOutcome, PushSource, Snapshot, push};
 use proptest::prelude::*;
 
 use super::{Bench, fill, text, write};
@@ -178,4 +178,20 @@ async fn the_base_is_what_the_ref_names_and_not_what_was_pushed_last() {
     assert_eq!((ours.files, ours.reused_files), (first.files + 2, first.files + 1));
     assert!(ours.uploaded_bytes < 100_000, "{}", ours.uploaded_bytes);
     bench.assert_pulls_back(&ours).await;
+}
+
+/// The end of a tree is the same in all trees.
+#[tokio::test(flavor = "multi_thread")]
+async fn trees_that_have_nothing_in_common_share_no_pack() {
+    let bench = Bench::new().await;
+    write(&bench.source().join("one"), &text(81, 200_000));
+    bench.push().await.unwrap();
+    let other = bench.dir.path().join("other");
+    fs::create_dir(&other).unwrap();
+    write(&other.join("two"), &text(82, 900));
+    let (name, options) = ("other".parse().unwrap(), bench.options());
+    let pushed =
+        push(&bench.namespace, PushSource::Directory(other), &name, &options, &Arc::default()).await.unwrap();
+    let snapshot = Snapshot::open(&bench.namespace, pushed.at).await.unwrap();
+    assert_eq!(snapshot.layout().packs.len(), 1);
 }

@@ -46,3 +46,30 @@ async fn where_a_log_grows_all_the_time_all_else_is_read_once() {
     let pushed = bench.push().await.unwrap();
     bench.assert_pulls_back(&pushed).await;
 }
+
+/// Everybody who reads the store may read all of a pack.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ignore_files_keep_out_in_the_end_is_in_no_pack() {
+    let memory = MemoryStore::new();
+    let bench = Bench::on(Arc::new(memory.clone())).await;
+    write(&bench.source().join("a"), b"for all");
+    let mut secret = vec![0; 100_000];
+    blake3::Hasher::new().finalize_xof().fill(&mut secret);
+    write(&bench.source().join("secret"), &secret);
+    let rules = bench.source().join(".floeignore");
+    // As long as it is young it is looked at again in the end, when it is older than this.
+    fs::write(&rules, "").unwrap();
+    let writer = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(120));
+        fs::write(&rules, "secret").unwrap();
+    });
+    let progress = Arc::<PushProgress>::default();
+    let pushed = bench.push_telling(&bench.options(), &progress).await.unwrap();
+    writer.join().unwrap();
+    assert_eq!(pushed.files, 2);
+    let read_bytes = progress.read_bytes.load(Ordering::Relaxed);
+    assert!(read_bytes > secret.len() as u64, "{read_bytes} bytes: it was not read");
+    for (key, body) in memory.objects() {
+        assert!(!body.windows(64).any(|bytes| bytes == &secret[..64]), "{key} has the secret");
+    }
+}
