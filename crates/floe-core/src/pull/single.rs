@@ -33,7 +33,7 @@ impl Pull {
                 format!("{} is all that is to be pulled, and the globs leave it out", shown(&entry.path));
             return Err(Error::new(ErrorKind::Invalid, message));
         }
-        let (directory, name) = place(destination, &entry)?;
+        let (directory, name, occupant) = place(destination, &entry)?;
         refuse_in_own(&directory.join(OsStr::from_bytes(&name)), &self.options.own)?;
         let own = OwnBelow::find(&directory, &self.options.own);
         own.refuse(&name)?;
@@ -52,6 +52,10 @@ impl Pull {
         let verdict = survey.verdicts.first().copied();
         let verdict = verdict
             .ok_or_else(|| Error::new(ErrorKind::Internal, "a survey of one entry without a verdict"))?;
+        // What is equal stays there: a pipe, or a symlink to a device.
+        if occupant == Occupant::Special && verdict == Verdict::Replace {
+            return Err(is_special(destination));
+        }
         let left_out = LeftOut {
             selection: &self.selection,
             own: &own,
@@ -123,19 +127,25 @@ impl Pull {
     }
 }
 
-/// The directory and the name that one entry is written to.
-fn place(destination: &Path, entry: &Entry) -> Result<(PathBuf, Vec<u8>)> {
+/// Whoever says /dev/null does not want it replaced.
+fn is_special(destination: &Path) -> Error {
+    let said = shown(destination.as_os_str().as_bytes());
+    let message = format!("{said} is a device, pipe or socket, which a pull of one entry does not replace");
+    Error::new(ErrorKind::Invalid, message)
+}
+
+/// The directory and the name that one entry is written to, and what is at the destination.
+fn place(destination: &Path, entry: &Entry) -> Result<(PathBuf, Vec<u8>, Occupant)> {
     let bytes = destination.as_os_str().as_bytes();
     let said = shown(bytes);
-    match look(destination)? {
+    let occupant = look(destination)?;
+    match occupant {
         Occupant::Directory => {
-            return Ok((destination.to_owned(), parent_and_name(&entry.path).1.to_vec()));
+            return Ok((destination.to_owned(), parent_and_name(&entry.path).1.to_vec(), occupant));
         }
-        // Whoever says /dev/null does not want it replaced.
+        // Told before anything else that may be wrong there, as where /dev is read-only.
         Occupant::Special if matches!(entry.body, OwnedBody::File { .. } | OwnedBody::HardLink { .. }) => {
-            let message =
-                format!("{said} is a device, pipe or socket, which a pull does not replace by a file");
-            return Err(Error::new(ErrorKind::Invalid, message));
+            return Err(is_special(destination));
         }
         Occupant::Absent | Occupant::Special | Occupant::Other => {}
     }
@@ -148,5 +158,5 @@ fn place(destination: &Path, entry: &Entry) -> Result<(PathBuf, Vec<u8>)> {
         Error::new(ErrorKind::Invalid, format!("the destination {said} does not end in a name"))
     })?;
     let above = destination.parent().filter(|above| !above.as_os_str().is_empty());
-    Ok((above.unwrap_or(Path::new(".")).to_owned(), name.to_vec()))
+    Ok((above.unwrap_or(Path::new(".")).to_owned(), name.to_vec(), occupant))
 }

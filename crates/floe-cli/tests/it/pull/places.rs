@@ -1,7 +1,10 @@
 //! Where a tree or a file is pulled to: what is there, and what may not be.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
+
+use floe_testkit::skip;
+use rustix::fs::FileType;
 
 use crate::attack::can;
 use crate::environment::{User, listing};
@@ -96,7 +99,6 @@ fn single_files_are_pulled_side_by_side() {
 /// A device or pipe is somebody's, as `/dev/null` is everybody's.
 #[test]
 fn a_file_does_not_replace_a_pipe() {
-    use std::os::unix::fs::FileTypeExt;
     let user = User::new();
     let tree = user.tree("tree");
     user.floe(&["push", &tree, "main"], 0);
@@ -105,9 +107,49 @@ fn a_file_does_not_replace_a_pipe() {
     std::os::unix::fs::symlink("pipe", user.path("link")).unwrap();
     for name in ["pipe", "link"] {
         let told = user.stderr(&user.floe(&["pull", "main:README.md", name], 1));
-        assert!(told.contains("which a pull does not replace by a file"), "{told}");
+        assert!(told.contains("which a pull of one entry does not replace"), "{told}");
     }
     assert!(fs::metadata(user.path("link")).unwrap().file_type().is_fifo());
+}
+
+/// Nor does anything else that is no file; what is equal to it stays.
+#[test]
+fn no_single_entry_replaces_a_pipe_socket_or_device() {
+    let user = User::new();
+    let make = |path: &str, kind, device| {
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, user.path(path), kind, mode, device)
+    };
+    fs::create_dir(user.path("tree")).unwrap();
+    make("tree/pipe", FileType::Fifo, 0).unwrap();
+    symlink("nowhere", user.path("tree/link")).unwrap();
+    symlink("pipe", user.path("tree/to-pipe")).unwrap();
+    user.floe(&["push", user.path("tree").to_str().unwrap(), "main"], 0);
+    make("pipe", FileType::Fifo, 0).unwrap();
+    make("socket", FileType::Socket, 0).unwrap();
+    let refused = |entry: &str, place: &str| {
+        let kind = || fs::symlink_metadata(user.path(place)).unwrap().file_type();
+        let before = kind();
+        for dry_run in [&["--dry-run"][..], &[]] {
+            let source = format!("main:{entry}");
+            let pull = [&["pull", &source, place], dry_run].concat();
+            let told = user.stderr(&user.floe(&pull, 1));
+            assert!(told.contains("which a pull of one entry does not replace"), "{entry} {place}: {told}");
+        }
+        assert_eq!(kind(), before, "{entry} {place}");
+    };
+    for (entry, place) in [("link", "pipe"), ("link", "socket"), ("pipe", "socket")] {
+        refused(entry, place);
+    }
+    match make("device", FileType::CharacterDevice, rustix::fs::makedev(1, 3)) {
+        Ok(()) => ["link", "pipe"].into_iter().for_each(|entry| refused(entry, "device")),
+        Err(errno) => skip(format!("no device can be made: {errno}")),
+    }
+    user.floe(&["pull", "main:pipe", "pipe"], 0);
+    for _ in 0..2 {
+        user.floe(&["pull", "main:to-pipe", "to-pipe"], 0);
+    }
+    assert!(fs::symlink_metadata(user.path("pipe")).unwrap().file_type().is_fifo());
 }
 
 /// What a killed pull to an empty directory left in it goes when the next one ends.
