@@ -155,19 +155,19 @@ fn one_name(shown: &str, name: &[u8]) -> Error {
 
 impl Worker<'_> {
     /// Whether a directory, in which something has this name, finds it by another spelling; asked once of each.
-    fn ignores_case(&self, id: DirId, directory: BorrowedFd<'_>, name: &[u8]) -> bool {
+    fn ignores_case(&self, id: DirId, directory: BorrowedFd<'_>, name: &[u8]) -> io::Result<bool> {
         let known = self.tree.directories().state(id);
         if known & (state::FOLDS | state::EXACT) != 0 {
-            return known & state::FOLDS != 0;
+            return Ok(known & state::FOLDS != 0);
         }
-        let Some(other) = other_case(name) else { return false };
-        let folds = is_one(directory, name, &other);
+        let Some(other) = other_case(name) else { return Ok(false) };
+        let folds = is_one(directory, name, &other) && !lists_both(directory, name, &other)?;
         self.tree.directories().mark(id, if folds { state::FOLDS } else { state::EXACT });
-        folds
+        Ok(folds)
     }
 
-    /// Does what gives something, which is there under a temporary name, its own. Where case is ignored that is refused if
-    /// it is the name of something that this pull has written (`EEXIST`).
+    /// Does what gives something, which is there under a temporary name, its own; or nothing for what has that already. Where
+    /// case is ignored that is refused if it is the name of something that this pull has written (`EEXIST`).
     pub(super) fn as_only_one(
         &self,
         id: DirId,
@@ -176,7 +176,7 @@ impl Worker<'_> {
         name: &[u8],
         act: impl FnOnce() -> io::Result<()>,
     ) -> io::Result<()> {
-        if !self.ignores_case(id, directory, temporary) {
+        if !self.ignores_case(id, directory, temporary)? {
             return act();
         }
         let made = FileStat::of_name(directory, temporary)?.id();
@@ -219,6 +219,12 @@ pub(super) struct Folded {
 fn is_one(directory: BorrowedFd<'_>, name: &[u8], other: &[u8]) -> bool {
     let id = |name: &[u8]| FileStat::of_name(directory, name).ok().map(|stat| stat.id());
     id(other).is_some_and(|found| id(name) == Some(found))
+}
+
+/// Whether a directory lists both, which then are two names, of one file as they may be.
+fn lists_both(directory: BorrowedFd<'_>, name: &[u8], other: &[u8]) -> io::Result<bool> {
+    let listing = Listing::read(directory)?;
+    Ok([name, other].iter().all(|name| listing.iter().any(|listed| listed == *name)))
 }
 
 /// Text without what tells cases apart, as far as letters stand for themselves.

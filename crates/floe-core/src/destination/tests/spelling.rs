@@ -84,3 +84,20 @@ fn what_is_there_under_another_spelling_is_looked_at() {
     let mut worker = tree.worker();
     worker.write_small_file(DirId::ROOT, b"folder", &PLAIN, &[b"x"]).unwrap();
 }
+
+/// Where both are listed they are two names, whatever file they are of.
+#[test]
+fn names_of_one_file_that_differ_in_case_alone_may_both_be_there() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("file"), b"x").unwrap();
+    for name in ["README", "readme"] {
+        fs::hard_link(dir.path().join("file"), dir.path().join(name)).unwrap();
+    }
+    let over = InPlace::open(dir.path(), settings()).unwrap();
+    let mut worker = over.tree().worker();
+    for name in [&b"README"[..], b"readme"] {
+        worker.hard_link(DirId::ROOT, name, DirId::ROOT, b"file").unwrap();
+    }
+    worker.write_small_file(DirId::ROOT, b"FILE", &PLAIN, &[b"y"]).unwrap();
+    assert_eq!(names_in(dir.path()), ["FILE", "README", "file", "readme"]);
+}
