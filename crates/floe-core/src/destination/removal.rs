@@ -65,6 +65,21 @@ pub(super) fn remove(parent: BorrowedFd<'_>, name: &[u8], settings: &Settings) -
     remove_filled(parent, name, settings, 0)
 }
 
+/// The same for a directory that stays, open perhaps as a place only. One that its owner, who is the user, may not write is
+/// made writable for as long, and is as it was afterwards.
+pub(super) fn remove_from_staying(directory: OwnedFd, name: &[u8], settings: &Settings) -> io::Result<Fate> {
+    let before = FileStat::of_descriptor(directory.as_fd())?;
+    if rustix::process::geteuid().is_root() || before.is_foreign() || before.mode & 0o200 != 0 {
+        return remove(directory.as_fd(), name, settings);
+    }
+    let place = Handle::Place(directory);
+    place.set_mode(before.mode | 0o200)?;
+    let removed = remove(place.as_fd(), name, settings);
+    let put_back = place.set_mtime(before.mtime).and(place.set_mode(before.mode));
+    let fate = removed?;
+    put_back.map(|()| fate)
+}
+
 /// Removes a directory of another in which nothing is, unless it is Floe's own or one that a living pull stages in.
 pub(super) fn remove_empty(parent: BorrowedFd<'_>, name: &[u8], settings: &Settings) -> io::Result<()> {
     go_on(settings)?;

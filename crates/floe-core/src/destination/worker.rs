@@ -271,7 +271,7 @@ impl<'t> Worker<'t> {
         let removed = match parent_and_name(path) {
             ([], name) => removal::remove(at.as_fd(), name, settings),
             (parent, name) => open::beneath_same_mount(at.as_fd(), parent)
-                .and_then(|within| removal::remove(within.as_fd(), name, settings)),
+                .and_then(|within| removal::remove_from_staying(within, name, settings)),
         };
         let removed = removed.map(|fate| fate == Fate::Gone);
         removed.map_err(|e| failed("remove", &self.tree.shown(directory, path), e))

@@ -48,6 +48,30 @@ fn a_closed_directory_is_found_before_something_is_to_be_written_there() {
     }
 }
 
+/// As what holds something that is left out.
+#[test]
+fn a_closed_directory_of_which_something_stays_is_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let closed = dir.path().join("old/closed");
+    unprivileged(dir.path(), || {
+        fs::create_dir_all(closed.join("folder/inner")).unwrap();
+        for name in ["junk", "keep"] {
+            fs::write(closed.join(name), b"x").unwrap();
+        }
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o555)).unwrap();
+        let now = || fs::metadata(&closed).map(|stat| (stat.mode(), stat.modified().unwrap())).unwrap();
+        let before = now();
+        let over = InPlace::open(dir.path(), Settings { delete: true, ..settings() }).unwrap();
+        let mut worker = over.tree().worker();
+        for path in [&b"old/closed/junk"[..], b"old/closed/folder"] {
+            worker.foresee_removal(DirId::ROOT, path).unwrap();
+            assert!(worker.remove_path(DirId::ROOT, path).unwrap());
+        }
+        assert_eq!((names_in(&closed), now()), (vec!["keep".into()], before));
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o755)).unwrap();
+    });
+}
+
 #[test]
 fn what_others_may_not_replace_is_found_in_a_sticky_directory() {
     if !is_root("what is somebody else's") {
