@@ -13,6 +13,7 @@ use rustix::io::{self, Errno};
 use tokio_util::sync::CancellationToken;
 
 use super::attributes::Handle;
+use super::directories::DirId;
 use super::entry::{FileStat, Kind, Settings};
 use super::existing::Listing;
 use super::in_place::InPlace;
@@ -173,6 +174,8 @@ impl Staging {
         if listing.iter().next().is_some() || xattrs::has_default_acl(there.root.as_fd()) {
             return Ok(None);
         }
+        // One that its owner may not write gets its mode in the end, as where it is written in place.
+        there.worker().directory_to_write(DirId::ROOT)?;
         let parent = there.root.try_clone().map_err(|e| Error::io("cannot keep the destination open", e))?;
         let name = there.temporary_name();
         // Whoever may not even look into what they make could not write there.

@@ -73,6 +73,26 @@ fn a_closed_directory_of_which_something_stays_is_as_it_was() {
 }
 
 #[test]
+fn a_closed_directory_of_ones_own_is_filled_if_it_is_empty() {
+    let dir = tempfile::tempdir().unwrap();
+    unprivileged(dir.path(), || {
+        let closed = |mode| fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).unwrap();
+        closed(0o555);
+        let over = InPlace::open(dir.path(), settings()).unwrap();
+        let staging = Staging::within(&over, dir.path(), settings()).unwrap().unwrap();
+        let mut worker = staging.tree().worker();
+        worker.write_small_file(DirId::ROOT, b"file", &PLAIN, &[b"x"]).unwrap();
+        worker.finish(None).unwrap();
+        drop(worker);
+        staging.commit(false).unwrap();
+        over.tree().worker().finish(Some(&Meta { mode: 0o555, ..FOLDER })).unwrap();
+        let mode = fs::metadata(dir.path()).unwrap().mode() & 0o7777;
+        assert_eq!((names_in(dir.path()), mode), (vec!["file".into()], 0o555));
+        closed(0o755);
+    });
+}
+
+#[test]
 fn what_others_may_not_replace_is_found_in_a_sticky_directory() {
     if !is_root("what is somebody else's") {
         return;
