@@ -393,6 +393,23 @@ fn an_archive_gives_nobody_what_they_did_not_have() {
     }
 }
 
+/// What is made in a directory may get an ACL there, and what it replaces has none.
+#[test]
+fn an_archive_gets_no_acl_from_its_directory() {
+    use std::os::unix::fs::MetadataExt;
+    let user = user_with_a_push();
+    fs::create_dir(user.path("shared")).unwrap();
+    let path = user.path("shared/out.tar");
+    fs::write(&path, "old").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    if !can(&["setfacl", "-d", "-m", "u:65534:r", user.path("shared").to_str().unwrap()]) {
+        return;
+    }
+    user.floe(&["archive", "main", "-o", "shared/out.tar"], 0);
+    let acl = rustix::fs::getxattr(&path, "system.posix_acl_access", &mut [0; 256][..]);
+    assert_eq!((acl.ok(), fs::metadata(&path).unwrap().mode() & 0o777), (None, 0o640));
+}
+
 /// All the work would be in vain.
 #[test]
 fn what_an_archive_cannot_replace_is_refused_at_once() {

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::Path;
 
-use rustix::fs::{XattrFlags, fsetxattr, lgetxattr};
+use rustix::fs::{XattrFlags, fremovexattr, fsetxattr, lgetxattr};
 use rustix::io::Errno;
 
 const ACL: &str = "system.posix_acl_access";
@@ -45,6 +45,8 @@ impl Rights {
             Some(acl) if !has_group || fsetxattr(file, ACL, acl, XattrFlags::empty()).is_err() => {
                 mode & 0o700
             }
+            // It may have got one from its directory, by which the group's bits are what somebody else may do.
+            None if drop_acl(file).is_err() => mode & 0o700,
             None if !has_group => {
                 let of_both = mode >> 3 & mode & 0o7;
                 mode & 0o700 | of_both << 3 | of_both
@@ -52,5 +54,13 @@ impl Rights {
             _ => mode,
         };
         file.set_permissions(Permissions::from_mode(mode))
+    }
+}
+
+/// Removes a file's ACL, if it has one.
+fn drop_acl(file: &File) -> io::Result<()> {
+    match fremovexattr(file, ACL) {
+        Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(()),
+        Err(errno) => Err(errno.into()),
     }
 }
