@@ -13,10 +13,10 @@ use rustix::fs::{
 use rustix::io::{self, Errno};
 
 use super::directories::{DirId, state};
-use super::entry::FileStat;
+use super::entry::{FileStat, Kind};
 use super::open;
 use super::problem::failed;
-use super::reconcile::{Survey, Verdict, Wanted, WantedKind};
+use super::reconcile::{Verdict, Wanted, WantedKind};
 use super::worker::Worker;
 use crate::Result;
 
@@ -57,26 +57,13 @@ impl Worker<'_> {
         }
     }
 
-    /// Looks for what would keep from writing in a directory, if something is to be written there.
+    /// Looks for what would keep from writing in a directory.
     ///
     /// # Errors
     ///
     /// Those that writing there would have.
-    pub(super) fn foresee_writing(
-        &self,
-        directory: DirId,
-        at: BorrowedFd<'_>,
-        survey: &Survey,
-    ) -> Result<()> {
-        let is_linked = |number| survey.linked.binary_search_by_key(&number, |(linked, _)| *linked).is_ok();
-        let is_written = survey.verdicts.iter().enumerate().any(|(number, verdict)| match verdict {
-            Verdict::Create | Verdict::Replace => true,
-            // One that is there may be the one that it should be.
-            Verdict::Link => !is_linked(number),
-            Verdict::Keep | Verdict::Fix | Verdict::Skip => false,
-        });
-        let written = if is_written { writable(at) } else { Ok(()) };
-        written.map_err(|e| failed("write in", &self.tree.shown(directory, b""), e))
+    pub(super) fn foresee_writing(&self, directory: DirId, at: BorrowedFd<'_>) -> Result<()> {
+        writable(at).map_err(|e| failed("write in", &self.tree.shown(directory, b""), e))
     }
 
     /// Looks for what would keep the root from getting other attributes.
@@ -107,6 +94,19 @@ impl Worker<'_> {
             }
         };
         looked.map_err(|e| failed("remove", &self.tree.shown(directory, path), e))
+    }
+}
+
+/// Whether it is known by now that something is to be written, where this is there. A link that is there may be the one that
+/// it should be, or the file that it is to become.
+pub(super) fn is_to_be_written(kind: WantedKind<'_>, there: Option<&FileStat>, verdict: Verdict) -> bool {
+    match verdict {
+        Verdict::Create | Verdict::Replace => true,
+        Verdict::Link => {
+            let is_alone_enough = matches!(kind, WantedKind::StandIn);
+            there.is_none_or(|stat| stat.kind != Kind::File || stat.links == 1 && !is_alone_enough)
+        }
+        Verdict::Keep | Verdict::Fix | Verdict::Skip => false,
     }
 }
 

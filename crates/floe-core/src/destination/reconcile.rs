@@ -11,6 +11,7 @@ use super::directories::{DirId, state};
 use super::entry::{ALL_MODE_BITS, Device, FileId, FileStat, GROUP_BITS, Kind, Meta, SPECIAL_BITS};
 use super::existing::{ExistingFile, Listing, has_entries};
 use super::finish::stricter;
+use super::obstacles::is_to_be_written;
 use super::problem::failed;
 use super::spelling::OtherSpellings;
 use super::worker::Worker;
@@ -45,6 +46,8 @@ pub(crate) enum WantedKind<'a> {
     Symlink(&'a [u8]),
     /// Another name of an earlier file.
     HardLink,
+    /// The same of a file that is not pulled: it may become that file, as which it is looked at later.
+    StandIn,
     /// A named pipe.
     Fifo,
     /// A device node.
@@ -149,6 +152,7 @@ impl Worker<'_> {
             survey.ignores_case = true;
         }
         let mut found = listing.iter().peekable();
+        let mut is_written = false;
         for (number, entry) in wanted.enumerate() {
             let entry = entry?;
             let mut there = false;
@@ -177,11 +181,12 @@ impl Worker<'_> {
             };
             if self.tree.settings.looks_only {
                 self.foresee(directory, at, &entry, stat.as_ref(), verdict)?;
+                is_written |= is_to_be_written(entry.kind, stat.as_ref(), verdict);
             }
             if let Some(stat) = stat.filter(|stat| stat.kind == Kind::File && stat.links > 1)
                 && matches!(
                     (entry.kind, verdict),
-                    (WantedKind::HardLink, _) | (WantedKind::File(_), Verdict::Keep)
+                    (WantedKind::HardLink | WantedKind::StandIn, _) | (WantedKind::File(_), Verdict::Keep)
                 )
             {
                 survey.linked.push((number, stat.id()));
@@ -197,8 +202,8 @@ impl Worker<'_> {
             surplus(&mut survey, at, name);
         }
         survey.extra.retain(|name| !spellings.has(at, name));
-        if self.tree.settings.looks_only {
-            self.foresee_writing(directory, at, &survey)?;
+        if is_written {
+            self.foresee_writing(directory, at)?;
         }
         Ok(survey)
     }
@@ -245,7 +250,7 @@ impl Worker<'_> {
                 table.mark(id, state::ABSENT | table.state(directory) & state::FOLDS);
                 Verdict::Create
             }
-            WantedKind::HardLink => Verdict::Link,
+            WantedKind::HardLink | WantedKind::StandIn => Verdict::Link,
             WantedKind::Device(_) if !self.tree.settings.devices => Verdict::Skip,
             _ => Verdict::Create,
         }
@@ -296,7 +301,7 @@ impl Worker<'_> {
             tree.note_looked_at(directory, entry.name, &stat);
         }
         let same_content = match entry.kind {
-            WantedKind::HardLink => return Ok(Verdict::Link),
+            WantedKind::HardLink | WantedKind::StandIn => return Ok(Verdict::Link),
             WantedKind::File(length) => {
                 let file = ExistingFile { directory: at, name: entry.name, stat };
                 stat.kind == Kind::File && stat.size == length && (length == 0 || same(&file)?)

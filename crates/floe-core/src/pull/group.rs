@@ -84,6 +84,12 @@ impl Group {
         &self.names[start..self.entries[number].name_end]
     }
 
+    /// Whether an entry is a hard link to a file that is not pulled.
+    pub(super) fn is_link_outside(&self, number: usize) -> bool {
+        let found = self.links.binary_search_by_key(&number, |(link, _)| *link);
+        found.is_ok_and(|at| matches!(self.links[at].1, Linked::Outside(_)))
+    }
+
     /// The path of a name in the directory, below the top.
     pub(super) fn path_of(&self, name: &[u8]) -> Vec<u8> {
         if self.path.is_empty() { name.to_vec() } else { [&self.path, &b"/"[..], name].concat() }

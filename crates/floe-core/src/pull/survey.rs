@@ -13,7 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use floe_format::{Body, EntryKind, Meta, OwnedBody, Segment, parent_and_name};
 
-use crate::destination::{DirId, Tree, Verdict, Wanted, Worker};
+use crate::destination::{DirId, Tree, Verdict, Wanted, WantedKind, Worker};
 use crate::offload::{Offloaded, OnPanic, cancelled, spawn};
 use crate::reader::{SegmentWalk, TreeCheck};
 use crate::source::{CacheCursor, CacheHit, CacheSection, Child, Stat, StatCache, is_trusted};
@@ -286,11 +286,11 @@ impl<'a> Surveyor<'a> {
             let entry = member.entry();
             let meta = with_entry(&entry, plain, |meta| meta.without_xattrs());
             let xattrs = xattrs.get(number).map(Vec::as_slice);
-            Wanted {
-                name: group.name(number),
-                kind: wanted_kind(&member.body.as_body(), member.id),
-                meta: crate::destination::Meta { xattrs, ..meta },
-            }
+            let kind = match group.is_link_outside(number) {
+                true => WantedKind::StandIn,
+                false => wanted_kind(&member.body.as_body(), member.id),
+            };
+            Wanted { name: group.name(number), kind, meta: crate::destination::Meta { xattrs, ..meta } }
         });
         let (mut equal, mut section) = (Vec::new(), CacheSection::default());
         let survey = worker.survey(group.directory, wanted, &mut |number, file| {

@@ -1,6 +1,7 @@
 //! What globs choose, and what is removed and replaced where they are given.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use crate::attack::can;
 use crate::environment::{User, listing};
@@ -275,5 +276,33 @@ fn delete_leaves_what_is_mounted_below() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && said.contains("a mount point is there"), "{said}");
         assert!(user.path("other/data").exists() && !user.path("back/extra/file").exists(), "{exclude}");
+    }
+}
+
+/// Where nothing is to be written a dry run finds nothing in the way.
+#[test]
+fn a_hard_link_that_is_the_file_already_needs_no_writing() {
+    let Some(before) = crate::attack::unprivileged() else { return };
+    let user = User::new();
+    let tree = user.tree("tree");
+    fs::hard_link(user.path("tree/README.md"), user.path("tree/linked")).unwrap();
+    user.floe(&["push", &tree, "main", "--store", "store"], 0);
+    user.floe(&["pull", "main", "back", "--exclude=/README.md", "--store", "store"], 0);
+    for path in ["", "back"] {
+        fs::set_permissions(user.path(path), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    can(&["chmod", "-R", "a+rX", user.path("store").to_str().unwrap()]);
+    let dry_run = || {
+        let caches = ["--store", "store", "--cache-dir", "/nonexistent/cache"];
+        let pull = [&["pull", "main", "back", "-n", "--exclude=/README.md"][..], &caches].concat();
+        let output = user.under(before, &pull);
+        (output.status.code(), crate::attack::told(&output))
+    };
+    let (code, told) = dry_run();
+    assert_eq!(code, Some(0), "{told}");
+    if rustix::process::geteuid().is_root() {
+        fs::write(user.path("back/linked"), "another").unwrap();
+        let (code, told) = dry_run();
+        assert!(code == Some(1) && told.contains("not permitted"), "{told}");
     }
 }
