@@ -5,13 +5,17 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{AtFlags, Mode, OFlags, fchmod, fchown, ftruncate, futimens, openat, renameat, unlinkat};
+use rustix::fs::{
+    AtFlags, Mode, OFlags, RenameFlags, fchmod, fchown, ftruncate, futimens, openat, renameat, renameat_with,
+    unlinkat,
+};
 use rustix::io::{self, Errno, pwrite, write, writev};
 
 use super::attributes::{ids, times};
 use super::directories::{DirId, state};
 use super::entry::{ALL_MODE_BITS, FileStat, GROUP_BITS, Meta, OWNER_BITS};
 use super::problem::{UNSEEN, failed};
+use super::removal::Fate;
 use super::tree::Tree;
 use super::worker::Worker;
 use super::{names, removal, sys, xattrs};
@@ -301,8 +305,8 @@ impl<'t> Worker<'t> {
         if self.tree.settings.stat_written { FileStat::of_descriptor(fd).map(Some) } else { Ok(None) }
     }
 
-    /// Moves a temporary name over the one it is for. A directory in the way goes first: when it is empty, or when
-    /// deleting is asked for and a survey saw it as it is.
+    /// Moves a temporary name over the one it is for. A directory in the way goes: before that when it is
+    /// empty, and after it when deleting is asked for and a survey saw it as it is.
     pub(super) fn publish(
         &self,
         directory: DirId,
@@ -323,15 +327,36 @@ impl<'t> Worker<'t> {
             && FileStat::of_name_if_any(at, name)?
                 .is_some_and(|there| self.tree.is_as_looked_at(directory, name, &there));
         if is_judged {
-            // Where something in it stays, it is in the way below.
-            removal::remove(at, name, &self.tree.settings)?;
-        } else {
-            match removal::remove_empty(at, name, &self.tree.settings) {
-                Err(Errno::EXIST | Errno::NOTEMPTY) if self.tree.settings.delete => return Err(UNSEEN),
-                other => other?,
-            }
+            return self.replace_filled(at, temporary, name);
+        }
+        match removal::remove_empty(at, name, &self.tree.settings) {
+            Err(Errno::EXIST | Errno::NOTEMPTY) if self.tree.settings.delete => return Err(UNSEEN),
+            other => other?,
         }
         renameat(at, temporary, at, name)
+    }
+
+    /// Puts what has a temporary name in the place of a directory, which goes then; where something in it stays, what is left
+    /// of it has its place again. On file systems that do not exchange names there is a moment without either.
+    fn replace_filled(&self, at: BorrowedFd<'_>, temporary: &[u8], name: &[u8]) -> io::Result<()> {
+        let settings = &self.tree.settings;
+        let exchanged = || renameat_with(at, temporary, at, name, RenameFlags::EXCHANGE);
+        match exchanged() {
+            // Those of several layers do not move each directory.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::XDEV) => {
+                // Where something in it stays, it is in the way below.
+                removal::remove(at, name, settings)?;
+                return renameat(at, temporary, at, name);
+            }
+            other => other?,
+        }
+        match removal::remove(at, temporary, settings) {
+            Ok(Fate::Gone) => Ok(()),
+            kept => {
+                exchanged()?;
+                kept.and(Err(Errno::NOTEMPTY))
+            }
+        }
     }
 }
 

@@ -339,3 +339,24 @@ fn only_of_somebody_elses_directories_the_mode_may_stay() {
         assert_eq!(over.tree().complaints().count, told);
     }
 }
+
+/// So whoever is killed, or cannot go on, leaves one of them there.
+#[test]
+fn a_file_has_its_place_before_the_directory_that_was_there_is_emptied() {
+    use rustix::fs::inotify;
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir_all(dir.path().join("name/inner")).unwrap();
+    let over = InPlace::open(dir.path(), Settings { delete: true, ..settings() }).unwrap();
+    let mut worker = over.tree().worker();
+    let wanted = Wanted { name: b"name", kind: WantedKind::File(1), meta: PLAIN };
+    worker.survey(DirId::ROOT, [wanted], &mut |_, _| Ok(true)).unwrap();
+    let events = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
+    inotify::add_watch(&events, dir.path(), inotify::WatchFlags::DELETE).unwrap();
+    worker.write_small_file(DirId::ROOT, b"name", &PLAIN, &[b"x"]).unwrap();
+    let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
+    let mut events = inotify::Reader::new(&events, &mut buffer);
+    let gone = events.next().unwrap().file_name().unwrap().to_bytes().to_vec();
+    assert!(names::is_temporary(&gone), "{}", names::shown(&gone));
+    assert!(events.next().is_err());
+    assert_eq!(names_in(dir.path()), ["name"]);
+}
