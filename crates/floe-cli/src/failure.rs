@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::io;
 use std::process::ExitCode;
 
-use floe_core::{Error, ErrorKind};
+use floe_core::{Error, ErrorKind, Remedy};
 use rustix::io::Errno;
 
 use crate::advice;
@@ -161,10 +161,12 @@ impl From<Error> for Failure {
         let mut disk_full = false;
         let mut too_many_files = false;
         let mut no_such_file = false;
+        let mut read_only = false;
         while let Some(error) = cause {
             let io = error.downcast_ref::<io::Error>();
             disk_full |= io.is_some_and(is_full);
             too_many_files |= io.is_some_and(|io| io.raw_os_error() == Some(Errno::MFILE.raw_os_error()));
+            read_only |= io.is_some_and(|io| io.kind() == io::ErrorKind::ReadOnlyFilesystem);
             no_such_file |= io.is_some_and(|io| io.kind() == io::ErrorKind::NotFound);
             let text = error.to_string();
             if causes.last() != Some(&text) {
@@ -180,6 +182,9 @@ impl From<Error> for Failure {
                 Code::Failed,
                 "Check the name; `floe ls` lists the refs of the namespace, `floe ls REF` what is in one.",
             ),
+            ErrorKind::Invalid if error.remedy() == Some(Remedy::Pattern) => {
+                (Code::Usage, "Correct the pattern; a character that means something is itself after a `\\`.")
+            }
             ErrorKind::Invalid => (Code::Failed, "Correct what is named above and run the command again."),
             ErrorKind::Conflict => {
                 (Code::Race, "Look at what the other one did (`floe log`), then run the command again.")
@@ -201,6 +206,9 @@ impl From<Error> for Failure {
             }
             ErrorKind::Internal if too_many_files => {
                 (Code::Failed, "Raise the limit of open files (ulimit -n), then run the command again.")
+            }
+            ErrorKind::Internal if read_only => {
+                (Code::Failed, "That file system is read-only: name another place, or mount it writable.")
             }
             ErrorKind::Internal if disk_full => {
                 (Code::Failed, "Make room on that file system, then run the command again.")

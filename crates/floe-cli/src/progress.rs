@@ -3,9 +3,10 @@
 //! The engine counts, this samples. Nothing is drawn in the first quarter of a second, so that short commands leave
 //! no flicker, and nothing stays when the command has ended.
 
+use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use tokio::task::JoinHandle;
 
 use crate::output::Output;
@@ -111,7 +112,17 @@ fn message(moment: &Moment, pace: &Pace) -> String {
 }
 
 fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).expect("the templates are tested").progress_chars("=> ")
+    let style = ProgressStyle::with_template(template).expect("the templates are tested");
+    style.progress_chars("=> ").with_key("bytes", bytes).with_key("total_bytes", total_bytes)
+}
+
+/// Bytes as they are written everywhere else.
+fn bytes(state: &ProgressState, out: &mut dyn Write) {
+    write!(out, "{}", ByteCount(state.pos())).expect("a string takes all");
+}
+
+fn total_bytes(state: &ProgressState, out: &mut dyn Write) {
+    write!(out, "{}", ByteCount(state.len().unwrap_or_default())).expect("a string takes all");
 }
 
 #[cfg(test)]

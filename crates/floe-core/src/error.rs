@@ -44,6 +44,8 @@ pub enum Remedy {
     Delete,
     /// What the message names is left out, or has no place there but elsewhere.
     LeaveOut,
+    /// A pattern that the caller gave is written otherwise.
+    Pattern,
 }
 
 /// Why an operation of the engine failed: a kind, a message and perhaps a cause.

@@ -14,6 +14,7 @@ fn a_store_without_the_namespace() {
 #[test]
 fn what_cannot_be_is_usage() {
     let user = User::new();
+    user.tree("tree");
     for arguments in [
         &[][..],
         &["show"],
@@ -22,10 +23,18 @@ fn what_cannot_be_is_usage() {
         &["rm", "0123456789ab"],
         &["ls", "--namespace", "a/b"],
         &["ls", "-q", "-v"],
+        &["push", "tree", "main", "--exclude", "["],
         &["ls", "--store", "s3://"],
         &["ls", "--store", "file://relative"],
     ] {
         user.floe(arguments, 2).stdout("");
+    }
+    user.floe(&["push", "tree", "main"], 0);
+    for arguments in
+        [&["pull", "main", "out", "--include", "["][..], &["diff", "main", "./tree", "--exclude", "["]]
+    {
+        let refused = user.stderr(&user.floe(arguments, 2).stdout(""));
+        assert!(refused.contains("Correct the pattern"), "{refused}");
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::glob::{Dialect, Globs, GlobsBuilder, Scope, Subject};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Remedy, Result};
 
 /// Globs of what is pulled and of what is not; clones note the same.
 #[derive(Clone, Debug)]
@@ -159,13 +159,14 @@ fn compile(globs: &[String]) -> Result<Globs<Mark>> {
             glob.strip_suffix('/').map_or((&**glob, false), |plain| (plain, true));
         if plain.is_empty() {
             let message = "a glob that is empty names nothing; name an entry, or pull all without one";
-            return Err(Error::new(ErrorKind::Invalid, message));
+            return Err(Error::new(ErrorKind::Invalid, message).with_remedy(Remedy::Pattern));
         }
         let scope = if plain.contains('/') { Scope::Path } else { Scope::Name };
         let plain = plain.strip_prefix('/').unwrap_or(plain);
-        builder
-            .add(plain.as_bytes(), scope, Mark { number, directories_only })
-            .map_err(|reason| Error::new(ErrorKind::Invalid, format!("{glob:?} is not a glob: {reason}")))?;
+        builder.add(plain.as_bytes(), scope, Mark { number, directories_only }).map_err(|reason| {
+            let message = format!("{glob:?} is not a glob: {reason}");
+            Error::new(ErrorKind::Invalid, message).with_remedy(Remedy::Pattern)
+        })?;
     }
     Ok(builder.build())
 }

@@ -24,7 +24,7 @@ use super::own::{OwnDirectories, OwnDirectory, Purpose};
 use super::read::unreadable;
 use super::stat::{FileKind, Stat};
 use super::walk::Names;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::glob::{Dialect, Subject};
 use crate::offload::cancelled;
 
@@ -141,7 +141,8 @@ impl Filter {
         let mut builder = PatternsBuilder::new(Dialect::Caller);
         for glob in &exclusions.globs {
             builder.add_pattern(glob.as_bytes()).map_err(|reason| {
-                Error::new(ErrorKind::Invalid, format!("malformed exclude pattern {glob:?}: {reason}"))
+                let message = format!("malformed exclude pattern {glob:?}: {reason}");
+                Error::new(ErrorKind::Invalid, message).with_remedy(Remedy::Pattern)
             })?;
         }
         for file in &exclusions.files {
