@@ -183,7 +183,7 @@ impl From<Error> for Failure {
                 "Check the name; `floe ls` lists the refs of the namespace, `floe ls REF` what is in one.",
             ),
             ErrorKind::Invalid if error.remedy() == Some(Remedy::Pattern) => {
-                (Code::Usage, "Correct the pattern; a character that means something is itself after a `\\`.")
+                (Code::Usage, "Correct the pattern and run the command again.")
             }
             ErrorKind::Invalid => (Code::Failed, "Correct what is named above and run the command again."),
             ErrorKind::Conflict => {

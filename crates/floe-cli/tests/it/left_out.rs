@@ -94,7 +94,7 @@ fn a_big_file_that_cannot_be_read_is_left_out_wherever_it_is() {
     }
     for name in ["big", "many/1500"] {
         fs::write(root.join(name), "big ".repeat(30_000)).unwrap();
-        fs::set_permissions(root.join(name), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(root.join(name), fs::Permissions::from_mode(0o000)).unwrap();
     }
     give_away(&user);
     let output = user.under(before, &["push", "tree", "main", "--skip-unreadable", "--json"]);

@@ -217,7 +217,7 @@ fn what_an_inclusion_does_not_find_is_told() {
     }
     for option in ["--include", "--exclude"] {
         user.floe(&["pull", "main", "three", option, ""], 2);
-        let told = user.stderr(&user.floe(&["pull", "main", "three", option, "./"], 1));
+        let told = user.stderr(&user.floe(&["pull", "main", "three", option, "./"], 2));
         assert!(told.contains("a glob that is empty names nothing"), "{told}");
     }
     assert!(!user.path("three").exists());
