@@ -25,6 +25,7 @@ pub(crate) fn of_remedy(remedy: Remedy) -> Option<&'static str> {
              directory."
         }
         Remedy::LeaveOut => "Leave that out with --exclude, or pull to another place.",
+        Remedy::Pattern => "Correct the pattern and run the command again.",
         _ => return None,
     })
 }

@@ -182,10 +182,11 @@ impl From<Error> for Failure {
                 Code::Failed,
                 "Check the name; `floe ls` lists the refs of the namespace, `floe ls REF` what is in one.",
             ),
-            ErrorKind::Invalid if error.remedy() == Some(Remedy::Pattern) => {
-                (Code::Usage, "Correct the pattern and run the command again.")
+            ErrorKind::Invalid => {
+                let is_argument = error.remedy() == Some(Remedy::Pattern);
+                let code = if is_argument { Code::Usage } else { Code::Failed };
+                (code, "Correct what is named above and run the command again.")
             }
-            ErrorKind::Invalid => (Code::Failed, "Correct what is named above and run the command again."),
             ErrorKind::Conflict => {
                 (Code::Race, "Look at what the other one did (`floe log`), then run the command again.")
             }

@@ -1,9 +1,10 @@
 //! The ignore files that were obeyed, looked at again in the end.
 //!
 //! Directories are listed one after another. A rule may be moved from one to another meanwhile, or be made before what it
-//! keeps out, in a directory that was not listed yet or a file that was not read: what is kept out at any moment would be stored.
-//! So where anything that was listed or read changed since the walk began, all are looked at. And an ignore file may not have been written to its end when it was
-//! obeyed, or not be there because it is about to be made again: that is looked at in any case.
+//! keeps out, in a directory that was not listed yet or a file that was not read: what is kept out at any moment would be
+//! stored. So where anything that was listed or read changed since the walk began, all are looked at. And an ignore file may
+//! not have been written to its end when it was obeyed, or not be there because it is about to be made again: that is
+//! looked at in any case.
 
 use std::time::Instant;
 

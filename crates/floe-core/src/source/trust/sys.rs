@@ -28,6 +28,7 @@ pub(super) fn is_written(file: BorrowedFd<'_>) -> bool {
         return std::io::Error::last_os_error().raw_os_error() == Some(libc::EAGAIN);
     }
     // SAFETY: the file is open; F_UNLCK takes a lease away and reads no memory.
+    // WHY: rustix has no leases.
     unsafe { fcntl(file, F_SETLEASE, F_UNLCK) };
     false
 }
@@ -41,6 +42,7 @@ impl Lease {
     pub(in crate::source) fn take(file: std::fs::File) -> std::io::Result<Self> {
         let lease = Self(file);
         // SAFETY: the file is open as long as `lease`, and neither command reads memory.
+        // WHY: rustix has no leases.
         let is_taken = unsafe {
             fcntl(lease.0.as_raw_fd(), F_SETSIG, SIGURG) == 0
                 && fcntl(lease.0.as_raw_fd(), F_SETLEASE, libc::F_WRLCK) == 0
@@ -52,10 +54,12 @@ impl Lease {
     pub(in crate::source) fn give_up_when_asked(self) {
         let file = self.0.as_raw_fd();
         // SAFETY: the file is open as long as `self`, and F_GETLEASE takes no argument.
+        // WHY: rustix has no leases.
         while unsafe { fcntl(file, libc::F_GETLEASE) } == libc::F_WRLCK {
             std::thread::yield_now();
         }
         // SAFETY: the file is open as long as `self`, and F_UNLCK reads no memory.
+        // WHY: rustix has no leases.
         unsafe { fcntl(file, F_SETLEASE, F_UNLCK) };
     }
 }

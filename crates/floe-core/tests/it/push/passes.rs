@@ -59,11 +59,14 @@ async fn what_ignore_files_keep_out_in_the_end_is_in_no_pack() {
     let rules = bench.source().join(".floeignore");
     // As long as it is young it is looked at again in the end, when it is older than this.
     fs::write(&rules, "").unwrap();
+    let progress = Arc::<PushProgress>::default();
+    let (told, secret_bytes) = (Arc::clone(&progress), secret.len() as u64);
     let writer = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(120));
+        while told.read_bytes.load(Ordering::Relaxed) < secret_bytes {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         fs::write(&rules, "secret").unwrap();
     });
-    let progress = Arc::<PushProgress>::default();
     let pushed = bench.push_telling(&bench.options(), &progress).await.unwrap();
     writer.join().unwrap();
     assert_eq!(pushed.files, 2);
