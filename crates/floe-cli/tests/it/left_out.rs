@@ -153,6 +153,44 @@ fn what_cannot_be_read_is_listed_with_the_reason() {
     set_mode(OsStr::new("closed"), 0o700);
 }
 
+/// Its listing tells of it already.
+#[test]
+fn a_directory_whose_attributes_cannot_be_read_is_kept_without_them() {
+    let Some(before) = unprivileged() else { return };
+    let user = User::new();
+    user.tree("tree");
+    let closed = [("tree/closed", 0o000), ("tree/src/entered", 0o300)];
+    for (path, _) in closed {
+        fs::create_dir(user.path(path)).unwrap();
+        if let Err(e) = setxattr(user.path(path), "user.floe", b"kept", XattrFlags::empty()) {
+            skip(format!("this file system has no extended attributes: {e}"));
+            return;
+        }
+    }
+    let set_modes = |mode_of: fn(u32) -> u32| {
+        for (path, mode) in closed {
+            fs::set_permissions(user.path(path), fs::Permissions::from_mode(mode_of(mode))).unwrap();
+        }
+    };
+    set_modes(|mode| mode);
+    give_away(&user);
+    let arguments = ["push", "tree", "main", "--xattrs", "--json"];
+    let output = user.under(before, &arguments);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    assert!(told(&output).contains("2 entries cannot be read"), "{}", told(&output));
+
+    let output = user.under(before, &[&arguments[..], &["--skip-unreadable"]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    let report = report("push", &output.stdout);
+    let skipped: Vec<_> = report["skipped"].as_array().unwrap().iter().map(|one| &one["path"]).collect();
+    assert_eq!((skipped.len(), &report["file_count"]), (2, &3.into()), "{skipped:?}");
+    assert!(skipped.iter().all(|path| ["closed", "src/entered"].contains(&path.as_str().unwrap())));
+    let listed = user.under(before, &["ls", "-R", "main"]);
+    let listed = String::from_utf8_lossy(&listed.stdout);
+    assert!(listed.contains("closed/\n") && listed.contains("src/entered/\n"), "{listed}");
+    set_modes(|_| 0o700);
+}
+
 /// It is as if it had never been there.
 #[test]
 fn what_vanishes_meanwhile_is_not_listed() {

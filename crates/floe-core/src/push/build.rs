@@ -214,6 +214,7 @@ impl Build {
             has_changed: false,
             has_other_rules: false,
             denied: Vec::new(),
+            denied_directories: Vec::new(),
             known: Vec::new(),
             jobs: job_sender,
         };

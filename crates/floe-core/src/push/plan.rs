@@ -6,6 +6,7 @@
 mod candidate;
 mod rules;
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -96,6 +97,8 @@ pub(super) struct Planner<'a> {
     pub(super) has_other_rules: bool,
     /// See [`Planned::denied`].
     pub(super) denied: Vec<Unread>,
+    /// Directories that are stored without the extended attributes that may not be read.
+    pub(super) denied_directories: Vec<Unread>,
     /// Known groups that were not handed out yet.
     pub(super) known: Vec<(Unit, Vec<Note>)>,
     pub(super) jobs: Sender<Job>,
@@ -171,10 +174,21 @@ impl Planner<'_> {
         let mut planned = planned
             .ok_or_else(|| Error::new(ErrorKind::NotFound, "the directory vanished before it was read"))?;
         planned.denied = std::mem::take(&mut self.denied);
+        self.tell_of_denied_directories(&mut planned.unread);
         if let Some(base) = self.base.take() {
             planned.base_contents = Some(base.into_contents()?);
         }
         Ok(planned)
+    }
+
+    /// Whoever may not read a directory's attributes may not list it either, most often, which was told then.
+    fn tell_of_denied_directories(&mut self, unread: &mut Vec<Unread>) {
+        if self.denied_directories.is_empty() {
+            return;
+        }
+        let told: HashSet<&[u8]> = unread.iter().map(|unread| &unread.path[..]).collect();
+        self.denied_directories.retain(|denied| !told.contains(&denied.path[..]));
+        unread.append(&mut self.denied_directories);
     }
 
     fn add_listing(
@@ -352,9 +366,8 @@ impl Planner<'_> {
             has_xattrs = false;
         } else {
             xattrs = match self.xattrs(directory, child.name, path) {
-                Err(error) if error.kind() == ErrorKind::Denied && child.stat.kind == FileKind::File => {
-                    let file = (child.stat.links > 1).then_some((child.stat.device, child.stat.inode));
-                    self.denied.push(Unread { path: path.to_vec(), error, file });
+                Err(error) if error.kind() == ErrorKind::Denied => {
+                    self.note_denied(child.stat, path, error)?;
                     XattrList::default()
                 }
                 xattrs => xattrs?,
@@ -382,6 +395,19 @@ impl Planner<'_> {
             }
             _ => State::Other(entry),
         })
+    }
+
+    /// Notes that the extended attributes of what has this path may not be read: all is planned, and all told at once.
+    fn note_denied(&mut self, stat: &Stat, path: &[u8], error: Error) -> Result<()> {
+        match stat.kind {
+            FileKind::File => {
+                let file = (stat.links > 1).then_some((stat.device, stat.inode));
+                self.denied.push(Unread { path: path.to_vec(), error, file });
+            }
+            FileKind::Directory => self.denied_directories.push(Unread::new(path.to_vec(), error)),
+            _ => return Err(error),
+        }
+        Ok(())
     }
 
     /// The extended attributes of the entry at `path`, which has that name in that directory.

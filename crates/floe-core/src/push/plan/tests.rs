@@ -64,6 +64,7 @@ fn plan_pass(
         has_changed: false,
         has_other_rules: false,
         denied: Vec::new(),
+        denied_directories: Vec::new(),
         known: Vec::new(),
         jobs: job_sender,
     };
