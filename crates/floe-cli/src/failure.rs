@@ -47,6 +47,8 @@ impl From<Code> for ExitCode {
 #[derive(Debug)]
 pub(crate) struct Failure {
     code: Code,
+    /// What the engine calls it, where it is the engine's.
+    kind: Option<ErrorKind>,
     message: String,
     causes: Vec<String>,
     advice: String,
@@ -56,7 +58,8 @@ pub(crate) struct Failure {
 impl Failure {
     /// A failure with a message, which is lowercase, and a sentence that says what to do.
     pub(crate) fn new(code: Code, message: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { code, message: message.into(), causes: Vec::new(), advice: advice.into(), silent: false }
+        let (message, advice) = (message.into(), advice.into());
+        Self { code, kind: None, message, causes: Vec::new(), advice, silent: false }
     }
 
     /// A command line that cannot be, in a way that its grammar does not tell.
@@ -126,6 +129,11 @@ impl Failure {
         let is_advised = kinds.contains(&error.kind());
         let failure = Self::from(error);
         if is_advised { failure.advise(advice) } else { failure }
+    }
+
+    /// Whether it is an error of the engine of this kind.
+    pub(crate) fn is(&self, kind: ErrorKind) -> bool {
+        self.kind == Some(kind)
     }
 
     /// What the program exits with.
@@ -220,6 +228,7 @@ impl From<Error> for Failure {
         };
         let advice = error.remedy().and_then(advice::of_remedy).unwrap_or(advice);
         let mut failure = Self::new(code, error.to_string(), advice);
+        failure.kind = Some(error.kind());
         failure.causes = causes;
         failure
     }

@@ -186,7 +186,8 @@ impl Session {
 
     /// The failure of a store's location that cannot be.
     fn bad_location(&self, error: Error) -> Failure {
-        if !matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Unsupported) {
+        // What has a remedy is not the location's fault.
+        if !matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Unsupported) || error.remedy().is_some() {
             return error.into();
         }
         let failure = Failure::from(error)

@@ -46,6 +46,8 @@ pub enum Remedy {
     LeaveOut,
     /// A pattern that the caller gave is written otherwise.
     Pattern,
+    /// The address of the store's server is another, or plain HTTP is allowed as the message says.
+    Endpoint,
 }
 
 /// Why an operation of the engine failed: a kind, a message and perhaps a cause.

@@ -96,6 +96,15 @@ impl FromStr for RefName {
         if name.len() <= MAX_REF_BYTES && name.split('/').all(is_plain) {
             return Ok(Self(name.into()));
         }
+        // A generation of a ref or a path in it, where only a ref can be meant.
+        if let Some(end) = name.find(['@', ':'])
+            && name[..end].split('/').all(is_plain)
+        {
+            let (whole, rest) = name.split_at(end);
+            let message =
+                format!("{name:?} cannot name a ref: only `{whole}`, without `{rest}`, can be named here");
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
         Err(Error::new(
             ErrorKind::Invalid,
             format!(
@@ -188,6 +197,16 @@ mod tests {
             &"x".repeat(201),
         ] {
             assert!(bad.parse::<RefName>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_more_than_a_ref_is_told_from_what_is_none() {
+        let told = |name: &str| name.parse::<RefName>().unwrap_err().to_string();
+        assert!(told("a/b@1").contains("only `a/b`, without `@1`"), "{}", told("a/b@1"));
+        assert!(told("a:src/x").contains("only `a`, without `:src/x`"), "{}", told("a:src/x"));
+        for none in ["@1", ":a", "a b@1", "a//b:c"] {
+            assert!(told(none).contains("parts of letters"), "{}", told(none));
         }
     }
 

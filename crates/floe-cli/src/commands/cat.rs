@@ -1,9 +1,10 @@
 //! `floe cat`.
 
 use clap::Args;
-use floe_core::CatOptions;
+use floe_core::{CatOptions, ErrorKind};
 
 use crate::failure::{Code, Failure};
+use crate::output::printable_path;
 use crate::quantities::ByteCount;
 use crate::session::{Limits, Session};
 use crate::tree_path::TreePath;
@@ -30,6 +31,11 @@ pub(crate) async fn run(session: &Session, arguments: CatArguments) -> Result<Co
     let options = CatOptions { cache_dir: Some(session.cache_dir()), cancel: session.cancellation() };
     let (out, outcome) = session.output().stream();
     let done = floe_core::cat(&namespace, &snapshot, &path, Box::new(out), &options).await;
-    outcome.settle(done)?;
+    outcome.settle(done).map_err(|failure| match failure.is(ErrorKind::Invalid) {
+        true => {
+            failure.advise(format!("See what it is with `floe ls {reference}:{}`.", printable_path(&path)))
+        }
+        false => failure,
+    })?;
     Ok(Code::Done)
 }

@@ -3,10 +3,10 @@
 use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use floe_core::{Change, DiffOptions, Error, Reference};
+use floe_core::{Change, DiffOptions, Error, ErrorKind, Namespace, Reference, Snapshot};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -82,8 +82,8 @@ pub(crate) async fn run(session: &Session, arguments: DiffArguments) -> Result<C
     let cache = session.cache_dir();
     let done = match (before, after) {
         (Operand::Snapshot(before), Operand::Snapshot(after)) => {
-            let (namespace, _, before) = session.snapshot(&before, Limits::default()).await?;
-            let (_, _, after) = session.snapshot(&after, Limits::default()).await?;
+            let (namespace, before) = snapshot(session, &before).await?;
+            let (_, after) = snapshot(session, &after).await?;
             floe_core::diff(&namespace, &before, &after, Some(&cache), &mut |change| teller.tell(&change))
                 .await
         }
@@ -110,14 +110,25 @@ pub(crate) async fn run(session: &Session, arguments: DiffArguments) -> Result<C
     }
 }
 
+/// Whoever names what is no ref may mean the directory of that name.
+async fn snapshot(session: &Session, reference: &Reference) -> Result<(Namespace, Snapshot), Failure> {
+    match session.snapshot(reference, Limits::default()).await {
+        Ok((namespace, _, snapshot)) => Ok((namespace, snapshot)),
+        Err(failure) if failure.is(ErrorKind::NotFound) && Path::new(&reference.to_string()).is_dir() => {
+            Err(failure.advise(format!("Write ./{reference} for the directory of that name.")))
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
 async fn against_directory(
     session: &Session,
-    snapshot: &Reference,
-    directory: &std::path::Path,
+    reference: &Reference,
+    directory: &Path,
     options: DiffOptions,
     tell: &mut (dyn FnMut(Change) -> floe_core::Result<()> + Send),
 ) -> Result<floe_core::Result<()>, Failure> {
-    let (namespace, _, snapshot) = session.snapshot(snapshot, Limits::default()).await?;
+    let (namespace, snapshot) = snapshot(session, reference).await?;
     let options = DiffOptions { cancel: session.cancellation(), ..options };
     Ok(floe_core::diff_directory(&namespace, &snapshot, directory, &options, tell).await)
 }

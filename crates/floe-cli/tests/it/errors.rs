@@ -44,3 +44,26 @@ fn an_unknown_kind_of_store_is_named() {
     let refused = user.floe(&["ls", "--store", "ftp://x/y"], 2);
     insta::assert_snapshot!(user.stderr(&refused));
 }
+
+/// Where it is easily taken for another.
+#[test]
+fn what_was_meant_is_advised() {
+    let user = User::new();
+    user.tree("t/a");
+    user.floe(&["push", "t/a", "demo"], 0);
+    for (arguments, code, advice) in [
+        (&["diff", "t/a", "demo"][..], 1, "Write ./t/a for the directory of that name."),
+        (&["diff", "demo", "t/a"], 1, "Write ./t/a for the directory of that name."),
+        (&["log", "demo@1"], 2, "only `demo`, without `@1`, can be named here"),
+        (&["verify", "demo@1"], 2, "only `demo`, without `@1`, can be named here"),
+        (&["show", "demo:src"], 2, "only `demo`, without `:src`, can be named here"),
+        (&["cat", "demo:src"], 1, "See what it is with `floe ls demo:src`."),
+    ] {
+        let told = user.stderr(&user.floe(arguments, code).stdout(""));
+        assert!(told.contains(advice), "{arguments:?}: {told}");
+    }
+    // A directory of that name explains nothing that is damaged.
+    user.floe(&["push", "t/a", "t"], 0);
+    std::fs::write(user.path(".local/share/floe/default/refs/t"), "torn").unwrap();
+    assert!(!user.stderr(&user.floe(&["diff", "t", "demo"], 3)).contains("Write ./t"));
+}

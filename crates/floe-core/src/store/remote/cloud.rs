@@ -11,7 +11,7 @@ use url::{Host, Url};
 
 use super::super::Environment;
 use super::{Bucket, Versions, connection_string, profile};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Remedy, Result};
 
 type Client = (Arc<dyn Bucket>, Versions, Option<&'static str>);
 
@@ -293,7 +293,7 @@ fn azure_endpoint(environment: &Environment) -> Result<Option<String>> {
 fn plain_http(endpoint: &str, remedy: &str) -> Error {
     let message =
         format!("the endpoint `{endpoint}` is plain HTTP, which anyone on the way can read; {remedy}");
-    Error::new(ErrorKind::Invalid, message)
+    Error::new(ErrorKind::Invalid, message).with_remedy(Remedy::Endpoint)
 }
 
 /// Paths are put after it.
@@ -313,7 +313,8 @@ fn client_options() -> ClientOptions {
 fn endpoint_url(endpoint: &str) -> Result<Url> {
     let url = Url::parse(endpoint).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
     url.filter(|url| url.username().is_empty() && url.password().is_none()).ok_or_else(|| {
-        Error::new(ErrorKind::Invalid, "the store's endpoint is not a URL of the form https://HOST[:PORT]")
+        let message = "the store's endpoint is not a URL of the form https://HOST[:PORT]";
+        Error::new(ErrorKind::Invalid, message).with_remedy(Remedy::Endpoint)
     })
 }
 
