@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::unbounded;
+use floe_format::{Entry, Kept, OwnedBody};
 use rustix::fs::Mode;
 use tokio_util::sync::CancellationToken;
 
