@@ -20,6 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The first pause, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
 
+/// Whoever waits for longer is told what for.
+const TOLD_AFTER: Duration = Duration::from_secs(2);
+
 /// Opens `name` in a directory to be read: no symbolic link, and nothing that would be waited for, but a regular file that
 /// is leased. [`Errno::AGAIN`] where that is not given up, or the caller is to stop.
 pub(super) fn open_to_read(
@@ -39,6 +42,10 @@ pub(super) fn open_to_read(
                     return Err(Errno::NOTSUP);
                 }
                 std::thread::sleep(pause);
+                if waited < TOLD_AFTER && waited + pause >= TOLD_AFTER {
+                    let name = name.to_string_lossy();
+                    tracing::warn!("waiting for {name}: somebody has a lease on it, a file server perhaps");
+                }
                 waited += pause;
                 pause = (2 * pause).min(PAUSES.1);
             }
