@@ -3,10 +3,9 @@
 //! The engine counts, this samples. Nothing is drawn in the first quarter of a second, so that short commands leave
 //! no flicker, and nothing stays when the command has ended.
 
-use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::task::JoinHandle;
 
 use crate::output::Output;
@@ -16,8 +15,12 @@ use crate::quantities::{ByteCount, count, duration, percent};
 const DELAY: Duration = Duration::from_millis(250);
 const INTERVAL: Duration = Duration::from_millis(100);
 
-const MEASURED: &str = "{prefix} [{bar:25}] {bytes}/{total_bytes}{msg}";
-const UNMEASURED: &str = "{prefix} {spinner} {bytes}{msg}";
+/// As wide as a terminal is that does not say.
+const COLUMNS: usize = 80;
+/// The bar's columns, where there is much room and where there is little.
+const BAR_COLUMNS: (usize, usize) = (25, 12);
+/// There is much room in this many columns.
+const MANY_COLUMNS: usize = 120;
 
 /// How far a command is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -57,20 +60,22 @@ impl Progress {
         let task = tokio::spawn(async move {
             tokio::time::sleep(DELAY).await;
             drawn.set_draw_target(ProgressDrawTarget::stderr());
-            drawn.set_style(style(UNMEASURED));
-            let mut measured = false;
+            let mut bar_columns = None;
+            drawn.set_style(style(bar_columns));
             let started = Instant::now();
             loop {
-                let moment = sample();
+                let (moment, columns) = (sample(), columns());
                 pace.note(started.elapsed(), moment.bytes);
                 if let Some(total) = moment.total_bytes {
-                    if !measured {
-                        drawn.set_style(style(MEASURED));
-                        measured = true;
+                    let wanted = if columns < MANY_COLUMNS { BAR_COLUMNS.1 } else { BAR_COLUMNS.0 };
+                    if bar_columns.replace(wanted) != Some(wanted) {
+                        drawn.set_style(style(bar_columns));
                     }
                     drawn.set_length(total.max(moment.bytes));
                 }
-                drawn.set_message(message(&moment, &pace));
+                // A space or the brackets and two, and the last column, at which terminals break the line.
+                let room = columns.saturating_sub(what.len() + bar_columns.unwrap_or_default() + 5);
+                drawn.set_message(message(&moment, &pace, room));
                 drawn.set_position(moment.bytes);
                 drawn.tick();
                 tokio::time::sleep(INTERVAL).await;
@@ -89,40 +94,46 @@ impl Drop for Progress {
     }
 }
 
-fn message(moment: &Moment, pace: &Pace) -> String {
-    let mut message = String::new();
-    if let Some(rate) = pace.bytes_per_second() {
-        message.push_str(&format!(", {}/s", ByteCount(rate)));
-    }
-    if let Some(left) = moment.total_bytes.and_then(|total| pace.left(total)) {
-        let seconds = left.as_secs();
-        let left = if seconds < 60 { format!("{} s", seconds.max(1)) } else { duration(left) };
-        message.push_str(&format!(", {left} left"));
-    }
-    if let Some(files) = moment.files {
-        message.push_str(&format!(", {}", count(files, "file", "files")));
-    }
-    if let Some(reused) = moment.reused_bytes {
-        message.push_str(&format!(", {:.0} % reused", percent(reused, moment.bytes)));
-    }
-    if let Some(uploaded) = moment.uploaded_bytes {
-        message.push_str(&format!(", {} uploaded", ByteCount(uploaded)));
+/// What is known, the most important first, as far as it fits.
+fn message(moment: &Moment, pace: &Pace, room: usize) -> String {
+    let bytes = ByteCount(moment.bytes);
+    let mut message = match moment.total_bytes {
+        Some(total) => format!("{bytes}/{}", ByteCount(total.max(moment.bytes))),
+        None => bytes.to_string(),
+    };
+    let left = moment.total_bytes.and_then(|total| pace.left(total)).map(|left| match left.as_secs() {
+        seconds @ ..60 => format!("{} s left", seconds.max(1)),
+        _ => format!("{} left", duration(left)),
+    });
+    let parts = [
+        pace.bytes_per_second().map(|rate| format!("{}/s", ByteCount(rate))),
+        left,
+        moment.reused_bytes.map(|reused| format!("{:.0} % reused", percent(reused, moment.bytes))),
+        moment.uploaded_bytes.map(|uploaded| format!("{} uploaded", ByteCount(uploaded))),
+        moment.files.map(|files| count(files, "file", "files")),
+    ];
+    for part in parts.iter().flatten() {
+        if message.len() + 2 + part.len() <= room {
+            message.push_str(", ");
+            message.push_str(part);
+        }
     }
     message
 }
 
-fn style(template: &str) -> ProgressStyle {
-    let style = ProgressStyle::with_template(template).expect("the templates are tested");
-    style.progress_chars("=> ").with_key("bytes", bytes).with_key("total_bytes", total_bytes)
+/// How wide the terminal is, which may be made wider meanwhile.
+fn columns() -> usize {
+    let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok();
+    size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(COLUMNS)
 }
 
-/// Bytes as they are written everywhere else.
-fn bytes(state: &ProgressState, out: &mut dyn Write) {
-    write!(out, "{}", ByteCount(state.pos())).expect("a string takes all");
-}
-
-fn total_bytes(state: &ProgressState, out: &mut dyn Write) {
-    write!(out, "{}", ByteCount(state.len().unwrap_or_default())).expect("a string takes all");
+/// With a bar of so many columns, or where nobody knows how much there is to do, something that turns.
+fn style(bar_columns: Option<usize>) -> ProgressStyle {
+    let template = match bar_columns {
+        Some(columns) => format!("{{prefix}} [{{bar:{columns}}}] {{msg}}"),
+        None => "{prefix} {spinner} {msg}".to_owned(),
+    };
+    ProgressStyle::with_template(&template).expect("the templates are tested").progress_chars("=> ")
 }
 
 #[cfg(test)]
@@ -131,28 +142,53 @@ mod tests {
 
     #[test]
     fn the_templates_are_sound() {
-        style(MEASURED);
-        style(UNMEASURED);
+        for bar_columns in [None, Some(BAR_COLUMNS.0), Some(BAR_COLUMNS.1)] {
+            style(bar_columns);
+        }
     }
 
     #[test]
-    fn the_message_tells_files_and_reused_share() {
+    fn the_message_tells_what_is_known() {
         let mut moment = Moment { bytes: 200, ..Moment::default() };
         let mut pace = Pace::default();
-        assert_eq!(message(&moment, &pace), "");
+        let told = |moment: &Moment, pace: &Pace| message(moment, pace, 100);
+        assert_eq!(told(&moment, &pace), "200 B");
         moment.files = Some(1_234);
-        assert_eq!(message(&moment, &pace), ", 1,234 files");
+        assert_eq!(told(&moment, &pace), "200 B, 1,234 files");
         moment.reused_bytes = Some(50);
-        assert_eq!(message(&moment, &pace), ", 1,234 files, 25 % reused");
         moment.uploaded_bytes = Some(2 << 10);
-        assert_eq!(message(&moment, &pace), ", 1,234 files, 25 % reused, 2.0 KiB uploaded");
+        assert_eq!(told(&moment, &pace), "200 B, 25 % reused, 2.0 KiB uploaded, 1,234 files");
         pace.note(Duration::ZERO, 0);
         pace.note(Duration::from_secs(2), 200);
         moment = Moment { bytes: 200, total_bytes: Some(1_200), ..Moment::default() };
-        assert_eq!(message(&moment, &pace), ", 100 B/s, 10 s left");
+        assert_eq!(told(&moment, &pace), "200 B/1.2 KiB, 100 B/s, 10 s left");
         moment.total_bytes = Some(20_200);
-        assert_eq!(message(&moment, &pace), ", 100 B/s, 3 min 20 s left");
+        assert_eq!(told(&moment, &pace), "200 B/19.7 KiB, 100 B/s, 3 min 20 s left");
         moment.total_bytes = Some(200);
-        assert_eq!(message(&moment, &pace), ", 100 B/s");
+        assert_eq!(told(&moment, &pace), "200 B/200 B, 100 B/s");
+    }
+
+    #[test]
+    fn the_message_is_no_longer_than_its_room() {
+        let moment = Moment {
+            bytes: 112_300_000,
+            total_bytes: Some(277_000_000),
+            reused_bytes: Some(0),
+            files: Some(22_359),
+            uploaded_bytes: Some(40 << 20),
+        };
+        let mut pace = Pace::default();
+        pace.note(Duration::ZERO, 0);
+        pace.note(Duration::from_secs(3), moment.bytes);
+        let whole = message(&moment, &pace, usize::MAX);
+        assert_eq!(
+            whole,
+            "107.1 MiB/264.2 MiB, 35.7 MiB/s, 4 s left, 0 % reused, 40.0 MiB uploaded, 22,359 files"
+        );
+        // On a terminal of 80 columns.
+        assert_eq!(message(&moment, &pace, 55), "107.1 MiB/264.2 MiB, 35.7 MiB/s, 4 s left, 0 % reused");
+        for room in 19..=whole.len() {
+            assert!(message(&moment, &pace, room).len() <= room);
+        }
     }
 }
