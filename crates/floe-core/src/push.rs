@@ -29,6 +29,7 @@ mod meta;
 mod noted;
 mod options;
 mod packs;
+mod passes;
 mod plan;
 mod repack;
 mod unit;

@@ -103,6 +103,48 @@ fn a_big_file_that_cannot_be_read_is_left_out_wherever_it_is() {
     assert_eq!((report["skipped"].as_array().unwrap().len(), &report["file_count"]), (2, &2999.into()));
 }
 
+/// Its content comes all the same, and is none of the file before.
+#[test]
+fn what_cannot_be_read_before_a_big_file_is_left_out() {
+    let Some(before) = unprivileged() else { return };
+    let user = User::new();
+    let root = user.path("tree");
+    fs::create_dir_all(&root).unwrap();
+    for number in 100..300 {
+        fs::write(root.join(format!("a{number}")), number.to_string().repeat(330)).unwrap();
+    }
+    fs::write(root.join("b"), "not to be read").unwrap();
+    fs::set_permissions(root.join("b"), fs::Permissions::from_mode(0o000)).unwrap();
+    fs::write(root.join("c"), bytes_of(1, 100_000)).unwrap();
+    give_away(&user);
+    // Or hashes are not remembered.
+    wait_until_trusted(&root);
+    let arguments = ["push", "tree", "main", "--skip-unreadable", "--json"];
+    let output = user.under(before, &arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    let report = report("push", &output.stdout);
+    assert_eq!((&report["skipped"][0]["path"], &report["file_count"]), (&"b".into(), &201.into()));
+}
+
+/// An ignore file that is not there may not be asked about either.
+#[test]
+fn a_directory_that_may_be_listed_alone_is_kept_without_what_is_in_it() {
+    let Some(before) = unprivileged() else { return };
+    let user = User::new();
+    user.tree("tree");
+    fs::create_dir_all(user.path("tree/closed/below")).unwrap();
+    fs::write(user.path("tree/closed/inner"), "not to be read").unwrap();
+    fs::set_permissions(user.path("tree/closed"), fs::Permissions::from_mode(0o444)).unwrap();
+    give_away(&user);
+    let arguments = ["push", "tree", "main", "--skip-unreadable", "--json"];
+    let output = user.under(before, &arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    let report = report("push", &output.stdout);
+    let skipped: Vec<_> = report["skipped"].as_array().unwrap().iter().map(|one| &one["path"]).collect();
+    assert_eq!(skipped, ["closed/below", "closed/inner"]);
+    fs::set_permissions(user.path("tree/closed"), fs::Permissions::from_mode(0o700)).unwrap();
+}
+
 #[test]
 fn what_cannot_be_read_is_listed_with_the_reason() {
     let Some(before) = unprivileged() else { return };

@@ -84,6 +84,22 @@ struct State {
     out: Assembled,
 }
 
+impl State {
+    /// Goes on to the end for all else that cannot be read; nothing is made of all this then.
+    fn fail(&mut self, failure: Failure) -> Result<(), Ended> {
+        // Content that may still come is of a file of the group that failed, not of the last one before.
+        (self.file, self.held) = (None, None);
+        match failure {
+            Failure::Changed(changed) => Err(Ended::Changed(changed)),
+            Failure::Unreadable(unread) => {
+                self.out.unread.extend(unread);
+                Ok(())
+            }
+            Failure::Other(error) => Err(Ended::Failed(error)),
+        }
+    }
+}
+
 /// A big file between its header and the end of its content.
 struct BigFile {
     path: Vec<u8>,
@@ -121,7 +137,7 @@ impl Assembly<'_> {
                         let unit = Unit { entries: Entries::Given(entries), run, base: None };
                         self.add_group(&mut state, unit, notes, false)?;
                     }
-                    Err(failure) => note_failure(&mut state.out, failure)?,
+                    Err(failure) => state.fail(failure)?,
                 },
                 Slot::KnownContent(runs) => {
                     let known = runs.into_iter().map(|base| (base.segment.runs()[base.run], Some(base)));
@@ -241,7 +257,7 @@ impl Assembly<'_> {
                     }
                     return self.end_file(state, &read);
                 }
-                FilePiece::Failed(failure) => return note_failure(&mut state.out, failure),
+                FilePiece::Failed(failure) => return state.fail(failure),
             }
         }
     }
@@ -377,17 +393,6 @@ pub(super) fn count_reused(out: &mut Assembled, progress: &PushProgress, size: u
     out.reused_file_bytes += size;
     progress.reused_files.fetch_add(1, Ordering::Relaxed);
     progress.reused_file_bytes.fetch_add(size, Ordering::Relaxed);
-}
-
-fn note_failure(out: &mut Assembled, failure: Failure) -> Result<(), Ended> {
-    match failure {
-        Failure::Changed(changed) => Err(Ended::Changed(changed)),
-        Failure::Unreadable(unread) => {
-            out.unread.extend(unread);
-            Ok(())
-        }
-        Failure::Other(error) => Err(Ended::Failed(error)),
-    }
 }
 
 fn again_of_nothing() -> Error {

@@ -15,11 +15,10 @@ use super::input::{Input, Listings};
 use super::journal::Journal;
 use super::known::KnownFrames;
 use super::layout::layout_of;
-use super::left_out::LeftOut;
-use super::made::Made;
 use super::meta::Keeping;
 use super::noted::Noted;
 use super::packs::PackOutput;
+use super::passes::Passes;
 use super::plan::{Planned, Planner};
 use super::repack::Repacking;
 use super::work::{Changed, Unread, WorkSettings, workers};
@@ -89,7 +88,7 @@ impl Build {
     /// Makes the snapshot; blocks.
     pub(super) fn run(self, listings: Listings) -> Result<Built> {
         let known = Arc::new(KnownFrames::new(Arc::clone(&self.packs), self.elsewhere.clone()));
-        let mut packs = PackOutput::new(
+        let packs = PackOutput::new(
             &self.namespace,
             &self.tails,
             &self.journal,
@@ -97,35 +96,34 @@ impl Build {
             &self.uploads,
             &self.options,
         );
-        let mut made = Arc::new(Made::new(self.options.cache_dir.as_deref()));
-        let mut left_out = LeftOut::default();
+        let cache_dir = self.options.cache_dir.as_deref();
+        let mut passes = Passes::new(packs, cache_dir);
         let mut skipped = Vec::new();
         let mut listings = Some(listings);
-        let mut passes = 0;
         let (mut planned, mut assembled, cache) = loop {
-            passes += 1;
+            passes.count += 1;
             let these_listings = match listings.take() {
                 Some(listings) => listings,
                 None => {
                     self.progress.restart();
-                    known.release_all_but(packs.stored_ids());
+                    known.release_all_but(passes.packs.stored_ids());
                     self.input.listings(&self.options.exclusions, &self.options.cancel)?
                 }
             };
-            let (mut planned, mut assembled, cache) =
-                match self.pass(these_listings, &known, &made, &mut packs, &left_out, passes) {
-                    Ok(done) => done,
-                    Err(Ended::Changed(Changed { error, is_of_rules })) if passes < MAX_PASSES => {
-                        tracing::debug!(%error, "the source changed meanwhile; it is planned again");
-                        if is_of_rules {
-                            // In a pack that the snapshot uses, everybody could read what the rules now keep out.
-                            packs.give_up();
-                            made = Arc::new(Made::new(self.options.cache_dir.as_deref()));
-                        }
-                        continue;
+            let (mut planned, mut assembled, cache) = match self.pass(these_listings, &known, &mut passes) {
+                Ok(done) => done,
+                Err(Ended::Changed(Changed { error, is_of_rules })) => {
+                    if is_of_rules {
+                        passes.give_up(cache_dir);
                     }
-                    Err(Ended::Changed(Changed { error, .. }) | Ended::Failed(error)) => return Err(error),
-                };
+                    if passes.count >= MAX_PASSES {
+                        return Err(error);
+                    }
+                    tracing::debug!(%error, "the source changed meanwhile; it is planned again");
+                    continue;
+                }
+                Err(Ended::Failed(error)) => return Err(error),
+            };
             let mut unread = std::mem::take(&mut assembled.unread);
             if !planned.denied.is_empty() {
                 let told: HashSet<&[u8]> = unread.iter().map(|unread| &unread.path[..]).collect();
@@ -133,7 +131,7 @@ impl Build {
                 unread.append(&mut planned.denied);
             }
             let all_read = unread.is_empty() && planned.unread.is_empty();
-            let is_enough = !unread.is_empty() && passes >= MAX_PASSES_IN_ALL;
+            let is_enough = !unread.is_empty() && passes.count >= MAX_PASSES_IN_ALL;
             if !all_read && (!self.options.skip_unreadable || is_enough) {
                 planned.unread.extend(unread);
                 self.keep_for_next(cache);
@@ -145,12 +143,12 @@ impl Build {
             }
             // Without them groups are others, so all is planned again; what was read is known by then.
             keep_cache(cache);
-            unread.iter().for_each(|unread| left_out.add(unread));
+            unread.iter().for_each(|unread| passes.left_out.add(unread));
             skipped.extend(unread);
         };
         tell_of_restless(&planned.restless);
         self.count_moved(&mut planned, &mut assembled);
-        match self.finish(planned, assembled, skipped, packs) {
+        match self.finish(planned, assembled, skipped, passes.packs) {
             Ok((snapshot, pushed)) => Ok(Built { snapshot, pushed, cache }),
             Err(error) => {
                 self.keep_for_next(cache);
@@ -169,23 +167,22 @@ impl Build {
         &self,
         listings: Listings,
         known: &Arc<KnownFrames>,
-        made: &Arc<Made>,
-        packs: &mut PackOutput,
-        left_out: &LeftOut,
-        number: usize,
+        passes: &mut Passes,
     ) -> Result<(Planned, Assembled, Option<CacheWriter>), Ended> {
         let keeping = self.keeping();
         // The planner has one, too.
         let mut files = self.input.files(&self.options.cancel)?.shared_by(self.options.workers + 1);
         let cache = self.input.cache(self.options.cache_dir.as_deref());
         let mut noted = cache.as_ref().map(|cache| Noted::new(cache.writer()));
-        let made_before = (number > 1).then_some(made);
+        let packs_began = passes.packs_began;
+        passes.packs_began = packs_began.or_else(|| listings.began());
+        let made_before = (passes.count > 1).then(|| Arc::clone(&passes.made));
         let settings = WorkSettings {
             parameters: self.parameters,
             kept: keeping.kept,
             level: self.options.level,
             known: Arc::clone(known),
-            made_before: made_before.cloned(),
+            made_before: made_before.clone(),
             progress: Arc::clone(&self.progress),
             workers: self.options.workers.max(1),
         };
@@ -203,16 +200,17 @@ impl Build {
             base,
             packs: &self.packs,
             known_frames: known,
-            made_before: made_before.map(|made| &**made),
+            made_before: made_before.as_deref(),
             parameters: self.parameters,
             keeping,
-            left_out,
-            is_last: number >= MAX_PASSES,
+            left_out: &passes.left_out,
+            is_last: passes.count >= MAX_PASSES,
             skip_unreadable: self.options.skip_unreadable,
             workers: settings.workers,
             slots: slot_sender,
             has_changed: false,
             has_other_rules: false,
+            packs_began,
             denied: Vec::new(),
             denied_directories: Vec::new(),
             known: Vec::new(),
@@ -223,8 +221,8 @@ impl Build {
             has_base: self.base.is_some(),
             base: &self.packs,
             known,
-            packs,
-            made,
+            packs: &mut passes.packs,
+            made: &passes.made,
             noted: noted.as_mut(),
             progress: &self.progress,
             cancel: &self.options.cancel,

@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use floe_format::{FrameId, PackId};
 use tokio::runtime::Handle;
@@ -45,6 +46,8 @@ struct Found {
     frames: Catalog,
     /// For each pack whether it exists, once that was asked.
     exists: Vec<OnceLock<bool>>,
+    /// For each pack whether a frame of it is used.
+    is_used: Vec<AtomicBool>,
 }
 
 impl Elsewhere {
@@ -57,19 +60,29 @@ impl Elsewhere {
         let found = self.looked_into.get_or_init(|| self.places.look_into());
         let Some(located) = found.frames.find(id) else { return Ok(false) };
         let asked = &found.exists[located.pack];
-        if let Some(&exists) = asked.get() {
-            return Ok(exists);
-        }
-        // Two threads may ask at once; the answers are the same.
-        let exists = self.places.ask(&found.frames.packs()[located.pack])?;
-        Ok(*asked.get_or_init(|| exists))
+        let exists = match asked.get() {
+            Some(&exists) => exists,
+            // Two threads may ask at once; the answers are the same.
+            None => {
+                let exists = self.places.ask(&found.frames.packs()[located.pack])?;
+                *asked.get_or_init(|| exists)
+            }
+        };
+        found.is_used[located.pack].fetch_or(exists, Ordering::Relaxed);
+        Ok(exists)
     }
 
-    /// Whether a pack that is used already has this frame: one that was asked for, and exists.
+    /// Whether a pack that is used already has this frame.
     pub(super) fn has_in_used(&self, id: &FrameId) -> bool {
         let Some(found) = self.looked_into.get() else { return false };
         let located = found.frames.find(id);
-        located.is_some_and(|located| found.exists[located.pack].get() == Some(&true))
+        located.is_some_and(|located| found.is_used[located.pack].load(Ordering::Relaxed))
+    }
+
+    /// Forgets which packs are used.
+    pub(super) fn release(&self) {
+        let used = self.looked_into.get().into_iter().flat_map(|found| &found.is_used);
+        used.for_each(|is_used| is_used.store(false, Ordering::Relaxed));
     }
 
     /// The packs and frames, for the layout: only what [`Elsewhere::has`] said yes to may be used.
@@ -96,6 +109,7 @@ impl Places {
                 frames += tail.tail.data().len();
                 found.frames.add_pack(tail.shape, tail.tail.into_parts().1);
                 found.exists.push(OnceLock::new());
+                found.is_used.push(AtomicBool::new(false));
             }
         }
         found

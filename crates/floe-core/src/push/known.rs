@@ -69,5 +69,8 @@ impl KnownFrames {
         let mut claimed = self.claimed.lock().unwrap_or_else(PoisonError::into_inner);
         claimed.clear();
         claimed.extend(stored.map(|id| (id, ())));
+        if let Some(elsewhere) = &self.elsewhere {
+            elsewhere.release();
+        }
     }
 }

@@ -28,7 +28,7 @@ use super::unit::{Entries, MadeGroup, Note, Unit};
 use super::work::{
     Changed, Failure, FileJob, FilePiece, GroupJob, Job, PlannedFile, Unread, changed, pieces_ahead,
 };
-use crate::source::{FileKind, Listing, OwnFound, Stat};
+use crate::source::{FileKind, HashClock, Listing, OwnFound, Stat, is_trusted, join};
 use crate::{Error, ErrorKind, Remedy, Result};
 
 /// How many known groups are handed out together.
@@ -93,6 +93,8 @@ pub(super) struct Planner<'a> {
     pub(super) has_changed: bool,
     /// And whether an ignore file is not.
     pub(super) has_other_rules: bool,
+    /// When the first pass began of which anything is in the packs; nothing where nothing is.
+    pub(super) packs_began: Option<HashClock>,
     /// See [`Planned::denied`].
     pub(super) denied: Vec<Unread>,
     /// Directories that are stored without the extended attributes that may not be read.
@@ -163,6 +165,7 @@ impl Planner<'_> {
             }
             planned.own.extend(listing.take_own());
             planned.rules.add(&listing);
+            self.check_rules(&listing, planned.root.device)?;
             self.add_listing(&listing, &mut grouper, &mut group, &mut links, &mut path, planned)?;
         }
         if !group.is_empty() {
@@ -235,6 +238,17 @@ impl Planner<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Checks that these ignore files are older than all that is in the packs: what was read before them may be what they
+    /// leave out, and everybody could read it in a pack that the snapshot uses.
+    fn check_rules(&mut self, listing: &Listing, root_device: u64) -> Result<()> {
+        let Some(began) = self.packs_began else { return Ok(()) };
+        let is_old = |stat: &Stat| stat.device == root_device && is_trusted(stat, began);
+        match listing.rules().iter().find(|file| file.stat.is_some_and(|stat| !is_old(&stat))) {
+            Some(file) => Err(self.changed(&join(listing.path(), file.name.as_bytes()))),
+            None => Ok(()),
+        }
     }
 
     /// The error of what is not as it was listed, for which all is planned again.

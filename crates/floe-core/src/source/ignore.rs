@@ -351,13 +351,17 @@ fn read_ignore_file(
         Ok(None) if file == FLOE_IGNORE => {
             return Err(Error::new(ErrorKind::Invalid, format!("{name} is not a regular file")));
         }
-        Ok(None) => return Ok(None),
+        Ok(None) => {
+            obeyed.add_other(file, directory);
+            return Ok(None);
+        }
         Err(Errno::NOENT) => {
             obeyed.add_vanished(file);
             return Ok(None);
         }
         Err(errno @ (Errno::ACCESS | Errno::PERM)) if file == GIT_IGNORE => {
             tracing::warn!("{name} leaves nothing out: {}", std::io::Error::from(errno));
+            obeyed.add_other(file, directory);
             return Ok(None);
         }
         Err(Errno::AGAIN) if cancel.is_cancelled() => return Err(cancelled()),

@@ -253,13 +253,17 @@ impl SourceFiles {
         Ok(self.is_now(directory, name)?.is_ok_and(|now| found.is_still(&now)))
     }
 
-    /// Whether nothing in a directory has this name; of one that is not the one that was listed that is not known.
+    /// Whether nothing in a directory has this name; of one that is not the one that was listed that is not known, and in one
+    /// in which nothing may be looked at, nothing has.
     ///
     /// # Errors
     ///
     /// The kernel cannot say.
     pub fn is_absent(&mut self, directory: ListedDirectory<'_>, name: &[u8]) -> Result<bool> {
-        Ok(self.is_now(directory, name)? == Err(Errno::NOENT))
+        match self.is_now(directory, name) {
+            Err(error) if error.kind() == ErrorKind::Denied => Ok(true),
+            now => Ok(now? == Err(Errno::NOENT)),
+        }
     }
 
     /// What a name in a directory is by now, or why that is not there any more.

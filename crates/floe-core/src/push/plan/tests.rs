@@ -64,6 +64,7 @@ fn plan_pass(
         slots: slot_sender,
         has_changed: false,
         has_other_rules: false,
+        packs_began: None,
         denied: Vec::new(),
         denied_directories: Vec::new(),
         known: Vec::new(),

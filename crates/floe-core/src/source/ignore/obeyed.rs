@@ -63,6 +63,14 @@ impl Obeyed {
         self.files.push((file, Some(read.after)));
     }
 
+    /// Notes one that is no regular file or may not be read, and says nothing as long as it is that.
+    pub(super) fn add_other(&mut self, file: &'static str, directory: &OwnedFd) {
+        match Stat::of_name(directory, &name_of(file)) {
+            Ok(stat) => self.files.push((file, Some(stat))),
+            Err(_) => self.unsteady = Some(file),
+        }
+    }
+
     pub(super) fn add_vanished(&mut self, file: &'static str) {
         self.unsteady = Some(file);
     }
@@ -80,10 +88,10 @@ impl Obeyed {
     /// An ignore file of this open directory that is not what the rules are from any more.
     pub(in crate::source) fn shaken(&self, directory: &OwnedFd) -> Option<&'static str> {
         let is_same = |file: &str, read: Option<&Stat>| {
-            let name = CString::new(file).expect("no name of an ignore file has a NUL");
-            match (read, Stat::of_name(directory, &name)) {
+            match (read, Stat::of_name(directory, &name_of(file))) {
                 (Some(read), Ok(now)) => read.same_content(&now),
-                (None, Err(Errno::NOENT)) => true,
+                // Of a directory that may be listed alone, nothing else is known, nor is anything read in it.
+                (None, Err(Errno::NOENT | Errno::ACCESS)) => true,
                 _ => false,
             }
         };
@@ -102,14 +110,18 @@ impl Obeyed {
         self.files().any(|there| there == file)
     }
 
-    /// Those that are to be looked at when all is read: where directories below this one are listed later all, or else those
-    /// that are young.
+    /// Those that are to be looked at when all is read: those that were there, and where directories below this one are listed
+    /// later, or where they may be about to be made, also the others.
     pub(in crate::source) fn in_the_end(&self, has_directories: bool) -> Vec<ObeyedFile> {
         let there = self.files.iter().map(|(name, read)| {
             let is_young = read.map_or(self.is_being_made, |read| read.is_younger_than(FILE_TIME));
             ObeyedFile { name, stat: *read, is_young }
         });
         let absent = self.absent.iter().map(|name| ObeyedFile { name, stat: None, is_young: false });
-        there.chain(absent).filter(|file| file.is_young || has_directories).collect()
+        there.chain(absent).filter(|file| file.stat.is_some() || file.is_young || has_directories).collect()
     }
+}
+
+fn name_of(file: &str) -> CString {
+    CString::new(file).expect("no name of an ignore file has a NUL")
 }

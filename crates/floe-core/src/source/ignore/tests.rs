@@ -609,6 +609,21 @@ fn an_ignore_file_that_is_not_the_one_that_was_read_is_told() {
     }
 }
 
+/// In whose place a regular file may come.
+#[test]
+fn a_gitignore_that_is_no_file_is_told_too_when_it_is_another() {
+    type Deed = fn(&Path);
+    let deeds: [(Deed, Option<&str>); 2] = [
+        (|_| (), None),
+        (|root| std::fs::rename(root.join("a"), root.join(".gitignore")).unwrap(), Some(GIT_IGNORE)),
+    ];
+    for (deed, told) in deeds {
+        let root = tree(&["a"]);
+        std::os::unix::fs::symlink("nothing", root.path().join(".gitignore")).unwrap();
+        assert_eq!(entered(&root, || deed(root.path())), told);
+    }
+}
+
 #[test]
 fn a_gitignore_that_may_not_be_read_leaves_nothing_out_and_a_floeignore_is_an_error() {
     use rustix::thread::CapabilitySet;

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use floe_core::ErrorKind;
-use floe_testkit::wait_until_trusted;
+use floe_testkit::{bytes_of, wait_until_trusted};
 
 use super::*;
 
@@ -47,32 +47,48 @@ async fn where_a_log_grows_all_the_time_all_else_is_read_once() {
     bench.assert_pulls_back(&pushed).await;
 }
 
-/// Everybody who reads the store may read all of a pack.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_ignore_files_keep_out_in_the_end_is_in_no_pack() {
+/// Pushes a tree with a `secret` to which a rule comes as soon as that was read; asserts that the secret is nowhere in the
+/// store. Until then `others` is done to the tree, again and again.
+async fn assert_secret_is_in_no_pack(others: impl Fn(&Path) + Send + 'static) {
     let memory = MemoryStore::new();
     let bench = Bench::on(Arc::new(memory.clone())).await;
-    write(&bench.source().join("a"), b"for all");
-    let mut secret = vec![0; 100_000];
-    blake3::Hasher::new().finalize_xof().fill(&mut secret);
-    write(&bench.source().join("secret"), &secret);
-    let rules = bench.source().join(".floeignore");
+    let secret = bytes_of(1, 100_000);
+    for (name, content) in [("a", &b"for all"[..]), ("secret", &secret), ("z", b"for all")] {
+        write(&bench.source().join(name), content);
+    }
+    let source = bench.source();
     // As long as it is young it is looked at again in the end, when it is older than this.
-    fs::write(&rules, "").unwrap();
+    fs::write(source.join(".floeignore"), "").unwrap();
     let progress = Arc::<PushProgress>::default();
     let (told, secret_bytes) = (Arc::clone(&progress), secret.len() as u64);
     let writer = std::thread::spawn(move || {
         while told.read_bytes.load(Ordering::Relaxed) < secret_bytes {
-            std::thread::sleep(Duration::from_millis(1));
+            others(&source);
         }
-        fs::write(&rules, "secret").unwrap();
+        fs::write(source.join(".floeignore"), "secret").unwrap();
     });
     let pushed = bench.push_telling(&bench.options(), &progress).await.unwrap();
     writer.join().unwrap();
-    assert_eq!(pushed.files, 2);
+    assert_eq!(pushed.files, 3);
     let read_bytes = progress.read_bytes.load(Ordering::Relaxed);
-    assert!(read_bytes > secret.len() as u64, "{read_bytes} bytes: it was not read");
+    assert!(read_bytes > secret_bytes, "{read_bytes} bytes: it was not read");
     for (key, body) in memory.objects() {
         assert!(!body.windows(64).any(|bytes| bytes == &secret[..64]), "{key} has the secret");
     }
+}
+
+/// Everybody who reads the store may read all of a pack.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ignore_files_keep_out_in_the_end_is_in_no_pack() {
+    assert_secret_is_in_no_pack(|_| std::thread::sleep(Duration::from_millis(1))).await;
+}
+
+/// What is noticed first is that.
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_is_it_where_something_else_changes_too() {
+    assert_secret_is_in_no_pack(|source| {
+        let mut log = fs::OpenOptions::new().append(true).open(source.join("z")).unwrap();
+        log.write_all(b"more\n").unwrap();
+    })
+    .await;
 }
