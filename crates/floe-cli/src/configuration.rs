@@ -62,7 +62,8 @@ impl ConfigurationFile {
             Failure::new(
                 Code::Usage,
                 message,
-                "Correct the file, or move it away and see what `floe config show` lists.",
+                "Correct the file, or move it away and see what `floe config show` lists; what begins with `s3.` there is \
+                 said in the environment alone.",
             )
         })
     }
@@ -79,6 +80,11 @@ impl ConfigurationFile {
             if value == 0 {
                 return Err(format!("{key} is 0, and nothing would be asked of the store"));
             }
+        }
+        if values.transfer.retry.deadline.is_zero() {
+            return Err(
+                "transfer.retry.deadline_seconds is 0, and no request would have time for an answer".into()
+            );
         }
         values.namespace.parse::<NamespaceName>().map_err(|e| e.to_string())?;
         let said = toml::from_str(text).map_err(|e| e.to_string())?;
@@ -124,6 +130,29 @@ mod tests {
         assert!(
             !file.says("transfer.retry.deadline_seconds") && !file.says("level") && !file.says("namespace.x")
         );
+    }
+
+    #[test]
+    fn the_documentation_has_every_key() {
+        let documented = include_str!("../../../docs/configuration.md");
+        let (_, file) = documented.split_once("```toml\n").unwrap();
+        let (file, _) = file.split_once("```").unwrap();
+        let file = ConfigurationFile::parse(file).unwrap();
+        let keys = ["store", "namespace", "cache_dir", "level", "transfer.upload_bytes_per_second"];
+        let defaults = toml::Table::try_from(Configuration::default()).unwrap();
+        let retry = defaults["transfer"]["retry"]
+            .as_table()
+            .unwrap()
+            .keys()
+            .map(|key| format!("transfer.retry.{key}"));
+        let transfer = defaults["transfer"].as_table().unwrap().keys().map(|key| format!("transfer.{key}"));
+        for key in retry.chain(transfer).chain(keys.map(str::to_owned)) {
+            assert!(key == "transfer.retry" || file.says(&key), "{key}");
+        }
+        // What the comments call a default is one.
+        assert_eq!(file.values.level, floe_format::DEFAULT_LEVEL);
+        assert_eq!(file.values.transfer.retry, StoreSettings::default().retry);
+        assert_eq!(file.values.transfer.max_requests, StoreSettings::default().max_requests);
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub(crate) struct Traffic {
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct TrafficReport {
     request_count: u64,
-    store_read_bytes: u64,
+    pub(crate) store_read_bytes: u64,
     store_written_bytes: u64,
 }
 

@@ -191,7 +191,7 @@ impl From<Error> for Failure {
                 "Check the name; `floe ls` lists the refs of the namespace, `floe ls REF` what is in one.",
             ),
             ErrorKind::Invalid => {
-                let is_argument = error.remedy() == Some(Remedy::Pattern);
+                let is_argument = matches!(error.remedy(), Some(Remedy::Pattern | Remedy::Options));
                 let code = if is_argument { Code::Usage } else { Code::Failed };
                 (code, "Correct what is named above and run the command again.")
             }

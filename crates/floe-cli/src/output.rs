@@ -197,11 +197,14 @@ pub(crate) struct ShownPath<'a> {
 impl<'a> ShownPath<'a> {
     /// This path.
     pub(crate) fn new(path: &'a [u8]) -> Self {
-        let text = String::from_utf8_lossy(path);
-        let path_hex =
-            matches!(text, Cow::Owned(_)).then(|| path.iter().map(|byte| format!("{byte:02x}")).collect());
-        Self { path: text, path_hex }
+        Self { path: String::from_utf8_lossy(path), path_hex: hex_unless_text(path) }
     }
+}
+
+/// The bytes of a path in hexadecimal, where it is not UTF-8.
+pub(crate) fn hex_unless_text(path: &[u8]) -> Option<String> {
+    let hex = || path.iter().map(|byte| format!("{byte:02x}")).collect();
+    std::str::from_utf8(path).is_err().then(hex)
 }
 
 /// Whether a character changes the direction in which its neighbours are shown.

@@ -68,6 +68,8 @@ fn start_log(common: &CommonArguments, output: &Output) {
     let log = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_writer(std::io::stderr)
+        // Of what cannot be told nobody can be told, and the work goes on.
+        .log_internal_errors(false)
         .with_ansi(output.has_color())
         .with_target(common.verbose > 1);
     // A warning among what a person reads needs no clock.

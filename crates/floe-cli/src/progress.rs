@@ -68,6 +68,7 @@ impl Progress {
                 pace.note(started.elapsed(), moment.bytes);
                 if let Some(total) = moment.total_bytes {
                     let wanted = if columns < MANY_COLUMNS { BAR_COLUMNS.1 } else { BAR_COLUMNS.0 };
+                    let wanted = wanted.min(columns.saturating_sub(what.len() + 5)).max(1);
                     if bar_columns.replace(wanted) != Some(wanted) {
                         drawn.set_style(style(bar_columns));
                     }
@@ -97,24 +98,24 @@ impl Drop for Progress {
 /// What is known, the most important first, as far as it fits.
 fn message(moment: &Moment, pace: &Pace, room: usize) -> String {
     let bytes = ByteCount(moment.bytes);
-    let mut message = match moment.total_bytes {
-        Some(total) => format!("{bytes}/{}", ByteCount(total.max(moment.bytes))),
-        None => bytes.to_string(),
-    };
+    let total = moment.total_bytes.map(|total| format!("{bytes}/{}", ByteCount(total.max(moment.bytes))));
     let left = moment.total_bytes.and_then(|total| pace.left(total)).map(|left| match left.as_secs() {
         seconds @ ..60 => format!("{} s left", seconds.max(1)),
         _ => format!("{} left", duration(left)),
     });
     let parts = [
+        Some(total.unwrap_or_else(|| bytes.to_string())),
         pace.bytes_per_second().map(|rate| format!("{}/s", ByteCount(rate))),
         left,
         moment.reused_bytes.map(|reused| format!("{:.0} % reused", percent(reused, moment.bytes))),
         moment.uploaded_bytes.map(|uploaded| format!("{} uploaded", ByteCount(uploaded))),
         moment.files.map(|files| count(files, "file", "files")),
     ];
+    let mut message = String::new();
     for part in parts.iter().flatten() {
-        if message.len() + 2 + part.len() <= room {
-            message.push_str(", ");
+        let separator = if message.is_empty() { "" } else { ", " };
+        if message.len() + separator.len() + part.len() <= room {
+            message.push_str(separator);
             message.push_str(part);
         }
     }
@@ -187,7 +188,7 @@ mod tests {
         );
         // On a terminal of 80 columns.
         assert_eq!(message(&moment, &pace, 55), "107.1 MiB/264.2 MiB, 35.7 MiB/s, 4 s left, 0 % reused");
-        for room in 19..=whole.len() {
+        for room in 0..=whole.len() {
             assert!(message(&moment, &pace, room).len() <= room);
         }
     }

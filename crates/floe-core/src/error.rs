@@ -46,6 +46,8 @@ pub enum Remedy {
     LeaveOut,
     /// A pattern that the caller gave is written otherwise.
     Pattern,
+    /// The caller asks for something else, which goes with the rest.
+    Options,
     /// The address of the store's server is another, or plain HTTP is allowed as the message says.
     Endpoint,
 }

@@ -124,10 +124,13 @@ impl Namespace {
             .names
             .into_iter()
             .filter_map(|other| {
-                let distance = edit_distance(name.as_str(), other.as_str());
+                let (asked, there) = (name.as_str(), other.as_str());
+                let distance = edit_distance(asked, there);
+                // A name of one letter is a part of most, and near to all that are short.
                 let is_part =
-                    other.as_str().contains(name.as_str()) || name.as_str().contains(other.as_str());
-                (distance <= 2.max(name.as_str().len() / 4) || is_part).then_some((distance, other))
+                    asked.len().min(there.len()) > 1 && (there.contains(asked) || asked.contains(there));
+                let is_near = distance <= (asked.len() / 2).min(2).max(asked.len() / 4);
+                (is_near || is_part).then_some((distance, other))
             })
             .collect();
         alike.sort();

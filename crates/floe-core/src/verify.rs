@@ -63,8 +63,6 @@ pub struct Verified {
     pub snapshots: u64,
     /// Packs looked at.
     pub packs: u64,
-    /// Bytes of packs read.
-    pub read_bytes: u64,
     /// What is wrong, by object.
     pub damages: Vec<Damage>,
     /// Of what nobody can tell whether it is as it should be, by object: what needs another version than this one, and
@@ -99,7 +97,7 @@ pub async fn verify(namespace: &Namespace, options: &VerifyOptions) -> Result<Ve
             let checked = if quick {
                 check_tail(&work, &namespace, *shape)
             } else {
-                check_pack(&work, &namespace, *shape, &mut verified)
+                check_pack(&work, &namespace, *shape)
             };
             let key = namespace.keys().pack(&shape.id).to_string();
             note(&mut verified, key, checked)?;
@@ -212,7 +210,8 @@ async fn check_sizes(
             Some(id) => drop(sizes.insert(id, entry.size_bytes)),
             None => {
                 let message = "it is where only packs may be".to_owned();
-                verified.damages.push(Damage { object: entry.key.to_string(), message, remedy: None });
+                let remedy = Some(Remedy::Remove);
+                verified.damages.push(Damage { object: entry.key.to_string(), message, remedy });
             }
         }
     }
@@ -251,12 +250,7 @@ fn check_tail(work: &Offloaded, namespace: &Namespace, shape: PackShape) -> Resu
 
 /// Checks every byte of a pack: its head, its tail, and the stored bytes of each frame against the index. That
 /// data frames' plain bytes are what their ids say is checked with the snapshots that have them.
-fn check_pack(
-    work: &Offloaded,
-    namespace: &Namespace,
-    shape: PackShape,
-    verified: &mut Verified,
-) -> Result<()> {
+fn check_pack(work: &Offloaded, namespace: &Namespace, shape: PackShape) -> Result<()> {
     let tail = work.wait(PackTails::new(namespace, None).load(shape))?;
     let mut decompressor = Decompressor::new();
     for frame in tail.metadata() {
@@ -265,7 +259,6 @@ fn check_pack(
     let key = namespace.keys().pack(&shape.id);
     let get = |range| work.wait(namespace.read_pack(&key, range));
     PackHead::check(shape.id, &get(0..PACK_HEAD_LEN as u64)?)?;
-    verified.read_bytes += shape.pack_len;
     let mut frames = tail.tail.data().iter().chain(tail.metadata()).peekable();
     while let Some(first) = frames.peek() {
         let start = first.offset;

@@ -5,6 +5,7 @@ mod target;
 
 use std::ffi::OsStr;
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -18,6 +19,7 @@ use serde::Serialize;
 use crate::arguments::ReportArguments;
 use crate::counting::TrafficReport;
 use crate::failure::{Code, Failure};
+use crate::output::hex_unless_text;
 use crate::quantities::{ByteCount, duration};
 use crate::session::{Limits, Session};
 
@@ -82,6 +84,8 @@ struct ArchiveReport<'a> {
     layout: String,
     format: &'static str,
     file: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file_hex: Option<String>,
     archive_bytes: u64,
     elapsed_seconds: f64,
     #[serde(flatten)]
@@ -120,6 +124,7 @@ pub(crate) async fn run(session: &Session, mut arguments: ArchiveArguments) -> R
             layout: at.layout.to_string(),
             format: format.name(),
             file: &path.to_string_lossy(),
+            file_hex: hex_unless_text(path.as_os_str().as_bytes()),
             archive_bytes,
             elapsed_seconds: started.elapsed().as_secs_f64(),
             traffic: session.traffic(),

@@ -25,7 +25,7 @@ use crate::session::{Limits, Session};
 /// this machine and the cache directory are left out where they are in PATH, and told of.
 #[derive(Debug, Args)]
 pub(crate) struct PushArguments {
-    /// The directory, or `-` for a tar on standard input
+    /// The directory, or `-` for a tar on standard input, in which no ignore file is obeyed
     #[arg(value_name = "PATH")]
     path: PathBuf,
     /// The ref's name
@@ -71,6 +71,7 @@ pub(crate) async fn run(session: &Session, arguments: PushArguments) -> Result<C
     };
     options.level = arguments.level.unwrap_or_else(|| session.settings().level());
     options.annotation = arguments.annotation.read()?;
+    options.annotation.check().map_err(|e| Failure::usage(e.to_string(), "Say it in fewer words."))?;
     let is_annotated = options.annotation != Annotation::default();
     options.full = arguments.full;
     options.by_hash = arguments.by_hash;

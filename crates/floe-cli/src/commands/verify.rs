@@ -80,7 +80,7 @@ pub(crate) async fn run(session: &Session, arguments: VerifyArguments) -> Result
         })
     } else {
         let told = show(session, &verified);
-        session.output().note(&closing_line(&verified, options.quick, started.elapsed()));
+        session.output().note(&closing_line(session, &verified, options.quick, started.elapsed()));
         told
     };
     if verified.damages.is_empty() && !verified.unsupported.is_empty() {
@@ -117,11 +117,11 @@ fn show(session: &Session, verified: &Verified) -> Result<(), Failure> {
     })
 }
 
-fn closing_line(verified: &Verified, quick: bool, elapsed: std::time::Duration) -> String {
+fn closing_line(session: &Session, verified: &Verified, quick: bool, elapsed: std::time::Duration) -> String {
     let refs = count(verified.refs, "ref", "refs");
     let snapshots = count(verified.snapshots, "snapshot", "snapshots");
     let packs = count(verified.packs, "pack", "packs");
-    let read =
-        if quick { "data not read".to_owned() } else { format!("{} read", ByteCount(verified.read_bytes)) };
-    format!("Looked at {refs}, {snapshots}, {packs}; {read}; in {}.", duration(elapsed))
+    let read = ByteCount(session.traffic().store_read_bytes);
+    let data = if quick { ", no data" } else { "" };
+    format!("Looked at {refs}, {snapshots}, {packs}; {read} read{data}; in {}.", duration(elapsed))
 }

@@ -133,12 +133,12 @@ fn the_own_store_in_the_way_is_left_out() {
 }
 
 #[test]
-fn what_is_in_order_otherwise_is_corrected() {
+fn what_is_no_file_is_to_be_looked_at() {
     let user = User::new();
     let tree = user.tree("tree");
     user.floe(&["push", &tree, "main"], 0);
     let told = advice(&user, &["cat", "main:src"], 1);
-    assert_eq!(told, "Correct what is named above and run the command again.");
+    assert_eq!(told, "See what it is with `floe ls main:src`.");
 }
 
 #[test]

@@ -29,6 +29,13 @@ fn what_cannot_be_is_usage() {
     ] {
         user.floe(arguments, 2).stdout("");
     }
+    let long = "x".repeat(20_000);
+    user.floe(&["push", "tree", "main", "-m", &long], 2).stdout("");
+    let tar = user.command(&["push", "-", "main", "--gitignore"]).write_stdin("").output();
+    assert_eq!(tar.unwrap().status.code(), Some(2));
+    std::fs::write(user.path("file"), "").unwrap();
+    let told = user.stderr(&user.floe(&["push", "tree", "main", "--store", "file"], 2));
+    assert!(told.contains("the store file is not a directory"), "{told}");
     user.floe(&["push", "tree", "main"], 0);
     for arguments in
         [&["pull", "main", "out", "--include", "["][..], &["diff", "main", "./tree", "--exclude", "["]]

@@ -136,6 +136,27 @@ fn an_interrupted_pull_leaves_nothing() {
     assert_eq!(entries(), 0);
 }
 
+/// Of which nobody can be told.
+#[test]
+fn a_standard_error_that_takes_nothing_is_no_failure() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let closed = || std::io::pipe().unwrap().1;
+    for arguments in [&["push", &tree, "main", "-v"][..], &["pull", "main", "out", "-v"], &["verify", "-vv"]]
+    {
+        for told in [Stdio::from(full()), Stdio::from(closed())] {
+            let status = user.process(arguments).stdout(Stdio::null()).stderr(told).status().unwrap();
+            assert_eq!(status.code(), Some(0), "{arguments:?}");
+        }
+    }
+    let leases = user.path(".local/share/floe/default/leases");
+    // What is hidden are marks of the local store.
+    let left = std::fs::read_dir(leases).unwrap().map(|entry| entry.unwrap().file_name());
+    let left: Vec<_> = left.filter(|name| !name.as_encoded_bytes().starts_with(b".")).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
 #[test]
 fn a_closed_output_ends_quietly() {
     let user = User::new();

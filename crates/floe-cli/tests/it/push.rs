@@ -159,6 +159,11 @@ fn a_name_that_is_not_there_names_near_misses() {
         let missing = user.floe(arguments, 1).stdout("");
         insta::assert_snapshot!("near_misses", user.stderr(&missing));
     }
+    // What is only short is near to nothing.
+    user.floe(&["tag", "main", "d"], 0);
+    for name in ["ig", "0751d6acf53"] {
+        assert!(!user.stderr(&user.floe(&["log", name], 1)).contains("there is"), "{name}");
+    }
 }
 
 #[test]
@@ -208,7 +213,7 @@ fn a_tar_on_standard_input_is_pushed() {
     assert!(user.stderr(&cut).contains("cut short"), "{}", user.stderr(&cut));
     let nothing = push().write_stdin("").assert().code(1);
     assert!(user.stderr(&nothing).contains("the input is empty"), "{}", user.stderr(&nothing));
-    let refused = user.command(&["push", "-", "other", "--gitignore"]).write_stdin(tar).assert().code(1);
+    let refused = user.command(&["push", "-", "other", "--gitignore"]).write_stdin(tar).assert().code(2);
     assert!(user.stderr(&refused).contains("but not by .gitignore files"), "{}", user.stderr(&refused));
 }
 

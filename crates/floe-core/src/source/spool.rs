@@ -48,7 +48,7 @@ use self::tree::Tree;
 use super::ignore::{Exclusions, Filter};
 use super::stat::{FileKind, Stat};
 use super::walk::join;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 
 /// How a tar is read.
 #[derive(Clone, Debug)]
@@ -92,7 +92,7 @@ impl Spool {
         if exclusions.gitignore || exclusions.caches || exclusions.one_file_system {
             let message = "entries of a tar can be left out by pattern or by size, but not by .gitignore files, cache \
                            tags or file systems";
-            return Err(Error::new(ErrorKind::Invalid, message));
+            return Err(Error::new(ErrorKind::Invalid, message).with_remedy(Remedy::Options));
         }
         let filter = Filter::new(exclusions)?;
         let taken = Taken {

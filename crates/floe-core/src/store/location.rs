@@ -25,9 +25,9 @@ pub fn open(
     let store: Arc<dyn Store> = match location.split_once("://") {
         None => {
             check_plain(location)?;
-            Arc::new(LocalStore::with_ambient(location, ambient.clone())?)
+            Arc::new(local(location, ambient)?)
         }
-        Some(("file", _)) => Arc::new(LocalStore::with_ambient(file_path(location)?, ambient.clone())?),
+        Some(("file", _)) => Arc::new(local(file_path(location)?, ambient)?),
         Some(("s3" | "gs" | "az", _)) => {
             let remote = RemoteStore::open(&parse(location)?, environment, settings.retry.deadline)?;
             Arc::new(Retry::new(Arc::new(remote), settings.retry.clone(), Arc::clone(&timer)))
@@ -39,6 +39,17 @@ pub fn open(
     };
     let (upload, download) = (settings.upload_bytes_per_second, settings.download_bytes_per_second);
     Ok(Arc::new(Limit::new(store, settings.max_requests, upload, download, timer)))
+}
+
+fn local(path: impl AsRef<Path>, ambient: &Ambient) -> Result<LocalStore> {
+    let path = path.as_ref();
+    if path.metadata().is_ok_and(|found| !found.is_dir()) {
+        return Err(Error::new(
+            ErrorKind::Invalid,
+            format!("the store {} is not a directory", path.display()),
+        ));
+    }
+    LocalStore::with_ambient(path, ambient.clone())
 }
 
 /// Refuses what is no path, though it could be one.
