@@ -11,6 +11,7 @@ from ..rounds import Series, in_turn
 from ..session import Session, check, remove, say
 from ..tools.base import Tool
 from ..tools.floe import told
+from ..tools.plain import TarUnowned
 
 UNTAR = "tar | zstd"
 
@@ -20,13 +21,20 @@ def measure(session: Session) -> Section:
     section = Section("pull", "Pull into an empty directory")
     tree = text_tree(session.work, session.scale)
     section.notes.append(f"`{UNTAR}` is `zstd -dc | tar -x` here. No tool syncs what it writes. A new directory each time.")
+    tools = list(session.tools)
+    if any(tool.name == UNTAR for tool in tools):
+        tools.append(TarUnowned(session.given))
+        section.notes.append(
+            "As root, tar gives every file to whom it belonged; Floe does that with `--owner`, which is not asked for here. "
+            f"`{TarUnowned.name}` does the same work as Floe."
+        )
     for on_tmpfs, bound in ((True, "≤ 0.55×"), (False, "≤ 0.95×")):
         if on_tmpfs and not session.tmpfs:
             section.notes.append("tmpfs: skipped, none was named.")
             continue
         label = "tmpfs" if on_tmpfs else "disk"
         say(f"pull, {label}")
-        series = timed_pulls(session, tree, session.tools, on_tmpfs=on_tmpfs)
+        series = timed_pulls(session, tree, tools, on_tmpfs=on_tmpfs)
         more = {}
         if session.floe:
             last = series.runs["floe"][-1].stdout
@@ -36,6 +44,9 @@ def measure(session: Session) -> Section:
         against = series.ratio("floe", UNTAR)
         if against:
             section.figures.append([f"pull, {label}, time against `zstd -dc | tar -x`", bound, ratio(against)])
+        against = series.ratio("floe", TarUnowned.name)
+        if against:
+            section.figures.append([f"pull, {label}, time against `tar --no-same-owner -x`", "", ratio(against)])
     return section
 
 

@@ -15,7 +15,7 @@ BOUNDS = {TEXT: 1.25, CARGO: 1.40}
 def measure(session: Session) -> Section:
     """Stores each tree once with each tool that compresses."""
     section = Section("sizes", "Stored size of a first push", rounds=1)
-    section.notes.append(f"In brackets: against `{UNSHARED}` at the same level.")
+    section.notes.append(f"In brackets: against `{UNSHARED}` at level 3, which is Floe's default.")
     trees = timed_sources(session)
     trees |= {name: frozen(session, path) for name, path in session.extras.items()}
     tools = [tool for tool in session.tools if tool.compresses]

@@ -16,7 +16,7 @@ class Floe(Tool):
     name = "floe"
     programs = ("floe",)
     fsyncs = "packs, snapshot, ref"
-    settings = "default level"
+    settings = "default level: that of zstd -3, and a longer search where a frame repeats itself"
     makes_destination = True
 
     def __init__(self, given: dict[str, str], *, reproducible: bool = False) -> None:
