@@ -27,6 +27,9 @@ pub(crate) fn of_remedy(remedy: Remedy) -> Option<&'static str> {
         Remedy::LeaveOut => "Leave that out with --exclude, or pull to another place.",
         Remedy::Pattern => "Correct the pattern and run the command again.",
         Remedy::Options => "Run the command again without the options that cannot be had here.",
+        Remedy::Environment => {
+            "Set what that cloud wants in the environment, or an AWS profile; the README names the variables."
+        }
         Remedy::Endpoint => "Correct the endpoint where it was named; `floe config show` says where.",
         _ => return None,
     })

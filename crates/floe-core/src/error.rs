@@ -48,6 +48,8 @@ pub enum Remedy {
     Pattern,
     /// The caller asks for something else, which goes with the rest.
     Options,
+    /// What the environment says of the store's cloud is completed or corrected.
+    Environment,
     /// The address of the store's server is another, or plain HTTP is allowed as the message says.
     Endpoint,
 }

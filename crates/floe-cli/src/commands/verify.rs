@@ -17,8 +17,8 @@ use crate::session::{Limits, Session};
 
 /// Check that all that refs name, now and in their histories, is there and is what its ids say
 ///
-/// Ends with exit code 3 where something is damaged, after all else was looked at; with 1 where something is too new for
-/// this version to tell.
+/// Ends with exit code 3 where something is damaged, after all else was looked at, but where `format.json` is, without
+/// which nothing can be; with 1 where something is too new for this version to tell.
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArguments {
     /// Which refs [default: all; then packs that none of them needs are named too]

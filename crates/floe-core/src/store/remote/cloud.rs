@@ -334,5 +334,5 @@ fn unusable(cloud: &str, e: &object_store::Error) -> Error {
         ["AccessKeyId", "SecretAccessKey", "Account", "Container"].iter().find(|word| named.contains(*word));
     let what = what.map_or_else(String::new, |word| format!(" (missing or wrong: {word})"));
     let message = format!("the environment's settings and credentials make no client of {cloud}{what}");
-    Error::new(ErrorKind::Invalid, message)
+    Error::new(ErrorKind::Invalid, message).with_remedy(Remedy::Environment)
 }
