@@ -82,7 +82,7 @@ pub(crate) struct Survey {
     pub(crate) in_the_way: Vec<usize>,
     /// Which wanted entries are there under other spellings, which the directory lists.
     pub(crate) respelled: Vec<usize>,
-    /// Whether the directory finds names by other spellings.
+    /// Whether the directory finds names in another case.
     pub(crate) ignores_case: bool,
     /// Names that the snapshot does not have; to be removed only when deleting is asked for.
     pub(crate) extra: Vec<Vec<u8>>,
@@ -108,12 +108,14 @@ impl Worker<'_> {
     pub(crate) fn survey<'w>(
         &mut self,
         directory: DirId,
-        wanted: impl IntoIterator<Item = Wanted<'w>>,
+        wanted: impl IntoIterator<Item = Wanted<'w>, IntoIter: Clone>,
         same: &mut SameContent<'_>,
     ) -> Result<Survey> {
         let mut survey = Survey::default();
         let mut last = None;
-        let wanted = wanted.into_iter().map(|entry| {
+        let wanted = wanted.into_iter();
+        let names = wanted.clone().map(|entry| entry.name);
+        let wanted = wanted.map(|entry| {
             check_next(last.replace(entry.name), &entry)?;
             Ok::<_, Error>(entry)
         });
@@ -144,10 +146,10 @@ impl Worker<'_> {
         let listing = Listing::read_through(at, &mut self.dirents)
             .map_err(|e| failed("read the directory", &self.tree.shown(directory, b""), e))?;
         let mut spellings = match known & state::FOLDS {
-            0 => OtherSpellings::of(at, &listing),
+            0 => OtherSpellings::of(at, &listing, names),
             _ => OtherSpellings::of_missing(),
         };
-        if spellings.is_looked_for() {
+        if spellings.ignore_case() {
             self.tree.directories().mark(directory, state::FOLDS);
             survey.ignores_case = true;
         }

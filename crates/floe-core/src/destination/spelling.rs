@@ -1,13 +1,14 @@
-//! Directories that find a name by other spellings: those that ignore case.
+//! Directories that find a name by other spellings: those that ignore case, or how an accent is put together.
 //!
-//! What the snapshot has there under one spelling and is there under another is compared with it and written over it, and
+//! That they do is seen where a name of the snapshot that they do not list is found, and is what they list under another; and,
+//! for names that are left out, where case is ignored in one name that they list. What the snapshot has there under one spelling and is there under another is compared with it and written over it, and
 //! the name stays as it was; so it is no name that the snapshot does not have. What the snapshot has under two spellings
 //! cannot be there: that is an error, be it found by the survey or, where that could not tell what a directory ignores, when
 //! the second is written.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::PoisonError;
 
 use rustix::io::{self, Errno};
@@ -16,6 +17,7 @@ use super::directories::{DirId, state};
 use super::entry::{FileId, FileStat, Kind};
 use super::existing::Listing;
 use super::names;
+use super::problem::failed;
 use super::tree::Tree;
 use super::worker::Worker;
 use crate::{Error, ErrorKind, Remedy, Result};
@@ -24,6 +26,7 @@ use crate::{Error, ErrorKind, Remedy, Result};
 #[derive(Debug, Default)]
 pub(super) struct OtherSpellings {
     is_looked_for: bool,
+    ignores_case: bool,
     found: HashSet<FileId>,
     /// What was found under names of the snapshot: under which first, and whether it is known which listed name that is.
     wanted: HashMap<FileId, (Vec<u8>, bool)>,
@@ -36,24 +39,30 @@ pub(super) struct OtherSpellings {
 }
 
 impl OtherSpellings {
-    /// Asks whether there can be any, by one name of the directory.
-    pub(super) fn of(directory: BorrowedFd<'_>, listing: &Listing) -> Self {
+    /// Asks whether there can be any, by one name of the directory; and of the snapshot's names, which ascend, by those that
+    /// the directory does not list.
+    pub(super) fn of<'n>(
+        directory: BorrowedFd<'_>,
+        listing: &Listing,
+        names: impl Iterator<Item = &'n [u8]>,
+    ) -> Self {
         let probe = listing.iter().find_map(|name| Some((name, other_case(name)?)));
-        let is_looked_for = probe.is_some_and(|(name, other)| {
+        let ignores_case = probe.is_some_and(|(name, other)| {
             // One that is listed too is another name of the same file.
             is_one(directory, name, &other) && listing.iter().all(|listed| listed != other)
         });
-        Self { is_looked_for, ..Self::default() }
+        let is_looked_for = ignores_case || finds_unlisted(directory, listing, names);
+        Self { is_looked_for, ignores_case, ..Self::default() }
     }
 
     /// Those of a directory that ignores case, or is not there and in one that does.
     pub(super) fn of_missing() -> Self {
-        Self { is_looked_for: true, ..Self::default() }
+        Self { is_looked_for: true, ignores_case: true, ..Self::default() }
     }
 
-    /// Whether there can be any.
-    pub(super) fn is_looked_for(&self) -> bool {
-        self.is_looked_for
+    /// Whether they differ in case.
+    pub(super) fn ignore_case(&self) -> bool {
+        self.ignores_case
     }
 
     /// Notes a name of the snapshot, and what it is where the directory lists it. One that it does not list is looked for;
@@ -73,6 +82,7 @@ impl OtherSpellings {
             return Ok(listed);
         }
         if listed.is_none()
+            && self.ignores_case
             && let Some(other) = self.missing.insert(name.to_ascii_lowercase(), name.to_vec())
         {
             return Err(one_name(&shown(&other), name));
@@ -131,10 +141,9 @@ impl OtherSpellings {
             return Some(one.clone());
         }
         let text = in_one_case(str::from_utf8(name).ok()?);
-        let is_it =
-            |listed: &&Vec<u8>| str::from_utf8(listed).is_ok_and(|listed| in_one_case(listed) == text);
-        let mut same = names.iter().filter(is_it);
-        same.next().filter(|_| same.next().is_none()).cloned()
+        let is_it = |listed: &[u8]| str::from_utf8(listed).is_ok_and(|listed| in_one_case(listed) == text);
+        // What is put together in another way has no such letter where it has none here.
+        only(names, is_it).or_else(|| only(names, |listed| !listed.is_ascii()).filter(|_| !name.is_ascii()))
     }
 
     /// Whether a name is one that was found by another spelling.
@@ -143,6 +152,41 @@ impl OtherSpellings {
             || !self.found.is_empty()
                 && FileStat::of_name(directory, name).is_ok_and(|stat| self.found.contains(&stat.id()))
     }
+}
+
+/// Whether any of these names, which ascend and which a directory does not list, is found there and is what it lists: also
+/// of somebody who makes one meanwhile, only another name of the same file would be that.
+fn finds_unlisted<'n>(
+    directory: BorrowedFd<'_>,
+    listing: &Listing,
+    names: impl Iterator<Item = &'n [u8]>,
+) -> bool {
+    let mut listed = listing.iter().peekable();
+    // Nothing is found where nothing is.
+    if listed.peek().is_none() {
+        return false;
+    }
+    let mut ids: Option<HashSet<FileId>> = None;
+    for name in names {
+        while listed.next_if(|listed| *listed < name).is_some() {}
+        if listed.peek().is_some_and(|listed| *listed == name) {
+            continue;
+        }
+        let Ok(found) = FileStat::of_name(directory, name) else { continue };
+        let ids = ids.get_or_insert_with(|| {
+            listing.iter().filter_map(|name| Some(FileStat::of_name(directory, name).ok()?.id())).collect()
+        });
+        if ids.contains(&found.id()) {
+            return true;
+        }
+    }
+    false
+}
+
+/// The only one of some names of which something holds.
+fn only(names: &[Vec<u8>], holds: impl Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
+    let mut those = names.iter().filter(|name| holds(name));
+    those.next().filter(|_| those.next().is_none()).cloned()
 }
 
 fn one_name(shown: &str, name: &[u8]) -> Error {
@@ -180,7 +224,7 @@ impl Worker<'_> {
             return act();
         }
         let made = FileStat::of_name(directory, temporary)?.id();
-        let spelling = self.tree.hashes.hash_one((id, name.to_ascii_lowercase()));
+        let spelling = self.tree.spelling(id, name);
         // Held, so that no other thread comes in between.
         let mut written = self.tree.folded.lock().unwrap_or_else(PoisonError::into_inner);
         if written.spellings.contains(&spelling)
@@ -198,7 +242,35 @@ impl Worker<'_> {
     }
 }
 
+impl Worker<'_> {
+    /// Whether a name, which the snapshot does not have, is another spelling of something that was written in its directory;
+    /// of a file of several names, of which others may go, only where it differs in case alone.
+    ///
+    /// # Errors
+    ///
+    /// What the [module](crate::destination#errors) says of system calls.
+    pub(crate) fn is_written(&mut self, directory: DirId, name: &[u8]) -> Result<bool> {
+        let at = self.directory(directory)?;
+        let written = self.tree.folded.lock().unwrap_or_else(PoisonError::into_inner);
+        if written.files.is_empty() {
+            return Ok(false);
+        }
+        let there = FileStat::of_name_if_any(at.as_fd(), name)
+            .map_err(|e| failed("look at", &self.tree.shown(directory, name), e))?;
+        let is_spelling = || written.spellings.contains(&self.tree.spelling(directory, name));
+        Ok(there.is_some_and(|there| {
+            written.files.contains(&there.id())
+                && (there.links == 1 || there.kind == Kind::Directory || is_spelling())
+        }))
+    }
+}
+
 impl Tree {
+    /// What is the same of names that differ in case.
+    fn spelling(&self, directory: DirId, name: &[u8]) -> u64 {
+        self.hashes.hash_one((directory, name.to_ascii_lowercase()))
+    }
+
     /// Whether a name is that of something that was written in a directory that ignores case.
     pub(super) fn is_folded(&self, directory: BorrowedFd<'_>, name: &[u8]) -> bool {
         let written = self.folded.lock().unwrap_or_else(PoisonError::into_inner);
@@ -232,27 +304,48 @@ fn in_one_case(text: &str) -> String {
     text.to_uppercase().to_lowercase()
 }
 
-/// A name in other letters, if it has some.
+/// A name in other letters, if it has some: in those that every file system that ignores case ignores it of, where it has
+/// such.
 fn other_case(name: &[u8]) -> Option<Vec<u8>> {
-    let text = std::str::from_utf8(name).ok()?;
-    let others = [text.to_uppercase(), text.to_lowercase()].map(String::into_bytes);
-    others.into_iter().find(|other| other != name)
+    let text = str::from_utf8(name).ok()?;
+    let swapped = if name.iter().any(u8::is_ascii_alphabetic) {
+        text.chars().map(swapped_ascii).collect()
+    } else {
+        text.chars().map(swapped).collect::<String>()
+    };
+    Some(swapped.into_bytes()).filter(|other| other != name)
+}
+
+fn swapped_ascii(letter: char) -> char {
+    if letter.is_ascii_lowercase() { letter.to_ascii_uppercase() } else { letter.to_ascii_lowercase() }
+}
+
+/// The same letter in the other case, where that is one and leads back.
+fn swapped(letter: char) -> char {
+    let cases = |letter: char| [single(letter.to_uppercase()), single(letter.to_lowercase())];
+    let other = cases(letter).into_iter().flatten().find(|other| *other != letter);
+    other.filter(|&other| cases(other).contains(&Some(letter))).unwrap_or(letter)
+}
+
+fn single(mut letters: impl Iterator<Item = char>) -> Option<char> {
+    letters.next().filter(|_| letters.next().is_none())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsFd;
-
     use rustix::fs::{CWD, Mode, OFlags, openat};
 
     use super::*;
 
     #[test]
     fn letters_have_another_case() {
-        assert_eq!(other_case(b"Makefile.1"), Some(b"MAKEFILE.1".to_vec()));
-        assert_eq!(other_case(b"README"), Some(b"readme".to_vec()));
-        assert_eq!(other_case("ä".as_bytes()), Some("Ä".into()));
-        assert_eq!((other_case(b"1.2"), other_case(b"a\xff")), (None, None));
+        let other = |name: &str| other_case(name.as_bytes()).map(|other| String::from_utf8(other).unwrap());
+        assert_eq!(other("Makefile.1").as_deref(), Some("mAKEFILE.1"));
+        assert_eq!(other("README").as_deref(), Some("readme"));
+        // What becomes of other letters file systems do not agree on: they stand beside those of ASCII as they are.
+        assert_eq!(other("B\u{fc}ro \u{df}\u{131}").as_deref(), Some("b\u{fc}RO \u{df}\u{131}"));
+        assert_eq!(other("\u{e4}\u{df}\u{416}").as_deref(), Some("\u{c4}\u{df}\u{436}"));
+        assert_eq!((other("1.2"), other("\u{df}"), other_case(b"a\xff")), (None, None, None));
     }
 
     #[test]
@@ -263,7 +356,7 @@ mod tests {
         let directory = openat(CWD, dir.path(), OFlags::RDONLY, Mode::empty()).unwrap();
         let listing = Listing::read(directory.as_fd()).unwrap();
         let there = (directory.as_fd(), &listing);
-        let mut spellings = OtherSpellings::of(directory.as_fd(), &listing);
+        let mut spellings = OtherSpellings::of(directory.as_fd(), &listing, std::iter::empty());
         let shown = |name: &[u8]| names::shown(name);
         spellings.note(Some(there), b"a", None, &shown).unwrap();
         assert!(!spellings.has(directory.as_fd(), b"A"));
@@ -283,6 +376,51 @@ mod tests {
     }
 
     /// As another spelling is found, so is a name that came after all were listed.
+    #[test]
+    fn what_is_found_and_not_listed_is_another_spelling() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let (put_together, in_parts) = ("caf\u{e9}", "cafe\u{301}");
+        for name in ["a", in_parts] {
+            std::fs::write(at(name), b"x").unwrap();
+        }
+        let directory = openat(CWD, dir.path(), OFlags::RDONLY, Mode::empty()).unwrap();
+        let listing = Listing::read(directory.as_fd()).unwrap();
+        let of = |names: &[&'static str]| {
+            OtherSpellings::of(directory.as_fd(), &listing, names.iter().map(|name| name.as_bytes()))
+        };
+        assert!(!of(&["A", "a", put_together, "new"]).is_looked_for);
+        std::fs::hard_link(at(in_parts), at(put_together)).unwrap();
+        std::fs::write(at("new"), b"x").unwrap();
+        // Somebody else's, which nothing was listed as.
+        assert!(!of(&["A", "a", "new"]).is_looked_for);
+        let mut spellings = of(&["A", "a", put_together]);
+        assert!(spellings.is_looked_for && !spellings.ignore_case());
+        let shown = |name: &[u8]| names::shown(name);
+        let mut note = |name: &str, listed| {
+            let found = spellings.note(Some((directory.as_fd(), &listing)), name.as_bytes(), listed, &shown);
+            found.map(|found| found.map(|found| found.id())).map_err(|error| error.kind())
+        };
+        let stat = |name: &str| FileStat::of_name(directory.as_fd(), name.as_bytes()).unwrap();
+        // Case counts there.
+        for missing in ["B", "b"] {
+            assert_eq!(note(missing, None), Ok(None));
+        }
+        assert_eq!(note(put_together, None), Ok(Some(stat(in_parts).id())));
+        assert_eq!(note(in_parts, Some(stat(in_parts))), Err(ErrorKind::Invalid));
+        let has = ["a", in_parts].map(|name| spellings.has(directory.as_fd(), name.as_bytes()));
+        assert_eq!(has, [false, true]);
+        // Where nothing is listed, nothing is looked for.
+        let empty = tempfile::tempdir().unwrap();
+        let empty = openat(CWD, empty.path(), OFlags::RDONLY, Mode::empty()).unwrap();
+        assert!(!finds_unlisted(
+            directory.as_fd(),
+            &Listing::read(empty.as_fd()).unwrap(),
+            [&b"a"[..]].into_iter()
+        ));
+    }
+
+    /// And so here.
     #[test]
     fn names_of_one_file_are_told_apart_by_what_is_listed() {
         let dir = tempfile::tempdir().unwrap();

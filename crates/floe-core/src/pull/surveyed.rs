@@ -134,7 +134,13 @@ impl Surveyed {
         let (mut removed, mut failures) = (0, 0_u64);
         let mut first = None;
         for (directory, name) in self.extra.iter().filter(|_| options.delete) {
-            match worker.remove_path(*directory, name) {
+            let outcome = match worker.is_written(*directory, name) {
+                // What a directory ignores was known to the survey, unless somebody changed the directory meanwhile.
+                Ok(true) => Ok(false),
+                Ok(false) => worker.remove_path(*directory, name),
+                Err(error) => Err(error),
+            };
+            match outcome {
                 Ok(is_removed) => removed += u64::from(is_removed),
                 Err(error) if error.kind() == ErrorKind::Cancelled => return Err(error),
                 Err(error) => {

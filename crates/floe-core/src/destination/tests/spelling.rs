@@ -56,6 +56,28 @@ fn what_is_one_name_is_found_before_anything_is_written() {
     }
 }
 
+/// What the snapshot does not have is never what was just written.
+#[test]
+fn another_spelling_of_what_was_written_is_known() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("extra"), b"old").unwrap();
+    let over = InPlace::open(dir.path(), settings()).unwrap();
+    let tree = over.tree();
+    let mut worker = tree.worker();
+    assert!(!worker.is_written(DirId::ROOT, b"extra").unwrap());
+    tree.directories().mark(DirId::ROOT, state::FOLDS);
+    for name in [&b"one"[..], b"two"] {
+        worker.write_small_file(DirId::ROOT, name, &PLAIN, &[b"new"]).unwrap();
+    }
+    for other in ["TWO", "another name of the same file"] {
+        fs::hard_link(dir.path().join("two"), dir.path().join(other)).unwrap();
+    }
+    fs::rename(dir.path().join("one"), dir.path().join("\u{f6}ne")).unwrap();
+    let written = ["extra", "\u{f6}ne", "TWO", "another name of the same file", "gone"]
+        .map(|name| worker.is_written(DirId::ROOT, name.as_bytes()).unwrap());
+    assert_eq!(written, [false, true, true, false, false]);
+}
+
 /// What is found by a name that is not listed is judged as what is listed is.
 #[test]
 fn what_is_there_under_another_spelling_is_looked_at() {
