@@ -155,6 +155,7 @@ impl Worker<'_> {
         }
         let mut found = listing.iter().peekable();
         let mut is_written = false;
+        let mut vacant = Vec::new();
         for (number, entry) in wanted.enumerate() {
             let entry = entry?;
             let mut there = false;
@@ -179,7 +180,10 @@ impl Worker<'_> {
             }
             let verdict = match stat {
                 Some(stat) => self.judge(directory, at, &entry, stat, &mut |file| same(number, file))?,
-                None => self.missing(directory, &entry),
+                None => {
+                    vacant.push(self.tree.place(directory, entry.name));
+                    self.missing(directory, &entry)
+                }
             };
             if self.tree.settings.looks_only {
                 self.foresee(directory, at, &entry, stat.as_ref(), verdict)?;
@@ -203,6 +207,7 @@ impl Worker<'_> {
         for name in found {
             surplus(&mut survey, at, name);
         }
+        self.tree.note_vacant(vacant);
         survey.extra.retain(|name| !spellings.has(at, name));
         if is_written {
             self.foresee_writing(directory, at)?;

@@ -244,7 +244,9 @@ impl Worker<'_> {
             let there = FileStat::of_name_if_any(at.as_fd(), name).map_err(|e| wrong("look at", e))?;
             // The rename of one name of a file over another would leave both.
             if there.is_some_and(|there| there.is_same_file(&target)) {
-                self.as_only_one(directory, at.as_fd(), name, name, || Ok(()))
+                let is_another = tree.is_vacant(directory, name);
+                let keep = || if is_another { Err(Errno::EXIST) } else { Ok(()) };
+                self.as_only_one(directory, at.as_fd(), name, name, keep)
                     .map_err(|e| wrong("make the hard link", e))?;
                 return Ok(tree.settings.stat_written.then_some(target));
             }

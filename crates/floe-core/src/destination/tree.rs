@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use rustix::fs::syncfs;
 use rustix::io::{self, Errno};
 
-use super::directories::{DirId, Directories};
+use super::directories::{DirId, Directories, state};
 use super::entry::{FileId, FileStat, Meta, Settings};
 use super::problem::failed;
 use super::spelling::Folded;
@@ -46,6 +46,8 @@ pub(crate) struct Tree {
     /// By directory and name: hashes of what was [looked at](FileStat::identity) and is to be fixed, or is a directory that
     /// something else is to replace.
     looked_at: Mutex<HashMap<u64, u64>>,
+    /// Hashes of directories and names where nothing was: in directories that were there, of those that lack several.
+    vacant: Mutex<HashSet<u64>>,
     /// In place: the file systems that were written to, by their numbers, and what each is synced by; of the root's nothing.
     file_systems: Mutex<Vec<(u64, Option<io::Result<OwnedFd>>)>>,
     pub(super) hashes: RandomState,
@@ -93,6 +95,7 @@ impl Tree {
             has_aside: AtomicBool::new(false),
             claimed: Mutex::default(),
             looked_at: Mutex::default(),
+            vacant: Mutex::default(),
             file_systems: Mutex::default(),
             hashes: RandomState::new(),
             folded: Mutex::default(),
@@ -185,14 +188,38 @@ impl Tree {
 
     /// Notes what a name is that is to be fixed later, or a directory that is to be replaced.
     pub(super) fn note_looked_at(&self, directory: DirId, name: &[u8], stat: &FileStat) {
-        let (place, is) = (self.hashes.hash_one((directory, name)), self.hashes.hash_one(stat.identity()));
+        let (place, is) = (self.place(directory, name), self.hashes.hash_one(stat.identity()));
         self.looked_at.lock().unwrap_or_else(PoisonError::into_inner).insert(place, is);
     }
 
     /// Whether a name is what was noted, and as it was.
     pub(super) fn is_as_looked_at(&self, directory: DirId, name: &[u8], stat: &FileStat) -> bool {
-        let (place, is) = (self.hashes.hash_one((directory, name)), self.hashes.hash_one(stat.identity()));
+        let (place, is) = (self.place(directory, name), self.hashes.hash_one(stat.identity()));
         self.looked_at.lock().unwrap_or_else(PoisonError::into_inner).get(&place) == Some(&is)
+    }
+
+    /// Notes the names of a directory that are to be made and are not there. A single one cannot be one with another of them,
+    /// and may be written over what somebody makes meanwhile.
+    pub(super) fn note_vacant(&self, places: Vec<u64>) {
+        if places.len() > 1 && !self.settings.looks_only {
+            self.vacant.lock().unwrap_or_else(PoisonError::into_inner).extend(places);
+        }
+    }
+
+    /// Whether something is the first of its name in this tree: then what has that name is, by another spelling, something
+    /// that was just written.
+    pub(super) fn is_vacant(&self, directory: DirId, name: &[u8]) -> bool {
+        let is_new = self.directories().state(directory) & (state::ABSENT | state::EXISTED) == state::ABSENT;
+        let noted = || {
+            let vacant = self.vacant.lock().unwrap_or_else(PoisonError::into_inner);
+            vacant.contains(&self.place(directory, name))
+        };
+        is_new || noted()
+    }
+
+    /// What stands for a name of a directory.
+    pub(super) fn place(&self, directory: DirId, name: &[u8]) -> u64 {
+        self.hashes.hash_one((directory, name))
     }
 
     /// A path as messages show it.

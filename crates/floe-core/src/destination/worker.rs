@@ -122,6 +122,8 @@ impl<'t> Worker<'t> {
                 return Err(wrong("make the directory", Errno::EXIST));
             }
             known = state::EXISTED | state::DIFFERS;
+        } else if !made && tree.is_vacant(parent, name) {
+            return Err(wrong("make the directory", Errno::EXIST));
         } else if !made {
             let aside = tree.make_aside(at.as_fd(), directory, mode);
             let aside = aside.map_err(|e| wrong("make the directory", e))?;

@@ -56,6 +56,68 @@ fn what_is_one_name_is_found_before_anything_is_written() {
     }
 }
 
+/// Where nothing told that names can be one: the same name, made by somebody else, stands for another spelling here.
+#[test]
+fn what_was_not_there_is_written_over_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("listed"), b"x").unwrap();
+    let over = InPlace::open(dir.path(), settings()).unwrap();
+    let (tree, mut same) = (over.tree(), |_: usize, _: &ExistingFile<'_>| Ok(true));
+    let [folder, new] =
+        [&b"folder"[..], b"new"].map(|name| tree.add_directory(DirId::ROOT, name, &FOLDER).unwrap());
+    let mut worker = tree.worker();
+    let file = WantedKind::File(5);
+    let wanted = [
+        (&b"file"[..], file),
+        (b"folder", WantedKind::Directory(folder)),
+        (b"link", WantedKind::HardLink),
+        (b"listed", file),
+        (b"new", WantedKind::Directory(new)),
+        (b"symlink", WantedKind::Symlink(b"x")),
+    ];
+    let wanted = wanted.map(|(name, kind)| Wanted { name, kind, meta: PLAIN });
+    worker.survey(DirId::ROOT, wanted, &mut same).unwrap();
+    worker.survey(new, [Wanted { name: b"file", kind: file, meta: PLAIN }], &mut same).unwrap();
+    worker.make_directory(new, None).unwrap();
+    worker.write_small_file(DirId::ROOT, b"listed", &PLAIN, &[b"first"]).unwrap();
+    fs::hard_link(dir.path().join("listed"), dir.path().join("link")).unwrap();
+    for name in ["file", "folder", "symlink", "new/file"] {
+        fs::write(dir.path().join(name), b"first").unwrap();
+    }
+    let refused = [
+        worker.write_small_file(DirId::ROOT, b"file", &PLAIN, &[b"other"]).map(drop),
+        worker.hard_link(DirId::ROOT, b"file", DirId::ROOT, b"listed").map(drop),
+        worker.hard_link(DirId::ROOT, b"link", DirId::ROOT, b"listed").map(drop),
+        worker.symlink(DirId::ROOT, b"symlink", b"x", &PLAIN).map(drop),
+        worker.make_directory(folder, None),
+        worker.write_small_file(new, b"file", &PLAIN, &[b"other"]).map(drop),
+    ];
+    for (number, refused) in refused.into_iter().enumerate() {
+        assert_eq!(refused.map_err(|error| error.kind()), Err(ErrorKind::Invalid), "{number}");
+    }
+    drop(worker);
+    drop(over);
+    for name in ["file", "folder", "link", "listed", "symlink", "new/file"] {
+        assert_eq!(fs::read(dir.path().join(name)).unwrap(), b"first", "{name}");
+    }
+    assert_eq!(names_in(dir.path()).len(), 6);
+}
+
+/// It is one with no other, and somebody else's file of that name is replaced as any.
+#[test]
+fn the_only_one_that_is_missing_is_written_over_what_came_meanwhile() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("listed"), b"x").unwrap();
+    let over = InPlace::open(dir.path(), settings()).unwrap();
+    let mut worker = over.tree().worker();
+    let wanted =
+        [&b"file"[..], b"listed"].map(|name| Wanted { name, kind: WantedKind::File(1), meta: PLAIN });
+    worker.survey(DirId::ROOT, wanted, &mut |_, _| Ok(true)).unwrap();
+    fs::write(dir.path().join("file"), b"theirs").unwrap();
+    worker.write_small_file(DirId::ROOT, b"file", &PLAIN, &[b"ours"]).unwrap();
+    assert_eq!(fs::read(dir.path().join("file")).unwrap(), b"ours");
+}
+
 /// What the snapshot does not have is never what was just written.
 #[test]
 fn another_spelling_of_what_was_written_is_known() {
