@@ -33,7 +33,7 @@ impl Pull {
                 format!("{} is all that is to be pulled, and the globs leave it out", shown(&entry.path));
             return Err(Error::new(ErrorKind::Invalid, message));
         }
-        let (directory, name, occupant) = place(destination, &entry)?;
+        let Target { directory, name, special } = Target::find(destination, &entry)?;
         refuse_in_own(&directory.join(OsStr::from_bytes(&name)), &self.options.own)?;
         let own = OwnBelow::find(&directory, &self.options.own);
         own.refuse(&name)?;
@@ -53,8 +53,8 @@ impl Pull {
         let verdict = verdict
             .ok_or_else(|| Error::new(ErrorKind::Internal, "a survey of one entry without a verdict"))?;
         // What is equal stays there: a pipe, or a symlink to a device.
-        if occupant == Occupant::Special && verdict == Verdict::Replace {
-            return Err(is_special(destination));
+        if let Some(special) = special.filter(|_| verdict == Verdict::Replace) {
+            return Err(is_special(&special));
         }
         let left_out = LeftOut {
             selection: &self.selection,
@@ -134,29 +134,47 @@ fn is_special(destination: &Path) -> Error {
     Error::new(ErrorKind::Invalid, message)
 }
 
-/// The directory and the name that one entry is written to, and what is at the destination.
-fn place(destination: &Path, entry: &Entry) -> Result<(PathBuf, Vec<u8>, Occupant)> {
-    let bytes = destination.as_os_str().as_bytes();
-    let said = shown(bytes);
-    let occupant = look(destination)?;
-    match occupant {
-        Occupant::Directory => {
-            return Ok((destination.to_owned(), parent_and_name(&entry.path).1.to_vec(), occupant));
+/// Where one entry is written to.
+struct Target {
+    directory: PathBuf,
+    name: Vec<u8>,
+    /// Its path as it was said, where a device, pipe or socket is there.
+    special: Option<PathBuf>,
+}
+
+impl Target {
+    fn find(destination: &Path, entry: &Entry) -> Result<Self> {
+        let bytes = destination.as_os_str().as_bytes();
+        let said = shown(bytes);
+        let mut occupant = look(destination)?;
+        let mut place = destination.to_owned();
+        let is_within = occupant == Occupant::Directory;
+        if is_within {
+            place.push(OsStr::from_bytes(parent_and_name(&entry.path).1));
+            // What cannot be looked at the survey tells of, or it is replaced as a symlink that leads nowhere.
+            occupant = look(&place).unwrap_or(Occupant::Other);
         }
+        let special = (occupant == Occupant::Special).then(|| place.clone());
         // Told before anything else that may be wrong there, as where /dev is read-only.
-        Occupant::Special if matches!(entry.body, OwnedBody::File { .. } | OwnedBody::HardLink { .. }) => {
-            return Err(is_special(destination));
+        if let Some(special) = &special
+            && matches!(entry.body, OwnedBody::File { .. } | OwnedBody::HardLink { .. })
+        {
+            return Err(is_special(special));
         }
-        Occupant::Absent | Occupant::Special | Occupant::Other => {}
+        if is_within {
+            let name = parent_and_name(&entry.path).1.to_vec();
+            return Ok(Self { directory: destination.to_owned(), name, special });
+        }
+        // `Path` does not show these ends.
+        if bytes.ends_with(b"/") || bytes.ends_with(b"/.") {
+            let message = format!("there is no directory {said} to write {} into", shown(&entry.path));
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        let name = destination.file_name().map(OsStr::as_bytes).ok_or_else(|| {
+            Error::new(ErrorKind::Invalid, format!("the destination {said} does not end in a name"))
+        })?;
+        let above = destination.parent().filter(|above| !above.as_os_str().is_empty());
+        let directory = above.unwrap_or(Path::new(".")).to_owned();
+        Ok(Self { directory, name: name.to_vec(), special })
     }
-    // `Path` does not show these ends.
-    if bytes.ends_with(b"/") || bytes.ends_with(b"/.") {
-        let message = format!("there is no directory {said} to write {} into", shown(&entry.path));
-        return Err(Error::new(ErrorKind::Invalid, message));
-    }
-    let name = destination.file_name().map(OsStr::as_bytes).ok_or_else(|| {
-        Error::new(ErrorKind::Invalid, format!("the destination {said} does not end in a name"))
-    })?;
-    let above = destination.parent().filter(|above| !above.as_os_str().is_empty());
-    Ok((above.unwrap_or(Path::new(".")).to_owned(), name.to_vec(), occupant))
 }

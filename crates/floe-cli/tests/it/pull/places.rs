@@ -152,6 +152,39 @@ fn no_single_entry_replaces_a_pipe_socket_or_device() {
     assert!(fs::symlink_metadata(user.path("pipe")).unwrap().file_type().is_fifo());
 }
 
+/// Nor by its own name where only its directory was said.
+#[test]
+fn no_single_entry_replaces_a_pipe_in_the_directory_that_it_is_pulled_to() {
+    let user = User::new();
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    let make = |path: &str| rustix::fs::mkfifoat(rustix::fs::CWD, user.path(path), mode).unwrap();
+    for name in ["tree", "pipes", "links"] {
+        fs::create_dir(user.path(name)).unwrap();
+    }
+    fs::write(user.path("tree/file"), "content").unwrap();
+    for (name, target) in [("tree/link", "nowhere"), ("tree/round", "round"), ("links/round", "round")] {
+        symlink(target, user.path(name)).unwrap();
+    }
+    make("tree/pipe");
+    user.floe(&["push", user.path("tree").to_str().unwrap(), "main"], 0);
+    for name in ["file", "link", "pipe"] {
+        make(&format!("pipes/{name}"));
+        symlink(format!("../pipes/{name}"), user.path(&format!("links/{name}"))).unwrap();
+    }
+    for (entry, place) in [("file", "pipes"), ("link", "pipes"), ("file", "links"), ("pipe", "links")] {
+        for dry_run in [&["--dry-run"][..], &[]] {
+            let source = format!("main:{entry}");
+            let told = user.stderr(&user.floe(&[&["pull", &source, place], dry_run].concat(), 1));
+            let said = format!("{place}/{entry}` is a device, pipe or socket");
+            assert!(told.contains(&said), "{told}");
+        }
+        assert!(fs::metadata(user.path(place).join(entry)).unwrap().file_type().is_fifo());
+    }
+    for (entry, place) in [("pipe", "pipes"), ("round", "links")] {
+        user.floe(&["pull", &format!("main:{entry}"), place], 0);
+    }
+}
+
 /// What a killed pull to an empty directory left in it goes when the next one ends.
 #[test]
 fn what_a_killed_pull_left_in_an_empty_directory_is_cleared() {
