@@ -306,8 +306,8 @@ impl<'t> Worker<'t> {
         if self.tree.settings.stat_written { FileStat::of_descriptor(fd).map(Some) } else { Ok(None) }
     }
 
-    /// Moves a temporary name over the one it is for. A directory in the way goes: before that when it is
-    /// empty, and after it when deleting is asked for and a survey saw it as it is.
+    /// Moves a temporary name over the one it is for. A directory in the way goes after that: when it is empty, or when
+    /// deleting is asked for and a survey saw it as it is.
     pub(super) fn publish(
         &self,
         directory: DirId,
@@ -333,11 +333,29 @@ impl<'t> Worker<'t> {
         if is_judged {
             return self.replace_filled(at, temporary, name);
         }
-        match removal::remove_empty(at, name, &self.tree.settings) {
-            Err(Errno::EXIST | Errno::NOTEMPTY) if self.tree.settings.delete => return Err(UNSEEN),
+        match self.replace_empty(at, temporary, name) {
+            Err(Errno::EXIST | Errno::NOTEMPTY) if self.tree.settings.delete => Err(UNSEEN),
+            other => other,
+        }
+    }
+
+    /// Puts what has a temporary name in the place of an empty directory. On file systems that do not exchange names, and where
+    /// that may not be looked into, there is a moment without either.
+    fn replace_empty(&self, at: BorrowedFd<'_>, temporary: &[u8], name: &[u8]) -> io::Result<()> {
+        // Who is killed between the two leaves nothing of somebody's under a name that the next pull clears.
+        let is_known = removal::check_empty(at, name, &self.tree.settings)?;
+        let exchanged = || renameat_with(at, temporary, at, name, RenameFlags::EXCHANGE);
+        match if is_known { exchanged() } else { Err(Errno::NOSYS) } {
+            Err(Errno::INVAL | Errno::NOSYS | Errno::XDEV) => {
+                unlinkat(at, name, AtFlags::REMOVEDIR)?;
+                return renameat(at, temporary, at, name);
+            }
             other => other?,
         }
-        renameat(at, temporary, at, name)
+        unlinkat(at, temporary, AtFlags::REMOVEDIR).or_else(|errno| {
+            exchanged()?;
+            Err(errno)
+        })
     }
 
     /// Puts what has a temporary name in the place of a directory, which goes then; where something in it stays, what is left

@@ -9,6 +9,7 @@ use rustix::io::{self, Errno};
 
 use super::attributes::Handle;
 use super::entry::{FileId, FileStat, Kind, Settings};
+use super::existing::has_entries;
 use super::in_place::lock_in_time;
 use super::problem::{HELD, OWN, STOPPED};
 use super::{names, open, staging};
@@ -80,14 +81,19 @@ pub(super) fn remove_from_staying(directory: OwnedFd, name: &[u8], settings: &Se
     put_back.map(|()| fate)
 }
 
-/// Removes a directory of another in which nothing is, unless it is Floe's own or one that a living pull stages in.
-pub(super) fn remove_empty(parent: BorrowedFd<'_>, name: &[u8], settings: &Settings) -> io::Result<()> {
+/// Refuses a directory of another with entries, one of Floe's own, and one that a living pull stages in. False: it may not be
+/// looked into.
+pub(super) fn check_empty(parent: BorrowedFd<'_>, name: &[u8], settings: &Settings) -> io::Result<bool> {
     go_on(settings)?;
     refuse_own(parent, name, settings)?;
     if names::is_staging(name) && staging::is_living(parent, name) {
         return Err(Errno::NOTEMPTY);
     }
-    unlinkat(parent, name, AtFlags::REMOVEDIR)
+    match has_entries(parent, name) {
+        Ok(true) => Err(Errno::NOTEMPTY),
+        Err(Errno::ACCESS) => Ok(false),
+        other => other.map(|_| true),
+    }
 }
 
 /// Removes all that is in a directory, which is so deep.

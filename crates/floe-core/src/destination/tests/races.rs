@@ -152,3 +152,35 @@ fn i6_removal_does_not_follow_what_is_swapped_in() {
     found.retain(|name| name != "inner");
     assert_eq!(found, precious);
 }
+
+#[test]
+fn an_empty_directory_stays_until_something_is_in_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let (name, spare) = (dir.path().join("name"), dir.path().join("spare"));
+    fs::create_dir(&name).unwrap();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let looking = scope.spawn(|| {
+            let mut was_missing = false;
+            while !stop.load(Ordering::Relaxed) {
+                was_missing |= fs::symlink_metadata(&name).is_err();
+            }
+            was_missing
+        });
+        let stopping = StopOnDrop(&stop);
+        let over = InPlace::open(dir.path(), settings()).unwrap();
+        let mut worker = over.tree().worker();
+        for _ in 0..500 {
+            worker.write_small_file(DirId::ROOT, b"name", &PLAIN, &[b"x"]).unwrap();
+            assert_eq!(fs::read(&name).unwrap(), b"x");
+            assert_eq!(names_in(dir.path()), ["name"]);
+            fs::create_dir(&spare).unwrap();
+            if renameat_with(CWD, &name, CWD, &spare, RenameFlags::EXCHANGE).is_err() {
+                return skip("names cannot be exchanged");
+            }
+            fs::remove_file(&spare).unwrap();
+        }
+        drop(stopping);
+        assert!(!looking.join().unwrap());
+    });
+}
