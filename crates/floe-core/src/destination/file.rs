@@ -13,8 +13,8 @@ use rustix::io::{self, Errno, pwrite, write, writev};
 
 use super::attributes::{ids, times};
 use super::directories::{DirId, state};
-use super::entry::{ALL_MODE_BITS, FileStat, GROUP_BITS, Meta, OWNER_BITS};
-use super::problem::{UNSEEN, failed};
+use super::entry::{ALL_MODE_BITS, FileStat, GROUP_BITS, Meta, OWNER_BITS, Settings};
+use super::problem::{STOPPED, UNSEEN, failed};
 use super::removal::Fate;
 use super::staging::move_to_free_name;
 use super::tree::Tree;
@@ -331,7 +331,7 @@ impl<'t> Worker<'t> {
             && FileStat::of_name_if_any(at, name)?
                 .is_some_and(|there| self.tree.is_as_looked_at(directory, name, &there));
         if is_judged {
-            return self.replace_filled(at, temporary, name);
+            return self.replace_filled(at, temporary, name, removal::remove);
         }
         match self.replace_empty(at, temporary, name) {
             Err(Errno::EXIST | Errno::NOTEMPTY) if self.tree.settings.delete => Err(UNSEEN),
@@ -359,21 +359,32 @@ impl<'t> Worker<'t> {
     }
 
     /// Puts what has a temporary name in the place of a directory, which goes then; where something in it stays, what is left
-    /// of it has its place again. On file systems that do not exchange names there is a moment without either.
-    fn replace_filled(&self, at: BorrowedFd<'_>, temporary: &[u8], name: &[u8]) -> io::Result<()> {
+    /// of it has its place again. Who is to stop meanwhile leaves that to the next pull, as who is killed does: half a directory
+    /// is nobody's. On file systems that do not exchange names there is a moment without either.
+    fn replace_filled(
+        &self,
+        at: BorrowedFd<'_>,
+        temporary: &[u8],
+        name: &[u8],
+        remove: impl Fn(BorrowedFd<'_>, &[u8], &Settings) -> io::Result<Fate>,
+    ) -> io::Result<()> {
         let settings = &self.tree.settings;
+        if settings.stop.is_cancelled() {
+            return Err(STOPPED);
+        }
         let exchanged = || renameat_with(at, temporary, at, name, RenameFlags::EXCHANGE);
         match exchanged() {
             // Those of several layers do not move each directory.
             Err(Errno::INVAL | Errno::NOSYS | Errno::XDEV) => {
                 // Where something in it stays, it is in the way below.
-                removal::remove(at, name, settings)?;
+                remove(at, name, settings)?;
                 return renameat(at, temporary, at, name);
             }
             other => other?,
         }
-        match removal::remove(at, temporary, settings) {
+        match remove(at, temporary, settings) {
             Ok(Fate::Gone) => Ok(()),
+            Err(STOPPED) => Err(STOPPED),
             kept => {
                 exchanged()?;
                 kept.and(Err(Errno::NOTEMPTY))
@@ -433,5 +444,55 @@ fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
             Err(Errno::INTR) => {}
             other => return other,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::in_place::InPlace;
+    use super::super::tests::settings;
+    use super::*;
+
+    /// A worker, a directory with entries where a file is to be, and that file under its temporary name.
+    fn replaced(
+        act: impl FnOnce(&Worker<'_>, BorrowedFd<'_>) -> io::Result<()>,
+    ) -> (tempfile::TempDir, io::Result<()>) {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("name")).unwrap();
+        for path in ["name/first", "name/second", "temporary"] {
+            fs::write(dir.path().join(path), b"x").unwrap();
+        }
+        let over = InPlace::open(dir.path(), Settings { delete: true, ..settings() }).unwrap();
+        let mut worker = over.tree().worker();
+        let at = worker.directory(DirId::ROOT).unwrap();
+        let done = act(&worker, at.as_fd());
+        (dir, done)
+    }
+
+    #[test]
+    fn who_stops_while_a_directory_is_emptied_does_not_put_half_of_it_back() {
+        for (errno, is_there) in [(STOPPED, true), (Errno::IO, false)] {
+            let (dir, done) = replaced(|worker, at| {
+                worker.replace_filled(at, b"temporary", b"name", |at, name, _| {
+                    let path = [name, b"/first"].concat();
+                    unlinkat(at, path, AtFlags::empty()).and(Err(errno))
+                })
+            });
+            assert_eq!(done, Err(errno));
+            assert_eq!(dir.path().join("name").is_file(), is_there);
+            assert!(dir.path().join(if is_there { "temporary" } else { "name" }).join("second").exists());
+        }
+    }
+
+    #[test]
+    fn who_is_to_stop_begins_to_empty_no_directory() {
+        let (dir, done) = replaced(|worker, at| {
+            worker.tree.settings.stop.cancel();
+            worker.replace_filled(at, b"temporary", b"name", removal::remove)
+        });
+        assert_eq!(done, Err(STOPPED));
+        assert!(dir.path().join("name/first").exists() && dir.path().join("temporary").is_file());
     }
 }
