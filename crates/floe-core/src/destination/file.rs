@@ -327,11 +327,11 @@ impl<'t> Worker<'t> {
             other => return other,
         }
         // What was not looked at may hold what is left out.
-        let is_judged = self.tree.settings.delete
-            && FileStat::of_name_if_any(at, name)?
-                .is_some_and(|there| self.tree.is_as_looked_at(directory, name, &there));
-        if is_judged {
-            return self.replace_filled(at, temporary, name, removal::remove);
+        if self.tree.settings.delete
+            && let Some(judged) = FileStat::of_name_if_any(at, name)?
+            && self.tree.is_as_looked_at(directory, name, &judged)
+        {
+            return self.replace_filled(at, temporary, name, &judged, removal::remove);
         }
         match self.replace_empty(at, temporary, name) {
             Err(Errno::EXIST | Errno::NOTEMPTY) if self.tree.settings.delete => Err(UNSEEN),
@@ -366,6 +366,7 @@ impl<'t> Worker<'t> {
         at: BorrowedFd<'_>,
         temporary: &[u8],
         name: &[u8],
+        judged: &FileStat,
         remove: impl Fn(BorrowedFd<'_>, &[u8], &Settings) -> io::Result<Fate>,
     ) -> io::Result<()> {
         let settings = &self.tree.settings;
@@ -381,6 +382,13 @@ impl<'t> Worker<'t> {
                 return renameat(at, temporary, at, name);
             }
             other => other?,
+        }
+        // Somebody may have put another there at the last moment, and what is in that nobody has looked at.
+        let is_it = FileStat::of_name(at, temporary)
+            .is_ok_and(|moved| moved.is_same_file(judged) && moved.mtime == judged.mtime);
+        if !is_it {
+            exchanged()?;
+            return Err(UNSEEN);
         }
         match remove(at, temporary, settings) {
             Ok(Fate::Gone) => Ok(()),
@@ -464,6 +472,9 @@ mod tests {
         for path in ["name/first", "name/second", "temporary"] {
             fs::write(dir.path().join(path), b"x").unwrap();
         }
+        // Not of this very tick.
+        let name = fs::File::open(dir.path().join("name")).unwrap();
+        name.set_modified(std::time::UNIX_EPOCH).unwrap();
         let over = InPlace::open(dir.path(), Settings { delete: true, ..settings() }).unwrap();
         let mut worker = over.tree().worker();
         let at = worker.directory(DirId::ROOT).unwrap();
@@ -475,7 +486,8 @@ mod tests {
     fn who_stops_while_a_directory_is_emptied_does_not_put_half_of_it_back() {
         for (errno, is_there) in [(STOPPED, true), (Errno::IO, false)] {
             let (dir, done) = replaced(|worker, at| {
-                worker.replace_filled(at, b"temporary", b"name", |at, name, _| {
+                let judged = FileStat::of_name(at, b"name")?;
+                worker.replace_filled(at, b"temporary", b"name", &judged, |at, name, _| {
                     let path = [name, b"/first"].concat();
                     unlinkat(at, path, AtFlags::empty()).and(Err(errno))
                 })
@@ -487,10 +499,29 @@ mod tests {
     }
 
     #[test]
+    fn what_took_the_place_of_a_directory_that_was_judged_stays() {
+        for is_another in [false, true] {
+            let (dir, done) = replaced(|worker, at| {
+                let judged = FileStat::of_name(at, b"name")?;
+                if is_another {
+                    renameat(at, "name", at, "away")?;
+                    rustix::fs::mkdirat(at, "name", Mode::RWXU)?;
+                }
+                // Or one in which something was made.
+                drop(openat(at, "name/new", OFlags::WRONLY | OFlags::CREATE, Mode::RWXU)?);
+                worker.replace_filled(at, b"temporary", b"name", &judged, removal::remove)
+            });
+            assert_eq!(done, Err(UNSEEN));
+            assert!(dir.path().join("name/new").exists() && dir.path().join("temporary").is_file());
+        }
+    }
+
+    #[test]
     fn who_is_to_stop_begins_to_empty_no_directory() {
         let (dir, done) = replaced(|worker, at| {
             worker.tree.settings.stop.cancel();
-            worker.replace_filled(at, b"temporary", b"name", removal::remove)
+            let judged = FileStat::of_name(at, b"name")?;
+            worker.replace_filled(at, b"temporary", b"name", &judged, removal::remove)
         });
         assert_eq!(done, Err(STOPPED));
         assert!(dir.path().join("name/first").exists() && dir.path().join("temporary").is_file());
