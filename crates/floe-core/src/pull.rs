@@ -204,6 +204,7 @@ impl Pull {
         self.tell_totals();
         let surveyed = self.survey(place.tree(), destination)?;
         if self.options.dry_run {
+            surveyed.foresee_links(&mut place.tree().worker())?;
             surveyed.foresee_removals(&self.options, &mut place.tree().worker())?;
             return Ok(surveyed.would_be(&self.options, &self.selection));
         }

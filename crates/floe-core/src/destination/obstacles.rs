@@ -66,6 +66,16 @@ impl Worker<'_> {
         writable(at).map_err(|e| failed("write in", &self.tree.shown(directory, b""), e))
     }
 
+    /// The same, for who has not surveyed it just now.
+    ///
+    /// # Errors
+    ///
+    /// Those that writing there would have.
+    pub(crate) fn foresee_writing_in(&mut self, directory: DirId) -> Result<()> {
+        let at = self.directory(directory)?;
+        self.foresee_writing(directory, at.as_fd())
+    }
+
     /// Looks for what would keep the root from getting other attributes.
     ///
     /// # Errors

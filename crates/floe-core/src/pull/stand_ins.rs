@@ -86,6 +86,8 @@ impl Pull {
             let StandIn { link: first, verdict, .. } = &stand_ins[first];
             if *verdict == Verdict::Keep && link.is.is_some() && link.is == first.is {
                 surveyed.keep_link(link.ordinal);
+            } else {
+                surveyed.linked_anew.insert(link.directory);
             }
         }
         Ok(())

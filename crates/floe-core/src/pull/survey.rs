@@ -336,7 +336,13 @@ impl<'a> Surveyor<'a> {
                     is,
                 }),
                 (Linked::Pulled(file), Some(is)) => {
-                    found.present_links.push(PresentLink { ordinal, mode, file: *file, is });
+                    found.present_links.push(PresentLink {
+                        ordinal,
+                        directory: group.directory,
+                        mode,
+                        file: *file,
+                        is,
+                    });
                 }
                 (Linked::Pulled(_), None) => {}
             }

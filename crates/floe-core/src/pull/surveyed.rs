@@ -1,6 +1,6 @@
 //! What a survey of an existing directory found.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use floe_format::Body;
@@ -47,6 +47,8 @@ pub(super) struct Surveyed {
     pub(super) outside: Vec<OutsideLink>,
     /// The files that these links are instead.
     pub(super) stand_ins: StandIns,
+    /// Where hard links are that are others than they should be.
+    pub(super) linked_anew: HashSet<DirId>,
     /// Names that the snapshot does not have, and that are not excluded; and paths below them, where some of it is.
     pub(super) extra: Vec<(DirId, Vec<u8>)>,
     /// What killed pulls left behind.
@@ -84,6 +86,7 @@ impl StandIns {
 #[derive(Debug)]
 pub(super) struct PresentLink {
     pub(super) ordinal: u64,
+    pub(super) directory: DirId,
     pub(super) mode: u16,
     /// A hash of its file's path here.
     pub(super) file: u64,
@@ -170,6 +173,17 @@ impl Surveyed {
         extra.try_for_each(|(directory, name)| worker.foresee_removal(*directory, name))
     }
 
+    /// Finds what would keep hard links from being made where others are; of all else each directory's survey tells.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Worker::foresee_writing_in`].
+    pub(super) fn foresee_links(&self, worker: &mut Worker<'_>) -> Result<()> {
+        let mut directories: Vec<_> = self.linked_anew.iter().copied().collect();
+        directories.sort_unstable();
+        directories.into_iter().try_for_each(|directory| worker.foresee_writing_in(directory))
+    }
+
     /// What a pull would have done.
     pub(super) fn would_be(&self, options: &PullOptions, selection: &Selection) -> Pulled {
         let removed = self.to_remove(options);
@@ -251,6 +265,8 @@ impl Surveyed {
                 file.is == link.is && file.mode == link.mode && file.ordinal < link.ordinal
             }) {
                 self.keep_link(link.ordinal);
+            } else {
+                self.linked_anew.insert(link.directory);
             }
         }
         self.linked_files = HashMap::new();

@@ -306,3 +306,45 @@ fn a_hard_link_that_is_the_file_already_needs_no_writing() {
         assert!(code == Some(1) && told.contains("not permitted"), "{told}");
     }
 }
+
+/// That it is another is known only when all is compared.
+#[test]
+fn a_hard_link_that_is_to_be_another_needs_writing() {
+    let Some(before) = crate::attack::unprivileged() else { return };
+    if !rustix::process::geteuid().is_root() {
+        return floe_testkit::skip("not root: what is somebody else's");
+    }
+    let user = User::new();
+    let tree = user.tree("tree");
+    for name in ["first", "second"] {
+        fs::hard_link(user.path("tree/README.md"), user.path("tree").join(name)).unwrap();
+    }
+    user.floe(&["push", &tree, "main", "--store", "store"], 0);
+    can(&["chmod", "-R", "a+rX", user.path("store").to_str().unwrap()]);
+    for excluded in [&["--exclude=/README.md"][..], &[]] {
+        user.floe(&[&["pull", "main", "back", "--store", "store"][..], excluded].concat(), 0);
+        for path in ["", "back"] {
+            fs::set_permissions(user.path(path), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let dry_run = || {
+            let pull =
+                ["pull", "main", "back", "-n", "--store", "store", "--cache-dir", "/nonexistent/cache"];
+            let output = user.under(before, &[&pull[..], excluded].concat());
+            (output.status.code(), crate::attack::told(&output))
+        };
+        let (code, told) = dry_run();
+        assert_eq!(code, Some(0), "{told}");
+        // As good a file, and of two names.
+        let modified = fs::metadata(user.path("back")).unwrap().modified().unwrap();
+        fs::rename(user.path("back/second"), user.path("away")).unwrap();
+        can(&["cp", "-p", user.path("away").to_str().unwrap(), user.path("back/second").to_str().unwrap()]);
+        fs::hard_link(user.path("back/second"), user.path("other")).unwrap();
+        fs::File::open(user.path("back")).unwrap().set_modified(modified).unwrap();
+        let (code, told) = dry_run();
+        assert!(code == Some(1) && told.contains("cannot write in `back`: not permitted"), "{told}");
+        for path in ["away", "other"] {
+            fs::remove_file(user.path(path)).unwrap();
+        }
+        fs::remove_dir_all(user.path("back")).unwrap();
+    }
+}
