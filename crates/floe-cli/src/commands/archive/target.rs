@@ -39,13 +39,18 @@ pub(super) struct Target {
 
 /// Where a file is until it is whole.
 struct Aside {
-    part: PathBuf,
+    part: Part,
     /// The same file, whose lock lasts as long as this is open.
     lock: File,
     /// What it is to be, behind all symlinks.
     target: PathBuf,
     /// Those of the file that it replaces.
     there: Option<Rights>,
+}
+
+/// The name of a file for as long as that is not whole: the file goes with it unless it is kept.
+struct Part {
+    path: PathBuf,
     is_kept: bool,
 }
 
@@ -81,11 +86,11 @@ impl Target {
     }
 }
 
-impl Drop for Aside {
+impl Drop for Part {
     fn drop(&mut self) {
         if !self.is_kept {
             // It is worthless, and the next run removes it as well.
-            let _ = fs::remove_file(&self.part);
+            let _ = fs::remove_file(&self.path);
         }
     }
 }
@@ -105,7 +110,7 @@ fn open(path: &Path, token: impl Fn() -> u64) -> io::Result<(File, Option<Aside>
     };
     refuse_irreplaceable(&target, there.as_ref())?;
     let there = there.map(|stat| Rights::of(&target, stat)).transpose()?;
-    let aside = Aside::create(target, there, token)?;
+    let aside = Aside::create(target, there, token, |file| Ok(file.metadata()?.nlink()))?;
     Ok((aside.lock.try_clone()?, Some(aside)))
 }
 
@@ -141,13 +146,18 @@ fn above(path: &Path) -> &Path {
 
 impl Aside {
     fn keep(mut self) -> io::Result<()> {
-        fs::rename(&self.part, &self.target)?;
-        self.is_kept = true;
+        fs::rename(&self.part.path, &self.target)?;
+        self.part.is_kept = true;
         Ok(())
     }
 
-    /// A file beside `target`, which is no symlink, to take its place.
-    fn create(target: PathBuf, there: Option<Rights>, token: impl Fn() -> u64) -> io::Result<Self> {
+    /// A file beside `target`, which is no symlink, to take its place. How many names it has is asked of `links`.
+    fn create(
+        target: PathBuf,
+        there: Option<Rights>,
+        token: impl Fn() -> u64,
+        links: impl Fn(&File) -> io::Result<u64>,
+    ) -> io::Result<Self> {
         let bytes = target.as_os_str().as_bytes();
         let name = target.file_name().filter(|_| !bytes.ends_with(b"/") && !bytes.ends_with(b"/."));
         let name = name.ok_or(Errno::ISDIR)?.as_bytes();
@@ -155,18 +165,19 @@ impl Aside {
         let prefix = [&name[..name.len().min(NAME_BYTES)], b"."].concat();
         clear_stale(&above, &prefix);
         loop {
-            let mut part = OsString::from_vec(prefix.clone());
-            part.push(format!("{:0TOKEN_DIGITS$x}", token()));
-            part.push(OsStr::from_bytes(PART));
-            let part = above.join(part);
+            let mut name = OsString::from_vec(prefix.clone());
+            name.push(format!("{:0TOKEN_DIGITS$x}", token()));
+            name.push(OsStr::from_bytes(PART));
+            let path = above.join(name);
             // Where the file was kept from others, so are its beginnings.
             let created = if there.is_some() { 0o600 } else { 0o666 };
-            let file = OpenOptions::new().write(true).create_new(true).mode(created).open(&part)?;
+            let file = OpenOptions::new().write(true).create_new(true).mode(created).open(&path)?;
+            let part = Part { path, is_kept: false };
             // Where there are no locks, nothing is taken for stale either.
             let _ = file.lock();
             // Before it was locked, another run may have taken it for a dead one's.
-            if file.metadata()?.nlink() > 0 {
-                return Ok(Self { part, lock: file, target, there, is_kept: false });
+            if links(&file)? > 0 {
+                return Ok(Self { part, lock: file, target, there });
             }
         }
     }
@@ -228,4 +239,29 @@ fn cannot_write(path: &Path, cause: io::Error) -> Failure {
         true => "A file is mounted there, which cannot be replaced; name another one.",
         false => "Name a file that you may write, in a directory that is there.",
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn a_part_that_is_not_kept_is_gone_wherever_that_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("out.tar");
+        let count = || fs::read_dir(dir.path()).unwrap().count();
+        let failed = Aside::create(target.clone(), None, || 1, |_| Err(Errno::IO.into()));
+        assert!(failed.is_err() && count() == 0);
+        // What another run took for a dead one's is made again.
+        let tokens = Cell::new(0);
+        let token = || tokens.replace(tokens.get() + 1);
+        let aside = Aside::create(target.clone(), None, token, |_| Ok(tokens.get() - 1)).unwrap();
+        assert_eq!((tokens.get(), count()), (2, 1));
+        aside.keep().unwrap();
+        assert!(target.is_file() && count() == 1);
+        drop(Aside::create(target.clone(), None, || 1, |_| Ok(1)).unwrap());
+        assert!(target.is_file() && count() == 1);
+    }
 }
