@@ -6,15 +6,15 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, CWD, FlockOperation, Mode, OFlags, PROC_SUPER_MAGIC, RenameFlags, StatxFlags, flock, fsync,
-    mkdirat, openat, renameat, renameat_with, statfs, statx, unlinkat,
+    AtFlags, CWD, FlockOperation, Mode, OFlags, PROC_SUPER_MAGIC, RenameFlags, StatxFlags, fchmod, flock,
+    fsync, futimens, mkdirat, openat, renameat, renameat_with, statfs, statx, unlinkat,
 };
 use rustix::io::{self, Errno};
 use tokio_util::sync::CancellationToken;
 
-use super::attributes::Handle;
+use super::attributes::{Handle, times};
 use super::directories::DirId;
-use super::entry::{FileStat, Kind, Settings};
+use super::entry::{FileStat, Kind, Mtime, Settings};
 use super::existing::Listing;
 use super::in_place::InPlace;
 use super::problem::{STOPPED, failed};
@@ -119,6 +119,18 @@ pub(crate) struct Staging {
     destination: PathBuf,
     /// The name that it gets; none where what is in it goes to `parent`, the destination itself.
     final_name: Option<Vec<u8>>,
+    /// Where there is none. Dropped after what is in it was removed.
+    destination_before: Option<Before>,
+}
+
+/// A directory that has its mode and its time again when it is dropped, unless it was changed for good. Where something is in it
+/// by then, that is given no rights by its mode that it does not give now.
+#[derive(Debug)]
+struct Before {
+    directory: OwnedFd,
+    mode: u32,
+    mtime: Mtime,
+    is_changed: bool,
 }
 
 impl Staging {
@@ -143,6 +155,7 @@ impl Staging {
             name: Some(name),
             destination: destination.to_owned(),
             final_name: Some(final_name),
+            destination_before: None,
         })
     }
 
@@ -174,9 +187,10 @@ impl Staging {
         if listing.iter().next().is_some() || xattrs::has_default_acl(there.root.as_fd()) {
             return Ok(None);
         }
+        let before = Before::of(there)?;
         // One that its owner may not write gets its mode in the end, as where it is written in place.
         there.worker().directory_to_write(DirId::ROOT)?;
-        let parent = there.root.try_clone().map_err(|e| Error::io("cannot keep the destination open", e))?;
+        let parent = kept_open(there)?;
         let name = there.temporary_name();
         // Whoever may not even look into what they make could not write there.
         let umask = PrivateUmask::enter();
@@ -196,6 +210,7 @@ impl Staging {
             name: Some(name),
             destination: destination.to_owned(),
             final_name: None,
+            destination_before: Some(before),
         }))
     }
 
@@ -236,6 +251,9 @@ impl Staging {
             }
             Err(errno) => return Err(failed("move the tree to", &shown(&self.destination), errno)),
         }
+        if let Some(before) = &mut self.destination_before {
+            before.is_changed = true;
+        }
         if sync {
             fsync(&self.parent).map_err(|e| failed("sync", &shown(&self.destination), e))?;
         }
@@ -264,6 +282,39 @@ impl Staging {
             None => Ok(()),
         }
     }
+}
+
+impl Before {
+    fn of(tree: &Tree) -> Result<Self> {
+        let directory = kept_open(tree)?;
+        let stat = FileStat::of_descriptor(directory.as_fd())
+            .map_err(|e| failed("look at", &tree.shown(DirId::ROOT, b""), e))?;
+        let mode = tree.closed_root.unwrap_or(stat.mode);
+        Ok(Self { directory, mode, mtime: stat.mtime, is_changed: false })
+    }
+}
+
+impl Drop for Before {
+    fn drop(&mut self) {
+        if self.is_changed {
+            return;
+        }
+        let directory = self.directory.as_fd();
+        // What somebody else does there meanwhile is theirs, and what is somebody else's keeps what it has.
+        let is_empty = Listing::read(directory).is_ok_and(|listing| listing.iter().next().is_none());
+        if is_empty {
+            let _ = futimens(directory, &times(self.mtime));
+        }
+        let Ok(now) = FileStat::of_descriptor(directory) else { return };
+        let mode = if is_empty { self.mode } else { self.mode & now.mode };
+        if mode != now.mode {
+            let _ = fchmod(directory, Mode::from_raw_mode(mode));
+        }
+    }
+}
+
+fn kept_open(tree: &Tree) -> Result<OwnedFd> {
+    tree.root.try_clone().map_err(|e| Error::io("cannot keep the destination open", e))
 }
 
 /// Where an absent destination is to be.

@@ -93,6 +93,34 @@ fn a_closed_directory_of_ones_own_is_filled_if_it_is_empty() {
 }
 
 #[test]
+fn a_closed_directory_is_as_it_was_where_nothing_comes_to_it() {
+    let dir = tempfile::tempdir().unwrap();
+    unprivileged(dir.path(), || {
+        let closed = |mode| fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).unwrap();
+        let now = || fs::metadata(dir.path()).map(|stat| (stat.mode() & 0o7777, stat.mtime())).unwrap();
+        fs::File::open(dir.path()).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+        for is_taken in [false, true] {
+            closed(0o555);
+            let over = InPlace::open(dir.path(), settings()).unwrap();
+            let staging = Staging::within(&over, dir.path(), settings()).unwrap().unwrap();
+            let mut worker = staging.tree().worker();
+            worker.write_small_file(DirId::ROOT, b"file", &PLAIN, &[b"x"]).unwrap();
+            drop(worker);
+            if is_taken {
+                fs::write(dir.path().join("file"), "theirs").unwrap();
+                assert_eq!(staging.commit(false).unwrap_err().kind(), ErrorKind::Conflict);
+                assert_eq!((names_in(dir.path()), now().0), (vec!["file".into()], 0o555));
+                assert_ne!(now().1, 0);
+            } else {
+                drop(staging);
+                assert_eq!((names_in(dir.path()), now()), (Vec::new(), (0o555, 0)));
+            }
+        }
+        closed(0o755);
+    });
+}
+
+#[test]
 fn what_others_may_not_replace_is_found_in_a_sticky_directory() {
     if !is_root("what is somebody else's") {
         return;

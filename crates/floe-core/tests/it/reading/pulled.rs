@@ -465,8 +465,8 @@ impl Entropy for Nothing {
 #[tokio::test]
 async fn an_empty_destination_is_not_writable_by_others_when_it_gets_entries() {
     let store = MemoryStore::new();
-    // One is named as what all is written to first, so that it cannot be moved.
-    let nodes = vec![file(".floe-0000000000000000-0.tmp", b"in the way"), file("z", b"z")];
+    // One is named as what all is written to first, so that it cannot be moved after another was.
+    let nodes = vec![file("-", b"moved"), file(".floe-0000000000000000-0.tmp", b"in the way")];
     let at = write(&namespace(&store).await, nodes, &Making::small()).await;
     let ambient = Ambient::new(Arc::new(SystemClock), Arc::new(Nothing));
     let namespace =
@@ -475,6 +475,7 @@ async fn an_empty_destination_is_not_writable_by_others_when_it_gets_entries() {
     fs::set_permissions(destination.path(), fs::Permissions::from_mode(0o777)).unwrap();
     let failed = pull_to(&namespace, at, destination.path(), &PullOptions::default()).await.unwrap_err();
     assert_eq!(failed.kind(), ErrorKind::Conflict, "{failed}");
+    assert!(destination.path().join("-").exists());
     assert_eq!(fs::metadata(destination.path()).unwrap().mode() & 0o7777, 0o755);
 }
 
