@@ -85,6 +85,7 @@ pub(super) async fn aborted_uploads(subject: &Subject, also_twice: bool) {
     subject.store.abort_parts(&key, &id).await.unwrap();
     subject.store.abort_parts(&key, &id).await.unwrap();
     let part = Part { index: 0, offset_bytes: 0 };
-    assert_kind(subject.store.put_part(&key, &id, part, body.slice(..PART_BYTES)).await, ErrorKind::NotFound);
+    // So short that a server which answers before it has read all of it does not reset the connection.
+    assert_kind(subject.store.put_part(&key, &id, part, body.slice(..1000)).await, ErrorKind::NotFound);
     assert_eq!(subject.store.head(&key).await.unwrap(), None);
 }
