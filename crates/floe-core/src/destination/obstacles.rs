@@ -66,14 +66,17 @@ impl Worker<'_> {
         writable(at).map_err(|e| failed("write in", &self.tree.shown(directory, b""), e))
     }
 
-    /// The same, for who has not surveyed it just now.
+    /// The same, for who has not surveyed it just now; one that is to be made yet is written by who makes it.
     ///
     /// # Errors
     ///
     /// Those that writing there would have.
     pub(crate) fn foresee_writing_in(&mut self, directory: DirId) -> Result<()> {
-        let at = self.directory(directory)?;
-        self.foresee_writing(directory, at.as_fd())
+        // What is in its place, if anything, its own survey told.
+        match self.directory(directory) {
+            Ok(at) => self.foresee_writing(directory, at.as_fd()),
+            Err(_) => Ok(()),
+        }
     }
 
     /// Looks for what would keep the root from getting other attributes.

@@ -280,6 +280,30 @@ fn delete_leaves_what_is_mounted_below() {
 }
 
 /// Where nothing is to be written a dry run finds nothing in the way.
+/// Where that is to be made, nobody can be asked whether it may be written.
+#[test]
+fn hard_links_in_a_new_directory_are_foreseen() {
+    let user = User::new();
+    user.tree("tree");
+    user.floe(&["push", "tree", "main"], 0);
+    user.floe(&["pull", "main", "back"], 0);
+    fs::create_dir(user.path("tree/new")).unwrap();
+    for name in ["new/one", "new/two"] {
+        fs::hard_link(user.path("tree/README.md"), user.path("tree").join(name)).unwrap();
+    }
+    user.floe(&["push", "tree", "main"], 0);
+    let pull = ["pull", "main", "back", "--exclude", "/README.md", "--delete"];
+    for in_the_way in [false, true] {
+        if in_the_way {
+            fs::remove_dir_all(user.path("back/new")).unwrap();
+            fs::write(user.path("back/new"), "another").unwrap();
+        }
+        user.floe(&[&pull[..], &["--dry-run"]].concat(), 0);
+        user.floe(&pull, 0);
+        assert!(user.path("back/new/two").exists());
+    }
+}
+
 #[test]
 fn a_hard_link_that_is_the_file_already_needs_no_writing() {
     let Some(before) = crate::attack::unprivileged() else { return };
