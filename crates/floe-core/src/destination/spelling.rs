@@ -1,10 +1,10 @@
 //! Directories that find a name by other spellings: those that ignore case, or how an accent is put together.
 //!
 //! That they do is seen where a name of the snapshot that they do not list is found, and is what they list under another; and,
-//! for names that are left out, where case is ignored in one name that they list. What the snapshot has there under one spelling and is there under another is compared with it and written over it, and
-//! the name stays as it was; so it is no name that the snapshot does not have. What the snapshot has under two spellings
-//! cannot be there: that is an error, be it found by the survey or, where that could not tell what a directory ignores, when
-//! the second is written.
+//! for names that are left out, where case is ignored in one name that they list. What the snapshot has there under one
+//! spelling and is there under another is compared with it and written over it, and the name stays as it was; so it is no
+//! name that the snapshot does not have. What the snapshot has under two spellings cannot be there: that is an error, be it
+//! found by the survey or, where that could not tell what a directory ignores, when the second is written.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher;
@@ -375,7 +375,7 @@ mod tests {
         assert!(spellings.has(directory.as_fd(), b"A"));
     }
 
-    /// As another spelling is found, so is a name that came after all were listed.
+    /// But what came after all were listed.
     #[test]
     fn what_is_found_and_not_listed_is_another_spelling() {
         let dir = tempfile::tempdir().unwrap();
@@ -420,7 +420,7 @@ mod tests {
         ));
     }
 
-    /// And so here.
+    /// As another spelling is found, so is a name that came after all were listed.
     #[test]
     fn names_of_one_file_are_told_apart_by_what_is_listed() {
         let dir = tempfile::tempdir().unwrap();
