@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from . import history
 from .edits import editable_files
 from .measure import BenchError, Command, Spread, run
 from .parameter_sets import NAMESPACE, Parameters, make_namespace
@@ -156,14 +157,10 @@ def successive(trees: list[Path], scratch: Path) -> Iterator[Path]:
 
 
 def checked_out(git_directory: Path, commits: list[str], scratch: Path) -> Iterator[Path]:
-    """Commits one after another in one working tree; git touches only what differs."""
-    target = scratch / "tree"
-    target.mkdir()
-    environment = {**os.environ, "GIT_INDEX_FILE": str(scratch / "index"), "GIT_NO_LAZY_FETCH": "1"}
-    for commit in commits:
-        argv = ["git", f"--git-dir={git_directory}", f"--work-tree={target}", "read-tree", "--reset", "-u", commit]
-        subprocess.run(argv, env=environment, check=True)
-        yield target
+    """Commits one after another as versions of one tree."""
+    versions = scratch / "versions"
+    versions.mkdir()
+    return successive([history.check_out(git_directory, commit, versions) for commit in commits], scratch)
 
 
 def siblings(label: str, trees: list[Path], stores: Stores) -> Measured:

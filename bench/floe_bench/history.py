@@ -19,7 +19,7 @@ def versions(work: Path, git_directory: Path, step: int) -> list[Path]:
         raise BenchError(f"{git_directory} has too short a history for every {step}th commit")
     parent = work / "corpora" / "history" / _label(git_directory)
     parent.mkdir(parents=True, exist_ok=True)
-    return [_checkout(git_directory, commit, parent) for commit in reversed(commits)]
+    return [check_out(git_directory, commit, parent) for commit in reversed(commits)]
 
 
 def name_of(git_directory: Path) -> str:
@@ -34,7 +34,8 @@ def _label(git_directory: Path) -> str:
     return path.name.rpartition("+")[2]
 
 
-def _checkout(git_directory: Path, commit: str, parent: Path) -> Path:
+def check_out(git_directory: Path, commit: str, parent: Path) -> Path:
+    """A directory in `parent` with the files of one commit, but those that a partial copy of a repository does not have."""
     target = parent / commit[:12]
     if target.is_dir():
         return target
