@@ -1,6 +1,5 @@
 //! What differs between a directory as it is and as the snapshot has it.
 
-use std::cmp::Ordering;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::readlinkat_raw;
@@ -90,6 +89,26 @@ pub(crate) struct Survey {
     pub(crate) stale: Vec<Vec<u8>>,
 }
 
+impl Survey {
+    /// Takes down what is to become of a wanted entry, the next in their order, and what is there of its name.
+    fn decide(&mut self, number: usize, entry: &Wanted<'_>, stat: Option<&FileStat>, verdict: Verdict) {
+        if let Some(stat) = stat.filter(|stat| stat.kind == Kind::File && stat.links > 1)
+            && matches!(
+                (entry.kind, verdict),
+                (WantedKind::HardLink | WantedKind::StandIn, _) | (WantedKind::File(_), Verdict::Keep)
+            )
+        {
+            self.linked.push((number, stat.id()));
+        }
+        if stat.is_some_and(|stat| stat.kind == Kind::Directory)
+            && matches!(verdict, Verdict::Replace | Verdict::Link)
+        {
+            self.in_the_way.push(number);
+        }
+        self.verdicts.push(verdict);
+    }
+}
+
 /// Decides whether a file of the right size has the content that the snapshot has; the number is the wanted entry's.
 pub(crate) type SameContent<'a> = dyn FnMut(usize, &ExistingFile<'_>) -> Result<bool> + 'a;
 
@@ -111,13 +130,12 @@ impl Worker<'_> {
         wanted: impl IntoIterator<Item = Wanted<'w>, IntoIter: Clone>,
         same: &mut SameContent<'_>,
     ) -> Result<Survey> {
-        let mut survey = Survey::default();
         let mut last = None;
         let wanted = wanted.into_iter();
         let names = wanted.clone().map(|entry| entry.name);
         let wanted = wanted.map(|entry| {
             check_next(last.replace(entry.name), &entry)?;
-            Ok::<_, Error>(entry)
+            Ok(entry)
         });
         let known = self.tree.directories().state(directory);
         let is_hidden = known & state::CLOSED != 0 && self.tree.settings.looks_only;
@@ -125,19 +143,11 @@ impl Worker<'_> {
             let path = self.tree.shown(directory, b"");
             tracing::warn!("`{path}` may not be looked into; what is to be below it counts as missing there");
         }
-        let shown = |name: &[u8]| self.tree.shown(directory, name);
         if known & state::ABSENT != 0 || is_hidden {
-            let mut spellings = match known & state::FOLDS {
-                0 => OtherSpellings::default(),
-                _ => OtherSpellings::of_missing(),
-            };
-            for entry in wanted {
-                let entry = entry?;
-                spellings.note(None, entry.name, None, &shown)?;
-                survey.verdicts.push(self.missing(directory, &entry));
-            }
-            return Ok(survey);
+            return self.survey_missing(directory, wanted);
         }
+        let shown = |name: &[u8]| self.tree.shown(directory, name);
+        let mut survey = Survey::default();
         let at = self.directory(directory)?;
         let at = at.as_fd();
         if known & state::CLOSED != 0 {
@@ -158,14 +168,12 @@ impl Worker<'_> {
         let mut vacant = Vec::new();
         for (number, entry) in wanted.enumerate() {
             let entry = entry?;
+            while let Some(name) = found.next_if(|&name| name < entry.name) {
+                surplus(&mut survey, at, name);
+            }
             let mut there = false;
-            while let Some(&name) = found.peek() {
-                match name.cmp(entry.name) {
-                    Ordering::Less => surplus(&mut survey, at, name),
-                    Ordering::Equal => there = true,
-                    Ordering::Greater => break,
-                }
-                found.next();
+            while found.next_if_eq(&entry.name).is_some() {
+                there = true;
             }
             let stat = if there {
                 FileStat::of_name_if_any(at, entry.name)
@@ -189,20 +197,7 @@ impl Worker<'_> {
                 self.foresee(directory, at, &entry, stat.as_ref(), verdict)?;
                 is_written |= is_to_be_written(entry.kind, stat.as_ref(), verdict);
             }
-            if let Some(stat) = stat.filter(|stat| stat.kind == Kind::File && stat.links > 1)
-                && matches!(
-                    (entry.kind, verdict),
-                    (WantedKind::HardLink | WantedKind::StandIn, _) | (WantedKind::File(_), Verdict::Keep)
-                )
-            {
-                survey.linked.push((number, stat.id()));
-            }
-            if stat.is_some_and(|stat| stat.kind == Kind::Directory)
-                && matches!(verdict, Verdict::Replace | Verdict::Link)
-            {
-                survey.in_the_way.push(number);
-            }
-            survey.verdicts.push(verdict);
+            survey.decide(number, &entry, stat.as_ref(), verdict);
         }
         for name in found {
             surplus(&mut survey, at, name);
@@ -211,6 +206,26 @@ impl Worker<'_> {
         survey.extra.retain(|name| !spellings.has(at, name));
         if is_written {
             self.foresee_writing(directory, at)?;
+        }
+        Ok(survey)
+    }
+
+    /// The survey of a directory that is not there, or may not be looked into.
+    fn survey_missing<'w>(
+        &self,
+        directory: DirId,
+        wanted: impl Iterator<Item = Result<Wanted<'w>>>,
+    ) -> Result<Survey> {
+        let shown = |name: &[u8]| self.tree.shown(directory, name);
+        let mut spellings = match self.tree.directories().state(directory) & state::FOLDS {
+            0 => OtherSpellings::default(),
+            _ => OtherSpellings::of_missing(),
+        };
+        let mut survey = Survey::default();
+        for entry in wanted {
+            let entry = entry?;
+            spellings.note(None, entry.name, None, &shown)?;
+            survey.verdicts.push(self.missing(directory, &entry));
         }
         Ok(survey)
     }

@@ -13,7 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use floe_format::{Body, EntryKind, Meta, OwnedBody, Segment, parent_and_name};
 
-use crate::destination::{DirId, Tree, Verdict, Wanted, WantedKind, Worker};
+use crate::destination::{DirId, Survey, Tree, Verdict, Wanted, WantedKind, Worker};
 use crate::offload::{Offloaded, OnPanic, cancelled, spawn};
 use crate::reader::{SegmentWalk, TreeCheck};
 use crate::source::{CacheCursor, CacheHit, CacheSection, Child, Stat, StatCache, is_trusted};
@@ -292,7 +292,7 @@ impl<'a> Surveyor<'a> {
             };
             Wanted { name: group.name(number), kind, meta: crate::destination::Meta { xattrs, ..meta } }
         });
-        let (mut equal, mut section) = (Vec::new(), CacheSection::default());
+        let mut equal = Vec::new();
         let survey = worker.survey(group.directory, wanted, &mut |number, file| {
             let stat = stat_of(file.stat());
             let child = Child { name: group.name(number), stat: &stat };
@@ -313,21 +313,41 @@ impl<'a> Surveyor<'a> {
             }
             Ok(true)
         })?;
+        self.decide(group, &survey)?;
+        self.note_links(group, &survey);
+        self.keep(group, &survey, equal);
+        let (files, bytes) = self.found.equal_files();
+        self.progress.files.fetch_add(files - before.0, Ordering::Relaxed);
+        self.progress.file_bytes.fetch_add(bytes - before.1, Ordering::Relaxed);
+        self.progress.reused_file_bytes.fetch_add(bytes - before.1, Ordering::Relaxed);
+        let left_out = self.left_out(survey.ignores_case);
+        self.refuse_left_out(group, left_out, &survey)?;
+        self.found.stale.extend(survey.stale.into_iter().map(|name| (group.directory, name)));
+        survey.extra.into_iter().try_for_each(|name| self.note_extra(group, left_out, name))
+    }
+
+    /// Takes down what is to become of each entry.
+    fn decide(&mut self, group: &Group, survey: &Survey) -> Result<()> {
         for (number, (member, verdict)) in group.entries.iter().zip(&survey.verdicts).enumerate() {
             let is_directory = matches!(member.body, OwnedBody::Directory);
-            found.changes +=
-                u64::from(is_directory && *verdict == Verdict::Keep && worker.differs(member.id));
+            self.found.changes +=
+                u64::from(is_directory && *verdict == Verdict::Keep && self.worker.differs(member.id));
             if !is_directory && matches!(verdict, Verdict::Replace | Verdict::Link) {
                 self.own.refuse(&group.path_of(group.name(number)))?;
             }
-            found.decide(member.ordinal, *verdict, &member.body.as_body());
+            self.found.decide(member.ordinal, *verdict, &member.body.as_body());
         }
+        Ok(())
+    }
+
+    /// Takes down what is there of hard links, and of the files that they may be links to.
+    fn note_links(&mut self, group: &Group, survey: &Survey) {
         for (number, linked) in &group.links {
             let Member { ordinal, meta: Meta { mode, .. }, .. } = group.entries[*number];
             let there = survey.linked.binary_search_by_key(number, |(number, _)| *number);
             let is = there.ok().map(|at| survey.linked[at].1);
             match (linked, is) {
-                (Linked::Outside(target), is) => found.outside.push(OutsideLink {
+                (Linked::Outside(target), is) => self.found.outside.push(OutsideLink {
                     ordinal,
                     directory: group.directory,
                     name: group.name(*number).to_vec(),
@@ -336,7 +356,7 @@ impl<'a> Surveyor<'a> {
                     is,
                 }),
                 (Linked::Pulled(file), Some(is)) => {
-                    found.present_links.push(PresentLink {
+                    self.found.present_links.push(PresentLink {
                         ordinal,
                         directory: group.directory,
                         mode,
@@ -352,9 +372,14 @@ impl<'a> Surveyor<'a> {
             if let OwnedBody::File { .. } = body {
                 let path = group.path_of(group.name(number));
                 let file = LinkedFile { ordinal: *ordinal, mode: *mode, is };
-                found.linked_files.insert(self.paths.hash_one(&path[..]), file);
+                self.found.linked_files.insert(self.paths.hash_one(&path[..]), file);
             }
         }
+    }
+
+    /// Keeps for the cache what is known of files that stay as they are.
+    fn keep(&mut self, group: &Group, survey: &Survey, equal: Vec<(usize, Known)>) {
+        let mut section = CacheSection::default();
         for (number, how) in equal {
             // What gets other attributes has another time of change then.
             if survey.verdicts[number] != Verdict::Keep {
@@ -362,10 +387,10 @@ impl<'a> Surveyor<'a> {
             }
             let Member { ordinal, body, .. } = &group.entries[number];
             match (how, body) {
-                (Known::Hit(hit), _) => section.push_known(*ordinal, &hit, &mut found.kept),
+                (Known::Hit(hit), _) => section.push_known(*ordinal, &hit, &mut self.found.kept),
                 (Known::Hashed(stat), OwnedBody::File { hash: Some(hash), .. }) => {
                     if section.is_full() {
-                        found.kept.push(&mut section);
+                        self.found.kept.push(&mut section);
                     }
                     let child = Child { name: group.name(number), stat: &stat };
                     section.push_trusted(*ordinal, &group.path, &child, hash.as_bytes());
@@ -373,14 +398,6 @@ impl<'a> Surveyor<'a> {
                 _ => {}
             }
         }
-        found.kept.push(&mut section);
-        let (files, bytes) = found.equal_files();
-        self.progress.files.fetch_add(files - before.0, Ordering::Relaxed);
-        self.progress.file_bytes.fetch_add(bytes - before.1, Ordering::Relaxed);
-        self.progress.reused_file_bytes.fetch_add(bytes - before.1, Ordering::Relaxed);
-        let left_out = self.left_out(survey.ignores_case);
-        self.refuse_left_out(group, left_out, &survey)?;
-        self.found.stale.extend(survey.stale.into_iter().map(|name| (group.directory, name)));
-        survey.extra.into_iter().try_for_each(|name| self.note_extra(group, left_out, name))
+        self.found.kept.push(&mut section);
     }
 }
