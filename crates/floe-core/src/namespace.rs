@@ -4,10 +4,12 @@
 //!
 //! `format.json` is written once, last of all that makes a namespace; `gc/state` is there before it. Two clients
 //! that make the same namespace at once agree on the one that won. A crash in between leaves a `gc/state` that
-//! the next one to make it uses.
+//! the next one to make it uses. A namespace that has refs or packs and no `format.json` has lost it, and is not made anew:
+//! what is there is of the one that was.
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use floe_format::{NamespaceId, Parameters};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -149,7 +151,7 @@ impl Namespace {
     /// `NotFound` where it does not; `Unsupported` where it needs what this version does not know.
     pub async fn open(store: Arc<dyn Store>, name: NamespaceName, ambient: Ambient) -> Result<Self> {
         let keys = Keys::new(name.clone());
-        let (id, settings) = read_settings(store.as_ref(), &name, &keys.format()).await?;
+        let (id, settings) = read_settings(store.as_ref(), &name, &keys).await?;
         let settings = OnceCell::new_with(Some(settings));
         Ok(Self::of(Inner { store, name, keys, id, settings, ambient }))
     }
@@ -270,8 +272,7 @@ impl Namespace {
     /// Those of the store, where it was not read before.
     pub async fn settings(&self) -> Result<&NamespaceSettings> {
         let read = || async {
-            let (id, settings) =
-                read_settings(self.store().as_ref(), self.name(), &self.keys().format()).await?;
+            let (id, settings) = read_settings(self.store().as_ref(), self.name(), self.keys()).await?;
             if id == self.id() {
                 return Ok(settings);
             }
@@ -319,7 +320,7 @@ impl Namespace {
     ///
     /// # Errors
     /// `Corrupt` where the pack is gone or too short.
-    pub(crate) async fn read_pack(&self, key: &Key, range: std::ops::Range<u64>) -> Result<bytes::Bytes> {
+    pub(crate) async fn read_pack(&self, key: &Key, range: std::ops::Range<u64>) -> Result<Bytes> {
         self.store().get_range(key, range).await.map_err(|e| match e.kind() {
             ErrorKind::NotFound => Error::new(ErrorKind::Corrupt, "the pack is missing")
                 .in_object(format_args!("`{key}`"))
@@ -366,18 +367,44 @@ impl RefNames {
 async fn read_settings(
     store: &dyn Store,
     name: &NamespaceName,
-    key: &Key,
+    keys: &Keys,
 ) -> Result<(NamespaceId, NamespaceSettings)> {
-    let (bytes, version) = match store.get(key, MAX_SEALED_BYTES).await {
-        Err(e) if e.kind() == ErrorKind::NotFound => {
-            let message = format!("the store has no namespace `{name}`");
-            return Err(Error::new(ErrorKind::NotFound, message).with_source(e));
-        }
-        other => other.map_err(|e| e.if_damaged(Remedy::RestoreNamespace))?,
+    let key = keys.format();
+    let read = match read_format(store, &key).await? {
+        // Whoever makes the namespace at this moment may have made it between the two.
+        None if has_content(store, keys).await? => match read_format(store, &key).await? {
+            None => {
+                let message = "it is missing, and without it nobody knows how the namespace is written to";
+                let error = Error::new(ErrorKind::Corrupt, message).in_object(format_args!("`{key}`"));
+                return Err(error.with_remedy(Remedy::RestoreNamespace));
+            }
+            read => read,
+        },
+        read => read,
+    };
+    let Some((bytes, version)) = read else {
+        return Err(Error::new(ErrorKind::NotFound, format!("the store has no namespace `{name}`")));
     };
     let record = NamespaceRecord::from_bytes(name, key.as_str(), &bytes)
         .map_err(|e| e.if_damaged(Remedy::RestoreNamespace))?;
     Ok((record.namespace, record.settings(version)))
+}
+
+async fn read_format(store: &dyn Store, key: &Key) -> Result<Option<(Bytes, Version)>> {
+    match store.get(key, MAX_SEALED_BYTES).await {
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        other => other.map(Some).map_err(|e| e.if_damaged(Remedy::RestoreNamespace)),
+    }
+}
+
+/// Whether anything is there that is written only after `format.json`.
+async fn has_content(store: &dyn Store, keys: &Keys) -> Result<bool> {
+    for prefix in [keys.references(), keys.packs()] {
+        if !store.list(&prefix, None).await?.entries.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 async fn read_ref(store: &dyn Store, keys: &Keys, name: &RefName) -> Result<Option<(RefRecord, Version)>> {
@@ -401,7 +428,7 @@ fn check_features(what: impl std::fmt::Display, features: &[String]) -> Result<(
 }
 
 /// Creates an object that somebody else may create at the same time, just as well.
-async fn create(store: &dyn Store, key: &Key, body: bytes::Bytes) -> Result<()> {
+async fn create(store: &dyn Store, key: &Key, body: Bytes) -> Result<()> {
     match store.put(key, body, PutMode::Create).await {
         Err(e) if e.kind() == ErrorKind::Conflict => Ok(()),
         other => other.map(drop),

@@ -54,9 +54,12 @@ fn i1_a_damaged_ref_is_restored_or_left() {
 
 #[test]
 fn i1_what_a_namespace_cannot_do_without_is_restored() {
-    for (object, damaged) in
-        [("gc/state", None), ("gc/state", Some("{}")), ("format.json", Some("{\"sum\":\"0\",\n}"))]
-    {
+    for (object, damaged) in [
+        ("gc/state", None),
+        ("gc/state", Some("{}")),
+        ("format.json", None),
+        ("format.json", Some("{\"sum\":\"0\",\n}")),
+    ] {
         let user = User::new();
         let tree = user.tree("tree");
         user.floe(&["push", &tree, "main"], 0);

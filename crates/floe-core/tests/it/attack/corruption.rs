@@ -175,6 +175,7 @@ impl Truth {
         let namespace = match open(&store).await {
             Ok(namespace) => namespace,
             Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Corrupt, "{told}: {error}");
                 assert!(is_clear(&error, key, change), "{told}: {error}");
                 return Met::Refused;
             }

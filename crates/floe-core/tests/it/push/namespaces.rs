@@ -1,5 +1,6 @@
 //! Two namespaces of one store, by one client with one cache: what is in one is not known in the other.
 
+use floe_core::store::{Key, PutMode};
 use floe_core::{ErrorKind, PullOptions};
 
 use super::*;
@@ -53,5 +54,59 @@ async fn i9_a_second_namespace_gets_all_anew_and_the_first_is_not_asked() {
         let told = |pushed: &Pushed| (pushed.reused_files, pushed.reused_tar_bytes, pushed.packs);
         assert_eq!(told(&pushed), told(&first), "{name}");
         assert_eq!(pushed.uploaded_bytes, first.uploaded_bytes, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn i1_a_namespace_that_lost_its_format_is_not_made_anew() {
+    for left in ["refs/main", "packs/0123"] {
+        let memory = MemoryStore::new();
+        let store: Arc<dyn Store> = Arc::new(memory.clone());
+        let made =
+            Namespace::open_or_create(Arc::clone(&store), NamespaceName::default(), Ambient::default());
+        made.await.unwrap();
+        let format = Key::new("default/format.json").unwrap();
+        memory.set(&format, None);
+        // What a crash leaves while it is made is used.
+        let made =
+            Namespace::open_or_create(Arc::clone(&store), NamespaceName::default(), Ambient::default());
+        made.await.unwrap();
+        memory.set(&format, None);
+        memory.set(&Key::new(format!("default/{left}")).unwrap(), Some("x".into()));
+        let before = memory.objects();
+        let at = || (Arc::clone(&store), NamespaceName::default(), Ambient::default());
+        let (a, b, c) = (at(), at(), at());
+        for opened in [
+            Namespace::open_or_create(a.0, a.1, a.2).await,
+            Namespace::open_or_imagine(b.0, b.1, b.2).await,
+            Namespace::open(c.0, c.1, c.2).await,
+        ] {
+            let error = opened.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{left}: {error}");
+            assert!(error.to_string().contains("`default/format.json`"), "{error}");
+        }
+        assert_eq!(memory.objects(), before, "{left}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn i1_whoever_makes_a_namespace_at_once_finds_it_whole() {
+    for _ in 0..200 {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let clients = (0..8).map(|number| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move {
+                let (name, ambient) = (NamespaceName::default(), Ambient::default());
+                let opened = Namespace::open_or_create(Arc::clone(&store), name, ambient).await.unwrap();
+                let key = Key::new(format!("default/packs/{number}")).unwrap();
+                store.put(&key, "x".into(), PutMode::Create).await.unwrap();
+                opened.id()
+            })
+        });
+        let mut ids = Vec::new();
+        for client in clients.collect::<Vec<_>>() {
+            ids.push(client.await.unwrap());
+        }
+        assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
     }
 }
