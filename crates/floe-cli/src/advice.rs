@@ -25,6 +25,9 @@ pub(crate) fn of_remedy(remedy: Remedy) -> Option<&'static str> {
              directory."
         }
         Remedy::LeaveOut => "Leave that out with --exclude, or pull to another place.",
+        Remedy::SkipUnreadable => {
+            "Run the command again as somebody who may read that, or leave it out with --skip-unreadable or --exclude."
+        }
         Remedy::Pattern => "Correct the pattern and run the command again.",
         Remedy::Options => "Run the command again without the options that cannot be had here.",
         Remedy::Environment => {

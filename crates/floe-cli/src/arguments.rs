@@ -16,7 +16,6 @@ use crate::failure::Failure;
     version,
     max_term_width = 100,
     propagate_version = false,
-    disable_help_subcommand = true,
     after_help = "A reference is `name`, `name@GENERATION`, or a snapshot id or its first 12 digits or more.\n\
                   Exit codes: 0 done, 1 failed, 2 usage, 3 corrupt data found, 4 lost a race (retry), 130 \
                   interrupted, 129 and 143 by SIGHUP and SIGTERM."

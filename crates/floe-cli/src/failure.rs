@@ -188,7 +188,8 @@ impl From<Error> for Failure {
             }
             ErrorKind::NotFound => (
                 Code::Failed,
-                "Check the name; `floe ls` lists the refs of the namespace, `floe ls REF` what is in one.",
+                "Check the name; `floe ls` lists the refs of the namespace, `floe log REF` the generations of one, `floe ls REF` \
+                 what is in it.",
             ),
             ErrorKind::Invalid => {
                 let is_argument = matches!(error.remedy(), Some(Remedy::Pattern | Remedy::Options));

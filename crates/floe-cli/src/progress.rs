@@ -21,6 +21,8 @@ const COLUMNS: usize = 80;
 const BAR_COLUMNS: (usize, usize) = (25, 12);
 /// There is much room in this many columns.
 const MANY_COLUMNS: usize = 120;
+/// There is room for a bar in this many.
+const ENOUGH_COLUMNS: usize = 60;
 
 /// How far a command is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -60,23 +62,21 @@ impl Progress {
         let task = tokio::spawn(async move {
             tokio::time::sleep(DELAY).await;
             drawn.set_draw_target(ProgressDrawTarget::stderr());
-            let mut bar_columns = None;
-            drawn.set_style(style(bar_columns));
+            let mut shape = Shape::Spinner;
+            drawn.set_style(shape.style());
             let started = Instant::now();
             loop {
                 let (moment, columns) = (sample(), columns());
                 pace.note(started.elapsed(), moment.bytes);
+                let wanted = Shape::of(columns, moment.total_bytes.is_some());
+                // Before its shape changes, which would draw what it said before.
+                drawn.set_message(message(&moment, &pace, wanted.room(columns, what)));
+                if std::mem::replace(&mut shape, wanted) != wanted {
+                    drawn.set_style(shape.style());
+                }
                 if let Some(total) = moment.total_bytes {
-                    let wanted = if columns < MANY_COLUMNS { BAR_COLUMNS.1 } else { BAR_COLUMNS.0 };
-                    let wanted = wanted.min(columns.saturating_sub(what.len() + 5)).max(1);
-                    if bar_columns.replace(wanted) != Some(wanted) {
-                        drawn.set_style(style(bar_columns));
-                    }
                     drawn.set_length(total.max(moment.bytes));
                 }
-                // A space or the brackets and two, and the last column, at which terminals break the line.
-                let room = columns.saturating_sub(what.len() + bar_columns.unwrap_or_default() + 5);
-                drawn.set_message(message(&moment, &pace, room));
                 drawn.set_position(moment.bytes);
                 drawn.tick();
                 tokio::time::sleep(INTERVAL).await;
@@ -128,13 +128,46 @@ fn columns() -> usize {
     size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(COLUMNS)
 }
 
-/// With a bar of so many columns, or where nobody knows how much there is to do, something that turns.
-fn style(bar_columns: Option<usize>) -> ProgressStyle {
-    let template = match bar_columns {
-        Some(columns) => format!("{{prefix}} [{{bar:{columns}}}] {{msg}}"),
-        None => "{prefix} {spinner} {msg}".to_owned(),
-    };
-    ProgressStyle::with_template(&template).expect("the templates are tested").progress_chars("=> ")
+/// What is drawn between what is done and what is known of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    /// Something that turns, for nobody knows how much there is to do.
+    Spinner,
+    /// A bar of so many columns.
+    Bar(usize),
+    /// Nothing, where a bar would leave too little room.
+    Nothing,
+}
+
+impl Shape {
+    /// The one for a terminal of so many columns.
+    fn of(columns: usize, is_total_known: bool) -> Self {
+        match columns {
+            _ if !is_total_known => Self::Spinner,
+            ..ENOUGH_COLUMNS => Self::Nothing,
+            ENOUGH_COLUMNS..MANY_COLUMNS => Self::Bar(BAR_COLUMNS.1),
+            _ => Self::Bar(BAR_COLUMNS.0),
+        }
+    }
+
+    /// What it leaves of the columns, without the last, at which terminals break the line.
+    fn room(self, columns: usize, what: &str) -> usize {
+        let taken = match self {
+            Self::Spinner => 3,
+            Self::Bar(width) => width + 4,
+            Self::Nothing => 1,
+        };
+        columns.saturating_sub(what.len() + taken + 1)
+    }
+
+    fn style(self) -> ProgressStyle {
+        let template = match self {
+            Self::Spinner => "{prefix} {spinner} {msg}".to_owned(),
+            Self::Bar(columns) => format!("{{prefix}} [{{bar:{columns}}}] {{msg}}"),
+            Self::Nothing => "{prefix} {msg}".to_owned(),
+        };
+        ProgressStyle::with_template(&template).expect("the templates are tested").progress_chars("=> ")
+    }
 }
 
 #[cfg(test)]
@@ -143,8 +176,9 @@ mod tests {
 
     #[test]
     fn the_templates_are_sound() {
-        for bar_columns in [None, Some(BAR_COLUMNS.0), Some(BAR_COLUMNS.1)] {
-            style(bar_columns);
+        for columns in 0..200 {
+            Shape::of(columns, true).style();
+            Shape::of(columns, false).style();
         }
     }
 
@@ -187,7 +221,9 @@ mod tests {
             "107.1 MiB/264.2 MiB, 35.7 MiB/s, 4 s left, 0 % reused, 40.0 MiB uploaded, 22,359 files"
         );
         // On a terminal of 80 columns.
-        assert_eq!(message(&moment, &pace, 55), "107.1 MiB/264.2 MiB, 35.7 MiB/s, 4 s left, 0 % reused");
+        let on = |columns| message(&moment, &pace, Shape::of(columns, true).room(columns, "Pushing"));
+        assert_eq!(on(80), "107.1 MiB/264.2 MiB, 35.7 MiB/s, 4 s left, 0 % reused");
+        assert_eq!(on(40), "107.1 MiB/264.2 MiB, 35.7 MiB/s");
         for room in 0..=whole.len() {
             assert!(message(&moment, &pace, room).len() <= room);
         }

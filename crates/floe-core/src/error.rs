@@ -44,6 +44,8 @@ pub enum Remedy {
     Delete,
     /// What the message names is left out, or has no place there but elsewhere.
     LeaveOut,
+    /// [`PushOptions::skip_unreadable`](crate::PushOptions::skip_unreadable) leaves out what cannot be read.
+    SkipUnreadable,
     /// A pattern that the caller gave is written otherwise.
     Pattern,
     /// The caller asks for something else, which goes with the rest.

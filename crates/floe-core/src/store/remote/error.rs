@@ -8,7 +8,10 @@ use std::error::Error as StdError;
 use object_store::Error as Cloud;
 use object_store::client::HttpError;
 
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, Remedy};
+
+/// What it means where S3 sends elsewhere, or is asked in the name of a region that is not the bucket's.
+const OTHER_REGION: &str = "the bucket is in another region; set AWS_REGION";
 
 /// What went wrong with an object in a store.
 pub(super) fn convert(store: &str, what: &str, e: &Cloud, hint: Option<&str>) -> Error {
@@ -37,6 +40,7 @@ pub(super) fn convert(store: &str, what: &str, e: &Cloud, hint: Option<&str>) ->
         // An error inside a successful answer.
         (_, Some(200..=299), _) => ErrorKind::Unavailable,
         (_, Some(_), _) | (Cloud::InvalidPath { .. }, _, _) => ErrorKind::Invalid,
+        _ if is_sent_elsewhere(e) => ErrorKind::Invalid,
         (_, None, _) if transport(e).is_some() => ErrorKind::Unavailable,
         _ => ErrorKind::Internal,
     };
@@ -57,6 +61,7 @@ pub(super) fn convert(store: &str, what: &str, e: &Cloud, hint: Option<&str>) ->
         (ErrorKind::Unavailable, None, _) => {
             message.push_str(&format!("no answer ({})", transport(e).unwrap_or_default()));
         }
+        _ if is_sent_elsewhere(e) => message.push_str(OTHER_REGION),
         _ => message.push_str("the request could not be made or its answer not understood"),
     }
     let is_of_credentials = kind == ErrorKind::Denied || (kind, status) == (ErrorKind::Unavailable, None);
@@ -64,7 +69,15 @@ pub(super) fn convert(store: &str, what: &str, e: &Cloud, hint: Option<&str>) ->
         message.push_str("; ");
         message.push_str(hint);
     }
-    Error::new(kind, message)
+    let error = Error::new(kind, message);
+    let is_of_region = is_sent_elsewhere(e) || code.as_deref().and_then(meaning) == Some(OTHER_REGION);
+    if is_of_region { error.with_remedy(Remedy::Environment) } else { error }
+}
+
+/// Whether the server sent the request elsewhere and did not say where to, as S3 does where a bucket is in another region:
+/// of such an answer the library keeps neither the status nor the code.
+fn is_sent_elsewhere(e: &Cloud) -> bool {
+    chain(e).any(|link| link.to_string().starts_with("Received redirect without LOCATION"))
 }
 
 /// The HTTP status that an error was made of.
@@ -98,9 +111,7 @@ fn meaning(code: &str) -> Option<&'static str> {
         "InvalidAccessKeyId" => "the access key is not known there",
         "SignatureDoesNotMatch" => "the secret key is not the one of the access key",
         "RequestTimeTooSkewed" => "the clock of this machine is wrong",
-        "AuthorizationHeaderMalformed" | "PermanentRedirect" => {
-            "the bucket is in another region; set AWS_REGION"
-        }
+        "AuthorizationHeaderMalformed" | "PermanentRedirect" => OTHER_REGION,
         "SlowDown" => "it has too much to do",
         _ => return None,
     })

@@ -7,7 +7,7 @@ use std::io;
 use std::path::Path;
 
 use super::super::Environment;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Remedy, Result};
 
 /// What a profile says.
 #[derive(Debug, Default)]
@@ -52,7 +52,7 @@ pub(super) fn load(environment: &Environment) -> Result<Profile> {
     }
     if named.is_some() && !found {
         let message = format!("the AWS profile `{}` is in neither of AWS's files", name.escape_debug());
-        return Err(Error::new(ErrorKind::Invalid, message));
+        return Err(Error::new(ErrorKind::Invalid, message).with_remedy(Remedy::Environment));
     }
     let mut take = |name: &str| values.remove(name).filter(|value| !value.is_empty());
     let keys = match (take("aws_access_key_id"), take("aws_secret_access_key")) {
@@ -60,7 +60,7 @@ pub(super) fn load(environment: &Environment) -> Result<Profile> {
         (None, None) => None,
         _ => {
             let message = format!("the AWS profile `{name}` has one half of a key only");
-            return Err(Error::new(ErrorKind::Invalid, message));
+            return Err(Error::new(ErrorKind::Invalid, message).with_remedy(Remedy::Environment));
         }
     };
     let others = ["sso_session", "sso_start_url", "credential_process", "source_profile", "role_arn"];
@@ -70,7 +70,7 @@ pub(super) fn load(environment: &Environment) -> Result<Profile> {
         let message = format!(
             "the AWS profile `{name}` gets its keys by `{other}`, which is not supported; run `aws configure export-credentials --format env`"
         );
-        return Err(Error::new(ErrorKind::Unsupported, message));
+        return Err(Error::new(ErrorKind::Unsupported, message).with_remedy(Remedy::Environment));
     }
     Ok(Profile { keys, region: take("region"), endpoint_url: take("endpoint_url") })
 }
@@ -81,7 +81,8 @@ fn read(path: &Path) -> Result<Option<String>> {
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
         Err(e) => Err(failed(e)),
         Ok(found) if !found.is_file() || found.len() > MAX_FILE_BYTES => {
-            Err(Error::new(ErrorKind::Invalid, format!("`{}` is not a file of AWS profiles", path.display())))
+            let message = format!("`{}` is not a file of AWS profiles", path.display());
+            Err(Error::new(ErrorKind::Invalid, message).with_remedy(Remedy::Environment))
         }
         Ok(_) => fs::read_to_string(path).map(Some).map_err(failed),
     }
@@ -146,6 +147,7 @@ mod tests {
             let error = profile(CONFIG, CREDENTIALS, Some(name)).unwrap_err();
             assert_eq!(error.kind(), kind, "{error}");
             assert!(error.to_string().contains(name));
+            assert_eq!(error.remedy(), Some(Remedy::Environment));
         }
         assert!(!format!("{:?}", profile(CONFIG, CREDENTIALS, None).unwrap()).contains("S=1"));
     }

@@ -132,6 +132,8 @@ async fn answers_become_kinds_and_bodies_stay_out_of_messages() {
         ("503 Slow Down", "SlowDown", ErrorKind::Unavailable),
         ("501 Not Implemented", "NotImplemented", ErrorKind::Unsupported),
         ("400 Bad Request", "EntityTooLarge", ErrorKind::Invalid),
+        ("400 Bad Request", "AuthorizationHeaderMalformed", ErrorKind::Invalid),
+        ("301 Moved Permanently", "PermanentRedirect", ErrorKind::Invalid),
     ] {
         let server = CannedServer::start(status, &[], &body(code)).await.unwrap();
         let store = open("s3://floe", &once(), &environment(server.endpoint(), "AK", "SK")).unwrap();
@@ -139,6 +141,8 @@ async fn answers_become_kinds_and_bodies_stay_out_of_messages() {
         let error = store.put(&key("ns/a"), Bytes::from_static(b"x"), swap).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{status}: {error}");
         assert!(!format!("{error:?}").contains("AKSECRET"), "{error:?}");
+        let is_of_region = ["AuthorizationHeaderMalformed", "PermanentRedirect"].contains(&code);
+        assert_eq!(error.to_string().contains("set AWS_REGION"), is_of_region, "{error}");
         assert!(error.to_string().starts_with("`ns/a` in s3://floe/: "), "{error}");
         assert_eq!(server.asked().len(), 1, "{status}: only the retry layer repeats");
     }
