@@ -32,6 +32,7 @@ mod packs;
 mod passes;
 mod plan;
 mod repack;
+mod seen_rules;
 mod unit;
 mod work;
 

@@ -29,7 +29,7 @@ use crate::pack_tails::PackTails;
 use crate::reference::SnapshotAt;
 use crate::source::CacheWriter;
 use crate::store::OpenUploads;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Remedy, Result};
 
 /// How often a source that changes meanwhile is planned.
 const MAX_PASSES: usize = 4;
@@ -211,6 +211,7 @@ impl Build {
             has_changed: false,
             has_other_rules: false,
             packs_began,
+            seen_rules: &mut passes.seen_rules,
             denied: Vec::new(),
             denied_directories: Vec::new(),
             known: Vec::new(),
@@ -419,5 +420,5 @@ fn unreadable(unread: &[Unread]) -> Error {
         message.push_str(": ");
         message.push_str(&unread.reason());
     }
-    Error::new(ErrorKind::Denied, message)
+    Error::new(ErrorKind::Denied, message).with_remedy(Remedy::SkipUnreadable)
 }

@@ -265,6 +265,22 @@ impl InputFiles {
         }
     }
 
+    /// See [`SourceFiles::is_in_place`].
+    pub(super) fn is_in_place(&mut self, directory: ListedDirectory<'_>) -> bool {
+        match self {
+            Self::Directory(files) => files.is_in_place(directory),
+            Self::Tar(_) => true,
+        }
+    }
+
+    /// See [`SourceFiles::forget_directories`].
+    pub(super) fn forget_directories(&mut self) {
+        match self {
+            Self::Directory(files) => files.forget_directories(),
+            Self::Tar(_) => {}
+        }
+    }
+
     /// Whether a child is still what it was when it was listed; see [`SourceFiles::is_still`].
     pub(super) fn is_still(&mut self, directory: ListedDirectory<'_>, child: &Child<'_>) -> Result<bool> {
         match self {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::left_out::LeftOut;
 use super::made::Made;
 use super::packs::PackOutput;
+use super::seen_rules::SeenRules;
 use crate::source::HashClock;
 
 /// The passes until now.
@@ -19,13 +20,22 @@ pub(super) struct Passes {
     pub(super) left_out: LeftOut,
     /// When the first of them began of which anything is in the packs, by the clock of the source; nothing before the first.
     pub(super) packs_began: Option<HashClock>,
+    /// What the ignore files were in them.
+    pub(super) seen_rules: SeenRules,
 }
 
 impl Passes {
     /// None yet.
     pub(super) fn new(packs: PackOutput, cache_dir: Option<&Path>) -> Self {
         let made = Arc::new(Made::new(cache_dir));
-        Self { count: 0, made, packs, left_out: LeftOut::default(), packs_began: None }
+        Self {
+            count: 0,
+            made,
+            packs,
+            left_out: LeftOut::default(),
+            packs_began: None,
+            seen_rules: SeenRules::default(),
+        }
     }
 
     /// Gives up all that was read.
@@ -33,5 +43,6 @@ impl Passes {
         self.packs.give_up();
         self.made = Arc::new(Made::new(cache_dir));
         self.packs_began = None;
+        self.seen_rules = SeenRules::default();
     }
 }

@@ -24,6 +24,7 @@ use super::left_out::LeftOut;
 use super::links::FirstNames;
 use super::made::Made;
 use super::meta::Keeping;
+use super::seen_rules::SeenRules;
 use super::unit::{Entries, MadeGroup, Note, Unit};
 use super::work::{
     Changed, Failure, FileJob, FilePiece, GroupJob, Job, PlannedFile, Unread, changed, pieces_ahead,
@@ -95,6 +96,8 @@ pub(super) struct Planner<'a> {
     pub(super) has_other_rules: bool,
     /// When the first pass began of which anything is in the packs; nothing where nothing is.
     pub(super) packs_began: Option<HashClock>,
+    /// Those of the passes before, of which something is in the packs.
+    pub(super) seen_rules: &'a mut SeenRules,
     /// See [`Planned::denied`].
     pub(super) denied: Vec<Unread>,
     /// Directories that are stored without the extended attributes that may not be read.
@@ -240,13 +243,15 @@ impl Planner<'_> {
         Ok(())
     }
 
-    /// Checks that these ignore files are older than all that is in the packs: what was read before them may be what they
-    /// leave out, and everybody could read it in a pack that the snapshot uses.
+    /// Checks that these ignore files are older than all that is in the packs, and what they were when that was read: what was
+    /// read before them may be what they leave out, and everybody could read it in a pack that the snapshot uses.
     fn check_rules(&mut self, listing: &Listing, root_device: u64) -> Result<()> {
+        let another = self.seen_rules.note(listing);
         let Some(began) = self.packs_began else { return Ok(()) };
         let is_old = |stat: &Stat| stat.device == root_device && is_trusted(stat, began);
-        match listing.rules().iter().find(|file| file.stat.is_some_and(|stat| !is_old(&stat))) {
-            Some(file) => Err(self.changed(&join(listing.path(), file.name.as_bytes()))),
+        let young = || listing.rules().iter().find(|file| file.stat.is_some_and(|stat| !is_old(&stat)));
+        match another.or_else(|| young().map(|file| file.name)) {
+            Some(name) => Err(self.changed(&join(listing.path(), name.as_bytes()))),
             None => Ok(()),
         }
     }

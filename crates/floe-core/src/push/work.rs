@@ -286,6 +286,21 @@ impl Worker {
         Ok(found.map(|(id, plain_len)| (key, MadeFrame { id, plain_len, stored: None })))
     }
 
+    /// Checks that what changed since it was listed had the path that it was listed with when it was read: what was written
+    /// after its directory was moved elsewhere may be left out there.
+    fn check_place(
+        &mut self,
+        directory: ListedDirectory<'_>,
+        path: &[u8],
+        planned: &Stat,
+        read: &Stat,
+    ) -> Result<(), Failure> {
+        if planned.same_content(read) || self.files.is_in_place(directory) {
+            return Ok(());
+        }
+        Err(Failure::Changed(Changed { is_of_rules: true, ..changed(path) }))
+    }
+
     /// Appends a file's content and padding to the tar.
     fn read_small(
         &mut self,
@@ -300,6 +315,7 @@ impl Worker {
         let outcome = self.files.read(directory, name, &mut self.buffer, &mut sink);
         match outcome {
             Ok(ReadOutcome::Read { stat, hashing_began }) => {
+                self.check_place(directory, path, planned, &stat)?;
                 let content = *blake3::hash(&self.tar[start..]).as_bytes();
                 self.settings.progress.read_bytes.fetch_add(size, Ordering::Relaxed);
                 self.tar.resize(self.tar.len() + tar_padding(size), 0);
@@ -402,7 +418,7 @@ fn failure(path: &[u8], planned: &Stat, error: Error) -> Failure {
 #[derive(Debug)]
 pub(super) struct Changed {
     pub(super) error: Error,
-    /// Whether it is an ignore file: what was read by then may be what nobody should have.
+    /// Whether it is an ignore file, or was read under another path: what was read by then may be what nobody should have.
     pub(super) is_of_rules: bool,
 }
 

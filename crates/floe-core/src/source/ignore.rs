@@ -40,13 +40,14 @@ pub(crate) use self::obeyed::{ObeyedFile, rewrite_time};
 const FLOE_IGNORE: &str = ".floeignore";
 const GIT_IGNORE: &str = ".gitignore";
 
-/// Whether a file of this name may be an ignore file.
+/// Whether a file of this name may be an ignore file, or mark a cache.
 pub(crate) fn may_have_rules(name: &[u8]) -> bool {
-    name == FLOE_IGNORE.as_bytes() || name == GIT_IGNORE.as_bytes()
+    [FLOE_IGNORE, GIT_IGNORE, CACHE_TAG].iter().any(|file| name == file.as_bytes())
 }
 
 /// The file that marks a cache directory: <https://bford.info/cachedir/>.
-pub(super) const CACHE_TAG_NAME: &[u8] = b"CACHEDIR.TAG";
+const CACHE_TAG: &str = "CACHEDIR.TAG";
+pub(super) const CACHE_TAG_NAME: &[u8] = CACHE_TAG.as_bytes();
 const CACHE_TAG_SIGNATURE: &[u8; 43] = b"Signature: 8a477f597d28d172789f06886806bc55";
 
 /// The most bytes that the ignore files of a directory and of those above it have together. They are all kept while one is
@@ -203,13 +204,32 @@ impl Filter {
         Ok(Some(Arc::new(Rules { above: above.cloned(), base, floe, git, read_bytes })))
     }
 
-    /// Whether a directory is a cache, of which only the tag is kept. A tag that cannot be read is none.
-    pub(super) fn keeps_only_tag(&self, directory: &OwnedFd, names: &Names) -> bool {
-        if !self.caches || names.find(CACHE_TAG_NAME).is_none() {
+    /// Whether a directory of this stat is a cache, of which only the tag is kept; the tag is noted as ignore files are. One
+    /// that cannot be read is none.
+    pub(super) fn keeps_only_tag(
+        &self,
+        directory: &OwnedFd,
+        stat: &Stat,
+        names: &Names,
+        obeyed: &mut Obeyed,
+    ) -> bool {
+        if !self.caches {
             return false;
         }
-        let tag = read_regular(directory, "CACHEDIR.TAG", CACHE_TAG_SIGNATURE.len(), &self.cancel);
-        tag.is_ok_and(|tag| tag.is_some_and(|tag| tag.contents == CACHE_TAG_SIGNATURE))
+        if names.find(CACHE_TAG_NAME).is_none() {
+            obeyed.add_absent(CACHE_TAG, stat);
+            return false;
+        }
+        match read_regular(directory, CACHE_TAG, CACHE_TAG_SIGNATURE.len(), &self.cancel) {
+            Ok(Some(tag)) => {
+                obeyed.add(CACHE_TAG, &tag);
+                tag.contents == CACHE_TAG_SIGNATURE
+            }
+            Ok(None) | Err(_) => {
+                obeyed.add_other(CACHE_TAG, directory);
+                false
+            }
+        }
     }
 
     /// Whether an entry is left out for what the kernel says about it.

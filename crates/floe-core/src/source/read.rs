@@ -243,6 +243,17 @@ impl SourceFiles {
         }
     }
 
+    /// Whether a directory is where the walk listed it, and not under another name by now, to which other rules apply.
+    pub fn is_in_place(&mut self, directory: ListedDirectory<'_>) -> bool {
+        self.directories.forget();
+        self.directories.get(directory).is_ok()
+    }
+
+    /// Looks for each directory anew from now on.
+    pub fn forget_directories(&mut self) {
+        self.directories.forget();
+    }
+
     /// Whether `name` in a directory is what the walk found there; of a directory, whose times change
     /// with the names in it, whether it is that one with the same owner and mode.
     ///

@@ -106,6 +106,7 @@ impl RulesRead {
         cancel: &CancellationToken,
     ) -> Result<(), Ended> {
         let is_quiet = self.is_quiet(read);
+        files.forget_directories();
         let mut path = Vec::new();
         let mut paths = &self.paths[..];
         for file in &self.files {

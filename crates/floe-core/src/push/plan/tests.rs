@@ -65,6 +65,7 @@ fn plan_pass(
         has_changed: false,
         has_other_rules: false,
         packs_began: None,
+        seen_rules: &mut SeenRules::default(),
         denied: Vec::new(),
         denied_directories: Vec::new(),
         known: Vec::new(),
@@ -293,21 +294,23 @@ fn what_ignore_files_keep_out_at_any_moment_is_kept_out() {
 /// What is read long after it was listed may be what a rule was made for that came before.
 #[test]
 fn an_ignore_file_is_looked_at_again_where_a_file_was_read_that_changed_since_it_was_listed() {
-    let source = source();
-    let at = |name: &str| source.path().join(name);
-    rest();
-    let (planned, _) = plan_pass(source.path(), Kept::MTIME, false, || ()).unwrap();
-    let mut files = InputFiles::Directory(SourceFiles::open(source.path()).unwrap());
-    fs::write(at(".floeignore"), "zz/new").unwrap();
-    let mut check = |read: &Recency| {
-        planned.rules.check(&mut files, read, &CancellationToken::new()).map(|()| Vec::new())
-    };
-    // The rule came after all that it could be for.
-    check(&Recency::default()).unwrap();
-    fs::write(at("zz/new"), "secret").unwrap();
-    let mut read = Recency::default();
-    read.add(&Stat::of_path(&at("zz/new")).unwrap());
-    assert_changed(check(&read), ".floeignore");
+    for (file, rule) in [(".floeignore", "zz/new"), ("zz/.floeignore", "new")] {
+        let source = source();
+        let at = |name: &str| source.path().join(name);
+        rest();
+        let (planned, _) = plan_pass(source.path(), Kept::MTIME, false, || ()).unwrap();
+        let mut files = InputFiles::Directory(SourceFiles::open(source.path()).unwrap());
+        fs::write(at(file), rule).unwrap();
+        let mut check = |read: &Recency| {
+            planned.rules.check(&mut files, read, &CancellationToken::new()).map(|()| Vec::new())
+        };
+        // The rule came after all that it could be for.
+        check(&Recency::default()).unwrap();
+        fs::write(at("zz/new"), "secret").unwrap();
+        let mut read = Recency::default();
+        read.add(&Stat::of_path(&at("zz/new")).unwrap());
+        assert_changed(check(&read), file);
+    }
 }
 
 #[test]

@@ -85,6 +85,7 @@ impl Worker {
         if !file.held_still().map_err(failed)? {
             return Err(Failure::Changed(changed(path)));
         }
+        self.check_place(directory, path, planned, &stat)?;
         let hash = ContentHash::from_bytes(*hasher.finalize().as_bytes());
         Ok(Some(ReadFile { hash, stat, hashing_began: file.hashing_began() }))
     }

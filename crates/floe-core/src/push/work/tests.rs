@@ -4,6 +4,7 @@ use std::fs;
 
 use crossbeam_channel::unbounded;
 use floe_format::{Owner, XattrList};
+use floe_testkit::wait_until_trusted;
 
 use super::*;
 use crate::source::SourceFiles;
@@ -63,8 +64,12 @@ fn read_big(source: &tempfile::TempDir, kept: Kept, planned: Stat) -> Result<Rea
 }
 
 fn read_planned(source: &tempfile::TempDir, kept: Kept, file: PlannedFile) -> Result<ReadFile, Failure> {
+    read_with(&mut worker(source, kept), file)
+}
+
+fn read_with(worker: &mut Worker, file: PlannedFile) -> Result<ReadFile, Failure> {
     let (reply, pieces) = unbounded();
-    worker(source, kept).read_file(&FileJob { file, reply });
+    worker.read_file(&FileJob { file, reply });
     match pieces.iter().last().unwrap() {
         FilePiece::Done(read) => Ok(read),
         FilePiece::Failed(failure) => Err(failure),
@@ -118,6 +123,39 @@ fn a_file_is_read_from_the_directory_that_it_was_listed_in() {
         let failed = read();
         let Err(Failure::Changed(changed)) = failed else { panic!("{name}: {failed:?}") };
         assert_eq!(changed.error.to_string(), format!("listed/{name} changed while it was read"));
+    }
+}
+
+/// Where it is by now other rules may hold, and what came into it there may be what they leave out.
+#[test]
+fn what_changed_in_a_directory_that_was_moved_is_not_of_its_former_path() {
+    for (name, size) in [("small", 5), ("big", BIG_BYTES)] {
+        let source = source();
+        let (listed, moved) = (source.path().join("listed"), source.path().join("moved"));
+        fs::create_dir(&listed).unwrap();
+        fs::write(listed.join(name), vec![b'a'; size]).unwrap();
+        let id = DirectoryId::of(&stat(&source, "listed"));
+        let path = format!("listed/{name}").into_bytes();
+        let planned = stat(&source, &format!("listed/{name}"));
+        let mut worker = worker(&source, Kept::NONE);
+        worker.buffer.resize(SMALL_BUFFER_BYTES, 0);
+        let mut read = || {
+            if size == BIG_BYTES {
+                let file = PlannedFile { path: path.clone(), directory: id, planned };
+                return read_with(&mut worker, file).map(drop);
+            }
+            worker.read_small(&path, id, &planned).map(drop)
+        };
+        read().unwrap();
+        fs::rename(&listed, &moved).unwrap();
+        // As it was listed.
+        read().unwrap();
+        wait_until_trusted(source.path());
+        fs::write(moved.join(name), vec![b'b'; size]).unwrap();
+        let Err(Failure::Changed(changed)) = read() else { panic!("{name} was read") };
+        assert!(changed.is_of_rules);
+        fs::rename(&moved, &listed).unwrap();
+        read().unwrap();
     }
 }
 

@@ -63,6 +63,12 @@ impl OpenDirectories {
         self.root.descriptor.as_fd()
     }
 
+    /// Asks the kernel for each directory anew from now on: what is open keeps to be what it was under whatever name.
+    pub(super) fn forget(&mut self) {
+        self.open.clear();
+        self.path.clear();
+    }
+
     /// The directory that a walk listed. [`Errno::STALE`] where another one is there by now, or it has another mode or
     /// owner.
     pub(super) fn get(&mut self, listed: ListedDirectory<'_>) -> Result<BorrowedFd<'_>, Errno> {

@@ -158,7 +158,7 @@ impl Shared {
             Ok(rules) => rules,
             Err(error) => return (Outcome::Failed(error), false),
         };
-        if self.filter.keeps_only_tag(descriptor, &names) {
+        if self.filter.keeps_only_tag(descriptor, &stat, &names, obeyed) {
             names.spans.retain(|span| bytes_of(&names.bytes, *span) == CACHE_TAG_NAME);
         }
         if names.are_many() {
@@ -173,7 +173,7 @@ impl Shared {
             Ok(found) => found,
             Err(error) => return (Outcome::Failed(error), false),
         };
-        listing.rules = obeyed.in_the_end(!found.subdirectories.ids.is_empty());
+        listing.rules = obeyed.in_the_end();
         if found.subdirectories.ids.is_empty() {
             return (Outcome::Listed(listing, None), found.is_short);
         }
