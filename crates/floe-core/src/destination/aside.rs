@@ -42,10 +42,16 @@ impl Tree {
         Ok(name)
     }
 
-    /// Puts a directory where it belongs, in place of the file that is there.
-    pub(super) fn replace_by_aside(&self, at: BorrowedFd<'_>, id: DirId, name: &[u8]) -> io::Result<()> {
+    /// Puts a directory where it belongs in its parent, in place of the file that is there.
+    pub(super) fn replace_by_aside(
+        &self,
+        parent: DirId,
+        at: BorrowedFd<'_>,
+        id: DirId,
+        name: &[u8],
+    ) -> io::Result<()> {
         // A file that the snapshot has too, by another spelling.
-        if self.is_folded(at, name) {
+        if self.is_folded(parent, at, name) {
             return Err(Errno::EXIST);
         }
         // Also who is killed between exchanging the two and removing what was there leaves somebody's directory where it is.
@@ -96,7 +102,7 @@ fn exchange(at: BorrowedFd<'_>, aside: &[u8], name: &[u8]) -> io::Result<()> {
     match exchanged() {
         // Somebody removed it.
         Err(Errno::NOENT) => return move_to_free_name(at, aside, at, name),
-        Err(Errno::INVAL | Errno::NOSYS) => {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::XDEV) => {
             unlinkat(at, name, AtFlags::empty())?;
             return move_to_free_name(at, aside, at, name);
         }

@@ -16,6 +16,7 @@ use super::directories::{DirId, state};
 use super::entry::{ALL_MODE_BITS, FileStat, GROUP_BITS, Meta, OWNER_BITS, Settings};
 use super::problem::{STOPPED, UNSEEN, failed};
 use super::removal::Fate;
+use super::spelling::why_taken;
 use super::staging::move_to_free_name;
 use super::tree::Tree;
 use super::worker::Worker;
@@ -320,7 +321,10 @@ impl<'t> Worker<'t> {
 
     fn replace(&self, directory: DirId, at: BorrowedFd<'_>, temporary: &[u8], name: &[u8]) -> io::Result<()> {
         if self.tree.is_vacant(directory, name) {
-            return move_to_free_name(at, temporary, at, name);
+            return move_to_free_name(at, temporary, at, name).map_err(|errno| match errno {
+                Errno::EXIST => why_taken(at, name),
+                errno => errno,
+            });
         }
         match renameat(at, temporary, at, name) {
             Err(Errno::ISDIR | Errno::EXIST | Errno::NOTEMPTY) => {}

@@ -98,7 +98,7 @@ impl Worker<'_> {
                     return finished;
                 }
                 let replaced = finished.and_then(|()| {
-                    tree.replace_by_aside(at.as_fd(), id, &name)
+                    tree.replace_by_aside(parent, at.as_fd(), id, &name)
                         .map_err(|e| failed("replace", &tree.shown(id, b""), e))
                 });
                 if replaced.is_err() {

@@ -51,6 +51,7 @@ impl InPlace {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let open = || openat(CWD, destination, flags, Mode::empty());
         let mut closed = None;
+        let mut is_hidden = false;
         let root = match open() {
             // Its mode is set in the end, where it is the tree's own directory that is written, and not single names.
             Err(Errno::ACCESS)
@@ -58,6 +59,17 @@ impl InPlace {
             {
                 closed = open_for_owner(destination);
                 open()
+            }
+            // Who only looks leaves it closed.
+            Err(Errno::ACCESS) if settings.looks_only => {
+                let path = openat(CWD, destination, flags.union(OFlags::PATH), Mode::empty());
+                path.and_then(|root| match FileStat::of_descriptor(root.as_fd())?.is_ours() {
+                    true => {
+                        is_hidden = true;
+                        Ok(root)
+                    }
+                    false => Err(Errno::ACCESS),
+                })
             }
             opened => opened,
         };
@@ -83,6 +95,9 @@ impl InPlace {
         let mut tree = Tree::new(root, settings, true, false, shown);
         tree.closed_root = closed;
         tree.note_root(&stat);
+        if is_hidden {
+            tree.directories().mark(DirId::ROOT, state::CLOSED);
+        }
         if xattrs::has_default_acl(tree.root.as_fd()) {
             tree.directories().mark(DirId::ROOT, state::GIVES_ACL);
         }

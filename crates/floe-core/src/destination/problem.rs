@@ -20,6 +20,9 @@ pub(super) const HELD: Errno = Errno::USERS;
 /// Answered where a directory with entries would be removed that no survey saw so; no system call that is made here says it.
 pub(super) const UNSEEN: Errno = Errno::REMCHG;
 
+/// Answered where somebody else has made what was not there; no system call that is made here says it.
+pub(super) const TAKEN: Errno = Errno::XFULL;
+
 /// What the kernel said, or would say.
 pub(super) fn why(errno: Errno) -> String {
     if errno == NO_PROC { "/proc is not mounted".into() } else { std::io::Error::from(errno).to_string() }
@@ -51,6 +54,7 @@ pub(super) fn failed(doing: &str, path: &str, errno: Errno) -> Error {
             ErrorKind::Conflict,
             ": somebody else has put a directory with entries there meanwhile, or changed the one that was there",
         ),
+        TAKEN => (ErrorKind::Conflict, ": somebody else has put something there meanwhile"),
         OWN => (ErrorKind::Invalid, ": the store or the caches of this very command are there"),
         Errno::ISDIR | Errno::NOTEMPTY => (ErrorKind::Conflict, ": a directory with entries is in the way"),
         Errno::EXIST => (
@@ -68,7 +72,7 @@ pub(super) fn failed(doing: &str, path: &str, errno: Errno) -> Error {
     // What cannot be there whatever is done about it.
     let cannot_be = kind == ErrorKind::Invalid && errno != NO_PROC;
     let error = if cannot_be { error.with_remedy(Remedy::LeaveOut) } else { error };
-    if matches!(errno, OWN | NO_PROC | HELD | UNSEEN) {
+    if matches!(errno, OWN | NO_PROC | HELD | UNSEEN | TAKEN) {
         error
     } else {
         error.with_source(std::io::Error::from(errno))

@@ -11,13 +11,14 @@ use std::hash::BuildHasher;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::PoisonError;
 
+use icu_normalizer::ComposingNormalizerBorrowed;
 use rustix::io::{self, Errno};
 
 use super::directories::{DirId, state};
 use super::entry::{FileId, FileStat, Kind};
 use super::existing::Listing;
 use super::names;
-use super::problem::failed;
+use super::problem::{TAKEN, failed};
 use super::tree::Tree;
 use super::worker::Worker;
 use crate::{Error, ErrorKind, Remedy, Result};
@@ -28,14 +29,23 @@ pub(super) struct OtherSpellings {
     is_looked_for: bool,
     ignores_case: bool,
     found: HashSet<FileId>,
-    /// What was found under names of the snapshot: under which first, and whether it is known which listed name that is.
-    wanted: HashMap<FileId, (Vec<u8>, bool)>,
+    /// What was found under names of the snapshot.
+    wanted: HashMap<FileId, Found>,
     /// Listed names of files that have several, and under which name of the snapshot they were found.
     listed: HashMap<Vec<u8>, Vec<u8>>,
     /// Names that the directory lists, by file: asked once, for a file of several that is found under none of them.
     names_of: Option<HashMap<FileId, Vec<Vec<u8>>>>,
     /// Names of the snapshot that the directory does not list, in small letters.
     missing: HashMap<Vec<u8>, Vec<u8>>,
+}
+
+/// Under which names of the snapshot something was found.
+#[derive(Debug)]
+struct Found {
+    first: Vec<u8>,
+    count: usize,
+    /// Whether it is known which listed name each of them is.
+    is_known: bool,
 }
 
 impl OtherSpellings {
@@ -96,13 +106,19 @@ impl OtherSpellings {
             (None, Some((directory, listing))) if has_names => self.listed_as(directory, listing, name, id),
             _ => None,
         };
-        match self.wanted.get(&id) {
-            Some((other, is_known)) if is.is_none() || !is_known => {
-                return Err(one_name(&shown(other), name));
+        // Who has asked for them once knows how many it has.
+        let listed_names = self.names_of.as_ref().and_then(|names_of| names_of.get(&id)).map_or(0, Vec::len);
+        match self.wanted.get_mut(&id) {
+            Some(found) => {
+                found.is_known &= is.is_some();
+                found.count += 1;
+                // Of many names that may be any of as many, none is one name with another.
+                if !found.is_known && found.count > listed_names {
+                    return Err(one_name(&shown(&found.first), name));
+                }
             }
-            Some(_) => {}
             None => {
-                self.wanted.insert(id, (name.to_vec(), is.is_some()));
+                self.wanted.insert(id, Found { first: name.to_vec(), count: 1, is_known: is.is_some() });
             }
         }
         match is {
@@ -230,7 +246,7 @@ impl Worker<'_> {
         if written.spellings.contains(&spelling)
             || FileStat::of_name_if_any(directory, name)?.is_some_and(|there| {
                 let is_child = || self.tree.directories().has_child(id, there.id());
-                written.files.contains(&there.id()) || there.kind == Kind::Directory && is_child()
+                written.has_no_other_name(&there) || there.kind == Kind::Directory && is_child()
             })
         {
             return Err(Errno::EXIST);
@@ -259,8 +275,7 @@ impl Worker<'_> {
             .map_err(|e| failed("look at", &self.tree.shown(directory, name), e))?;
         let is_spelling = || written.spellings.contains(&self.tree.spelling(directory, name));
         Ok(there.is_some_and(|there| {
-            written.files.contains(&there.id())
-                && (there.links == 1 || there.kind == Kind::Directory || is_spelling())
+            written.has_no_other_name(&there) || written.files.contains(&there.id()) && is_spelling()
         }))
     }
 }
@@ -272,10 +287,11 @@ impl Tree {
     }
 
     /// Whether a name is that of something that was written in a directory that ignores case.
-    pub(super) fn is_folded(&self, directory: BorrowedFd<'_>, name: &[u8]) -> bool {
+    pub(super) fn is_folded(&self, id: DirId, directory: BorrowedFd<'_>, name: &[u8]) -> bool {
         let written = self.folded.lock().unwrap_or_else(PoisonError::into_inner);
         !written.files.is_empty()
-            && FileStat::of_name(directory, name).is_ok_and(|there| written.files.contains(&there.id()))
+            && (written.spellings.contains(&self.spelling(id, name))
+                || FileStat::of_name(directory, name).is_ok_and(|there| written.has_no_other_name(&there)))
     }
 }
 
@@ -285,6 +301,20 @@ pub(super) struct Folded {
     files: HashSet<FileId>,
     /// Hashes of directories and names in small letters.
     spellings: HashSet<u64>,
+}
+
+impl Folded {
+    /// Whether this was written, and so under this name: a file of several names may have this one besides.
+    fn has_no_other_name(&self, there: &FileStat) -> bool {
+        (there.links == 1 || there.kind == Kind::Directory) && self.files.contains(&there.id())
+    }
+}
+
+/// Why a name that a survey did not find is taken: something of another spelling has it, or what somebody else has made
+/// since.
+pub(super) fn why_taken(directory: BorrowedFd<'_>, name: &[u8]) -> Errno {
+    let is_listed = Listing::read(directory).is_ok_and(|listing| listing.iter().any(|listed| listed == name));
+    if is_listed { TAKEN } else { Errno::EXIST }
 }
 
 /// Whether two spellings are one name.
@@ -299,9 +329,10 @@ fn lists_both(directory: BorrowedFd<'_>, name: &[u8], other: &[u8]) -> io::Resul
     Ok([name, other].iter().all(|name| listing.iter().any(|listed| listed == *name)))
 }
 
-/// Text without what tells cases apart, as far as letters stand for themselves.
+/// Text without what tells cases and ways to put letters together apart, as far as letters stand for themselves.
 fn in_one_case(text: &str) -> String {
-    text.to_uppercase().to_lowercase()
+    let text = text.to_uppercase().to_lowercase();
+    ComposingNormalizerBorrowed::new_nfc().normalize(&text).into_owned()
 }
 
 /// A name in other letters, if it has some: in those that every file system that ignores case ignores it of, where it has
@@ -418,6 +449,35 @@ mod tests {
             &Listing::read(empty.as_fd()).unwrap(),
             [&b"a"[..]].into_iter()
         ));
+    }
+
+    #[test]
+    fn as_many_names_as_a_file_has_may_be_other_spellings() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let (listed, wanted) =
+            (["e\u{301}", "u\u{308}", "FIRST", "SECOND"], ["\u{e9}", "\u{fc}", "1st", "2nd"]);
+        for half in [&listed[..2], &listed[2..]] {
+            std::fs::write(at(half[0]), b"x").unwrap();
+            std::fs::hard_link(at(half[0]), at(half[1])).unwrap();
+        }
+        let directory = openat(CWD, dir.path(), OFlags::RDONLY, Mode::empty()).unwrap();
+        let listing = Listing::read(directory.as_fd()).unwrap();
+        for (name, other) in listed.iter().zip(wanted) {
+            std::fs::hard_link(at(name), at(other)).unwrap();
+        }
+        std::fs::hard_link(at("FIRST"), at("3rd")).unwrap();
+        let mut spellings = OtherSpellings::of_missing();
+        let (there, shown) = (Some((directory.as_fd(), &listing)), |name: &[u8]| names::shown(name));
+        let mut note = |name: &str| spellings.note(there, name.as_bytes(), None, &shown);
+        // Put together in another way, and in a way that is nobody's.
+        for name in wanted {
+            assert!(note(name).unwrap().is_some(), "{name}");
+        }
+        for too_much in ["3rd", "e\u{301}"] {
+            assert_eq!(note(too_much).unwrap_err().kind(), ErrorKind::Invalid, "{too_much}");
+        }
+        assert!(listed.iter().all(|name| spellings.has(directory.as_fd(), name.as_bytes())));
     }
 
     /// As another spelling is found, so is a name that came after all were listed.

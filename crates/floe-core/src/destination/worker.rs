@@ -13,6 +13,7 @@ use super::directories::{DirId, state};
 use super::entry::{ALL_MODE_BITS, FileStat, GROUP_BITS, Kind, Meta, OWNER_BITS, Xattr};
 use super::problem::{OWN, changed_meanwhile, failed};
 use super::removal::Fate;
+use super::spelling::why_taken;
 use super::tree::Tree;
 use super::umask::PrivateUmask;
 use super::xattrs::Difference;
@@ -123,7 +124,7 @@ impl<'t> Worker<'t> {
             }
             known = state::EXISTED | state::DIFFERS;
         } else if !made && tree.is_vacant(parent, name) {
-            return Err(wrong("make the directory", Errno::EXIST));
+            return Err(wrong("make the directory", why_taken(at.as_fd(), name)));
         } else if !made {
             let aside = tree.make_aside(at.as_fd(), directory, mode);
             let aside = aside.map_err(|e| wrong("make the directory", e))?;

@@ -36,6 +36,33 @@ fn what_is_one_name_is_not_written_twice() {
     assert!(dir.path().join("a file").is_file() && dir.path().join("folder").is_dir());
 }
 
+/// A file of several names has the one that it is found by besides those that were written.
+#[test]
+fn the_names_of_hard_links_are_no_other_spellings_of_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("a"), b"x").unwrap();
+    for name in ["b", "c", "d", "f", "g"] {
+        fs::hard_link(dir.path().join("a"), dir.path().join(name)).unwrap();
+    }
+    let over = InPlace::open(dir.path(), settings()).unwrap();
+    let tree = over.tree();
+    tree.directories().mark(DirId::ROOT, state::FOLDS);
+    let mut worker = tree.worker();
+    let folder = tree.add_directory(DirId::ROOT, b"f", &FOLDER).unwrap();
+    worker.make_directory(folder, None).unwrap();
+    for name in [&b"b"[..], b"c"] {
+        worker.hard_link(DirId::ROOT, name, DirId::ROOT, b"a").unwrap();
+    }
+    worker.write_small_file(DirId::ROOT, b"d", &PLAIN, &[b"other"]).unwrap();
+    let refused = worker.write_small_file(DirId::ROOT, b"B", &PLAIN, &[b"other"]);
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
+    fs::remove_file(dir.path().join("g")).unwrap();
+    worker.finish(None).unwrap();
+    assert!(dir.path().join("f").is_dir());
+    assert_eq!(names_in(dir.path()), ["a", "b", "c", "d", "f"]);
+    assert_eq!(fs::read(dir.path().join("c")).unwrap(), b"x");
+}
+
 #[test]
 fn what_is_one_name_is_found_before_anything_is_written() {
     let dir = tempfile::tempdir().unwrap();
@@ -92,9 +119,10 @@ fn what_was_not_there_is_written_over_nothing() {
         worker.make_directory(folder, None),
         worker.write_small_file(new, b"file", &PLAIN, &[b"other"]).map(drop),
     ];
-    for (number, refused) in refused.into_iter().enumerate() {
-        assert_eq!(refused.map_err(|error| error.kind()), Err(ErrorKind::Invalid), "{number}");
-    }
+    // What is listed under that very name is somebody else's.
+    let conflict = Err(ErrorKind::Conflict);
+    let kinds = [conflict, conflict, Err(ErrorKind::Invalid), conflict, conflict, conflict];
+    assert_eq!(refused.map(|refused| refused.map_err(|error| error.kind())), kinds);
     drop(worker);
     drop(over);
     for name in ["file", "folder", "link", "listed", "symlink", "new/file"] {
