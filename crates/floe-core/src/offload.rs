@@ -89,7 +89,7 @@ impl<F: Fn()> Drop for OnPanic<F> {
 
 /// The error of work that was asked to stop.
 pub(crate) fn cancelled() -> Error {
-    Error::new(ErrorKind::Cancelled, "stopped on request")
+    Error::new(ErrorKind::Cancelled, "interrupted")
 }
 
 /// Runs `work` on a thread of its own. It is told to stop when the caller's token is cancelled, and when the future

@@ -59,7 +59,7 @@ use crate::attempt::{RefView, WriteAttempt, rearming};
 use crate::catalog::PackShape;
 use crate::names::RefName;
 use crate::namespace::Namespace;
-use crate::offload::{Offloaded, offload};
+use crate::offload::{Offloaded, cancelled, offload};
 use crate::pack_tails::PackTails;
 use crate::reference::SnapshotAt;
 use crate::snapshot::Snapshot;
@@ -210,7 +210,7 @@ impl Push {
         let is_cancelled = cancel.is_cancelled();
         drop(stop);
         if is_cancelled {
-            return Err(Error::new(ErrorKind::Cancelled, "the push was interrupted"));
+            return Err(cancelled());
         }
         built
     }

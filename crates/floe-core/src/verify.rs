@@ -2,7 +2,7 @@
 //!
 //! A damaged object does not stop it: everything else is still looked at, and all that is wrong is reported.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::catalog::PackShape;
 use crate::collector_state::CollectorState;
+use crate::keys::Keys;
 use crate::names::RefName;
 use crate::namespace::{Namespace, RefNames};
 use crate::offload::{Offloaded, default_threads, offload};
@@ -18,7 +19,7 @@ use crate::pack_tails::PackTails;
 use crate::reader::{Reach, Sources};
 use crate::reference::SnapshotAt;
 use crate::snapshot::Snapshot;
-use crate::store::list_all;
+use crate::store::{Key, list_all};
 use crate::unpack::{BigFile, Output, Unit, run};
 use crate::whole::{Seen, check_metadata, plan_unseen};
 use crate::{Error, ErrorKind, Remedy, Result};
@@ -65,6 +66,8 @@ pub struct Verified {
     pub packs: u64,
     /// What is wrong, by object.
     pub damages: Vec<Damage>,
+    /// Which generations of which refs have something damaged, or are in a pack that is, by name and number.
+    pub affected: Vec<(RefName, u64)>,
     /// Of what nobody can tell whether it is as it should be, by object: what needs another version than this one, and
     /// snapshots whose frames are repeated so often that going through them would take days.
     pub unsupported: Vec<Damage>,
@@ -81,7 +84,8 @@ pub struct Verified {
 pub async fn verify(namespace: &Namespace, options: &VerifyOptions) -> Result<Verified> {
     let mut verified = Verified::default();
     let mut packs: BTreeMap<PackId, PackShape> = BTreeMap::new();
-    let snapshots = open_snapshots(namespace, options, &mut packs, &mut verified).await?;
+    let mut users = Users::default();
+    let snapshots = open_snapshots(namespace, options, &mut packs, &mut users, &mut verified).await?;
     verified.packs = packs.len() as u64;
     let bad = check_sizes(namespace, options, &packs, &mut verified).await?;
     packs.retain(|id, _| !bad.contains(id));
@@ -92,6 +96,7 @@ pub async fn verify(namespace: &Namespace, options: &VerifyOptions) -> Result<Ve
         note(&mut verified, namespace.keys().collector_state().to_string(), read)?;
     }
     let (namespace, quick) = (namespace.clone(), options.quick);
+    let keys = namespace.keys().clone();
     let mut verified = offload("verify", &options.cancel, move |work| {
         for shape in packs.values() {
             let checked = if quick {
@@ -122,7 +127,36 @@ pub async fn verify(namespace: &Namespace, options: &VerifyOptions) -> Result<Ve
     verified.damages.dedup();
     verified.unsupported.sort();
     verified.unsupported.dedup();
+    verified.affected = users.of(&verified.damages, &keys);
     Ok(verified)
+}
+
+/// Who uses what.
+#[derive(Debug, Default)]
+struct Users {
+    /// Generations of refs, and their snapshots.
+    generations: Vec<(RefName, u64, SnapshotAt)>,
+    /// The packs that snapshots are in.
+    packs: HashMap<SnapshotAt, Vec<PackId>>,
+}
+
+impl Users {
+    /// The generations that use any of these objects.
+    fn of(mut self, damages: &[Damage], keys: &Keys) -> Vec<(RefName, u64)> {
+        let damaged: HashSet<&str> = damages.iter().map(|damage| damage.object.as_str()).collect();
+        if damaged.is_empty() {
+            return Vec::new();
+        }
+        let is_damaged = |key: &Key| damaged.contains(key.as_str());
+        self.generations.retain(|(_, _, at)| {
+            is_damaged(&keys.snapshot(at))
+                || self.packs.get(at).is_some_and(|packs| packs.iter().any(|id| is_damaged(&keys.pack(id))))
+        });
+        let mut affected: Vec<_> =
+            self.generations.into_iter().map(|(name, number, _)| (name, number)).collect();
+        affected.sort();
+        affected
+    }
 }
 
 /// Bytes of packs, whose data is read once for the packs and once for the snapshots.
@@ -152,6 +186,7 @@ async fn open_snapshots(
     namespace: &Namespace,
     options: &VerifyOptions,
     packs: &mut BTreeMap<PackId, PackShape>,
+    users: &mut Users,
     verified: &mut Verified,
 ) -> Result<Vec<(SnapshotAt, Option<Snapshot>)>> {
     let names = if options.refs.is_empty() {
@@ -177,14 +212,20 @@ async fn open_snapshots(
                 continue;
             }
         };
-        let generations = std::iter::once(&record.current).chain(&record.history);
-        wanted.extend(generations.filter_map(|g| g.at()).filter(|at| known.insert(*at)));
+        for generation in std::iter::once(&record.current).chain(&record.history) {
+            let Some(at) = generation.at() else { continue };
+            users.generations.push((name.clone(), generation.generation, at));
+            if known.insert(at) {
+                wanted.push(at);
+            }
+        }
     }
     let mut snapshots = Vec::new();
     for at in wanted {
         verified.snapshots += 1;
         match Snapshot::open(namespace, at).await {
             Ok(snapshot) => {
+                users.packs.insert(at, snapshot.layout().packs.iter().map(|pack| pack.id).collect());
                 packs.extend(snapshot.layout().packs.iter().map(|pack| (pack.id, PackShape::from(pack))));
                 let is_kept = snapshots.len() < MAX_KEPT_SNAPSHOTS;
                 snapshots.push((at, is_kept.then_some(snapshot)));

@@ -17,8 +17,11 @@ use crate::session::{Limits, Session};
 
 /// Check that all that refs name, now and in their histories, is there and is what its ids say
 ///
+/// Data is read twice: once for the packs, every byte of them, and once for the trees that are in them.
+///
 /// Ends with exit code 3 where something is damaged, after all else was looked at, but where `format.json` is, without
-/// which nothing can be; with 1 where something is too new for this version to tell.
+/// which nothing can be; with 1 where something is too new for this version to tell. What is affected are the generations
+/// of refs that have something damaged, or are in a pack that is.
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArguments {
     /// Which refs [default: all; then packs that none of them needs are named too]
@@ -39,11 +42,19 @@ struct VerifyReport<'a> {
     pack_count: u64,
     quick: bool,
     damages: Vec<DamageReport<'a>>,
+    affected: Vec<AffectedReport<'a>>,
     unsupported: Vec<DamageReport<'a>>,
     unreferenced_packs: Vec<String>,
     elapsed_seconds: f64,
     #[serde(flatten)]
     traffic: TrafficReport,
+}
+
+#[derive(Serialize)]
+struct AffectedReport<'a> {
+    #[serde(rename = "ref")]
+    name: &'a str,
+    generation: u64,
 }
 
 #[derive(Serialize)]
@@ -73,6 +84,11 @@ pub(crate) async fn run(session: &Session, arguments: VerifyArguments) -> Result
             pack_count: verified.packs,
             quick: options.quick,
             damages: reports(&verified.damages),
+            affected: verified
+                .affected
+                .iter()
+                .map(|(name, generation)| AffectedReport { name: name.as_str(), generation: *generation })
+                .collect(),
             unsupported: reports(&verified.unsupported),
             unreferenced_packs: verified.unreferenced.iter().map(ToString::to_string).collect(),
             elapsed_seconds: started.elapsed().as_secs_f64(),
@@ -106,6 +122,11 @@ fn show(session: &Session, verified: &Verified) -> Result<(), Failure> {
     session.output().data(|out| {
         for damage in &verified.damages {
             writeln!(out, "damaged: {}: {}", printable(&damage.object), printable(&damage.message))?;
+        }
+        for of_ref in verified.affected.chunk_by(|(a, _), (b, _)| a == b) {
+            let generations: Vec<_> =
+                of_ref.iter().map(|(name, number)| format!("{name}@{number}")).collect();
+            writeln!(out, "affected: {}", generations.join(" "))?;
         }
         for new in &verified.unsupported {
             writeln!(out, "unsupported: {}: {}", printable(&new.object), printable(&new.message))?;

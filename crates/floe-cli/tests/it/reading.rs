@@ -230,6 +230,24 @@ fn damage_is_named() {
 }
 
 #[test]
+fn it_is_told_which_generations_damage_affects() {
+    let user = user_with_a_push();
+    let pack = pack(&user);
+    user.floe(&["tag", "main", "copy"], 0);
+    fs::write(user.path("tree/new"), "new").unwrap();
+    user.floe(&["push", "tree", "main"], 0);
+    user.floe(&["push", "tree", "whole", "--full"], 0);
+    fs::remove_file(pack).unwrap();
+    let lost = user.floe(&["verify"], 3);
+    let affected: Vec<_> =
+        stdout(&lost).lines().filter_map(|line| line.strip_prefix("affected: ").map(str::to_owned)).collect();
+    assert_eq!(affected, ["copy@1", "main@1 main@2"]);
+    let report = report("verify", &user.floe(&["verify", "main", "--json"], 3).get_output().stdout);
+    let generation = |number: u64| serde_json::json!({"ref": "main", "generation": number});
+    assert_eq!(report["affected"], serde_json::json!([generation(1), generation(2)]));
+}
+
+#[test]
 fn i4_archives_with_equal_etags_have_equal_bytes() {
     let user = user_with_a_push();
     fs::write(user.path("tree/data"), "text, and more text, and more\n".repeat(5000)).unwrap();

@@ -257,7 +257,7 @@ async fn i5_an_interrupted_push_gives_up_its_uploads() {
     let ended = tokio::task::spawn_blocking(move || push.wait_with_output().unwrap()).await.unwrap();
     let told = String::from_utf8_lossy(&ended.stderr);
     assert_eq!(ended.status.code(), Some(130), "{told}");
-    assert!(told.contains("the push was interrupted"), "{told}");
+    assert!(told.contains("interrupted"), "{told}");
     let asked = asked.lock().unwrap().clone();
     assert_eq!(asked.get("CreateMultipartUpload"), asked.get("AbortMultipartUpload"), "{asked:?}");
     assert!(asked.contains_key("CreateMultipartUpload"), "{asked:?}");

@@ -19,6 +19,7 @@ use super::plan::Slot;
 use super::unit::{Entries, MadeFrame, MadeGroup, Note, NotedContent, ReadFile, Unit};
 use super::work::{Changed, Failure, FilePiece, Unread, changed, make_end};
 use super::{PushProgress, leading_u64};
+use crate::offload::cancelled;
 use crate::source::Recency;
 use crate::{Error, ErrorKind, Result};
 
@@ -160,7 +161,7 @@ impl Assembly<'_> {
 
     fn check_cancelled(&self) -> Result<()> {
         if self.cancel.is_cancelled() {
-            return Err(Error::new(ErrorKind::Cancelled, "the push was interrupted"));
+            return Err(cancelled());
         }
         Ok(())
     }

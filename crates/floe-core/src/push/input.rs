@@ -14,13 +14,13 @@ use tokio_util::sync::CancellationToken;
 use super::{PushOptions, PushSource};
 use crate::aside::create_private;
 use crate::names::RefName;
-use crate::offload::offload;
+use crate::offload::{cancelled, offload};
 use crate::source::{
     CacheCursor, CacheHit, Child, ContentSink, Exclusions, FileTime, HashClock, ListedDirectory, Listing,
     NameCache, OpenFile, ReadLink, ReadOutcome, SourceFiles, Spool, SpoolListings, SpoolOptions, SpooledFile,
     Stat, StatCache, Walk, WalkOptions, refuse_source_below, unreadable,
 };
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Result};
 
 /// What is pushed, found and ready.
 #[derive(Clone, Debug)]
@@ -153,7 +153,7 @@ async fn spool(tar: Box<dyn Read + Send>, options: &PushOptions) -> Result<Spool
         biased;
         spool = reading => spool,
         // Whoever writes the tar may never write again; the thread that waits for it is left behind.
-        () = options.cancel.cancelled() => Err(Error::new(ErrorKind::Cancelled, "the push was interrupted")),
+        () = options.cancel.cancelled() => Err(cancelled()),
     }
 }
 

@@ -18,6 +18,7 @@ use super::{PushOptions, PushProgress};
 use crate::aside::Aside;
 use crate::catalog::{Catalog, FrameMap, PackShape};
 use crate::namespace::Namespace;
+use crate::offload::cancelled;
 use crate::pack_tails::PackTails;
 use crate::scratch::Spill;
 use crate::store::{OpenUploads, Upload};
@@ -333,7 +334,7 @@ pub(super) async fn unless_cancelled<T>(
 ) -> Result<T> {
     tokio::select! {
         biased;
-        () = cancel.cancelled() => Err(Error::new(ErrorKind::Cancelled, "the push was interrupted")),
+        () = cancel.cancelled() => Err(cancelled()),
         done = waited_for => Ok(done),
     }
 }

@@ -44,7 +44,7 @@ mod tests {
     fn what_ignore_files_were_before_is_known() {
         let source = tempfile::tempdir().unwrap();
         let at = |name: &str| source.path().join(name);
-        for name in ["a/.floeignore", "b/file", "old/.floeignore", "c/file"] {
+        for name in ["a/.floeignore", "b/file", "old/.floeignore", "c/file", "d/.floeignore"] {
             fs::create_dir_all(at(name).parent().unwrap()).unwrap();
             fs::write(at(name), "x").unwrap();
         }
@@ -63,11 +63,13 @@ mod tests {
         assert!(changed().is_empty());
         assert!(changed().is_empty());
         fs::remove_file(at("a/.floeignore")).unwrap();
+        fs::write(at("d/new"), "y").unwrap();
+        fs::rename(at("d/new"), at("d/.floeignore")).unwrap();
         fs::write(at("c/CACHEDIR.TAG"), "Signature: 8a477f597d28d172789f06886806bc55").unwrap();
         // With the times that it has.
         fs::rename(at("b"), at("away")).unwrap();
         fs::rename(at("old"), at("b")).unwrap();
-        assert_eq!(changed(), ["a/.floeignore", "b/.floeignore", "c/CACHEDIR.TAG"]);
+        assert_eq!(changed(), ["a/.floeignore", "b/.floeignore", "c/CACHEDIR.TAG", "d/.floeignore"]);
         assert!(changed().is_empty());
     }
 }

@@ -5,6 +5,7 @@ mod collector;
 mod collectors;
 mod faults;
 mod foreign;
+mod making;
 mod meddler;
 mod requests;
 mod tagging;

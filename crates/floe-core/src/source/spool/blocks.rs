@@ -5,6 +5,7 @@ use std::io::{BufReader, ErrorKind as Io, Read};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::offload::cancelled;
 
 /// Every part of a tar is padded to a whole number of these bytes.
 pub(super) const BLOCK_BYTES: usize = 512;
@@ -97,7 +98,7 @@ fn fill(reader: &mut impl Read, buffer: &mut [u8], cancel: &CancellationToken) -
     let mut filled = 0;
     while filled < buffer.len() {
         if cancel.is_cancelled() {
-            return Err(Error::new(ErrorKind::Cancelled, "the push was interrupted"));
+            return Err(cancelled());
         }
         match reader.read(&mut buffer[filled..]) {
             Ok(0) => break,

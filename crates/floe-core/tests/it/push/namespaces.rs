@@ -1,6 +1,6 @@
 //! Two namespaces of one store, by one client with one cache: what is in one is not known in the other.
 
-use floe_core::store::{Key, PutMode};
+use floe_core::store::Key;
 use floe_core::{ErrorKind, PullOptions};
 
 use super::*;
@@ -86,27 +86,5 @@ async fn i1_a_namespace_that_lost_its_format_is_not_made_anew() {
             assert!(error.to_string().contains("`default/format.json`"), "{error}");
         }
         assert_eq!(memory.objects(), before, "{left}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn i1_whoever_makes_a_namespace_at_once_finds_it_whole() {
-    for _ in 0..200 {
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-        let clients = (0..8).map(|number| {
-            let store = Arc::clone(&store);
-            tokio::spawn(async move {
-                let (name, ambient) = (NamespaceName::default(), Ambient::default());
-                let opened = Namespace::open_or_create(Arc::clone(&store), name, ambient).await.unwrap();
-                let key = Key::new(format!("default/packs/{number}")).unwrap();
-                store.put(&key, "x".into(), PutMode::Create).await.unwrap();
-                opened.id()
-            })
-        });
-        let mut ids = Vec::new();
-        for client in clients.collect::<Vec<_>>() {
-            ids.push(client.await.unwrap());
-        }
-        assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
     }
 }
