@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use floe_format::{NamespaceId, Parameters};
+use futures::future::try_join;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
@@ -399,12 +400,9 @@ async fn read_format(store: &dyn Store, key: &Key) -> Result<Option<(Bytes, Vers
 
 /// Whether anything is there that is written only after `format.json`.
 async fn has_content(store: &dyn Store, keys: &Keys) -> Result<bool> {
-    for prefix in [keys.references(), keys.packs()] {
-        if !store.list(&prefix, None).await?.entries.is_empty() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    let (references, packs) = (keys.references(), keys.packs());
+    let (references, packs) = try_join(store.list(&references, None), store.list(&packs, None)).await?;
+    Ok(!references.entries.is_empty() || !packs.entries.is_empty())
 }
 
 async fn read_ref(store: &dyn Store, keys: &Keys, name: &RefName) -> Result<Option<(RefRecord, Version)>> {

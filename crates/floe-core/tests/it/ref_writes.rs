@@ -35,6 +35,9 @@ struct World {
 impl World {
     async fn new() -> Self {
         let memory = MemoryStore::new();
+        // Before anything is in it.
+        let store = Arc::new(memory.clone());
+        Namespace::open_or_create(store, NamespaceName::default(), Ambient::default()).await.unwrap();
         let at = [0, 1, 2, 3].map(|n| put_snapshot(&memory, n));
         let world = Self { memory, at };
         for at in &world.at[..2] {
