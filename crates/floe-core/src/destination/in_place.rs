@@ -61,7 +61,7 @@ impl InPlace {
                 open()
             }
             // Who only looks leaves it closed.
-            Err(Errno::ACCESS) if settings.looks_only => {
+            Err(Errno::ACCESS) if lock == FlockOperation::NonBlockingLockExclusive => {
                 let path = openat(CWD, destination, flags.union(OFlags::PATH), Mode::empty());
                 path.and_then(|root| match FileStat::of_descriptor(root.as_fd())?.is_ours() {
                     true => {

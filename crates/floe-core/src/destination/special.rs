@@ -11,6 +11,7 @@ use super::attributes::{Handle, by_path, set_mtime_of_name};
 use super::directories::DirId;
 use super::entry::{ALL_MODE_BITS, Device, FileStat, Kind, Meta, SPECIAL_BITS};
 use super::problem::{changed_meanwhile, failed};
+use super::spelling::why_taken;
 use super::worker::Worker;
 use super::{names, open};
 use crate::{Error, ErrorKind, Remedy, Result};
@@ -245,7 +246,7 @@ impl Worker<'_> {
             // The rename of one name of a file over another would leave both.
             if there.is_some_and(|there| there.is_same_file(&target)) {
                 let is_another = tree.is_vacant(directory, name);
-                let keep = || if is_another { Err(Errno::EXIST) } else { Ok(()) };
+                let keep = || if is_another { Err(why_taken(at.as_fd(), name)) } else { Ok(()) };
                 self.as_only_one(directory, at.as_fd(), name, name, keep)
                     .map_err(|e| wrong("make the hard link", e))?;
                 return Ok(tree.settings.stat_written.then_some(target));

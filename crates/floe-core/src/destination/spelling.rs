@@ -29,23 +29,14 @@ pub(super) struct OtherSpellings {
     is_looked_for: bool,
     ignores_case: bool,
     found: HashSet<FileId>,
-    /// What was found under names of the snapshot.
-    wanted: HashMap<FileId, Found>,
+    /// What was found under names of the snapshot: under which first, and whether it is known which listed name that is.
+    wanted: HashMap<FileId, (Vec<u8>, bool)>,
     /// Listed names of files that have several, and under which name of the snapshot they were found.
     listed: HashMap<Vec<u8>, Vec<u8>>,
     /// Names that the directory lists, by file: asked once, for a file of several that is found under none of them.
     names_of: Option<HashMap<FileId, Vec<Vec<u8>>>>,
     /// Names of the snapshot that the directory does not list, in small letters.
     missing: HashMap<Vec<u8>, Vec<u8>>,
-}
-
-/// Under which names of the snapshot something was found.
-#[derive(Debug)]
-struct Found {
-    first: Vec<u8>,
-    count: usize,
-    /// Whether it is known which listed name each of them is.
-    is_known: bool,
 }
 
 impl OtherSpellings {
@@ -106,19 +97,14 @@ impl OtherSpellings {
             (None, Some((directory, listing))) if has_names => self.listed_as(directory, listing, name, id),
             _ => None,
         };
-        // Who has asked for them once knows how many it has.
-        let listed_names = self.names_of.as_ref().and_then(|names_of| names_of.get(&id)).map_or(0, Vec::len);
-        match self.wanted.get_mut(&id) {
-            Some(found) => {
-                found.is_known &= is.is_some();
-                found.count += 1;
-                // Of many names that may be any of as many, none is one name with another.
-                if !found.is_known && found.count > listed_names {
-                    return Err(one_name(&shown(&found.first), name));
-                }
+        match self.wanted.get(&id) {
+            // It may be the same, however many names the file has.
+            Some((other, is_known)) if is.is_none() || !is_known => {
+                return Err(one_name(&shown(other), name));
             }
+            Some(_) => {}
             None => {
-                self.wanted.insert(id, Found { first: name.to_vec(), count: 1, is_known: is.is_some() });
+                self.wanted.insert(id, (name.to_vec(), is.is_some()));
             }
         }
         match is {
@@ -156,10 +142,10 @@ impl OtherSpellings {
         if let [one] = &names[..] {
             return Some(one.clone());
         }
-        let text = in_one_case(str::from_utf8(name).ok()?);
-        let is_it = |listed: &[u8]| str::from_utf8(listed).is_ok_and(|listed| in_one_case(listed) == text);
-        // What is put together in another way has no such letter where it has none here.
-        only(names, is_it).or_else(|| only(names, |listed| !listed.is_ascii()).filter(|_| !name.is_ascii()))
+        let text = |name| str::from_utf8(name).ok().map(|name| in_one_spelling(name, self.ignores_case));
+        let wanted = text(name)?;
+        let mut those = names.iter().filter(|listed| text(listed).is_some_and(|listed| listed == wanted));
+        those.next().filter(|_| those.next().is_none()).cloned()
     }
 
     /// Whether a name is one that was found by another spelling.
@@ -197,12 +183,6 @@ fn finds_unlisted<'n>(
         }
     }
     false
-}
-
-/// The only one of some names of which something holds.
-fn only(names: &[Vec<u8>], holds: impl Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
-    let mut those = names.iter().filter(|name| holds(name));
-    those.next().filter(|_| those.next().is_none()).cloned()
 }
 
 fn one_name(shown: &str, name: &[u8]) -> Error {
@@ -313,8 +293,12 @@ impl Folded {
 /// Why a name that a survey did not find is taken: something of another spelling has it, or what somebody else has made
 /// since.
 pub(super) fn why_taken(directory: BorrowedFd<'_>, name: &[u8]) -> Errno {
-    let is_listed = Listing::read(directory).is_ok_and(|listing| listing.iter().any(|listed| listed == name));
-    if is_listed { TAKEN } else { Errno::EXIST }
+    let is_listed =
+        || Listing::read(directory).is_ok_and(|listing| listing.iter().any(|listed| listed == name));
+    // Of other names there may be a spelling that is listed as this.
+    let has_one_spelling =
+        name.is_ascii() && other_case(name).is_none_or(|other| !is_one(directory, name, &other));
+    if has_one_spelling && is_listed() { TAKEN } else { Errno::EXIST }
 }
 
 /// Whether two spellings are one name.
@@ -329,10 +313,12 @@ fn lists_both(directory: BorrowedFd<'_>, name: &[u8], other: &[u8]) -> io::Resul
     Ok([name, other].iter().all(|name| listing.iter().any(|listed| listed == *name)))
 }
 
-/// Text without what tells cases and ways to put letters together apart, as far as letters stand for themselves.
-fn in_one_case(text: &str) -> String {
-    let text = text.to_uppercase().to_lowercase();
-    ComposingNormalizerBorrowed::new_nfc().normalize(&text).into_owned()
+/// Text without what tells ways to put letters together apart, and where case is ignored without what tells cases apart, as
+/// far as letters stand for themselves.
+fn in_one_spelling(text: &str, ignores_case: bool) -> String {
+    let normal = |text: &str| ComposingNormalizerBorrowed::new_nfc().normalize(text).into_owned();
+    // A letter that is small only by itself is made of others in capitals.
+    if ignores_case { normal(&text.to_lowercase().to_uppercase().to_lowercase()) } else { normal(text) }
 }
 
 /// A name in other letters, if it has some: in those that every file system that ignores case ignores it of, where it has
@@ -452,32 +438,53 @@ mod tests {
     }
 
     #[test]
-    fn as_many_names_as_a_file_has_may_be_other_spellings() {
+    fn names_that_are_put_together_in_other_ways_are_told_apart() {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
-        let (listed, wanted) =
-            (["e\u{301}", "u\u{308}", "FIRST", "SECOND"], ["\u{e9}", "\u{fc}", "1st", "2nd"]);
-        for half in [&listed[..2], &listed[2..]] {
-            std::fs::write(at(half[0]), b"x").unwrap();
-            std::fs::hard_link(at(half[0]), at(half[1])).unwrap();
+        let listed = ["e\u{301}", "u\u{308}", "E\u{301}", "Q"];
+        std::fs::write(at(listed[0]), b"x").unwrap();
+        for other in &listed[1..] {
+            std::fs::hard_link(at(listed[0]), at(other)).unwrap();
         }
         let directory = openat(CWD, dir.path(), OFlags::RDONLY, Mode::empty()).unwrap();
         let listing = Listing::read(directory.as_fd()).unwrap();
-        for (name, other) in listed.iter().zip(wanted) {
-            std::fs::hard_link(at(name), at(other)).unwrap();
+        for other in ["\u{e9}", "\u{fc}", "1st"] {
+            std::fs::hard_link(at(listed[0]), at(other)).unwrap();
         }
-        std::fs::hard_link(at("FIRST"), at("3rd")).unwrap();
-        let mut spellings = OtherSpellings::of_missing();
         let (there, shown) = (Some((directory.as_fd(), &listing)), |name: &[u8]| names::shown(name));
-        let mut note = |name: &str| spellings.note(there, name.as_bytes(), None, &shown);
-        // Put together in another way, and in a way that is nobody's.
-        for name in wanted {
-            assert!(note(name).unwrap().is_some(), "{name}");
+        let noted = |ignores_case: bool, names: &[&str]| {
+            let mut spellings =
+                OtherSpellings { is_looked_for: true, ignores_case, ..OtherSpellings::default() };
+            let refused = names.iter().position(|name| {
+                let stat = listed
+                    .contains(name)
+                    .then(|| FileStat::of_name(directory.as_fd(), name.as_bytes()).unwrap());
+                spellings.note(there, name.as_bytes(), stat, &shown).is_err()
+            });
+            let has = listed.map(|name| spellings.has(directory.as_fd(), name.as_bytes()));
+            refused.map_or(Ok(has), Err)
+        };
+        assert_eq!(noted(false, &["Q", "\u{e9}", "\u{fc}"]), Ok([true, true, false, true]));
+        // One of two is the same, and nobody can tell which.
+        assert_eq!(noted(true, &["\u{e9}"]), Ok([true; 4]));
+        assert_eq!(noted(true, &["\u{fc}", "\u{e9}"]), Err(1));
+        // What is of no spelling that is listed may be any.
+        assert_eq!(noted(false, &["1st"]), Ok([true; 4]));
+        assert_eq!(noted(false, &["1st", "\u{e9}"]), Err(1));
+        assert_eq!(noted(false, &["e\u{301}", "\u{e9}"]), Err(1));
+    }
+
+    #[test]
+    fn spellings_are_compared_as_file_systems_do() {
+        for (one, other) in
+            [("\u{df}", "\u{1e9e}"), ("SS", "\u{df}"), ("\u{3c3}", "\u{3c2}"), ("\u{212a}", "k")]
+        {
+            assert_eq!(in_one_spelling(one, true), in_one_spelling(other, true));
+            assert_ne!(in_one_spelling(one, false), in_one_spelling(other, false));
         }
-        for too_much in ["3rd", "e\u{301}"] {
-            assert_eq!(note(too_much).unwrap_err().kind(), ErrorKind::Invalid, "{too_much}");
-        }
-        assert!(listed.iter().all(|name| spellings.has(directory.as_fd(), name.as_bytes())));
+        assert_eq!(in_one_spelling("E\u{301}", true), in_one_spelling("\u{e9}", true));
+        assert_eq!(in_one_spelling("E\u{301}", false), in_one_spelling("\u{c9}", false));
+        assert_ne!(in_one_spelling("E\u{301}", false), in_one_spelling("\u{e9}", false));
     }
 
     /// As another spelling is found, so is a name that came after all were listed.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::counting::TrafficReport;
 use crate::failure::Failure;
 use crate::output::{ShownPath, printable, printable_path};
-use crate::quantities::{ByteCount, count, duration, thousands};
+use crate::quantities::{ByteCount, count, duration, percent, thousands};
 use crate::session::Session;
 
 #[derive(Serialize)]
@@ -123,7 +123,13 @@ fn closing_line(pushed: &Pushed, elapsed: Duration) -> String {
         PushOutcome::Committed(_) => ("Pushed", "uploaded"),
         PushOutcome::DryRun => ("Would push", "to upload; found"),
     };
-    let reused = format!("{} reused", thousands(pushed.reused_files));
+    let reused = match (pushed.reused_files, pushed.reused_tar_bytes) {
+        (0, 0) => "nothing reused".to_owned(),
+        (files, bytes) => {
+            let files = count(files, "file", "files");
+            format!("{files} and {:.0} % of bytes reused", percent(bytes, pushed.tar_bytes).floor())
+        }
+    };
     let mut line =
         format!("{done} {all}: {reused}, {} {uploaded} in {time}", ByteCount(pushed.uploaded_bytes));
     // In tenths, both as they are stored; what is sent is the best measure of a push over a slow line.
