@@ -1,10 +1,11 @@
 //! Puts the pieces of a plan together: frames into packs, units into segments.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crossbeam_channel::Receiver;
-use floe_format::{Body, Codec, Compressor, FrameId, FrameRecord, Kept, Run, SegmentCutter};
+use floe_format::{Body, Codec, Compressor, FrameId, FrameRecord, Kept, Run, SegmentCutter, parent_and_name};
 
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +21,7 @@ use super::unit::{Entries, MadeFrame, MadeGroup, Note, NotedContent, ReadFile, U
 use super::work::{Changed, Failure, FilePiece, Unread, changed, make_end};
 use super::{PushProgress, leading_u64};
 use crate::offload::cancelled;
-use crate::source::Recency;
+use crate::source::{HashClock, Recency, Stat, is_trusted};
 use crate::{Error, ErrorKind, Result};
 
 /// What an assembly needs.
@@ -34,6 +35,8 @@ pub(super) struct Assembly<'a> {
     pub(super) made: &'a Made,
     pub(super) noted: Option<&'a mut Noted>,
     pub(super) progress: &'a PushProgress,
+    /// When the walk began, by the clock of the source.
+    pub(super) began: Option<HashClock>,
     /// Asked before each piece.
     pub(super) cancel: &'a CancellationToken,
     pub(super) compressor: Compressor,
@@ -54,6 +57,21 @@ pub(super) struct Assembled {
     pub(super) unread: Vec<Unread>,
     /// How recently anything changed, as it was when it was read.
     pub(super) recency: Recency,
+    /// The paths of directories in which something was read that may have changed since the walk began.
+    pub(super) fresh: BTreeSet<Vec<u8>>,
+}
+
+impl Assembled {
+    /// Notes what was read, of this stat then.
+    pub(super) fn note_read(&mut self, path: &[u8], stat: &Stat, began: Option<HashClock>) {
+        self.recency.add(stat);
+        if began.is_some_and(|began| !is_trusted(stat, began)) {
+            let directory = parent_and_name(path).0;
+            if !self.fresh.contains(directory) {
+                self.fresh.insert(directory.to_vec());
+            }
+        }
+    }
 }
 
 /// Why an assembly ended early.
@@ -185,7 +203,12 @@ impl Assembly<'_> {
             if out.unread.is_empty() {
                 state.links.add(&entry, note.may_be_linked)?;
             }
-            out.recency.add(&note.stat);
+            match entry.body {
+                Body::File { .. } | Body::Symlink { .. } if !is_known => {
+                    out.note_read(entry.path, &note.stat, self.began);
+                }
+                _ => out.recency.add(&note.stat),
+            }
             self.note(entry.path, note);
             let Body::File { size, hash } = entry.body else { continue };
             out.files += 1;
@@ -276,7 +299,7 @@ impl Assembly<'_> {
             return if was_expected { Ok(()) } else { Err(Ended::Changed(changed(&file.path))) };
         }
         state.out.read_files.push((leading_u64(&read.hash), read.stat.size));
-        state.out.recency.add(&read.stat);
+        state.out.note_read(&file.path, &read.stat, self.began);
         self.note(&file.path, &Note { stat: read.stat, content, ..file.note });
         match &mut state.held {
             Some((_, held)) => held.set_last_read(read, self.kept),

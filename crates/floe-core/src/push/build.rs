@@ -175,7 +175,9 @@ impl Build {
         let cache = self.input.cache(self.options.cache_dir.as_deref());
         let mut noted = cache.as_ref().map(|cache| Noted::new(cache.writer()));
         let packs_began = passes.packs_began;
-        passes.packs_began = packs_began.or_else(|| listings.began());
+        let began = listings.began();
+        passes.packs_began = packs_began.or(began);
+        passes.seen_rules.begin();
         let made_before = (passes.count > 1).then(|| Arc::clone(&passes.made));
         let settings = WorkSettings {
             parameters: self.parameters,
@@ -226,6 +228,7 @@ impl Build {
             made: &passes.made,
             noted: noted.as_mut(),
             progress: &self.progress,
+            began,
             cancel: &self.options.cancel,
             compressor: Compressor::new(self.options.level).map_err(Error::from)?,
         };
@@ -249,7 +252,8 @@ impl Build {
         });
         let done = done.and_then(|done: (Planned, Assembled)| {
             let (planned, assembled) = &done;
-            planned.rules.check(&mut files, &assembled.recency, &self.options.cancel).map(|()| done)
+            let (rules, exclusions) = (&planned.rules, &self.options.exclusions);
+            rules.check(&mut files, assembled, exclusions, &self.options.cancel).map(|()| done)
         });
         match done {
             Ok((planned, assembled)) => Ok((planned, assembled, noted.map(Noted::into_whole))),

@@ -273,6 +273,22 @@ impl InputFiles {
         }
     }
 
+    /// See [`SourceFiles::is_there`].
+    pub(super) fn is_there(&mut self, directory: &[u8], name: &str) -> bool {
+        match self {
+            Self::Directory(files) => files.is_there(directory, name),
+            Self::Tar(_) => false,
+        }
+    }
+
+    /// See [`SourceFiles::is_named`].
+    pub(super) fn is_named(&mut self, directory: ListedDirectory<'_>, name: &[u8], file: &InputFile) -> bool {
+        match (self, file) {
+            (Self::Directory(files), InputFile::Directory(file)) => files.is_named(directory, name, file),
+            _ => true,
+        }
+    }
+
     /// See [`SourceFiles::forget_directories`].
     pub(super) fn forget_directories(&mut self) {
         match self {

@@ -246,12 +246,15 @@ impl Planner<'_> {
     /// Checks that these ignore files are older than all that is in the packs, and what they were when that was read: what was
     /// read before them may be what they leave out, and everybody could read it in a pack that the snapshot uses.
     fn check_rules(&mut self, listing: &Listing, root_device: u64) -> Result<()> {
-        let another = self.seen_rules.note(listing);
+        let another = if listing.is_first() { self.seen_rules.note(listing) } else { None };
         let Some(began) = self.packs_began else { return Ok(()) };
         let is_old = |stat: &Stat| stat.device == root_device && is_trusted(stat, began);
         let young = || listing.rules().iter().find(|file| file.stat.is_some_and(|stat| !is_old(&stat)));
         match another.or_else(|| young().map(|file| file.name)) {
-            Some(name) => Err(self.changed(&join(listing.path(), name.as_bytes()))),
+            Some(name) => {
+                self.has_other_rules = true;
+                Err(self.changed(&join(listing.path(), name.as_bytes())))
+            }
             None => Ok(()),
         }
     }

@@ -6,28 +6,52 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-use crate::source::{Listing, Stat};
+use crate::source::{Exclusions, Listing, Stat, compare_directories};
 
-/// By hashes of their paths, hashes of what they were.
+/// Those that were there, and how far directories were listed.
 #[derive(Debug, Default)]
 pub(super) struct SeenRules {
     hashes: RandomState,
-    files: HashMap<u64, Option<u64>>,
+    /// By hashes of their paths, hashes of what they were.
+    files: HashMap<u64, u64>,
+    /// The last directory, in the order of a walk, that was listed in this pass, and in any before.
+    last: Option<Vec<u8>>,
+    last_before: Option<Vec<u8>>,
 }
 
 impl SeenRules {
-    /// Notes those of a directory, and returns one that was another when this was asked before.
+    /// Begins another pass.
+    pub(super) fn begin(&mut self) {
+        let later = |last: &Vec<u8>| {
+            self.last_before.as_ref().is_none_or(|before| compare_directories(last, before).is_gt())
+        };
+        if let Some(last) = self.last.take().filter(later) {
+            self.last_before = Some(last);
+        }
+    }
+
+    /// Notes those of a directory, and returns one that was another in a pass before.
     pub(super) fn note(&mut self, listing: &Listing) -> Option<&'static str> {
-        let Self { hashes, files } = self;
+        let Self { hashes, files, last, last_before } = self;
+        let path = listing.path();
+        let was_listed = last_before.as_ref().is_some_and(|before| compare_directories(path, before).is_le());
+        *last = Some(path.to_vec());
         let is = |stat: &Stat| {
             hashes.hash_one((stat.device, stat.inode, stat.size, stat.kind, stat.modified, stat.changed))
         };
         let mut another = None;
-        for file in listing.rules() {
-            let place = hashes.hash_one((listing.path(), file.name));
-            let now = file.stat.as_ref().map(is);
-            let before = files.insert(place, now);
-            another = another.or_else(|| before.is_some_and(|before| before != now).then_some(file.name));
+        let all = Exclusions { gitignore: true, caches: true, ..Exclusions::default() };
+        for name in all.rule_files() {
+            let now = listing.rules().iter().find(|file| file.name == name && file.stat.is_some());
+            let now = now.and_then(|file| file.stat.as_ref()).map(is);
+            let place = hashes.hash_one((path, name));
+            let before = match now {
+                Some(now) => files.insert(place, now),
+                None => files.remove(&place),
+            };
+            if was_listed && before != now {
+                another = another.or(Some(name));
+            }
         }
         another
     }
@@ -50,6 +74,7 @@ mod tests {
         }
         let mut seen = SeenRules::default();
         let mut changed = || {
+            seen.begin();
             let exclusions = Exclusions { caches: true, ..Exclusions::default() };
             let walk =
                 Walk::new(source.path(), &WalkOptions { exclusions, ..WalkOptions::default() }).unwrap();
@@ -66,7 +91,7 @@ mod tests {
         fs::write(at("d/new"), "y").unwrap();
         fs::rename(at("d/new"), at("d/.floeignore")).unwrap();
         fs::write(at("c/CACHEDIR.TAG"), "Signature: 8a477f597d28d172789f06886806bc55").unwrap();
-        // With the times that it has.
+        // With the times that it has; and where no directory is in the other.
         fs::rename(at("b"), at("away")).unwrap();
         fs::rename(at("old"), at("b")).unwrap();
         assert_eq!(changed(), ["a/.floeignore", "b/.floeignore", "c/CACHEDIR.TAG", "d/.floeignore"]);

@@ -40,9 +40,9 @@ pub(crate) use self::obeyed::{ObeyedFile, rewrite_time};
 const FLOE_IGNORE: &str = ".floeignore";
 const GIT_IGNORE: &str = ".gitignore";
 
-/// Whether a file of this name may be an ignore file, or mark a cache.
+/// Whether a file of this name may be an ignore file.
 pub(crate) fn may_have_rules(name: &[u8]) -> bool {
-    [FLOE_IGNORE, GIT_IGNORE, CACHE_TAG].iter().any(|file| name == file.as_bytes())
+    name == FLOE_IGNORE.as_bytes() || name == GIT_IGNORE.as_bytes()
 }
 
 /// The file that marks a cache directory: <https://bford.info/cachedir/>.
@@ -81,6 +81,14 @@ pub struct Exclusions {
     pub one_file_system: bool,
     /// Directories of Floe's own, which are left out whatever their names, and told of.
     pub own: Vec<OwnDirectory>,
+}
+
+impl Exclusions {
+    /// What files are called that may leave out what is beside and below them.
+    pub(crate) fn rule_files(&self) -> impl Iterator<Item = &'static str> {
+        let files = [(FLOE_IGNORE, true), (GIT_IGNORE, self.gitignore), (CACHE_TAG, self.caches)];
+        files.into_iter().filter(|(_, is_heeded)| *is_heeded).map(|(file, _)| file)
+    }
 }
 
 /// The contents of a file with globs, and its name for messages.

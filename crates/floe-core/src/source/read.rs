@@ -249,6 +249,24 @@ impl SourceFiles {
         self.directories.get(directory).is_ok()
     }
 
+    /// Whether something of this name is in the directory that has this path now, and may be looked at.
+    pub fn is_there(&mut self, directory: &[u8], name: &str) -> bool {
+        let Ok(name) = CString::new(name) else { return false };
+        self.directories.at(directory).is_ok_and(|at| Stat::of_name(at, &name).is_ok())
+    }
+
+    /// Whether an open file has no name any more, or still this one.
+    pub fn is_named(&mut self, directory: ListedDirectory<'_>, name: &[u8], file: &OpenFile) -> bool {
+        self.directories.forget();
+        let now = Stat::of_file(&file.file);
+        let mut is_named = |stat: &Stat| {
+            self.is_now(directory, name).is_ok_and(|there| {
+                there.is_ok_and(|there| (there.device, there.inode) == (stat.device, stat.inode))
+            })
+        };
+        now.is_ok_and(|stat| stat.links == 0 || is_named(&stat))
+    }
+
     /// Looks for each directory anew from now on.
     pub fn forget_directories(&mut self) {
         self.directories.forget();

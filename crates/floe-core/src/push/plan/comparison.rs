@@ -108,6 +108,11 @@ impl Planner<'_> {
             self.changed(path).with_source(e)
         });
         let Some(link) = read? else { return Ok(None) };
+        // As with files that are read.
+        if !child.stat.same_content(&link.stat) && !self.files.is_in_place(directory) {
+            self.has_other_rules = true;
+            return Err(self.changed(path));
+        }
         let hash = *blake3::hash(&link.target).as_bytes();
         *note = Note { stat: link.stat, content: NotedContent::Hashed(hash, link.hashing_began), ..*note };
         Ok(Some(link.target))

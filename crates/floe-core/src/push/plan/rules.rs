@@ -6,17 +6,18 @@
 //! not have been written to its end when it was obeyed, or not be there because it is about to be made again: that is
 //! looked at in any case.
 
+use std::collections::HashSet;
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::Result;
 use crate::offload::pause;
-use crate::push::assemble::Ended;
+use crate::push::assemble::{Assembled, Ended};
 use crate::push::input::InputFiles;
-use crate::push::work::changed;
+use crate::push::work::{Changed, changed};
 use crate::source::{
-    Child, DirectoryId, HashClock, ListedDirectory, Listing, Recency, Stat, join, rewrite_time,
+    Child, DirectoryId, Exclusions, HashClock, ListedDirectory, Listing, Recency, Stat, join, rewrite_time,
 };
 
 /// What ignore files were when they were obeyed, or that they were not there.
@@ -45,6 +46,11 @@ struct RulesFile {
     is_young: bool,
     /// When whoever had only begun to rewrite it is done.
     settled: Instant,
+}
+
+/// The end of a pass whose rules are others by now.
+fn of_rules(directory: &[u8], name: &str) -> Ended {
+    Ended::Changed(Changed { is_of_rules: true, ..changed(&join(directory, name.as_bytes())) })
 }
 
 impl RulesRead {
@@ -97,15 +103,18 @@ impl RulesRead {
         self.is_on_one_device && is_old(&self.recency) && is_old(read)
     }
 
-    /// Checks, when all was read, that all are what they were. `read` is how recently anything changed, as it was when it was
-    /// read.
+    /// Checks, when all was read, that all are what they were, and that where something fresh was read there are no others.
     pub(in crate::push) fn check(
         &self,
         files: &mut InputFiles,
-        read: &Recency,
+        assembled: &Assembled,
+        exclusions: &Exclusions,
         cancel: &CancellationToken,
     ) -> Result<(), Ended> {
-        let is_quiet = self.is_quiet(read);
+        let is_quiet = self.is_quiet(&assembled.recency);
+        let fresh = &assembled.fresh;
+        // The rules that held for what is fresh.
+        let mut held = HashSet::new();
         files.forget_directories();
         let mut path = Vec::new();
         let mut paths = &self.paths[..];
@@ -113,6 +122,9 @@ impl RulesRead {
             let own = paths.split_off(..file.own_len).unwrap_or_default();
             path.truncate(file.shared_len);
             path.extend_from_slice(own);
+            if file.stat.is_some() && fresh.contains(&path) {
+                held.insert((path.clone(), file.name));
+            }
             if is_quiet && !file.is_young {
                 continue;
             }
@@ -124,7 +136,14 @@ impl RulesRead {
                 None => files.is_absent(directory, name),
             };
             if !is_still.map_err(Ended::Failed)? {
-                return Err(Ended::Changed(changed(&join(&path, name))));
+                return Err(of_rules(&path, file.name));
+            }
+        }
+        for directory in fresh {
+            for name in exclusions.rule_files() {
+                if files.is_there(directory, name) && !held.contains(&(directory.clone(), name)) {
+                    return Err(of_rules(directory, name));
+                }
             }
         }
         Ok(())

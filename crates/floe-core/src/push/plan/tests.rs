@@ -12,7 +12,8 @@ use rustix::fs::Mode;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::source::{Recency, SourceFiles, StatCache, Walk, WalkOptions};
+use crate::push::assemble::Assembled;
+use crate::source::{Exclusions, SourceFiles, StatCache, Walk, WalkOptions};
 
 /// What is done to a path, and what it is called.
 type Deed = (&'static str, fn(&Path));
@@ -238,6 +239,14 @@ fn a_directory_may_change_in_its_times_before_its_xattrs_are_read() {
     assert_changed(plan(source.path(), Kept::XATTRS, deed), "zz");
 }
 
+fn check_rules(
+    planned: &Planned,
+    files: &mut InputFiles,
+    read: &Assembled,
+) -> std::result::Result<(), Ended> {
+    planned.rules.check(files, read, &Exclusions::default(), &CancellationToken::new())
+}
+
 /// Long enough for what was changed to have been so when a walk begins.
 fn rest() {
     std::thread::sleep(Duration::from_millis(60));
@@ -252,9 +261,7 @@ fn an_ignore_file_that_had_just_been_written_is_looked_at_again_in_the_end() {
     rest();
     let (planned, _) = plan_pass(source.path(), Kept::MTIME, false, || ()).unwrap();
     let mut files = InputFiles::Directory(SourceFiles::open(source.path()).unwrap());
-    let mut check = || {
-        planned.rules.check(&mut files, &Recency::default(), &CancellationToken::new()).map(|()| Vec::new())
-    };
+    let mut check = || check_rules(&planned, &mut files, &Assembled::default()).map(|()| Vec::new());
     check().unwrap();
     fs::write(&ignore, "secret").unwrap();
     assert_changed(check(), "zz/.floeignore");
@@ -268,7 +275,7 @@ fn what_ignore_files_keep_out_at_any_moment_is_kept_out() {
         rest();
         let (planned, _) = plan_pass(source.path(), Kept::MTIME, false, deed).unwrap();
         let mut files = InputFiles::Directory(SourceFiles::open(source.path()).unwrap());
-        planned.rules.check(&mut files, &Recency::default(), &CancellationToken::new()).map(|()| Vec::new())
+        check_rules(&planned, &mut files, &Assembled::default()).map(|()| Vec::new())
     };
     // The rule, then what it is for.
     let added = check(&|| {
@@ -298,18 +305,20 @@ fn an_ignore_file_is_looked_at_again_where_a_file_was_read_that_changed_since_it
         let source = source();
         let at = |name: &str| source.path().join(name);
         rest();
+        let began = HashClock::read(fs::File::open(source.path()).unwrap()).ok();
         let (planned, _) = plan_pass(source.path(), Kept::MTIME, false, || ()).unwrap();
         let mut files = InputFiles::Directory(SourceFiles::open(source.path()).unwrap());
         fs::write(at(file), rule).unwrap();
-        let mut check = |read: &Recency| {
-            planned.rules.check(&mut files, read, &CancellationToken::new()).map(|()| Vec::new())
-        };
+        let mut check = |read: &Assembled| check_rules(&planned, &mut files, read).map(|()| Vec::new());
         // The rule came after all that it could be for.
-        check(&Recency::default()).unwrap();
+        check(&Assembled::default()).unwrap();
         fs::write(at("zz/new"), "secret").unwrap();
-        let mut read = Recency::default();
-        read.add(&Stat::of_path(&at("zz/new")).unwrap());
+        let mut read = Assembled::default();
+        read.note_read(b"zz/new", &Stat::of_path(&at("zz/new")).unwrap(), began);
         assert_changed(check(&read), file);
+        // Where the directory is gone nobody can tell.
+        fs::remove_dir_all(at("zz")).unwrap();
+        assert_eq!(check(&read).is_ok(), file == "zz/.floeignore");
     }
 }
 
@@ -321,7 +330,7 @@ fn who_is_to_stop_does_not_wait_for_an_ignore_file() {
     let mut files = InputFiles::Directory(SourceFiles::open(source.path()).unwrap());
     let cancel = CancellationToken::new();
     cancel.cancel();
-    let ended = planned.rules.check(&mut files, &Recency::default(), &cancel);
+    let ended = planned.rules.check(&mut files, &Assembled::default(), &Exclusions::default(), &cancel);
     assert!(matches!(&ended, Err(Ended::Failed(error)) if error.kind() == ErrorKind::Cancelled), "{ended:?}");
 }
 

@@ -5,7 +5,10 @@ use std::sync::atomic::Ordering;
 use crossbeam_channel::{TrySendError, bounded};
 use floe_format::{Chunker, ContentHash, parent_and_name, tar_padding};
 
-use super::{ChunkJob, Failure, FileJob, FilePiece, PlannedFile, Worker, changed, failure, is_as_planned};
+use super::{
+    Changed, ChunkJob, Failure, FileJob, FilePiece, PlannedFile, Worker, changed, failure, is_as_planned,
+};
+use crate::push::input::InputFile;
 use crate::push::unit::ReadFile;
 use crate::source::{ListedDirectory, is_zeros};
 
@@ -58,7 +61,7 @@ impl Worker {
                 left = left.saturating_sub(count as u64);
                 if count < room {
                     if left > 0 {
-                        return Err(Failure::Changed(changed(path)));
+                        return Err(self.changed_under_way(directory, path, &file));
                     }
                     let padding = tar_padding(size);
                     buffer[end..end + padding].fill(0);
@@ -83,11 +86,25 @@ impl Worker {
             }
         }
         if !file.held_still().map_err(failed)? {
-            return Err(Failure::Changed(changed(path)));
+            return Err(self.changed_under_way(directory, path, &file));
         }
         self.check_place(directory, path, planned, &stat)?;
         let hash = ContentHash::from_bytes(*hasher.finalize().as_bytes());
         Ok(Some(ReadFile { hash, stat, hashing_began: file.hashing_began() }))
+    }
+
+    /// The failure of a file that changed while it was read, of which chunks are in the packs by then. What was written to it
+    /// after it was moved elsewhere may be left out there.
+    fn changed_under_way(
+        &mut self,
+        directory: ListedDirectory<'_>,
+        path: &[u8],
+        file: &InputFile,
+    ) -> Failure {
+        let changed = changed(path);
+        let is_of_rules =
+            changed.is_of_rules || !self.files.is_named(directory, parent_and_name(path).1, file);
+        Failure::Changed(Changed { is_of_rules, ..changed })
     }
 
     fn next_chunk(&self, chunker: &Chunker, bytes: &[u8], is_end: bool) -> Option<usize> {

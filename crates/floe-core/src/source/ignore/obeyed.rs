@@ -110,15 +110,16 @@ impl Obeyed {
         self.files().any(|there| there == file)
     }
 
-    /// Those that are to be looked at when all is read; also those that were not there: directories below this one are listed
-    /// later, and its files are read later.
-    pub(in crate::source) fn in_the_end(&self) -> Vec<ObeyedFile> {
+    /// Those that are to be looked at when all is read: those that were there, and where directories below this one are listed
+    /// later, or where they may be about to be made, also the others. (The others are only for the files of this directory;
+    /// where one of those was read that is new, they are looked for.)
+    pub(in crate::source) fn in_the_end(&self, has_directories: bool) -> Vec<ObeyedFile> {
         let there = self.files.iter().map(|(name, read)| {
             let is_young = read.map_or(self.is_being_made, |read| read.is_younger_than(FILE_TIME));
             ObeyedFile { name, stat: *read, is_young }
         });
         let absent = self.absent.iter().map(|name| ObeyedFile { name, stat: None, is_young: false });
-        there.chain(absent).collect()
+        there.chain(absent).filter(|file| file.stat.is_some() || file.is_young || has_directories).collect()
     }
 }
 

@@ -69,6 +69,13 @@ impl OpenDirectories {
         self.path.clear();
     }
 
+    /// What is at this path now.
+    pub(super) fn at(&mut self, path: &[u8]) -> Result<BorrowedFd<'_>, Errno> {
+        self.go_to(path)?;
+        let there = self.open.last().map_or(&self.root, |step| &step.directory);
+        Ok(there.descriptor.as_fd())
+    }
+
     /// The directory that a walk listed. [`Errno::STALE`] where another one is there by now, or it has another mode or
     /// owner.
     pub(super) fn get(&mut self, listed: ListedDirectory<'_>) -> Result<BorrowedFd<'_>, Errno> {

@@ -309,3 +309,29 @@ fn of_a_hole_only_the_beginning_is_read() {
     assert_eq!(read_bytes, size);
     assert_eq!(rustix::fs::tell(&open.file).unwrap(), HOLE_BYTES as u64);
 }
+
+#[test]
+fn where_a_directory_or_an_open_file_is_by_now_is_told() {
+    let (root, mut files) = source();
+    let at = |name: &str| root.path().join(name);
+    std::fs::create_dir_all(at("a/b")).unwrap();
+    std::fs::write(at("a/b/file"), "content").unwrap();
+    let directory = listed(&root, "a/b");
+    let file = files.open_file(directory, b"file").unwrap().unwrap();
+    assert!(files.is_in_place(directory) && files.is_named(directory, b"file", &file));
+    assert!(files.is_there(b"a/b", "file") && !files.is_there(b"a/b", "other"));
+    // Though the directory is open.
+    std::fs::rename(at("a"), at("moved")).unwrap();
+    assert!(!files.is_in_place(directory) && !files.is_named(directory, b"file", &file));
+    assert!(!files.is_there(b"a/b", "file"));
+    std::fs::create_dir_all(at("a/b")).unwrap();
+    std::fs::write(at("a/b/file"), "another").unwrap();
+    assert!(!files.is_in_place(directory) && !files.is_named(directory, b"file", &file));
+    std::fs::remove_dir_all(at("a")).unwrap();
+    std::fs::rename(at("moved"), at("a")).unwrap();
+    std::fs::rename(at("a/b/file"), at("file")).unwrap();
+    assert!(files.is_in_place(directory) && !files.is_named(directory, b"file", &file));
+    // What has no name any more was not moved elsewhere.
+    std::fs::remove_file(at("file")).unwrap();
+    assert!(files.is_named(directory, b"file", &file));
+}

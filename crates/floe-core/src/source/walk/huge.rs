@@ -66,7 +66,7 @@ impl HugeDirectory {
         let mut listing = Listing::new(self.path.clone(), self.stat, names.bytes, spans.len());
         listing.is_first = chunk == 0;
         if listing.is_first {
-            listing.rules = self.obeyed.in_the_end();
+            listing.rules = self.obeyed.in_the_end(true);
         }
         listing.is_last = chunk + 1 == self.chunk_count();
         (listing, names.spans)

@@ -173,7 +173,7 @@ impl Shared {
             Ok(found) => found,
             Err(error) => return (Outcome::Failed(error), false),
         };
-        listing.rules = obeyed.in_the_end();
+        listing.rules = obeyed.in_the_end(!found.subdirectories.ids.is_empty());
         if found.subdirectories.ids.is_empty() {
             return (Outcome::Listed(listing, None), found.is_short);
         }
