@@ -25,7 +25,7 @@ mod xattrs;
 
 pub use directory_id::{DirectoryId, ListedDirectory};
 pub use ignore::{ExcludeFile, Exclusions};
-pub(crate) use ignore::{may_have_rules, rewrite_time};
+pub(crate) use ignore::{is_cache_tag, may_have_rules, rewrite_time};
 pub(crate) use name_cache::NameCache;
 #[cfg(feature = "fuzzing")]
 pub(crate) use name_cache::fuzzing as fuzzed_names;

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-use crate::source::{Exclusions, Listing, Stat, compare_directories};
+use crate::source::{Exclusions, Listing, Stat, compare_directories, is_cache_tag};
 
 /// Those that were there, and how far directories were listed.
 #[derive(Debug, Default)]
@@ -49,7 +49,8 @@ impl SeenRules {
                 Some(now) => files.insert(place, now),
                 None => files.remove(&place),
             };
-            if was_listed && before != now {
+            let is_gone_tag = is_cache_tag(name) && now.is_none();
+            if was_listed && before != now && !is_gone_tag {
                 another = another.or(Some(name));
             }
         }
@@ -95,6 +96,8 @@ mod tests {
         fs::rename(at("b"), at("away")).unwrap();
         fs::rename(at("old"), at("b")).unwrap();
         assert_eq!(changed(), ["a/.floeignore", "b/.floeignore", "c/CACHEDIR.TAG", "d/.floeignore"]);
+        assert!(changed().is_empty());
+        fs::remove_file(at("c/CACHEDIR.TAG")).unwrap();
         assert!(changed().is_empty());
     }
 }

@@ -45,6 +45,11 @@ pub(crate) fn may_have_rules(name: &[u8]) -> bool {
     name == FLOE_IGNORE.as_bytes() || name == GIT_IGNORE.as_bytes()
 }
 
+/// Whether a file of this name leaves something out by being there, and brings nothing back.
+pub(crate) fn is_cache_tag(file: &str) -> bool {
+    file == CACHE_TAG
+}
+
 /// The file that marks a cache directory: <https://bford.info/cachedir/>.
 const CACHE_TAG: &str = "CACHEDIR.TAG";
 pub(super) const CACHE_TAG_NAME: &[u8] = CACHE_TAG.as_bytes();

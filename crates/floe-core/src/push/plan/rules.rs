@@ -17,7 +17,8 @@ use crate::push::assemble::{Assembled, Ended};
 use crate::push::input::InputFiles;
 use crate::push::work::{Changed, changed};
 use crate::source::{
-    Child, DirectoryId, Exclusions, HashClock, ListedDirectory, Listing, Recency, Stat, join, rewrite_time,
+    Child, DirectoryId, Exclusions, HashClock, ListedDirectory, Listing, Recency, Stat, is_cache_tag, join,
+    rewrite_time,
 };
 
 /// What ignore files were when they were obeyed, or that they were not there.
@@ -132,6 +133,8 @@ impl RulesRead {
             let directory = ListedDirectory { path: &path, id: file.directory };
             let name = file.name.as_bytes();
             let is_still = match &file.stat {
+                // Where there is no tag any more, nothing is left out.
+                Some(_) if is_cache_tag(file.name) && !files.is_there(&path, file.name) => Ok(true),
                 Some(stat) => files.is_still(directory, &Child { name, stat }),
                 None => files.is_absent(directory, name),
             };
