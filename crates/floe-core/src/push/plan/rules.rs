@@ -2,7 +2,8 @@
 //!
 //! Directories are listed one after another. A rule may be moved from one to another meanwhile, or be made before what it
 //! keeps out, in a directory that was not listed yet or a file that was not read: what is kept out at any moment would be
-//! stored. So where anything that was listed or read changed since the walk began, all are looked at. And an ignore file may
+//! stored. So where anything that was listed or read changed since the walk began, all are looked at, and where it was read,
+//! also whether there are others by now: a directory with no other below it is not kept for that. And an ignore file may
 //! not have been written to its end when it was obeyed, or not be there because it is about to be made again: that is
 //! looked at in any case.
 
