@@ -9,7 +9,7 @@ from ..corpora import million_tree
 from ..edits import Editor
 from ..measure import Run
 from ..report import Section, Table, ratio, seconds, size
-from ..rounds import in_turn
+from ..rounds import Series, in_turn
 from ..session import Session, remove, say
 from ..tools.floe import told
 from ..tracing import touched
@@ -46,6 +46,8 @@ def measure(session: Session) -> Section:
     say("million: second push")
     copy = session.copy_of(tree)
     pushes = Pushes(session, copy, tools)
+    listings = Listings(session, pushes, section)
+    listings.look("after one push")
     if pushes.tools or shutil.which("git"):
         series = timed_second_pushes(session, copy, Editor(copy, seed=31), pushes)
         section.tables.append(series.table("Second push, one line of one file changed", next(iter(series.runs))))
@@ -55,7 +57,8 @@ def measure(session: Session) -> Section:
             section.figures.append(["second push, 1,000,000 files, time against git status", "≤ 1.0×", ratio(against)])
             peaks.append(series.peak("floe"))
 
-    section.tables += _listing(session, pushes, section)
+    listings.look(f"after {session.rounds + 1} more")
+    section.tables += listings.tables()
 
     if session.tmpfs:
         say("million: pull")
@@ -70,29 +73,51 @@ def measure(session: Session) -> Section:
     return section
 
 
-def _listing(session: Session, pushes: Pushes, section: Section) -> list[Table]:
-    """`ls` of one directory of the snapshot with a new cache: time, requests, bytes read."""
-    if not session.floe:
-        return []
-    place = pushes.places["floe"]
-    command = session.floe.list_directory(place, "bench", DIRECTORY)
+class Listings:
+    """`ls` of one directory of the snapshot with a new cache: time, requests, bytes read. Pushes between may spread what it reads
+    over another pack."""
 
-    def cold():
-        return replace(command, env={**command.env, "FLOE_CACHE_DIR": str(session.scratch())})
+    def __init__(self, session: Session, pushes: Pushes, section: Section) -> None:
+        self.session = session
+        self.pushes = pushes
+        self.section = section
+        self.runs: dict[str, list[Run]] = {}
+        headings = ("requests, as told", "bytes read, as told", "objects opened, by strace", "bytes read, by strace")
+        self.more: dict[str, dict[str, object]] = {heading: {} for heading in headings}
 
-    series = in_turn(session, [], lambda tool, _: session.run(command), extra={"floe ls": lambda _: session.timed(cold())})
-    last = series.runs["floe ls"][-1].stdout
-    requests, read = told(last, "request_count"), told(last, "store_read_bytes")
-    seen = touched(session, cold(), place.data)
-    more = {
-        "requests, as told": {"floe ls": requests},
-        "bytes read, as told": {"floe ls": size(read)},
-        "objects opened, by strace": {"floe ls": len(seen.opened) if seen else None},
-        "bytes read, by strace": {"floe ls": size(seen.read_bytes) if seen else None},
-    }
-    opened = len(seen.opened) if seen else None
-    counted = requests if requests is not None else opened
-    moved = read if read is not None else seen.read_bytes if seen else None
-    if counted is not None and moved is not None:
-        section.figures.append(["ls of one directory, cold, 1,000,000 files", "≤ 4 requests, 2 MiB", f"{counted}, {moved / MIB:.2f} MiB"])
-    return [series.table(f"ls of one directory (`{DIRECTORY}`), nothing cached", "floe ls", more)]
+    def look(self, when: str) -> None:
+        """Measures the store as it is now."""
+        if not self.session.floe:
+            return
+        place = self.pushes.places["floe"]
+        command = self.session.floe.list_directory(place, "bench", DIRECTORY)
+
+        def cold():
+            return replace(command, env={**command.env, "FLOE_CACHE_DIR": str(self.session.scratch())})
+
+        series = in_turn(
+            self.session,
+            [],
+            lambda tool, _: self.session.run(command),
+            extra={when: lambda _: self.session.timed(cold())},
+        )
+        self.runs |= series.runs
+        last = series.runs[when][-1].stdout
+        requests, read = told(last, "request_count"), told(last, "store_read_bytes")
+        seen = touched(self.session, cold(), place.data)
+        opened = len(seen.opened) if seen else None
+        cells = (requests, size(read), opened, size(seen.read_bytes) if seen else None)
+        for heading, cell in zip(self.more, cells, strict=True):
+            self.more[heading][when] = cell
+        counted = requests if requests is not None else opened
+        moved = read if read is not None else seen.read_bytes if seen else None
+        if counted is not None and moved is not None:
+            figure = f"ls of one directory, cold, 1,000,000 files, {when}"
+            self.section.figures.append([figure, "≤ 4 requests, 2 MiB", f"{counted}, {moved / MIB:.2f} MiB"])
+
+    def tables(self) -> list[Table]:
+        """What was measured."""
+        if not self.runs:
+            return []
+        series = Series(self.runs)
+        return [series.table(f"ls of one directory (`{DIRECTORY}`), nothing cached", next(iter(self.runs)), self.more)]
