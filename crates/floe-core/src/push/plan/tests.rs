@@ -202,6 +202,36 @@ fn a_symbolic_link_is_what_was_read() {
     assert_eq!(entry.mtime, Some(floe_format::Timestamp { seconds: 7, nanos: 0 }));
 }
 
+/// What it says where its directory was moved to may be left out there.
+#[test]
+fn a_symbolic_link_that_changed_where_its_directory_was_moved_to_is_not_of_its_former_path() {
+    let plan_moved = |back: bool, changes: bool| {
+        let source = tempfile::tempdir().unwrap();
+        let at = |name: &str| source.path().join(name);
+        fs::create_dir(at("d")).unwrap();
+        // Reading the first opens the directory.
+        symlink("first", at("d/a")).unwrap();
+        fs::write(at("d/big"), vec![b'b'; 70_000]).unwrap();
+        symlink("before", at("d/link")).unwrap();
+        plan(source.path(), Kept::MTIME, || {
+            fs::rename(at("d"), at("moved")).unwrap();
+            if changes {
+                fs::remove_file(at("moved/link")).unwrap();
+                symlink("secret", at("moved/link")).unwrap();
+            }
+            if back {
+                fs::rename(at("moved"), at("d")).unwrap();
+            }
+        })
+    };
+    assert_changed(plan_moved(false, true), "d/link");
+    for (back, changes, target) in [(false, false, "before"), (true, true, "secret")] {
+        let planned = plan_moved(back, changes).unwrap();
+        let entry = planned.iter().find(|entry| entry.path == b"d/link").unwrap();
+        assert_eq!(entry.body, OwnedBody::Symlink { target: target.into() });
+    }
+}
+
 #[test]
 fn what_vanished_before_its_xattrs_are_read_is_planned_again() {
     let source = source();
