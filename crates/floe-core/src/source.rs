@@ -16,6 +16,7 @@ mod own;
 mod path_order;
 mod read;
 mod replacement;
+mod spelled;
 mod spool;
 mod stat;
 mod stat_cache;

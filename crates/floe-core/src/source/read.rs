@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use self::directories::{KEPT_DIRECTORIES, OpenDirectories};
 use super::directory_id::ListedDirectory;
 use super::leased::open_to_read;
+use super::spelled::is_spelled_so;
 use super::stat::{FileKind, Stat};
 use super::trust::{HashClock, HashClocks};
 use super::walk::join;
@@ -249,10 +250,12 @@ impl SourceFiles {
         self.directories.get(directory).is_ok()
     }
 
-    /// Whether something of this name is in the directory that has this path now, and may be looked at.
+    /// Whether something of this very name is in the directory that has this path now, and may be looked at.
     pub fn is_there(&mut self, directory: &[u8], name: &str) -> bool {
         let Ok(name) = CString::new(name) else { return false };
-        self.directories.at(directory).is_ok_and(|at| Stat::of_name(at, &name).is_ok())
+        self.directories
+            .at(directory)
+            .is_ok_and(|at| Stat::of_name(at, &name).is_ok() && is_spelled_so(at, &name))
     }
 
     /// Whether an open file has no name any more, or still this one.
@@ -282,7 +285,7 @@ impl SourceFiles {
         Ok(self.is_now(directory, name)?.is_ok_and(|now| found.is_still(&now)))
     }
 
-    /// Whether nothing in a directory has this name; of one that is not the one that was listed that is not known, and in one
+    /// Whether nothing in a directory has this very name; of one that is not the one that was listed that is not known, and in one
     /// in which nothing may be looked at, nothing has.
     ///
     /// # Errors
@@ -291,6 +294,10 @@ impl SourceFiles {
     pub fn is_absent(&mut self, directory: ListedDirectory<'_>, name: &[u8]) -> Result<bool> {
         match self.is_now(directory, name) {
             Err(error) if error.kind() == ErrorKind::Denied => Ok(true),
+            Ok(Ok(_)) => {
+                let parent = self.directories.get(directory).ok();
+                Ok(parent.zip(CString::new(name).ok()).is_some_and(|(at, name)| !is_spelled_so(at, &name)))
+            }
             now => Ok(now? == Err(Errno::NOENT)),
         }
     }

@@ -11,6 +11,7 @@ use rustix::io::Errno;
 
 use super::Read;
 use crate::source::Stat;
+use crate::source::spelled::is_spelled_so;
 
 /// For how long the times of a directory may stand still while names come and go, of all file systems there are.
 const DIRECTORY_TIME: Duration = Duration::from_secs(3);
@@ -88,8 +89,10 @@ impl Obeyed {
     /// An ignore file of this open directory that is not what the rules are from any more.
     pub(in crate::source) fn shaken(&self, directory: &OwnedFd) -> Option<&'static str> {
         let is_same = |file: &str, read: Option<&Stat>| {
-            match (read, Stat::of_name(directory, &name_of(file))) {
+            let name = name_of(file);
+            match (read, Stat::of_name(directory, &name)) {
                 (Some(read), Ok(now)) => read.same_content(&now),
+                (None, Ok(_)) => !is_spelled_so(directory, &name),
                 // Of a directory that may be listed alone, nothing else is known, nor is anything read in it.
                 (None, Err(Errno::NOENT | Errno::ACCESS)) => true,
                 _ => false,
