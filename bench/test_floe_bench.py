@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from floe_bench import corpora, cutting, cutting_cli, edits, measure, parameter_sets, report, trees  # noqa: E402  (the path comes first)
+from floe_bench import corpora, cutting, cutting_cli, edits, measure, parameter_sets, report, session, tracing, trees  # noqa: E402  (the path comes first)
 from floe_bench.git_import import import_tree  # noqa: E402
 from floe_bench.text import TextMaker  # noqa: E402
 from floe_bench.tools.floe import told  # noqa: E402
@@ -97,6 +97,29 @@ class Measuring(InScratch):
         (tree / "new").write_bytes(b"12345")
         (tree / "top").write_bytes(b"123")
         self.assertEqual(trees.bytes_put(before, trees.listing(tree)), 8)
+
+
+class Tracing(InScratch):
+    def test_what_several_threads_open_and_read_is_counted(self) -> None:
+        for number in range(400):
+            (self.root / f"{number}").write_bytes(b"x" * 10)
+        program = (
+            "import os, sys, threading\n"
+            "def work(first):\n"
+            "    for number in range(first, 400, 4):\n"
+            "        file = os.open(f'{sys.argv[1]}/{number}', os.O_RDONLY)\n"
+            "        os.read(file, 100)\n"
+            "        os.close(file)\n"
+            "threads = [threading.Thread(target=work, args=(first,)) for first in range(4)]\n"
+            "[thread.start() for thread in threads]\n"
+            "[thread.join() for thread in threads]\n"
+        )
+        work = self.root / "work"
+        with session.Session([], [], {}, work, None, rounds=1, timeout=60, scale=1) as running:
+            seen = tracing.touched(running, measure.Command([sys.executable, "-c", program, str(self.root)]), self.root)
+        if seen is None:
+            self.skipTest("no strace here")
+        self.assertEqual((len(seen.opened), len(set(seen.opened)), seen.read_bytes), (400, 400, 4000))
 
 
 class Making(InScratch):

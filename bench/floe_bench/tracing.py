@@ -30,12 +30,14 @@ def touched(session: Session, command: Command, below: Path) -> Touched | None:
         return None
     log = session.scratch()
     traced = "trace=open,openat,openat2,read,pread64,readv,preadv,preadv2"
-    argv = [strace, "-f", "-qq", "-y", "-s", "0", "-e", traced, "-o", str(log), *command.argv]
+    # A file for each thread: in one, a call that another thread comes in between is on two lines.
+    argv = [strace, "-ff", "-qq", "-y", "-s", "0", "-e", traced, "-o", str(log), *command.argv]
     session.run(replace(command, argv=argv))
     prefix = os.fsencode(below) + b"/"
     opened: list[str] = []
     read = 0
-    for line in log.read_bytes().splitlines():
+    lines = (line for part in log.parent.glob(f"{log.name}.*") for line in part.read_bytes().splitlines())
+    for line in lines:
         match = OPENED.search(line)
         if match and match[1].startswith(prefix) and not os.path.isdir(match[1]):
             opened.append(os.fsdecode(match[1]))

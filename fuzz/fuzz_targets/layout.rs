@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     // The number of root items is the root's; small ones are the likely ones.
-    for items in [1, 2, 3, 128, 129] {
+    for items in [1, 2, 3, 32, 33] {
         if let Ok(layout) = Layout::decode(items, data) {
             assert_eq!(layout.encode().unwrap(), data);
             assert_eq!(layout.items.len(), items);

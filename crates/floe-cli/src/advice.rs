@@ -25,13 +25,14 @@ pub(crate) fn of_remedy(remedy: Remedy) -> Option<&'static str> {
              directory."
         }
         Remedy::LeaveOut => "Leave that out with --exclude, or pull to another place.",
+        Remedy::OtherPlace => "Pull to another place, or move what is in the way elsewhere.",
         Remedy::SkipUnreadable => {
             "Run the command again as somebody who may read that, or leave it out with --skip-unreadable or --exclude."
         }
         Remedy::Pattern => "Correct the pattern and run the command again.",
         Remedy::Options => "Run the command again without the options that cannot be had here.",
         Remedy::Environment => {
-            "Set what that cloud wants in the environment, or an AWS profile; the README names the variables."
+            "Set what that cloud wants in the environment, which the README names; for S3 an AWS profile will do, too."
         }
         Remedy::Endpoint => "Correct the endpoint where it was named; `floe config show` says where.",
         _ => return None,

@@ -81,6 +81,9 @@ impl ConfigurationFile {
                 return Err(format!("{key} is 0, and nothing would be asked of the store"));
             }
         }
+        if values.transfer.retry.slowest_bytes_per_second == 0 {
+            return Err("transfer.retry.slowest_bytes_per_second is 0, and requests would never end".into());
+        }
         if values.transfer.retry.deadline.is_zero() {
             return Err(
                 "transfer.retry.deadline_seconds is 0, and no request would have time for an answer".into()
@@ -164,6 +167,7 @@ mod tests {
             "level = 20",
             "[transfer]\nmax_requests = 0",
             "[transfer.retry]\ntries = 0",
+            "[transfer.retry]\nslowest_bytes_per_second = 0",
             "level = \"high\"",
             "namespace = \"a/b\"",
             "store = ",

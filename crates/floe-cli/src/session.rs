@@ -100,6 +100,21 @@ impl Session {
         Ok(opened.with_conditions(self.conditions()?))
     }
 
+    /// The namespace to be looked at; where its record is damaged, as far as its refs tell what it is, and the failure.
+    pub(crate) async fn namespace_as_it_is(&self) -> Result<(Namespace, Option<Failure>), Failure> {
+        let damage = match self.namespace(Limits::default()).await {
+            Ok(namespace) => return Ok((namespace, None)),
+            Err(failure) if failure.code() == Code::Corrupt => failure,
+            Err(failure) => return Err(failure),
+        };
+        let store = self.open_store(Limits::default())?;
+        let name = self.settings.namespace().clone();
+        match Namespace::open_by_refs(store, name, self.ambient.clone()).await {
+            Ok(Some(namespace)) => Ok((namespace, Some(damage))),
+            _ => Err(damage),
+        }
+    }
+
     /// The namespace, made where it does not exist.
     pub(crate) async fn namespace_for_writing(&self, limits: Limits) -> Result<Namespace, Failure> {
         let store = self.open_store(limits)?;
@@ -144,7 +159,7 @@ impl Session {
 
     /// Where this command itself writes on this machine, so that it neither stores nor removes that.
     pub(crate) fn own_directories(&self) -> Result<Vec<OwnDirectory>, Failure> {
-        let store = store::local_directory(self.settings.store()).map_err(|e| self.bad_location(e))?;
+        let store = store::local_directory(self.settings.store()).map_err(Self::bad_location)?;
         // The namespace, too: mounted elsewhere, it is seen without what it is in.
         let namespace = store.as_ref().map(|path| path.join(self.settings.namespace().as_str()));
         let store = store.into_iter().chain(namespace);
@@ -180,19 +195,19 @@ impl Session {
         };
         let environment = settings::store_environment();
         let store = store::open(self.settings.store(), &transfer, &environment, &self.ambient)
-            .map_err(|e| self.bad_location(e))?;
+            .map_err(Self::bad_location)?;
         Ok(Arc::new(CountingStore::new(store, Arc::clone(&self.traffic))))
     }
 
     /// The failure of a store's location that cannot be.
-    fn bad_location(&self, error: Error) -> Failure {
+    fn bad_location(error: Error) -> Failure {
         // What has a remedy is not the location's fault.
         if !matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Unsupported) || error.remedy().is_some() {
             return error.into();
         }
-        let failure = Failure::from(error)
-            .advise("Name a directory, file://, s3://, gs:// or az:// with --store or FLOE_STORE.");
-        if self.settings.store_is_of_command_line() { failure.with_code(Code::Usage) } else { failure }
+        Failure::from(error)
+            .advise("Name a directory, file://, s3://, gs:// or az:// with --store or FLOE_STORE.")
+            .with_code(Code::Usage)
     }
 
     fn where_namespaces_come_from(&self) -> String {

@@ -163,11 +163,6 @@ impl Settings {
         &self.store.value
     }
 
-    /// Whether it was said on the command line where the snapshots are.
-    pub(crate) fn store_is_of_command_line(&self) -> bool {
-        self.store.origin == Origin::Flag
-    }
-
     /// Which namespace of the store.
     pub(crate) fn namespace(&self) -> &NamespaceName {
         &self.namespace.value

@@ -62,7 +62,10 @@ impl TypedValueParser for TreePathParser {
     ) -> Result<TreePath, clap::Error> {
         TreePath::parse(value).map_err(|reason| {
             let name = argument.map(ToString::to_string).unwrap_or_default();
-            let message = format!("invalid value '{}' for '{name}': {reason}\n", value.display());
+            let message = format!(
+                "invalid value '{}' for '{name}': {reason}\n\nFor more information, try '--help'.\n",
+                value.display()
+            );
             clap::Error::raw(ErrorKind::ValueValidation, message).with_cmd(command)
         })
     }

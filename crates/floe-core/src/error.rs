@@ -44,6 +44,8 @@ pub enum Remedy {
     Delete,
     /// What the message names is left out, or has no place there but elsewhere.
     LeaveOut,
+    /// Another place is named, or what is in the way of this one is moved elsewhere.
+    OtherPlace,
     /// [`PushOptions::skip_unreadable`](crate::PushOptions::skip_unreadable) leaves out what cannot be read.
     SkipUnreadable,
     /// A pattern that the caller gave is written otherwise.

@@ -188,6 +188,26 @@ impl Namespace {
         Ok((namespace, resolved))
     }
 
+    /// Opens a namespace whose `format.json` is damaged or gone, to read what its refs name; nothing where no ref tells
+    /// which namespace it is.
+    ///
+    /// # Errors
+    /// Those of listing the refs.
+    pub async fn open_by_refs(
+        store: Arc<dyn Store>,
+        name: NamespaceName,
+        ambient: Ambient,
+    ) -> Result<Option<Self>> {
+        let keys = Keys::new(name.clone());
+        for ref_name in ref_names(store.as_ref(), &keys).await?.names {
+            if let Ok(Some((record, _))) = read_ref(store.as_ref(), &keys, &ref_name).await {
+                let (id, settings) = (record.namespace(), OnceCell::new());
+                return Ok(Some(Self::of(Inner { store, name, keys, id, settings, ambient })));
+            }
+        }
+        Ok(None)
+    }
+
     async fn open_if_any(
         store: &Arc<dyn Store>,
         name: &NamespaceName,
@@ -336,18 +356,22 @@ impl Namespace {
     ///
     /// Corrupt: more stands among the refs than is listed at once. What the store answers.
     pub async fn ref_names(&self) -> Result<RefNames> {
-        let prefix = self.keys().references();
-        let mut found = RefNames::default();
-        for entry in list_all(self.store().as_ref(), &prefix, MAX_REFS).await? {
-            let part = self.keys().rest(&entry.key, &prefix).unwrap_or_default();
-            match RefName::from_key_part(part) {
-                Ok(name) if self.keys().reference(&name) == entry.key => found.names.push(name),
-                _ => found.strays.push(entry.key.to_string()),
-            }
-        }
-        found.names.sort();
-        Ok(found)
+        ref_names(self.store().as_ref(), self.keys()).await
     }
+}
+
+async fn ref_names(store: &dyn Store, keys: &Keys) -> Result<RefNames> {
+    let prefix = keys.references();
+    let mut found = RefNames::default();
+    for entry in list_all(store, &prefix, MAX_REFS).await? {
+        let part = keys.rest(&entry.key, &prefix).unwrap_or_default();
+        match RefName::from_key_part(part) {
+            Ok(name) if keys.reference(&name) == entry.key => found.names.push(name),
+            _ => found.strays.push(entry.key.to_string()),
+        }
+    }
+    found.names.sort();
+    Ok(found)
 }
 
 /// What is found where a namespace keeps its refs.

@@ -40,7 +40,7 @@ use crate::offload::{Offloaded, default_threads, offload};
 use crate::reader::{Reach, SegmentWalk, Sources, Span, find_entry, shown};
 use crate::snapshot::Snapshot;
 use crate::source::{StatCache, refuse_in_own};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Remedy, Result};
 
 use restore::{Restore, Top};
 use selection::Selection;
@@ -118,7 +118,7 @@ impl Pull {
             Occupant::Special | Occupant::Other => {
                 let path = shown(std::os::unix::ffi::OsStrExt::as_bytes(destination.as_os_str())).to_string();
                 let message = format!("{path} is not a directory, and a directory is to be pulled there");
-                Err(Error::new(ErrorKind::Invalid, message))
+                Err(Error::new(ErrorKind::Invalid, message).with_remedy(Remedy::OtherPlace))
             }
         }
     }

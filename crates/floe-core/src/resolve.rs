@@ -76,11 +76,19 @@ impl Namespace {
             return Err(Error::new(ErrorKind::NotFound, message));
         };
         let Some(at) = generation.at() else {
-            let last = record.history.iter().find(|generation| generation.at().is_some());
-            let hint = last
+            let is_before = |other: &&Generation| other.generation < number && other.at().is_some();
+            let hint = record
+                .history
+                .iter()
+                .find(is_before)
                 .map(|last| format!("; `{name}@{}` was the last before", last.generation))
                 .unwrap_or_default();
-            return Err(Error::new(ErrorKind::NotFound, format!("the ref `{name}` was removed{hint}")));
+            let message = if number == record.current.generation {
+                format!("the ref `{name}` was removed{hint}")
+            } else {
+                format!("generation {number} of `{name}` is its removal{hint}")
+            };
+            return Err(Error::new(ErrorKind::NotFound, message));
         };
         Ok(Resolved { at, generation: Some((name.clone(), generation.clone())) })
     }

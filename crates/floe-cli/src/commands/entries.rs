@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use floe_core::{Depth, Error, SnapshotAt};
-use floe_format::{Body, EntryKind, EntryRef, Timestamp};
+use floe_format::{Body, EntryKind, EntryRef, Kept, Timestamp};
 use serde::Serialize;
 
 use crate::failure::{Code, Failure};
@@ -50,7 +50,8 @@ pub(crate) async fn list(session: &Session, directory: &TreePath, style: Style) 
     let (namespace, resolved, snapshot) = session.snapshot(&directory.reference, Limits::default()).await?;
     let (out, outcome) = session.output().stream();
     let escape = session.output().is_terminal();
-    let mut lister = Lister { out, style, escape, at: resolved.at, directory: &directory.path, entries: 0 };
+    let (at, kept) = (resolved.at, snapshot.root().kept);
+    let mut lister = Lister { out, style, escape, at, kept, directory: &directory.path, entries: 0 };
     let depth = if style.below { Depth::Below } else { Depth::Children };
     let cache = session.cache_dir();
     let each = &mut |entry: &EntryRef<'_>| lister.show(entry).map_err(cannot_show);
@@ -71,6 +72,7 @@ struct Lister<'a> {
     style: Style,
     escape: bool,
     at: SnapshotAt,
+    kept: Kept,
     directory: &'a [u8],
     entries: u64,
 }
@@ -120,11 +122,14 @@ impl Lister<'_> {
             _ => "-".to_owned(),
         };
         write!(self.out, "{mode} {size:>12} ")?;
-        if let Some(owner) = entry.owner {
-            write!(self.out, "{:>6}:{:<6} ", owner.user, owner.group)?;
+        // A hard link has neither of its own.
+        if self.kept.contains(Kept::OWNER) {
+            let owner = entry.owner.map(|owner| format!("{:>6}:{:<6}", owner.user, owner.group));
+            write!(self.out, "{:13} ", owner.unwrap_or_default())?;
         }
-        if let Some(mtime) = entry.mtime {
-            write!(self.out, "{} ", time_text(mtime, false))?;
+        if self.kept.contains(Kept::MTIME) {
+            let time = entry.mtime.map(|mtime| time_text(mtime, false));
+            write!(self.out, "{:20} ", time.unwrap_or_default())?;
         }
         Ok(())
     }
@@ -204,6 +209,10 @@ fn time_text(time: Timestamp, exact: bool) -> String {
     let nanos = i32::try_from(if exact { time.nanos } else { 0 }).unwrap_or(0);
     match jiff::Timestamp::new(time.seconds, nanos) {
         Ok(time) => time.to_string(),
+        // Nanoseconds count forwards, also before 1970.
+        Err(_) if time.seconds < 0 && time.nanos > 0 => {
+            format!("-{}.{:09}", (time.seconds + 1).unsigned_abs(), 1_000_000_000 - time.nanos)
+        }
         Err(_) => format!("{}.{:09}", time.seconds, time.nanos),
     }
 }
@@ -222,5 +231,8 @@ mod tests {
         assert_eq!(time_text(time(0), false), "1970-01-01T00:00:00Z");
         assert_eq!(time_text(time(-1), true), "1969-12-31T23:59:59.000000005Z");
         assert_eq!(time_text(time(i64::MAX), true), format!("{}.000000005", i64::MAX));
+        assert_eq!(time_text(time(i64::MIN), true), format!("{}.999999995", i64::MIN + 1));
+        let exactly = Timestamp { seconds: i64::MIN, nanos: 0 };
+        assert_eq!(time_text(exactly, true), format!("{}.000000000", i64::MIN));
     }
 }

@@ -10,7 +10,7 @@ use crate::counting::TrafficReport;
 use crate::failure::{Code, Failure};
 use crate::output::printable;
 use crate::quantities::{age, count};
-use crate::session::{Limits, Session};
+use crate::session::Session;
 
 /// Show what a ref named, the newest generation first
 #[derive(Debug, Args)]
@@ -33,7 +33,7 @@ struct LogReport<'a> {
 }
 
 pub(crate) async fn run(session: &Session, arguments: LogArguments) -> Result<Code, Failure> {
-    let namespace = session.namespace(Limits::default()).await?;
+    let (namespace, _) = session.namespace_as_it_is().await?;
     let name = &arguments.name;
     let Some((record, _)) = namespace.read_ref(name).await? else {
         // The engine knows which names look alike.

@@ -75,6 +75,11 @@ pub(crate) struct PullArguments {
 
 pub(crate) async fn run(session: &Session, arguments: PullArguments) -> Result<Code, Failure> {
     let started = Instant::now();
+    if arguments.destination.as_os_str() == "-" {
+        let advice =
+            "`floe cat REF:PATH` writes a file there, `floe archive` a tar; a directory called so is `./-`.";
+        return Err(Failure::new(Code::Usage, "nothing is pulled to standard output", advice));
+    }
     let limits = Limits { download: arguments.limit_download, ..Limits::default() };
     let options = PullOptions {
         path: arguments.source.path.clone(),

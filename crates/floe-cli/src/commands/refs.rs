@@ -12,7 +12,7 @@ use crate::counting::TrafficReport;
 use crate::failure::{Code, Failure, TOO_NEW};
 use crate::output::printable;
 use crate::quantities::{ByteCount, age, count, thousands};
-use crate::session::{Limits, Session};
+use crate::session::Session;
 
 /// How many refs are read at once.
 const READS_AT_ONCE: usize = 16;
@@ -56,75 +56,83 @@ struct ListedRef {
     file_bytes: u64,
 }
 
+/// What stands among the refs.
+#[derive(Default)]
+struct Found {
+    refs: Vec<ListedRef>,
+    damages: Noted,
+    unsupported: Noted,
+    /// How many of the damages are of refs; the others are of what is none.
+    unread: u64,
+    remedies: BTreeSet<Option<Remedy>>,
+}
+
 pub(crate) async fn list(session: &Session, json: bool) -> Result<Code, Failure> {
-    let namespace = &session.namespace(Limits::default()).await?;
-    let found = namespace.ref_names().await?;
-    let read: Vec<(RefName, floe_core::Result<Option<ListedRef>>)> = stream::iter(found.names)
+    let (namespace, damage) = session.namespace_as_it_is().await?;
+    let found = find(&namespace).await?;
+    if json {
+        let refs = found.refs.iter().map(ListedRef::report).collect();
+        let (damages, unsupported) = (reports(&found.damages), reports(&found.unsupported));
+        let (namespace, traffic) = (namespace.name().as_str(), session.traffic());
+        session.output().json(&RefsReport { namespace, refs, damages, unsupported, traffic })?;
+    } else {
+        show(session, &found)?;
+    }
+    match damage {
+        Some(damage) => Err(damage),
+        None => found.verdict(),
+    }
+}
+
+/// Reads all refs; one that is damaged does not hide the others.
+async fn find(namespace: &Namespace) -> Result<Found, Failure> {
+    let RefNames { names, strays } = namespace.ref_names().await?;
+    let read: Vec<(RefName, floe_core::Result<Option<ListedRef>>)> = stream::iter(names)
         .map(|name| async move { (name.clone(), read(namespace, name).await) })
         .buffered(READS_AT_ONCE)
         .collect()
         .await;
-    let (mut refs, mut damages, mut unsupported) = (Vec::new(), Noted::new(), Noted::new());
-    let mut remedies = BTreeSet::new();
+    let mut found = Found::default();
     for (name, read) in read {
         match read {
-            Ok(listed) => refs.extend(listed),
-            // One that is damaged does not hide the others.
+            Ok(listed) => found.refs.extend(listed),
             Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {
-                remedies.insert(error.remedy());
-                damages.push((name.to_string(), error.to_string()));
+                found.remedies.insert(error.remedy());
+                found.damages.push((name.to_string(), error.to_string()));
             }
             Err(error) if error.kind() == ErrorKind::Unsupported => {
-                unsupported.push((name.to_string(), error.to_string()));
+                found.unsupported.push((name.to_string(), error.to_string()));
             }
             Err(error) => return Err(error.into()),
         }
     }
-    let unread = damages.len() as u64;
-    let strays = found.strays.len() as u64;
-    if strays > 0 {
-        remedies.insert(Some(Remedy::Remove));
+    found.unread = found.damages.len() as u64;
+    if !strays.is_empty() {
+        found.remedies.insert(Some(Remedy::Remove));
     }
-    damages.extend(found.strays.into_iter().map(|key| (key, RefNames::STRAY.to_owned())));
-    if json {
-        let refs = refs
-            .iter()
-            .map(|listed| RefReport {
-                name: listed.name.as_str(),
-                generation: GenerationReport::new(&listed.generation),
-                entry_count: listed.entries,
-                file_count: listed.files,
-                file_bytes: listed.file_bytes,
-            })
-            .collect();
-        let (damages, unsupported) = (reports(&damages), reports(&unsupported));
-        let (namespace, traffic) = (namespace.name().as_str(), session.traffic());
-        session.output().json(&RefsReport { namespace, refs, damages, unsupported, traffic })?;
-    } else {
-        if refs.is_empty() && damages.is_empty() && unsupported.is_empty() {
-            session.output().note("No ref names anything here; `floe push PATH REF` makes one.");
+    found.damages.extend(strays.into_iter().map(|key| (key, RefNames::STRAY.to_owned())));
+    Ok(found)
+}
+
+impl Found {
+    /// How a command ends that found this.
+    fn verdict(&self) -> Result<Code, Failure> {
+        if self.damages.is_empty() && !self.unsupported.is_empty() {
+            let message = count(self.unsupported.len() as u64, "ref is too new", "refs are too new");
+            return Err(Failure::new(Code::Failed, message, TOO_NEW));
         }
-        show(session, &refs)?;
-        for (what, noted) in [("damaged", &damages), ("too new", &unsupported)] {
-            for (name, message) in noted {
-                session.output().note(&format!("{what}: {}: {}", printable(name), printable(message)));
-            }
+        if self.damages.is_empty() {
+            return Ok(Code::Done);
         }
+        let strays = self.damages.len() as u64 - self.unread;
+        let message = match self.unread {
+            0 => count(strays, "object is where only refs may be", "objects are where only refs may be"),
+            unread => count(unread, "ref cannot be read", "refs cannot be read"),
+        };
+        let again = "Run `floe verify` to see what is damaged; push again from the source with --full, or restore the \
+                     objects from a copy of the store.";
+        Err(Failure::new(Code::Corrupt, message, advice::on_damages(&self.remedies, again)))
     }
-    if damages.is_empty() && !unsupported.is_empty() {
-        let message = count(unsupported.len() as u64, "ref is too new", "refs are too new");
-        return Err(Failure::new(Code::Failed, message, TOO_NEW));
-    }
-    if damages.is_empty() {
-        return Ok(Code::Done);
-    }
-    let message = match unread {
-        0 => count(strays, "object is where only refs may be", "objects are where only refs may be"),
-        _ => count(unread, "ref cannot be read", "refs cannot be read"),
-    };
-    let again = "Run `floe verify` to see what is damaged; push again from the source with --full, or restore the \
-                 objects from a copy of the store.";
-    Err(Failure::new(Code::Corrupt, message, advice::on_damages(&remedies, again)))
 }
 
 /// Names, and what is wrong with what has them.
@@ -144,7 +152,23 @@ async fn read(namespace: &Namespace, name: RefName) -> floe_core::Result<Option<
     Ok(Some(ListedRef { name, generation: record.current, entries, files, file_bytes }))
 }
 
-fn show(session: &Session, refs: &[ListedRef]) -> Result<(), Failure> {
+impl ListedRef {
+    fn report(&self) -> RefReport<'_> {
+        RefReport {
+            name: self.name.as_str(),
+            generation: GenerationReport::new(&self.generation),
+            entry_count: self.entries,
+            file_count: self.files,
+            file_bytes: self.file_bytes,
+        }
+    }
+}
+
+fn show(session: &Session, found: &Found) -> Result<(), Failure> {
+    let Found { refs, damages, unsupported, .. } = found;
+    if refs.is_empty() && damages.is_empty() && unsupported.is_empty() {
+        session.output().note("No ref names anything here; `floe push PATH REF` makes one.");
+    }
     let now = session.now();
     let width = refs.iter().map(|listed| listed.name.as_str().len()).max().unwrap_or(0);
     session.output().data(|out| {
@@ -161,5 +185,11 @@ fn show(session: &Session, refs: &[ListedRef]) -> Result<(), Failure> {
             )?;
         }
         Ok(())
-    })
+    })?;
+    for (what, noted) in [("damaged", damages), ("too new", unsupported)] {
+        for (name, message) in noted {
+            session.output().note(&format!("{what}: {}: {}", printable(name), printable(message)));
+        }
+    }
+    Ok(())
 }

@@ -22,6 +22,8 @@ use crate::session::{Limits, Session};
 /// Ends with exit code 3 where something is damaged, after all else was looked at, but where `format.json` is, without
 /// which nothing can be; with 1 where something is too new for this version to tell. What is affected are the generations
 /// of refs that have something damaged, or are in a pack that is.
+///
+/// A pack that no ref needs may be of a push that is under way, and is not to be removed by hand.
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArguments {
     /// Which refs [default: all; then packs that none of them needs are named too]

@@ -51,6 +51,27 @@ fn i1_a_full_push_brings_back_what_was_damaged_or_lost() {
     }
 }
 
+/// Nothing is written to such a namespace, but what it has can be found and pulled.
+#[test]
+fn without_the_record_of_a_namespace_its_refs_are_told() {
+    for damage in
+        [|path: &PathBuf| fs::remove_file(path).unwrap(), |path: &PathBuf| fs::write(path, "{").unwrap()]
+    {
+        let user = User::new();
+        let tree = user.tree("tree");
+        user.floe(&["push", &tree, "first"], 0);
+        user.floe(&["push", &tree, "other"], 0);
+        damage(&user.path(".local/share/floe/default/format.json"));
+        let listed = user.floe(&["ls"], 3);
+        assert!(user.stderr(&listed).contains("`default/format.json`"), "{listed:?}");
+        let listed = stdout(&listed);
+        assert!(listed.contains("first@1") && listed.contains("other@1"), "{listed}");
+        assert!(stdout(&user.floe(&["log", "other"], 0)).contains("other@1"));
+        user.floe(&["pull", "other", "back"], 0);
+        user.floe(&["push", &tree, "first"], 3);
+    }
+}
+
 /// The only tail that is cached.
 fn cached_tail(user: &User) -> PathBuf {
     let first = |path: PathBuf| fs::read_dir(path).unwrap().next().unwrap().unwrap().path();

@@ -37,6 +37,9 @@ fn what_cannot_be_is_usage() {
     let told = user.stderr(&user.floe(&["push", "tree", "main", "--store", "file"], 2));
     assert!(told.contains("the store file is not a directory"), "{told}");
     user.floe(&["push", "tree", "main"], 0);
+    user.floe(&["pull", "main:README.md", "-"], 2);
+    let told = user.stderr(&user.floe(&["pull", "main", "tree/README.md"], 1));
+    assert!(told.contains("Pull to another place"), "{told}");
     for arguments in
         [&["pull", "main", "out", "--include", "["][..], &["diff", "main", "./tree", "--exclude", "["]]
     {
@@ -50,6 +53,25 @@ fn an_unknown_kind_of_store_is_named() {
     let user = User::new();
     let refused = user.floe(&["ls", "--store", "ftp://x/y"], 2);
     insta::assert_snapshot!(user.stderr(&refused));
+    // Whoever said so.
+    let told = user.command(&["ls"]).env("FLOE_STORE", "ftp://x/y").output().unwrap();
+    assert_eq!(told.status.code(), Some(2), "{told:?}");
+    let configuration = user.path(".config/floe/config.toml");
+    std::fs::create_dir_all(configuration.parent().unwrap()).unwrap();
+    std::fs::write(configuration, "store = \"ftp://x/y\"").unwrap();
+    let told = user.command(&["ls"]).env_remove("FLOE_STORE").output().unwrap();
+    assert_eq!(told.status.code(), Some(2), "{told:?}");
+}
+
+#[test]
+fn every_refused_argument_ends_with_advice() {
+    let user = User::new();
+    for arguments in
+        [&["ls", "main@x"][..], &["ls", "a b"], &["cat", "main:.."], &["rm", "main@x"], &["log", ""]]
+    {
+        let told = user.stderr(&user.floe(arguments, 2));
+        assert!(told.ends_with("\n\nFor more information, try '--help'.\n"), "{told}");
+    }
 }
 
 /// Where it is easily taken for another.

@@ -28,6 +28,15 @@ fn a_directory_is_listed() {
     let long = ls(&["main", "-l"]);
     assert!(long.starts_with("-rw-r--r--            9 "), "{long}");
     assert!(long.contains(" link -> README.md\n"), "{long}");
+    // Also where a hard link has no owner and no time.
+    std::fs::hard_link(user.path("tree/README.md"), user.path("tree/same")).unwrap();
+    user.floe(&["push", "tree", "linked", "--owner"], 0);
+    let long = ls(&["linked", "-l"]);
+    let column = |name: &str| {
+        let line = long.lines().find(|line| line.contains(name)).unwrap();
+        line.find(name).unwrap()
+    };
+    assert_eq!(column("same link to README.md"), column("link -> README.md"), "{long}");
     let report = user.json(&["ls", "main:src", "--json"]);
     insta::assert_json_snapshot!("ls_directory", shape(&report));
     let files = report["entries"].as_array().unwrap();

@@ -97,7 +97,7 @@ impl WriteAttempt {
         };
         let target = &self.target;
         Ok(Moved::Not(if found.generation(push.generation).is_some() {
-            let message = format!("the ref `{target}` was moved by somebody else; look again and repeat");
+            let message = format!("the ref `{target}` was moved by somebody else");
             WriteError::Failed(Error::new(ErrorKind::Conflict, message))
         } else if found.current.generation == push.generation - 1 {
             let message = format!("the ref `{target}` was fenced by a collector; repeat");

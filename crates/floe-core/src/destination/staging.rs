@@ -22,7 +22,7 @@ use super::removal::Fate;
 use super::tree::Tree;
 use super::umask::PrivateUmask;
 use super::{names, obstacles, open, removal, xattrs};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Remedy, Result};
 
 /// How much of the destination's name is in that of its staging directory, in bytes; a name has at most 255.
 const NAME_BYTES: usize = 220;
@@ -98,7 +98,9 @@ fn leads_nowhere(path: &Path, errno: Errno) -> Error {
     let culprit = parts.filter(|part| !part.as_os_str().is_empty()).filter(is_culprit).last();
     let what = if is_loop { "is a symlink that leads nowhere" } else { "is not a directory" };
     let path = shown(culprit.unwrap_or(path));
-    Error::new(ErrorKind::Invalid, format!("`{path}` {what}")).with_source(std::io::Error::from(errno))
+    Error::new(ErrorKind::Invalid, format!("`{path}` {what}"))
+        .with_source(std::io::Error::from(errno))
+        .with_remedy(Remedy::OtherPlace)
 }
 
 /// Whether a path ends in `/.`, which `Path` does not show.

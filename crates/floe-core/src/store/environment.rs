@@ -18,9 +18,11 @@ impl Environment {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// Whether a variable is set to `1` or `true`.
+    /// Whether a variable is set to `1`, `true`, `yes` or `on`.
     pub fn is_on(&self, name: &str) -> bool {
-        self.get(name).is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true"))
+        let means_yes =
+            |value: &str| ["1", "true", "yes", "on"].iter().any(|on| value.eq_ignore_ascii_case(on));
+        self.get(name).is_some_and(means_yes)
     }
 
     /// The same without these variables.

@@ -169,11 +169,15 @@ async fn a_removed_ref_keeps_its_history_and_goes_on() {
         let (namespace, reference) = (namespace.clone(), text.parse().unwrap());
         async move { namespace.resolve(&reference).await }
     };
-    assert_eq!(resolve("main").await.unwrap_err().kind(), ErrorKind::NotFound);
+    let error = resolve("main").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert_eq!(error.to_string(), "the ref `main` was removed; `main@2` was the last before");
     assert_eq!(resolve("main@1").await.unwrap().at, world.at[0]);
     let Tagged::Committed(back) = world.tag(&namespace, "main", world.at[1]).await.unwrap() else { panic!() };
     assert_eq!(back.current.generation, 4);
     assert_eq!(resolve("main").await.unwrap().at, world.at[1]);
+    let error = resolve("main@3").await.unwrap_err();
+    assert_eq!(error.to_string(), "generation 3 of `main` is its removal; `main@2` was the last before");
     let error = resolve("mian").await.unwrap_err();
     assert!(error.to_string().contains("`main`"), "{error}");
     assert_eq!(world.leases(), []);
