@@ -22,6 +22,7 @@ mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 mod glob;
+mod keeping;
 mod keys;
 mod lease;
 mod listing;

@@ -25,7 +25,6 @@ mod links;
 mod made;
 mod measure;
 mod memory;
-mod meta;
 mod noted;
 mod options;
 mod packs;

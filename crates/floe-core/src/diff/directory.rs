@@ -5,12 +5,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use floe_format::{
-    Body, ContentHash, Entry, Kept, OwnedBody, Owner, Root, Timestamp, XattrList, compare_paths,
-};
+use floe_format::{Body, ContentHash, Entry, Kept, Meta, OwnedBody, Root, XattrList, compare_paths};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::keeping::Keeping;
 use crate::namespace::Namespace;
 use crate::offload::{Offloaded, cancelled, offload};
 use crate::snapshot::Snapshot;
@@ -74,8 +73,14 @@ pub async fn diff_directory(
     let snapshot = before.root().clone();
     let merged = offload("diff", cancel, move |work| {
         let files = SourceFiles::open(&root)?.heeding(&work.cancel);
-        let mut present =
-            Present { root: snapshot, files, cursor, linked: HashMap::new(), identities: HashSet::new() };
+        let mut present = Present {
+            root: snapshot,
+            files,
+            cursor,
+            linked: HashMap::new(),
+            identities: HashSet::new(),
+            buffer: Vec::new(),
+        };
         merge(&work, side, &root, &walk, &mut present, &changes)?;
         if let Some(names) = names {
             names.keep();
@@ -171,6 +176,8 @@ struct Present {
     linked: HashMap<PathHash, (u64, u64)>,
     /// And these alone.
     identities: HashSet<(u64, u64)>,
+    /// For the content of files.
+    buffer: Vec<u8>,
 }
 
 /// The beginning of a path's BLAKE3.
@@ -230,10 +237,12 @@ impl Present {
             (FileKind::Directory, _) => OwnedBody::Directory,
             (FileKind::Fifo, _) => OwnedBody::Fifo,
             (FileKind::CharDevice, _) => {
-                OwnedBody::CharDevice { major: high(stat.special), minor: low(stat.special) }
+                let (major, minor) = stat.device_numbers();
+                OwnedBody::CharDevice { major, minor }
             }
             (FileKind::BlockDevice, _) => {
-                OwnedBody::BlockDevice { major: high(stat.special), minor: low(stat.special) }
+                let (major, minor) = stat.device_numbers();
+                OwnedBody::BlockDevice { major, minor }
             }
             _ => OwnedBody::File { size: stat.size, hash: None },
         };
@@ -246,24 +255,13 @@ impl Present {
     }
 
     fn with_meta(&self, path: Vec<u8>, stat: &Stat, body: OwnedBody, xattrs: XattrList) -> Entry {
-        let is_link = matches!(body, OwnedBody::HardLink { .. });
-        let keeps = |kept| self.root.kept.contains(kept) && !is_link;
-        let mode = match (&body, self.root.reproducible) {
-            (OwnedBody::Symlink { .. }, _) => 0o777,
-            (OwnedBody::Directory, true) => 0o755,
-            (OwnedBody::File { .. }, true) if stat.mode & 0o111 != 0 => 0o755,
-            (_, true) => 0o644,
-            (_, false) => stat.mode,
+        let Meta { mode, mtime, owner } = Keeping::new(self.root.kept, self.root.reproducible).meta(stat);
+        // A hard link has neither of its own.
+        let (mtime, owner) = match body {
+            OwnedBody::HardLink { .. } => (None, None),
+            _ => (mtime, owner),
         };
-        let time = Timestamp { seconds: stat.modified.seconds, nanos: stat.modified.nanos };
-        Entry {
-            path,
-            mode,
-            mtime: keeps(Kept::MTIME).then_some(time),
-            owner: keeps(Kept::OWNER).then_some(Owner { user: stat.uid, group: stat.gid }),
-            body,
-            xattrs,
-        }
+        Entry { path, mode, mtime, owner, body, xattrs }
     }
 
     /// The hash of a file's content, none if it vanished.
@@ -272,8 +270,8 @@ impl Present {
             return Ok(Some(ContentHash::from_bytes(hit.hash)));
         }
         let mut sink = HashSink(blake3::Hasher::new());
-        let mut buffer = vec![0; 256 << 10];
-        match self.files.read(directory, child.name, &mut buffer, &mut sink)? {
+        self.buffer.resize(256 << 10, 0);
+        match self.files.read(directory, child.name, &mut self.buffer, &mut sink)? {
             ReadOutcome::Read { .. } => Ok(Some(ContentHash::from(sink.0.finalize()))),
             ReadOutcome::Vanished => Ok(None),
         }
@@ -292,14 +290,4 @@ impl ContentSink for HashSink {
         self.0.update(bytes);
         Ok(())
     }
-}
-
-/// The major number of a device.
-fn high(device: u64) -> u32 {
-    u32::try_from(device >> 32).unwrap_or(u32::MAX)
-}
-
-/// The minor number.
-fn low(device: u64) -> u32 {
-    u32::try_from(device & 0xffff_ffff).unwrap_or(u32::MAX)
 }

@@ -15,7 +15,6 @@ use super::input::{Input, Listings};
 use super::journal::Journal;
 use super::known::KnownFrames;
 use super::layout::layout_of;
-use super::meta::Keeping;
 use super::noted::Noted;
 use super::packs::PackOutput;
 use super::passes::Passes;
@@ -169,7 +168,7 @@ impl Build {
         known: &Arc<KnownFrames>,
         passes: &mut Passes,
     ) -> Result<(Planned, Assembled, Option<CacheWriter>), Ended> {
-        let keeping = self.keeping();
+        let keeping = self.options.keeping();
         // The planner has one, too.
         let mut files = self.input.files(&self.options.cancel)?.shared_by(self.options.workers + 1);
         let cache = self.input.cache(self.options.cache_dir.as_deref());
@@ -305,7 +304,7 @@ impl Build {
         });
         let index = build_index(items.collect())?;
         let tar_bytes = segments.iter().map(|made| made.item.length).sum();
-        let keeping = self.keeping();
+        let keeping = self.options.keeping();
         // Nobody could read a snapshot whose segments keep something else than its root says.
         if segments.iter().any(|segment| segment.kept != keeping.kept) {
             let message = "a segment of the base keeps something else of entries than this push";
@@ -376,10 +375,6 @@ impl Build {
             .filter(|segment| !self.packs.metadata.contains(&segment.id))
             .map(|segment| metadata_frame(&mut compressor, segment.id, &segment.plain))
             .collect()
-    }
-
-    fn keeping(&self) -> Keeping {
-        Keeping::of(&self.options)
     }
 }
 

@@ -3,9 +3,8 @@
 use floe_format::{Body, FrameId, Item, Kept, OwnedBody, Run, SegmentBuilder};
 
 use super::base::BaseSegment;
-use super::meta;
 use super::unit::{Entries, ReadFile, Unit};
-use crate::Result;
+use crate::{Result, keeping};
 
 /// The units of a segment that is not encoded yet.
 #[derive(Debug)]
@@ -72,7 +71,7 @@ impl Draft {
             && let OwnedBody::File { hash, .. } = &mut entry.body
         {
             *hash = Some(read.hash);
-            meta::set_read(entry, &read.stat, kept);
+            keeping::set_read(entry, &read.stat, kept);
         }
     }
 

@@ -143,7 +143,7 @@ impl Input {
 
 /// Reads a tar to its end, before anything is asked of the store.
 async fn spool(tar: Box<dyn Read + Send>, options: &PushOptions) -> Result<Spool> {
-    let (exclusions, kept) = (options.exclusions.clone(), super::meta::Keeping::of(options).kept);
+    let (exclusions, kept) = (options.exclusions.clone(), options.keeping().kept);
     let directory = options.cache_dir.clone();
     let reading = offload("tar", &options.cancel, move |work| {
         let directory = directory.as_deref();

@@ -6,7 +6,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use floe_format::{Body, EntryRef, Meta};
 
 use super::kept_paths::{KeptPath, KeptPaths};
-use super::meta::Keeping;
+use crate::keeping::Keeping;
 use crate::source::{FileKind, Stat};
 use crate::{Error, ErrorKind, Result};
 

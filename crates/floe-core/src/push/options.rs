@@ -8,6 +8,7 @@ use floe_format::Kept;
 use tokio_util::sync::CancellationToken;
 
 use super::work::Unread;
+use crate::keeping::Keeping;
 use crate::reference::{Annotation, RefRecord, SnapshotAt};
 use crate::source::{Exclusions, OwnFound};
 
@@ -72,6 +73,12 @@ impl Default for PushOptions {
             workers: std::thread::available_parallelism().map_or(2, usize::from),
             cancel: CancellationToken::new(),
         }
+    }
+}
+
+impl PushOptions {
+    pub(super) fn keeping(&self) -> Keeping {
+        Keeping::new(self.kept, self.reproducible)
     }
 }
 

@@ -23,12 +23,12 @@ use super::known::KnownFrames;
 use super::left_out::LeftOut;
 use super::links::FirstNames;
 use super::made::Made;
-use super::meta::Keeping;
 use super::seen_rules::SeenRules;
 use super::unit::{Entries, MadeGroup, Note, Unit};
 use super::work::{
     Changed, Failure, FileJob, FilePiece, GroupJob, Job, PlannedFile, Unread, changed, pieces_ahead,
 };
+use crate::keeping::Keeping;
 use crate::source::{FileKind, HashClock, Listing, OwnFound, Stat, is_trusted, join};
 use crate::{Error, ErrorKind, Remedy, Result};
 

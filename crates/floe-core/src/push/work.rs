@@ -21,8 +21,8 @@ use super::PushProgress;
 use super::input::InputFiles;
 use super::known::KnownFrames;
 use super::made::{GroupKey, GroupKeyBuilder, Made};
-use super::meta;
 use super::unit::{MadeFrame, MadeGroup, Note, NotedContent, ReadFile};
+use crate::keeping;
 use crate::source::{
     ContentSink, DirectoryId, HashClock, ListedDirectory, ReadOutcome, Stat, may_have_rules,
 };
@@ -245,7 +245,7 @@ impl Worker {
                             note = Note { stat: read, content, ..note };
                         }
                         *hash = Some(ContentHash::from_bytes(content));
-                        meta::set_read(&mut entry, &read, self.settings.kept);
+                        keeping::set_read(&mut entry, &read, self.settings.kept);
                     }
                     Err(Failure::Unreadable(more)) => unread.extend(more),
                     Err(other) => return Err(other),

@@ -120,6 +120,13 @@ pub struct Stat {
 const MASK: StatxFlags = StatxFlags::BASIC_STATS.difference(StatxFlags::ATIME).difference(StatxFlags::BLOCKS);
 
 impl Stat {
+    /// The major and the minor number of a device node.
+    pub(crate) fn device_numbers(&self) -> (u32, u32) {
+        let major = u32::try_from(self.special >> 32).unwrap_or(u32::MAX);
+        let minor = u32::try_from(self.special & 0xffff_ffff).unwrap_or(u32::MAX);
+        (major, minor)
+    }
+
     /// Asks about `name` in `directory`; a symbolic link is not followed, nothing is mounted.
     pub(super) fn of_name(directory: impl AsFd, name: &CStr) -> Result<Self, Errno> {
         // Not AT_STATX_DONT_SYNC: what a network file system remembers may be older than a change made elsewhere.

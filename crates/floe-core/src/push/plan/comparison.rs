@@ -48,7 +48,7 @@ impl Planner<'_> {
         if let Some(found) = base.as_ref().filter(|base| self.is_same_file(&stat, hit.as_ref(), base)) {
             return Ok(Some(Candidate { directory: directory.id, note, state: State::Same(found.clone()) }));
         }
-        let (major, minor) = device_numbers(stat.special);
+        let (major, minor) = stat.device_numbers();
         let body = match stat.kind {
             FileKind::Directory => OwnedBody::Directory,
             FileKind::File if stat.size == 0 => OwnedBody::File { size: 0, hash: None },
@@ -195,10 +195,4 @@ impl Planner<'_> {
             None => Err(self.changed(path)),
         }
     }
-}
-
-fn device_numbers(device: u64) -> (u32, u32) {
-    let major = u32::try_from(device >> 32).unwrap_or(u32::MAX);
-    let minor = u32::try_from(device & 0xffff_ffff).unwrap_or(u32::MAX);
-    (major, minor)
 }

@@ -2,28 +2,23 @@
 
 use floe_format::{Entry, Kept, Meta, Owner, Timestamp};
 
-use super::PushOptions;
 use crate::source::{FileKind, Stat};
 
 /// What of a source goes into the snapshot.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Keeping {
-    pub(super) kept: Kept,
-    pub(super) reproducible: bool,
+pub(crate) struct Keeping {
+    pub(crate) kept: Kept,
+    pub(crate) reproducible: bool,
 }
 
 impl Keeping {
-    fn new(kept: Kept, reproducible: bool) -> Self {
+    /// Keeps this, which is nothing where the snapshot is to be reproducible.
+    pub(crate) fn new(kept: Kept, reproducible: bool) -> Self {
         Self { kept: if reproducible { Kept::NONE } else { kept }, reproducible }
     }
 
-    /// What these options keep.
-    pub(super) fn of(options: &PushOptions) -> Self {
-        Self::new(options.kept, options.reproducible)
-    }
-
     /// Mode, and of time and owner what is kept.
-    pub(super) fn meta(self, stat: &Stat) -> Meta {
+    pub(crate) fn meta(self, stat: &Stat) -> Meta {
         Meta { mode: self.mode(stat), mtime: mtime(stat, self.kept), owner: owner(stat, self.kept) }
     }
 
@@ -40,7 +35,7 @@ impl Keeping {
 }
 
 /// Makes an entry that of the file which was read: another one may have taken the place of what the walk found.
-pub(super) fn set_read(entry: &mut Entry, read: &Stat, kept: Kept) {
+pub(crate) fn set_read(entry: &mut Entry, read: &Stat, kept: Kept) {
     (entry.mtime, entry.owner) = (mtime(read, kept), owner(read, kept));
 }
 
