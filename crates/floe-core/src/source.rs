@@ -42,7 +42,7 @@ pub(crate) use stat_cache::fuzzing as fuzzed_stats;
 pub use stat_cache::{
     CacheCursor, CacheHit, CacheSection, CacheSections, CacheWriter, ContentHash, StatCache,
 };
-pub(crate) use trust::Recency;
 pub use trust::{HashClock, HashClocks, is_trusted};
+pub(crate) use trust::{Recency, WalkBegan};
 pub(crate) use walk::join;
 pub use walk::{Child, Listing, Problem, Walk, WalkOptions};

@@ -21,7 +21,7 @@ use super::unit::{Entries, MadeFrame, MadeGroup, Note, NotedContent, ReadFile, U
 use super::work::{Changed, Failure, FilePiece, Unread, changed, make_end};
 use super::{PushProgress, leading_u64};
 use crate::offload::cancelled;
-use crate::source::{HashClock, Recency, Stat, is_trusted};
+use crate::source::{Recency, Stat, WalkBegan};
 use crate::{Error, ErrorKind, Result};
 
 /// What an assembly needs.
@@ -35,8 +35,8 @@ pub(super) struct Assembly<'a> {
     pub(super) made: &'a Made,
     pub(super) noted: Option<&'a mut Noted>,
     pub(super) progress: &'a PushProgress,
-    /// When the walk began, by the clock of the source.
-    pub(super) began: Option<HashClock>,
+    /// When the walk began.
+    pub(super) began: Option<WalkBegan>,
     /// Asked before each piece.
     pub(super) cancel: &'a CancellationToken,
     pub(super) compressor: Compressor,
@@ -62,10 +62,17 @@ pub(super) struct Assembled {
 }
 
 impl Assembled {
+    /// Whether anything fresh was read in or below a directory.
+    pub(super) fn is_fresh_below(&self, directory: &[u8]) -> bool {
+        let below = if directory.is_empty() { Vec::new() } else { [directory, b"/"].concat() };
+        let mut rest = self.fresh.range(below.clone()..);
+        self.fresh.contains(directory) || rest.next().is_some_and(|fresh| fresh.starts_with(&below))
+    }
+
     /// Notes what was read, of this stat then.
-    pub(super) fn note_read(&mut self, path: &[u8], stat: &Stat, began: Option<HashClock>) {
+    pub(super) fn note_read(&mut self, path: &[u8], stat: &Stat, began: Option<WalkBegan>) {
         self.recency.add(stat);
-        if began.is_some_and(|began| !is_trusted(stat, began)) {
+        if began.is_some_and(|began| !began.is_after(stat)) {
             let directory = parent_and_name(path).0;
             if !self.fresh.contains(directory) {
                 self.fresh.insert(directory.to_vec());
@@ -79,6 +86,18 @@ impl Assembled {
 pub(super) enum Ended {
     Changed(Changed),
     Failed(Error),
+}
+
+impl Ended {
+    /// This end, of what ended so as well: that rules are others by now is not forgotten.
+    pub(super) fn and(self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::Changed(changed), Self::Changed(Changed { is_of_rules: true, .. })) => {
+                Self::Changed(Changed { is_of_rules: true, ..changed })
+            }
+            (ended, _) => ended,
+        }
+    }
 }
 
 impl From<Error> for Ended {
@@ -425,4 +444,23 @@ fn again_of_nothing() -> Error {
 
 fn received<T>(result: Result<T, crossbeam_channel::RecvError>) -> Result<T> {
     result.map_err(|_| Error::new(ErrorKind::Internal, "a thread that reads the source ended early"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_rules_are_others_is_not_forgotten_for_what_else_changed() {
+        let ended = |is_of_rules| Ended::Changed(Changed { is_of_rules, ..changed(b"x") });
+        for (one, other) in [(false, false), (false, true), (true, false), (true, true)] {
+            let both = ended(one).and(&ended(other));
+            assert!(
+                matches!(&both, Ended::Changed(changed) if changed.is_of_rules == (one || other)),
+                "{both:?}"
+            );
+        }
+        let failed = Ended::Failed(again_of_nothing()).and(&ended(true));
+        assert!(matches!(failed, Ended::Failed(_)));
+    }
 }

@@ -245,7 +245,8 @@ impl Build {
                 .join()
                 .map_err(|_| Error::new(ErrorKind::Internal, "the thread that plans panicked"))?;
             match (planned, assembled) {
-                (_, Err(ended)) | (Err(ended), Ok(_)) => Err(ended),
+                (Err(planned), Err(assembled)) => Err(assembled.and(&planned)),
+                (Ok(_), Err(ended)) | (Err(ended), Ok(_)) => Err(ended),
                 (Ok(planned), Ok(assembled)) => Ok((planned, assembled)),
             }
         });

@@ -18,7 +18,7 @@ use crate::offload::{cancelled, offload};
 use crate::source::{
     CacheCursor, CacheHit, Child, ContentSink, Exclusions, FileTime, HashClock, ListedDirectory, Listing,
     NameCache, OpenFile, ReadLink, ReadOutcome, SourceFiles, Spool, SpoolListings, SpoolOptions, SpooledFile,
-    Stat, StatCache, Walk, WalkOptions, refuse_source_below, unreadable,
+    Stat, StatCache, Walk, WalkBegan, WalkOptions, refuse_source_below, unreadable,
 };
 use crate::{Error, Result};
 
@@ -159,7 +159,7 @@ async fn spool(tar: Box<dyn Read + Send>, options: &PushOptions) -> Result<Spool
 
 impl Listings {
     /// The moment the walk began; a tar holds still.
-    pub(super) fn began(&self) -> Option<HashClock> {
+    pub(super) fn began(&self) -> Option<WalkBegan> {
         match self {
             Self::Walk(walk) => Some(walk.began()),
             Self::Tar(_) => None,
@@ -282,10 +282,10 @@ impl InputFiles {
     }
 
     /// See [`SourceFiles::is_named`].
-    pub(super) fn is_named(&mut self, directory: ListedDirectory<'_>, name: &[u8], file: &InputFile) -> bool {
-        match (self, file) {
-            (Self::Directory(files), InputFile::Directory(file)) => files.is_named(directory, name, file),
-            _ => true,
+    pub(super) fn is_named(&mut self, directory: ListedDirectory<'_>, name: &[u8], file: &Stat) -> bool {
+        match self {
+            Self::Directory(files) => files.is_named(directory, name, file),
+            Self::Tar(_) => true,
         }
     }
 
@@ -336,6 +336,16 @@ impl InputFile {
                 file.fill(buffer).map_err(|errno| unreadable("cannot read the file".into(), errno))
             }
             Self::Tar(file) => file.fill(buffer),
+        }
+    }
+
+    /// What the kernel says of it by now.
+    pub(super) fn stat_now(&self) -> Result<Stat> {
+        match self {
+            Self::Directory(file) => {
+                file.stat_now().map_err(|errno| unreadable("cannot ask about the file".into(), errno))
+            }
+            Self::Tar(file) => Ok(*file.stat()),
         }
     }
 

@@ -7,7 +7,7 @@ use super::left_out::LeftOut;
 use super::made::Made;
 use super::packs::PackOutput;
 use super::seen_rules::SeenRules;
-use crate::source::HashClock;
+use crate::source::WalkBegan;
 
 /// The passes until now.
 pub(super) struct Passes {
@@ -19,7 +19,7 @@ pub(super) struct Passes {
     /// What could not be read.
     pub(super) left_out: LeftOut,
     /// When the first of them began of which anything is in the packs, by the clock of the source; nothing before the first.
-    pub(super) packs_began: Option<HashClock>,
+    pub(super) packs_began: Option<WalkBegan>,
     /// What the ignore files were in them.
     pub(super) seen_rules: SeenRules,
 }

@@ -29,7 +29,7 @@ use super::work::{
     Changed, Failure, FileJob, FilePiece, GroupJob, Job, PlannedFile, Unread, changed, pieces_ahead,
 };
 use crate::keeping::Keeping;
-use crate::source::{FileKind, HashClock, Listing, OwnFound, Stat, is_trusted, join};
+use crate::source::{FileKind, Listing, OwnFound, Stat, WalkBegan, join};
 use crate::{Error, ErrorKind, Remedy, Result};
 
 /// How many known groups are handed out together.
@@ -95,7 +95,7 @@ pub(super) struct Planner<'a> {
     /// And whether an ignore file is not.
     pub(super) has_other_rules: bool,
     /// When the first pass began of which anything is in the packs; nothing where nothing is.
-    pub(super) packs_began: Option<HashClock>,
+    pub(super) packs_began: Option<WalkBegan>,
     /// Those of the passes before, of which something is in the packs.
     pub(super) seen_rules: &'a mut SeenRules,
     /// See [`Planned::denied`].
@@ -139,7 +139,7 @@ impl Planner<'_> {
                     sockets: 0,
                     own: Vec::new(),
                     restless: Vec::new(),
-                    rules: RulesRead::since(self.listings.began()),
+                    rules: RulesRead::since(self.listings.began().map(|began| began.clock)),
                     denied: Vec::new(),
                     base_contents: None,
                 }),
@@ -168,7 +168,7 @@ impl Planner<'_> {
             }
             planned.own.extend(listing.take_own());
             planned.rules.add(&listing);
-            self.check_rules(&listing, planned.root.device)?;
+            self.check_rules(&listing)?;
             self.add_listing(&listing, &mut grouper, &mut group, &mut links, &mut path, planned)?;
         }
         if !group.is_empty() {
@@ -245,11 +245,11 @@ impl Planner<'_> {
 
     /// Checks that these ignore files are older than all that is in the packs, and what they were when that was read: what was
     /// read before them may be what they leave out, and everybody could read it in a pack that the snapshot uses.
-    fn check_rules(&mut self, listing: &Listing, root_device: u64) -> Result<()> {
+    fn check_rules(&mut self, listing: &Listing) -> Result<()> {
         let another = if listing.is_first() { self.seen_rules.note(listing) } else { None };
         let Some(began) = self.packs_began else { return Ok(()) };
-        let is_old = |stat: &Stat| stat.device == root_device && is_trusted(stat, began);
-        let young = || listing.rules().iter().find(|file| file.stat.is_some_and(|stat| !is_old(&stat)));
+        let young =
+            || listing.rules().iter().find(|file| file.stat.is_some_and(|stat| !began.is_after(&stat)));
         match another.or_else(|| young().map(|file| file.name)) {
             Some(name) => {
                 self.has_other_rules = true;

@@ -24,7 +24,7 @@ use super::made::{GroupKey, GroupKeyBuilder, Made};
 use super::unit::{MadeFrame, MadeGroup, Note, NotedContent, ReadFile};
 use crate::keeping;
 use crate::source::{
-    ContentSink, DirectoryId, HashClock, ListedDirectory, ReadOutcome, Stat, may_have_rules,
+    ContentSink, DirectoryId, HashClock, ListedDirectory, ReadOutcome, Stat, is_trusted, may_have_rules,
 };
 use crate::{Error, ErrorKind, Remedy, Result};
 
@@ -286,19 +286,20 @@ impl Worker {
         Ok(found.map(|(id, plain_len)| (key, MadeFrame { id, plain_len, stored: None })))
     }
 
-    /// Checks that what changed since it was listed had the path that it was listed with when it was read: what was written
-    /// after its directory was moved elsewhere may be left out there.
+    /// Checks that what may have changed since it was listed has the path that it was listed with when it was read: what was
+    /// written after it was moved elsewhere may be left out there.
     fn check_place(
         &mut self,
         directory: ListedDirectory<'_>,
         path: &[u8],
         planned: &Stat,
-        read: &Stat,
-    ) -> Result<(), Failure> {
-        if planned.same_content(read) || self.files.is_in_place(directory) {
+        (read, hashing_began): (&Stat, HashClock),
+    ) -> Result<(), Place> {
+        let is_unchanged = planned.same_content(read) && is_trusted(planned, hashing_began);
+        if is_unchanged || self.files.is_named(directory, parent_and_name(path).1, read) {
             return Ok(());
         }
-        Err(Failure::Changed(Changed { is_of_rules: true, ..changed(path) }))
+        Err(if self.files.is_in_place(directory) { Place::Gone } else { Place::Moved })
     }
 
     /// Appends a file's content and padding to the tar.
@@ -315,7 +316,12 @@ impl Worker {
         let outcome = self.files.read(directory, name, &mut self.buffer, &mut sink);
         match outcome {
             Ok(ReadOutcome::Read { stat, hashing_began }) => {
-                self.check_place(directory, path, planned, &stat)?;
+                self.check_place(directory, path, planned, (&stat, hashing_began)).map_err(|place| {
+                    // Nothing of it is in a frame yet; other files of its directory may be.
+                    let changed = changed(path);
+                    let is_of_rules = changed.is_of_rules || place == Place::Moved;
+                    Failure::Changed(Changed { is_of_rules, ..changed })
+                })?;
                 let content = *blake3::hash(&self.tar[start..]).as_bytes();
                 self.settings.progress.read_bytes.fetch_add(size, Ordering::Relaxed);
                 self.tar.resize(self.tar.len() + tar_padding(size), 0);
@@ -367,6 +373,15 @@ fn is_as_planned(name: &[u8], planned: &Stat, opened: &Stat, kept: Kept) -> bool
         && (planned.links < 2 || is_same)
         && (!may_have_rules(name) || planned.same_content(opened))
         && (!kept.contains(Kept::XATTRS) || (is_same && planned.changed == opened.changed))
+}
+
+/// Where a file is that has not the path any more that it was listed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Nobody knows; its directory is where it was.
+    Gone,
+    /// Where its directory is by now.
+    Moved,
 }
 
 /// Frames these bytes, and compresses them unless they are known.

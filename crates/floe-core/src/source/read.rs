@@ -250,24 +250,26 @@ impl SourceFiles {
         self.directories.get(directory).is_ok()
     }
 
-    /// Whether something of this very name is in the directory that has this path now, and may be looked at.
+    /// Whether something of this very name is in the directory that has this path now, and may be looked at; where that
+    /// cannot be told, it is.
     pub fn is_there(&mut self, directory: &[u8], name: &str) -> bool {
         let Ok(name) = CString::new(name) else { return false };
-        self.directories
-            .at(directory)
-            .is_ok_and(|at| Stat::of_name(at, &name).is_ok() && is_spelled_so(at, &name))
+        let found = self.directories.at(directory).and_then(|at| {
+            Stat::of_name(at, &name)?;
+            Ok(is_spelled_so(at, &name))
+        });
+        let is_nowhere = |errno| {
+            matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::STALE | Errno::ACCESS)
+        };
+        found.unwrap_or_else(|errno| !is_nowhere(errno))
     }
 
-    /// Whether an open file has no name any more, or still this one.
-    pub fn is_named(&mut self, directory: ListedDirectory<'_>, name: &[u8], file: &OpenFile) -> bool {
+    /// Whether a name is that of the file with this stat, in the directory that has the path of the one that was listed.
+    pub fn is_named(&mut self, directory: ListedDirectory<'_>, name: &[u8], file: &Stat) -> bool {
         self.directories.forget();
-        let now = Stat::of_file(&file.file);
-        let mut is_named = |stat: &Stat| {
-            self.is_now(directory, name).is_ok_and(|there| {
-                there.is_ok_and(|there| (there.device, there.inode) == (stat.device, stat.inode))
-            })
-        };
-        now.is_ok_and(|stat| stat.links == 0 || is_named(&stat))
+        self.is_now(directory, name).is_ok_and(|there| {
+            there.is_ok_and(|there| (there.device, there.inode) == (file.device, file.inode))
+        })
     }
 
     /// Looks for each directory anew from now on.
@@ -403,6 +405,15 @@ impl OpenFile {
             Err(_) => return,
         };
         self.hole_bytes = data.saturating_sub(at).min(self.left);
+    }
+
+    /// What the kernel says by now.
+    ///
+    /// # Errors
+    ///
+    /// What it said instead.
+    pub fn stat_now(&self) -> Result<Stat, Errno> {
+        Stat::of_file(&self.file)
     }
 
     /// Whether all of it was read and the kernel still says the same of it.

@@ -132,6 +132,21 @@ pub fn is_trusted(stat: &Stat, hashing_began: HashClock) -> bool {
     recency.is_trusted(hashing_began)
 }
 
+/// When a walk began: by the clock of the file system of its root, which says nothing of what others are mounted in it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WalkBegan {
+    pub(crate) clock: HashClock,
+    /// The device of the root.
+    pub(crate) device: u64,
+}
+
+impl WalkBegan {
+    /// Whether a file of this stat is known not to have changed since.
+    pub(crate) fn is_after(&self, stat: &Stat) -> bool {
+        stat.device == self.device && is_trusted(stat, self.clock)
+    }
+}
+
 /// How recently any of some files was modified or changed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Recency {

@@ -38,7 +38,7 @@ use super::ignore::{Exclusions, Filter, Rules};
 use super::name_cache::NameCache;
 use super::read::unsteady;
 use super::stat::{FileKind, Stat};
-use super::trust::HashClock;
+use super::trust::{HashClock, WalkBegan};
 use crate::error::{Error, ErrorKind, Result};
 use crate::offload::OnPanic;
 
@@ -82,7 +82,7 @@ pub struct Walk {
     dirents: Vec<u8>,
     threads: Vec<JoinHandle<()>>,
     failed: bool,
-    began: HashClock,
+    began: WalkBegan,
 }
 
 #[derive(Debug)]
@@ -110,11 +110,11 @@ impl Walk {
     /// The root cannot be opened, is no directory, or it is a directory of Floe's own, or a glob of the exclusions is
     /// malformed.
     pub fn new(root: &Path, options: &WalkOptions) -> Result<Self> {
-        let open = || -> Result<(OwnedFd, Stat, HashClock), Errno> {
+        let open = || -> Result<(OwnedFd, Stat, WalkBegan), Errno> {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
             let descriptor = rustix::fs::open(root, flags, Mode::empty())?;
             let stat = Stat::of_file(&descriptor)?;
-            let began = HashClock::read(&descriptor)?;
+            let began = WalkBegan { clock: HashClock::read(&descriptor)?, device: stat.device };
             Ok((descriptor, stat, began))
         };
         let (descriptor, stat, began) = open().map_err(|errno| {
@@ -155,7 +155,7 @@ impl Walk {
     }
 
     /// The moment it began, by the clock of the root's file system.
-    pub(crate) fn began(&self) -> HashClock {
+    pub(crate) fn began(&self) -> WalkBegan {
         self.began
     }
 

@@ -59,10 +59,8 @@ impl Planner<'_> {
             FileKind::CharDevice => OwnedBody::CharDevice { major, minor },
             FileKind::BlockDevice => OwnedBody::BlockDevice { major, minor },
             FileKind::Symlink => {
-                match self.link(directory, child, path, hit.as_ref(), base.as_ref(), &mut note)? {
-                    Some(target) => OwnedBody::Symlink { target },
-                    None => return Ok(None),
-                }
+                let target = self.link(directory, child, path, hit.as_ref(), base.as_ref(), &mut note)?;
+                OwnedBody::Symlink { target }
             }
             FileKind::Socket => return Ok(None),
         };
@@ -84,7 +82,7 @@ impl Planner<'_> {
             && entry.meta() == self.keeping.meta(stat)
     }
 
-    /// A symbolic link's target; nothing if it vanished.
+    /// A symbolic link's target.
     fn link(
         &mut self,
         directory: ListedDirectory<'_>,
@@ -93,12 +91,12 @@ impl Planner<'_> {
         hit: Option<&CacheHit>,
         base: Option<&BaseEntry>,
         note: &mut Note,
-    ) -> Result<Option<Vec<u8>>> {
+    ) -> Result<Vec<u8>> {
         if let (Some(hit), Some(base)) = (hit, base)
             && let Body::Symlink { target } = base.entry().body
             && *blake3::hash(target).as_bytes() == hit.hash
         {
-            return Ok(Some(target.to_vec()));
+            return Ok(target.to_vec());
         }
         let read = self.files.read_link(directory, child.name).map_err(|e| {
             if e.kind() != ErrorKind::Invalid {
@@ -107,7 +105,8 @@ impl Planner<'_> {
             // It is no link any more, will not hold still, or is in another directory.
             self.changed(path).with_source(e)
         });
-        let Some(link) = read? else { return Ok(None) };
+        // That it vanished may be because its directory was moved, all others with it.
+        let Some(link) = read? else { return Err(self.changed(path)) };
         // As with files that are read.
         if !child.stat.same_content(&link.stat) && !self.files.is_in_place(directory) {
             self.has_other_rules = true;
@@ -115,7 +114,7 @@ impl Planner<'_> {
         }
         let hash = *blake3::hash(&link.target).as_bytes();
         *note = Note { stat: link.stat, content: NotedContent::Hashed(hash, link.hashing_began), ..*note };
-        Ok(Some(link.target))
+        Ok(link.target)
     }
 
     /// How an entry with this body compares with the base's.

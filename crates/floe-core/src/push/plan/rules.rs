@@ -140,7 +140,13 @@ impl RulesRead {
                 None => files.is_absent(directory, name),
             };
             if !is_still.map_err(Ended::Failed)? {
-                return Err(of_rules(&path, file.name));
+                // Another directory that has none either is there by now, and in the one that was, nothing fresh was read.
+                let is_replaced = file.stat.is_none()
+                    && !assembled.is_fresh_below(&path)
+                    && !files.is_in_place(directory)
+                    && !files.is_there(&path, file.name);
+                let ended = of_rules(&path, file.name);
+                return Err(if is_replaced { Ended::Changed(changed(&path)) } else { ended });
             }
         }
         for directory in fresh {

@@ -205,12 +205,14 @@ fn a_symbolic_link_is_what_was_read() {
 /// What it says where its directory was moved to may be left out there.
 #[test]
 fn a_symbolic_link_that_changed_where_its_directory_was_moved_to_is_not_of_its_former_path() {
-    let plan_moved = |back: bool, changes: bool| {
+    let plan_moved = |is_open: bool, back: bool, changes: bool| {
         let source = tempfile::tempdir().unwrap();
         let at = |name: &str| source.path().join(name);
         fs::create_dir(at("d")).unwrap();
         // Reading the first opens the directory.
-        symlink("first", at("d/a")).unwrap();
+        if is_open {
+            symlink("first", at("d/a")).unwrap();
+        }
         fs::write(at("d/big"), vec![b'b'; 70_000]).unwrap();
         symlink("before", at("d/link")).unwrap();
         plan(source.path(), Kept::MTIME, || {
@@ -224,9 +226,11 @@ fn a_symbolic_link_that_changed_where_its_directory_was_moved_to_is_not_of_its_f
             }
         })
     };
-    assert_changed(plan_moved(false, true), "d/link");
+    assert_changed(plan_moved(true, false, true), "d/link");
+    // That links vanish with their directory is no state of the source.
+    assert_changed(plan_moved(false, false, false), "d/link");
     for (back, changes, target) in [(false, false, "before"), (true, true, "secret")] {
-        let planned = plan_moved(back, changes).unwrap();
+        let planned = plan_moved(true, back, changes).unwrap();
         let entry = planned.iter().find(|entry| entry.path == b"d/link").unwrap();
         assert_eq!(entry.body, OwnedBody::Symlink { target: target.into() });
     }
@@ -335,7 +339,7 @@ fn an_ignore_file_is_looked_at_again_where_a_file_was_read_that_changed_since_it
         let source = source();
         let at = |name: &str| source.path().join(name);
         rest();
-        let began = HashClock::read(fs::File::open(source.path()).unwrap()).ok();
+        let began = Walk::new(source.path(), &WalkOptions::default()).unwrap().began();
         let (planned, _) = plan_pass(source.path(), Kept::MTIME, false, || ()).unwrap();
         let mut files = InputFiles::Directory(SourceFiles::open(source.path()).unwrap());
         fs::write(at(file), rule).unwrap();
@@ -344,12 +348,57 @@ fn an_ignore_file_is_looked_at_again_where_a_file_was_read_that_changed_since_it
         check(&Assembled::default()).unwrap();
         fs::write(at("zz/new"), "secret").unwrap();
         let mut read = Assembled::default();
-        read.note_read(b"zz/new", &Stat::of_path(&at("zz/new")).unwrap(), began);
+        read.note_read(b"zz/new", &Stat::of_path(&at("zz/new")).unwrap(), Some(began));
         assert_changed(check(&read), file);
         // Where the directory is gone nobody can tell.
         fs::remove_dir_all(at("zz")).unwrap();
         assert_eq!(check(&read).is_ok(), file == "zz/.floeignore");
     }
+}
+
+/// Its clock is not that of the root.
+#[test]
+fn what_is_read_on_another_file_system_is_fresh_whatever_its_times() {
+    let source = source();
+    let began = Walk::new(source.path(), &WalkOptions::default()).unwrap().began();
+    let old = Stat::of_path(&source.path().join("a")).unwrap();
+    let long_ago = crate::source::FileTime { seconds: 7, nanos: 1 };
+    let old = Stat { modified: long_ago, changed: long_ago, ..old };
+    for (device, is_fresh) in [(old.device, false), (old.device + 1, true)] {
+        let mut read = Assembled::default();
+        read.note_read(b"zz/a", &Stat { device, ..old }, Some(began));
+        assert_eq!(read.fresh.contains(&b"zz"[..]), is_fresh);
+        for (directory, is_above) in [("", true), ("zz", true), ("z", false), ("zz/a", false)] {
+            assert_eq!(read.is_fresh_below(directory.as_bytes()), is_fresh && is_above, "{directory}");
+        }
+    }
+}
+
+/// A directory that was replaced tells of no rules, unless something fresh was read in it.
+#[test]
+fn a_directory_that_was_replaced_is_planned_again_and_nothing_given_up() {
+    let source = source();
+    let at = |name: &str| source.path().join(name);
+    fs::create_dir_all(at("d/n")).unwrap();
+    let replaced = |fresh: &str, deed: &dyn Fn()| {
+        rest();
+        let began = Walk::new(source.path(), &WalkOptions::default()).unwrap().began();
+        let (planned, _) = plan_pass(source.path(), Kept::MTIME, false, || ()).unwrap();
+        let mut files = InputFiles::Directory(SourceFiles::open(source.path()).unwrap());
+        fs::rename(at("d"), at("old")).unwrap();
+        fs::create_dir_all(at("d/n")).unwrap();
+        deed();
+        fs::remove_dir_all(at("old")).unwrap();
+        let mut read = Assembled::default();
+        let touched = Stat::of_path(&at("d")).unwrap();
+        read.note_read(format!("{fresh}/file").as_bytes(), &touched, Some(began));
+        let ended = check_rules(&planned, &mut files, &read);
+        let Err(Ended::Changed(changed)) = ended else { panic!("{ended:?}") };
+        changed.is_of_rules
+    };
+    assert!(!replaced("zz", &|| ()));
+    assert!(replaced("d/n", &|| ()));
+    assert!(replaced("zz", &|| fs::write(at("d/.floeignore"), "secret").unwrap()));
 }
 
 #[test]

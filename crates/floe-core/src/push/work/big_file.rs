@@ -10,7 +10,7 @@ use super::{
 };
 use crate::push::input::InputFile;
 use crate::push::unit::ReadFile;
-use crate::source::{ListedDirectory, is_zeros};
+use crate::source::{ListedDirectory, Stat, is_trusted, is_zeros};
 
 /// Bytes read of a big file at once; at least two of the longest chunks.
 const FILE_BUFFER_BYTES: usize = 4 << 20;
@@ -61,7 +61,7 @@ impl Worker {
                 left = left.saturating_sub(count as u64);
                 if count < room {
                     if left > 0 {
-                        return Err(self.changed_under_way(directory, path, &file));
+                        return Err(self.changed_under_way(directory, path, planned, &file));
                     }
                     let padding = tar_padding(size);
                     buffer[end..end + padding].fill(0);
@@ -86,24 +86,31 @@ impl Worker {
             }
         }
         if !file.held_still().map_err(failed)? {
-            return Err(self.changed_under_way(directory, path, &file));
+            return Err(self.changed_under_way(directory, path, planned, &file));
         }
-        self.check_place(directory, path, planned, &stat)?;
+        // Chunks of it are in the packs.
+        let of_rules = |_| Failure::Changed(Changed { is_of_rules: true, ..changed(path) });
+        self.check_place(directory, path, planned, (&stat, file.hashing_began())).map_err(of_rules)?;
         let hash = ContentHash::from_bytes(*hasher.finalize().as_bytes());
         Ok(Some(ReadFile { hash, stat, hashing_began: file.hashing_began() }))
     }
 
     /// The failure of a file that changed while it was read, of which chunks are in the packs by then. What was written to it
-    /// after it was moved elsewhere may be left out there.
-    fn changed_under_way(
+    /// after it was moved elsewhere may be left out there; what was removed may have been somewhere else before.
+    pub(super) fn changed_under_way(
         &mut self,
         directory: ListedDirectory<'_>,
         path: &[u8],
+        planned: &Stat,
         file: &InputFile,
     ) -> Failure {
         let changed = changed(path);
-        let is_of_rules =
-            changed.is_of_rules || !self.files.is_named(directory, parent_and_name(path).1, file);
+        let mut is_harmless = |now: &Stat| {
+            let is_unwritten = (planned.size, planned.modified) == (now.size, now.modified)
+                && is_trusted(planned, file.hashing_began());
+            (now.links == 0 && is_unwritten) || self.files.is_named(directory, parent_and_name(path).1, now)
+        };
+        let is_of_rules = changed.is_of_rules || !file.stat_now().is_ok_and(|now| is_harmless(&now));
         Failure::Changed(Changed { is_of_rules, ..changed })
     }
 

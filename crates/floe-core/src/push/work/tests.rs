@@ -147,16 +147,71 @@ fn what_changed_in_a_directory_that_was_moved_is_not_of_its_former_path() {
             worker.read_small(&path, id, &planned).map(drop)
         };
         read().unwrap();
+        wait_until_trusted(source.path());
         fs::rename(&listed, &moved).unwrap();
         // As it was listed.
         read().unwrap();
-        wait_until_trusted(source.path());
         fs::write(moved.join(name), vec![b'b'; size]).unwrap();
         let Err(Failure::Changed(changed)) = read() else { panic!("{name} was read") };
         assert!(changed.is_of_rules);
         fs::rename(&moved, &listed).unwrap();
         read().unwrap();
     }
+}
+
+/// It may have been written where it was moved to, before or while it was read.
+#[test]
+fn what_has_another_name_when_it_was_read_is_not_of_its_former_path() {
+    let source = source();
+    let at = |name: &str| source.path().join(name);
+    let (directory, mut worker) = (directory(&source), worker(&source, Kept::NONE));
+    let listed = ListedDirectory { path: b"", id: directory };
+    let (planned, never) = (stat(&source, "small"), HashClock::at(crate::source::FileTime::default()));
+    wait_until_trusted(source.path());
+    let now = HashClock::read(fs::File::open(source.path()).unwrap()).unwrap();
+    fs::create_dir(at("elsewhere")).unwrap();
+    fs::rename(at("small"), at("elsewhere/small")).unwrap();
+    worker.check_place(listed, b"small", &planned, (&planned, now)).unwrap();
+    // Times tell nothing where they stand still.
+    let place = worker.check_place(listed, b"small", &planned, (&planned, never));
+    assert_eq!(place, Err(Place::Gone));
+    fs::write(at("elsewhere/small"), "other").unwrap();
+    let written = stat(&source, "elsewhere/small");
+    let mut check = |path: &[u8]| worker.check_place(listed, path, &planned, (&written, now));
+    assert_eq!(check(b"small"), Err(Place::Gone));
+    fs::write(at("small"), "small").unwrap();
+    assert_eq!(check(b"small"), Err(Place::Gone), "another has its name");
+    fs::rename(at("elsewhere/small"), at("small")).unwrap();
+    assert_eq!(check(b"small"), Ok(()));
+}
+
+#[test]
+fn a_big_file_that_is_gone_may_have_been_written_elsewhere() {
+    let is_of_rules = |is_fresh: bool, deed: &dyn Fn(&std::path::Path)| {
+        let source = source();
+        let (directory, mut worker) = (directory(&source), worker(&source, Kept::NONE));
+        let directory = ListedDirectory { path: b"", id: directory };
+        let planned = stat(&source, "big");
+        if !is_fresh {
+            wait_until_trusted(source.path());
+        }
+        let file = worker.files.open_file(directory, b"big").unwrap().unwrap();
+        deed(&source.path().join("big"));
+        let failed = worker.changed_under_way(directory, b"big", &planned, &file);
+        let Failure::Changed(changed) = failed else { panic!("{failed:?}") };
+        changed.is_of_rules
+    };
+    let write = |path: &std::path::Path| fs::write(path, "secret").unwrap();
+    let rename = |path: &std::path::Path| fs::rename(path, path.with_extension("1")).unwrap();
+    let remove = |path: &std::path::Path| fs::remove_file(path).unwrap();
+    assert!(!is_of_rules(false, &write));
+    assert!(is_of_rules(false, &rename));
+    assert!(!is_of_rules(false, &remove));
+    assert!(is_of_rules(true, &remove));
+    assert!(is_of_rules(false, &|path| {
+        write(path);
+        remove(path);
+    }));
 }
 
 #[test]
