@@ -1,11 +1,13 @@
 //! Options that say which entries of a directory are left out.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::PathBuf;
 
 use clap::Args;
 use floe_core::source::{ExcludeFile, Exclusions, OwnDirectory};
 
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 use crate::quantities::ByteCount;
 
 /// What of a directory is left out, besides what its `.floeignore` files say.
@@ -31,16 +33,31 @@ pub(crate) struct ExclusionArguments {
     one_file_system: bool,
 }
 
+/// The most bytes that are read of a file with patterns.
+const MAX_BYTES: u64 = 16 << 20;
+
 impl ExclusionArguments {
     /// The exclusions that these say, and Floe's own directories; files with patterns are read.
     pub(crate) fn read(self, own: Vec<OwnDirectory>) -> Result<Exclusions, Failure> {
         let mut files = Vec::with_capacity(self.exclude_from.len());
         for path in self.exclude_from {
             let name = path.display().to_string();
-            let contents = std::fs::read(&path).map_err(|e| {
-                Failure::io(format!("cannot read {name}"), e)
-                    .advise("Name a readable file with --exclude-from.")
-            })?;
+            let mut contents = Vec::new();
+            File::open(&path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut contents)).map_err(
+                |e| {
+                    Failure::io(format!("cannot read {name}"), e)
+                        .advise("Name a readable file with --exclude-from.")
+                },
+            )?;
+            if contents.len() as u64 > MAX_BYTES {
+                let message =
+                    format!("{name} has more than {}, which no file with patterns has", ByteCount(MAX_BYTES));
+                return Err(Failure::new(
+                    Code::Usage,
+                    message,
+                    "Name a file with patterns with --exclude-from.",
+                ));
+            }
             files.push(ExcludeFile { name, contents });
         }
         Ok(Exclusions {

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::counting::{CountingStore, Traffic, TrafficReport};
 use crate::failure::{Code, Failure};
 use crate::interrupt::Interrupts;
-use crate::output::Output;
+use crate::output::{Output, printable};
 use crate::pace::Pace;
 use crate::progress::{Moment, Progress};
 use crate::quantities::ByteCount;
@@ -214,7 +214,7 @@ impl Session {
         format!(
             "The store is {}; check --store and --namespace, or make the namespace by a first push: `floe push PATH \
              REF`.",
-            self.settings.store()
+            printable(self.settings.store())
         )
     }
 }

@@ -132,7 +132,8 @@ impl Namespace {
             .names
             .into_iter()
             .filter_map(|other| {
-                let (asked, there) = (name.as_str(), other.as_str());
+                let (asked, there) = (name.as_str().to_lowercase(), other.as_str().to_lowercase());
+                let (asked, there) = (asked.as_str(), there.as_str());
                 let distance = edit_distance(asked, there);
                 // A name of one letter is a part of most, and near to all that are short.
                 let is_part =

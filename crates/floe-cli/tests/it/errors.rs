@@ -38,6 +38,7 @@ fn what_cannot_be_is_usage() {
     assert!(told.contains("the store file is not a directory"), "{told}");
     user.floe(&["push", "tree", "main"], 0);
     user.floe(&["pull", "main:README.md", "-"], 2);
+    user.floe(&["push", "tree", "main", "--exclude-from", "/dev/zero"], 2);
     let told = user.stderr(&user.floe(&["pull", "main", "tree/README.md"], 1));
     assert!(told.contains("Pull to another place"), "{told}");
     for arguments in

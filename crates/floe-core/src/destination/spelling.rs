@@ -23,6 +23,51 @@ use super::tree::Tree;
 use super::worker::Worker;
 use crate::{Error, ErrorKind, Remedy, Result};
 
+/// The names that a directory lists, by the file that each is of.
+pub(super) type NamesOfFiles = HashMap<FileId, Vec<Vec<u8>>>;
+
+fn names_of_files(directory: BorrowedFd<'_>, listing: &Listing) -> NamesOfFiles {
+    let mut names_of = NamesOfFiles::new();
+    for name in listing.iter() {
+        if let Ok(stat) = FileStat::of_name(directory, name) {
+            names_of.entry(stat.id()).or_default().push(name.to_vec());
+        }
+    }
+    names_of
+}
+
+impl Worker<'_> {
+    /// What a directory lists a name as that it finds by another spelling. Its listing is read for the first of several.
+    ///
+    /// # Errors
+    ///
+    /// What the [module](crate::destination#errors) says of system calls.
+    pub(crate) fn listed_as(
+        &mut self,
+        directory: DirId,
+        name: &[u8],
+        names_of: &mut Option<NamesOfFiles>,
+    ) -> Result<Vec<Vec<u8>>> {
+        let at = self.directory(directory)?;
+        let wrong = |errno| failed("look at", &self.tree().shown(directory, name), errno);
+        let names_of = match names_of {
+            Some(names_of) => names_of,
+            none => none.insert(names_of_files(at.as_fd(), &Listing::read(at.as_fd()).map_err(wrong)?)),
+        };
+        let Some(stat) = FileStat::of_name_if_any(at.as_fd(), name).map_err(wrong)? else {
+            return Ok(Vec::new());
+        };
+        let names = names_of.get(&stat.id()).map(Vec::as_slice).unwrap_or_default();
+        if names.len() < 2 {
+            return Ok(names.to_vec());
+        }
+        // Of a file that has several, those that are names of others are not meant.
+        let text = |name| str::from_utf8(name).ok().map(|name| in_one_spelling(name, true));
+        let wanted = text(name);
+        Ok(names.iter().filter(|listed| text(listed) == wanted).cloned().collect())
+    }
+}
+
 /// What is found under spellings that a directory does not list.
 #[derive(Debug, Default)]
 pub(super) struct OtherSpellings {
@@ -34,7 +79,7 @@ pub(super) struct OtherSpellings {
     /// Listed names of files that have several, and under which name of the snapshot they were found.
     listed: HashMap<Vec<u8>, Vec<u8>>,
     /// Names that the directory lists, by file: asked once, for a file of several that is found under none of them.
-    names_of: Option<HashMap<FileId, Vec<Vec<u8>>>>,
+    names_of: Option<NamesOfFiles>,
     /// Names of the snapshot that the directory does not list, in small letters.
     missing: HashMap<Vec<u8>, Vec<u8>>,
 }
@@ -129,15 +174,7 @@ impl OtherSpellings {
         name: &[u8],
         id: FileId,
     ) -> Option<Vec<u8>> {
-        let names_of = self.names_of.get_or_insert_with(|| {
-            let mut names_of: HashMap<_, Vec<_>> = HashMap::new();
-            for name in listing.iter() {
-                if let Ok(stat) = FileStat::of_name(directory, name) {
-                    names_of.entry(stat.id()).or_default().push(name.to_vec());
-                }
-            }
-            names_of
-        });
+        let names_of = self.names_of.get_or_insert_with(|| names_of_files(directory, listing));
         let names = names_of.get(&id)?;
         if let [one] = &names[..] {
             return Some(one.clone());
@@ -315,7 +352,7 @@ fn lists_both(directory: BorrowedFd<'_>, name: &[u8], other: &[u8]) -> io::Resul
 
 /// Text without what tells ways to put letters together apart, and where case is ignored without what tells cases apart, as
 /// far as letters stand for themselves.
-fn in_one_spelling(text: &str, ignores_case: bool) -> String {
+pub(crate) fn in_one_spelling(text: &str, ignores_case: bool) -> String {
     let normal = |text: &str| ComposingNormalizerBorrowed::new_nfc().normalize(text).into_owned();
     // A letter that is small only by itself is made of others in capitals.
     if ignores_case { normal(&text.to_lowercase().to_uppercase().to_lowercase()) } else { normal(text) }

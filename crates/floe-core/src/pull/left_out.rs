@@ -26,6 +26,8 @@ pub(super) struct Place<'a> {
     pub(super) name: &'a [u8],
     /// What globs are matched against: its path below what is pulled.
     pub(super) path: &'a [u8],
+    /// The same as the destination lists it, where it has it under another spelling.
+    pub(super) listed: &'a [Vec<u8>],
 }
 
 impl LeftOut<'_> {
@@ -38,7 +40,7 @@ impl LeftOut<'_> {
         if !self.selection.leaves_out() {
             return Ok(());
         }
-        let picked = self.selection.pick_extra(above, place.path, self.ignores_case, || Ok(true))?;
+        let picked = self.pick(place, above, &mut || Ok(true))?;
         if !picked.is_left_out() && self.removable_below(worker, place, picked)?.is_none() {
             return Ok(());
         }
@@ -58,14 +60,31 @@ impl LeftOut<'_> {
         place: Place<'_>,
         above: Picked,
     ) -> Result<()> {
-        let is_directory = || worker.is_directory(place.directory, place.name);
-        if !self.selection.pick_extra(above, place.path, self.ignores_case, is_directory)?.is_left_out() {
+        let mut is_directory = || worker.is_directory(place.directory, place.name);
+        if !self.pick(place, above, &mut is_directory)?.is_left_out() {
             return Ok(());
         }
         Err(refused(format!(
             "the snapshot has {}, which is there under another spelling, and that is left out",
             shown(place.path)
         )))
+    }
+
+    /// What is said of what is there, which may be left out by any of its spellings.
+    fn pick(
+        self,
+        place: Place<'_>,
+        above: Picked,
+        is_directory: &mut dyn FnMut() -> Result<bool>,
+    ) -> Result<Picked> {
+        let mut pick = |path| self.selection.pick_extra(above, path, self.ignores_case, &mut *is_directory);
+        for listed in place.listed {
+            let picked = pick(listed)?;
+            if picked.is_left_out() {
+                return Ok(picked);
+            }
+        }
+        pick(place.path)
     }
 
     /// What may be removed below a directory of which something stays: what is left out, and the directories that it is in.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::destination::in_one_spelling;
 use crate::glob::{Dialect, Globs, GlobsBuilder, Scope, Subject};
 use crate::{Error, ErrorKind, Remedy, Result};
 
@@ -13,7 +14,7 @@ pub(super) struct Selection {
     /// The globs of `include` as they were given, and which of them matched anything.
     included: Arc<[Included]>,
     exclude: Globs<Mark>,
-    /// The same in small letters.
+    /// The same as names are spelled where case is ignored.
     exclude_folded: Globs<Mark>,
     includes_all: bool,
     excludes: bool,
@@ -107,13 +108,13 @@ impl Selection {
         ignores_case: bool,
         is_directory: impl FnOnce() -> Result<bool>,
     ) -> Result<Picked> {
-        let small = (ignores_case && self.excludes).then(|| in_small_letters(path));
-        let (path, small) = (Subject::new(path), small.as_deref().map(Subject::new));
+        let folded = (ignores_case && self.excludes).then(|| folded_path(path));
+        let (path, folded) = (Subject::new(path), folded.as_deref().map(Subject::new));
         let [other, directory] = [false, true].map(|is_directory| Picked {
             included: parent.included || is_match(&self.include, path, is_directory),
             excluded: parent.excluded
                 || is_match(&self.exclude, path, is_directory)
-                || small.is_some_and(|small| is_match(&self.exclude_folded, small, is_directory)),
+                || folded.is_some_and(|folded| is_match(&self.exclude_folded, folded, is_directory)),
         });
         Ok(if other != directory && is_directory()? { directory } else { other })
     }
@@ -171,14 +172,15 @@ fn compile(globs: &[String]) -> Result<Globs<Mark>> {
     Ok(builder.build())
 }
 
-/// A glob in small letters, unless a range in it is none then.
+/// A glob as names are spelled where case is ignored, unless a range in it is none then.
 fn folded(glob: &str) -> String {
-    let small = glob.to_lowercase();
-    if compile(std::slice::from_ref(&small)).is_ok() { small } else { glob.to_owned() }
+    let folded = in_one_spelling(glob, true);
+    if compile(std::slice::from_ref(&folded)).is_ok() { folded } else { glob.to_owned() }
 }
 
-fn in_small_letters(path: &[u8]) -> Vec<u8> {
-    str::from_utf8(path).map_or_else(|_| path.to_ascii_lowercase(), |path| path.to_lowercase().into_bytes())
+fn folded_path(path: &[u8]) -> Vec<u8> {
+    let folded = str::from_utf8(path).map(|path| in_one_spelling(path, true).into_bytes());
+    folded.unwrap_or_else(|_| path.to_ascii_lowercase())
 }
 
 fn is_match(globs: &Globs<Mark>, path: Subject<'_>, is_directory: bool) -> bool {
@@ -252,6 +254,20 @@ mod tests {
         }
         for path in ["Foo/x", "a.LOG", "Z", "d"] {
             assert!(is_left_out(path, true) && is_left_out(path, false), "{path}");
+        }
+        // As file systems fold names, and whatever an accent is put together of.
+        for (glob, path) in [
+            ("STRASSE", "stra\u{df}e"),
+            ("a\u{3c3}", "a\u{3c2}"),
+            ("\u{fb01}n", "FIN"),
+            ("\u{e9}", "E\u{301}"),
+        ] {
+            let selection = Selection::new(&[], &[glob.to_owned()]).unwrap();
+            for (ignores_case, expected) in [(true, true), (false, false)] {
+                let picked =
+                    selection.pick_extra(selection.top(), path.as_bytes(), ignores_case, || Ok(true));
+                assert_eq!(picked.unwrap().is_left_out(), expected, "{glob}");
+            }
         }
         assert!(!is_left_out("x", true) && !is_left_out("foo", true));
         assert!(selection.pick(selection.top(), b"foo/x", false).is_selected());

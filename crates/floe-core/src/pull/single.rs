@@ -62,13 +62,18 @@ impl Pull {
             work: &self.work,
             ignores_case: survey.ignores_case,
         };
-        let (there, above) =
-            (Place { directory: DirId::ROOT, name: &name, path: &own_name }, self.selection.top());
+        let mut worker = place.tree().worker();
+        let listed = match self.selection.leaves_out() && !survey.respelled.is_empty() {
+            true => worker.listed_as(DirId::ROOT, &name, &mut None)?,
+            false => Vec::new(),
+        };
+        let there = Place { directory: DirId::ROOT, name: &name, path: &own_name, listed: &listed };
+        let above = self.selection.top();
         if !survey.in_the_way.is_empty() {
-            left_out.refuse(&mut place.tree().worker(), there, above)?;
+            left_out.refuse(&mut worker, there, above)?;
         }
         if !survey.respelled.is_empty() && verdict != Verdict::Keep {
-            left_out.refuse_respelled(&mut place.tree().worker(), there, above)?;
+            left_out.refuse_respelled(&mut worker, there, above)?;
         }
         let is_file = entry.as_entry().kind() == EntryKind::File;
         let is_written = matches!(verdict, Verdict::Create | Verdict::Replace);

@@ -219,3 +219,22 @@ fn names_of_one_file_that_differ_in_case_alone_may_both_be_there() {
     worker.write_small_file(DirId::ROOT, b"FILE", &PLAIN, &[b"y"]).unwrap();
     assert_eq!(names_in(dir.path()), ["FILE", "README", "file", "readme"]);
 }
+
+#[test]
+fn what_a_directory_lists_is_found_by_the_file() {
+    let above = tempfile::tempdir().unwrap();
+    let at = |name: &str| above.path().join(name);
+    std::fs::write(at("one"), "").unwrap();
+    std::fs::write(at("stra\u{df}e"), "").unwrap();
+    for other in ["STRASSE", "other"] {
+        std::fs::hard_link(at("stra\u{df}e"), at(other)).unwrap();
+    }
+    let place = InPlace::open(above.path(), settings()).unwrap();
+    let (mut worker, mut names_of) = (place.tree().worker(), None);
+    let mut listed = |name: &str| worker.listed_as(DirId::ROOT, name.as_bytes(), &mut names_of).unwrap();
+    assert_eq!(listed("one"), [b"one"]);
+    assert_eq!(listed("absent"), [b""; 0]);
+    let mut names = listed("STRASSE");
+    names.sort();
+    assert_eq!(names, ["STRASSE".as_bytes(), "stra\u{df}e".as_bytes()]);
+}

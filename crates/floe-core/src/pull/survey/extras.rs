@@ -1,5 +1,7 @@
 //! What a destination has and the snapshot does not, and what stays of it.
 
+use std::collections::HashMap;
+
 use floe_format::OwnedBody;
 
 use super::super::group::Group;
@@ -20,7 +22,7 @@ impl Surveyor<'_> {
         if picked.is_left_out() || self.own.stands_at(&path) {
             return Ok(());
         }
-        let place = Place { directory: group.directory, name: &name, path: &path };
+        let place = Place { directory: group.directory, name: &name, path: &path, listed: &[] };
         if picked.is_selected() {
             return self.note_removable(left_out, place, picked);
         }
@@ -44,11 +46,8 @@ impl Surveyor<'_> {
         })?;
         for (name, picked) in included {
             let path = group.path_of(&name);
-            self.note_removable(
-                left_out,
-                Place { directory: group.directory, name: &name, path: &path },
-                picked,
-            )?;
+            let place = Place { directory: group.directory, name: &name, path: &path, listed: &[] };
+            self.note_removable(left_out, place, picked)?;
         }
         Ok(())
     }
@@ -74,18 +73,28 @@ impl Surveyor<'_> {
         left_out: LeftOut<'_>,
         survey: &Survey,
     ) -> Result<()> {
+        if !self.selection.leaves_out() {
+            return Ok(());
+        }
+        let mut names_of = None;
+        let mut listed = HashMap::new();
         for &number in &survey.respelled {
+            let names = self.worker.listed_as(group.directory, group.name(number), &mut names_of)?;
+            let paths: Vec<_> = names.iter().map(|name| group.path_of(name)).collect();
             let is_directory = matches!(group.entries[number].body, OwnedBody::Directory);
             let is_left_alone = matches!(survey.verdicts[number], Verdict::Keep | Verdict::Skip);
             if is_directory || !is_left_alone {
                 let name = group.name(number);
-                let place = Place { directory: group.directory, name, path: &group.path_of(name) };
+                let path = &group.path_of(name);
+                let place = Place { directory: group.directory, name, path, listed: &paths };
                 left_out.refuse_respelled(&mut self.worker, place, group.picked)?;
             }
+            listed.insert(number, paths);
         }
         for &number in &survey.in_the_way {
             let name = group.name(number);
-            let place = Place { directory: group.directory, name, path: &group.path_of(name) };
+            let listed = listed.get(&number).map(Vec::as_slice).unwrap_or_default();
+            let place = Place { directory: group.directory, name, path: &group.path_of(name), listed };
             left_out.refuse(&mut self.worker, place, group.picked)?;
         }
         Ok(())
