@@ -2,6 +2,8 @@
 
 mod caches;
 mod json;
+#[cfg(test)]
+mod tests;
 
 pub use caches::{Journal, NameCache, TailCache, ToldName, reseal_name_cache, stat_cache_file};
 pub use json::{rewritten_collector_state, rewritten_format, rewritten_ref};

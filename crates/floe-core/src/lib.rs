@@ -18,7 +18,7 @@ mod collector_state;
 mod destination;
 mod diff;
 mod error;
-#[cfg(feature = "fuzzing")]
+#[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod glob;

@@ -28,7 +28,7 @@ pub use directory_id::{DirectoryId, ListedDirectory};
 pub use ignore::{ExcludeFile, Exclusions};
 pub(crate) use ignore::{is_cache_tag, may_have_rules, rewrite_time};
 pub(crate) use name_cache::NameCache;
-#[cfg(feature = "fuzzing")]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use name_cache::fuzzing as fuzzed_names;
 pub(crate) use own::refuse_source_below;
 pub use own::{OwnDirectory, OwnFound, Purpose, refuse_in_own};
@@ -37,7 +37,7 @@ pub use read::{ContentSink, OpenFile, ReadLink, ReadOutcome, SourceFiles};
 pub(crate) use read::{is_zeros, unreadable};
 pub use spool::{Spool, SpoolListings, SpoolOptions, SpooledFile};
 pub use stat::{FileKind, FileTime, Stat};
-#[cfg(feature = "fuzzing")]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use stat_cache::fuzzing as fuzzed_stats;
 pub use stat_cache::{
     CacheCursor, CacheHit, CacheSection, CacheSections, CacheWriter, ContentHash, StatCache,

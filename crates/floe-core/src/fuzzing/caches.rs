@@ -32,6 +32,9 @@ impl Journal {
     }
 }
 
+/// What a tail is, and of each of its frames what its plain bytes are.
+type Tail = (Vec<u8>, Vec<Result<Vec<u8>>>);
+
 /// Tails of packs that were read before.
 #[derive(Debug)]
 pub struct TailCache {
@@ -60,12 +63,12 @@ impl TailCache {
     }
 
     /// The bytes of a tail, by its pack's id alone, and the plain bytes of its metadata frames.
-    pub fn by_id(&self, id: &PackId) -> Option<(Vec<u8>, Vec<Result<Vec<u8>>>)> {
+    pub fn by_id(&self, id: &PackId) -> Option<Tail> {
         self.tails.load_cached_id(id).map(read)
     }
 
     /// The same, of a pack of which a layout tells this.
-    pub fn by_shape(&self, footer: &PackFooter) -> Option<(Vec<u8>, Vec<Result<Vec<u8>>>)> {
+    pub fn by_shape(&self, footer: &PackFooter) -> Option<Tail> {
         self.tails.load_cached(shape(footer)).map(read)
     }
 }

@@ -18,7 +18,7 @@
 //! Where something is new, what was not found since the cache was opened is dropped; where nothing is, nothing is
 //! written. Memory holds the table: at most 24 MiB, and 90 MiB where as many are new and the next is written.
 
-#[cfg(feature = "fuzzing")]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod layout;
 mod recorder;

@@ -20,7 +20,7 @@
 //! cache in which nothing changed is not written at all.
 
 mod cursor;
-#[cfg(feature = "fuzzing")]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod layout;
 mod records;

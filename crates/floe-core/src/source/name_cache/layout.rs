@@ -224,7 +224,7 @@ impl NameFile {
 }
 
 /// Makes all sums those of the bytes, as far as these are there.
-#[cfg(feature = "fuzzing")]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(super) fn reseal(file: &mut [u8]) -> Option<()> {
     let footer_at = file.len().checked_sub(FOOTER_BYTES)?;
     let count = u64::from_le_bytes(*file[footer_at..].first_chunk()?);
