@@ -109,3 +109,44 @@ impl LeftOut<'_> {
 fn refused(message: String) -> Error {
     Error::new(ErrorKind::Invalid, message).with_remedy(Remedy::LeaveOut)
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::runtime::Handle;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::destination::{InPlace, Settings};
+
+    /// As a directory lists what it finds by another spelling.
+    #[tokio::test]
+    async fn what_is_there_is_left_out_by_the_name_that_is_listed() {
+        let destination = tempfile::tempdir().unwrap();
+        std::fs::create_dir(destination.path().join("sub")).unwrap();
+        let stop = CancellationToken::new();
+        let work = Offloaded { runtime: Handle::current(), cancel: stop.clone() };
+        let settings = Settings {
+            special_bits: false,
+            devices: false,
+            delete: true,
+            stat_written: false,
+            looks_only: false,
+            own: Vec::new(),
+            token: 7,
+            stop,
+        };
+        let place = InPlace::open(destination.path(), settings).unwrap();
+        let mut worker = place.tree().worker();
+        let selection = Selection::new(&[], &["SUB/".to_owned()]).unwrap();
+        let own = OwnBelow::default();
+        let left_out = LeftOut { selection: &selection, own: &own, work: &work, ignores_case: false };
+        let sub = Place { directory: DirId::ROOT, name: b"sub", path: b"sub", listed: &[] };
+        let listed = ["other", "SUB"].map(|name| name.as_bytes().to_vec());
+        for (listed, is_refused) in [(&listed[..1], false), (&listed[..], true)] {
+            let place = Place { listed, ..sub };
+            let refused = left_out.refuse_respelled(&mut worker, place, selection.top());
+            assert_eq!(refused.is_err(), is_refused);
+            assert_eq!(left_out.refuse(&mut worker, place, selection.top()).is_err(), is_refused);
+        }
+    }
+}
