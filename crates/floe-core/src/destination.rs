@@ -74,7 +74,7 @@ pub(crate) use existing::ExistingFile;
 pub(crate) use file::FileWriter;
 pub(crate) use in_place::InPlace;
 pub(crate) use reconcile::{Survey, Verdict, Wanted, WantedKind};
-pub(crate) use spelling::in_one_spelling;
+pub(crate) use spelling::{in_one_spelling, without_case};
 pub(crate) use staging::{Occupant, Staging, look};
 pub use tree::Complaints;
 pub(crate) use tree::Tree;

@@ -354,8 +354,14 @@ fn lists_both(directory: BorrowedFd<'_>, name: &[u8], other: &[u8]) -> io::Resul
 /// far as letters stand for themselves.
 pub(crate) fn in_one_spelling(text: &str, ignores_case: bool) -> String {
     let normal = |text: &str| ComposingNormalizerBorrowed::new_nfc().normalize(text).into_owned();
+    if ignores_case { normal(&without_case(text)) } else { normal(text) }
+}
+
+/// Text without what tells cases apart, each letter for itself: a sigma at the end of a word, too.
+pub(crate) fn without_case(text: &str) -> String {
     // A letter that is small only by itself is made of others in capitals.
-    if ignores_case { normal(&text.to_lowercase().to_uppercase().to_lowercase()) } else { normal(text) }
+    let letters = text.chars().flat_map(char::to_lowercase).flat_map(char::to_uppercase);
+    letters.flat_map(char::to_lowercase).collect()
 }
 
 /// A name in other letters, if it has some: in those that every file system that ignores case ignores it of, where it has

@@ -92,6 +92,11 @@ impl Group {
 
     /// The path of a name in the directory, below the top.
     pub(super) fn path_of(&self, name: &[u8]) -> Vec<u8> {
-        if self.path.is_empty() { name.to_vec() } else { [&self.path, &b"/"[..], name].concat() }
+        path_below(&self.path, name)
     }
+}
+
+/// The path of a name in a directory that has this path.
+pub(super) fn path_below(directory: &[u8], name: &[u8]) -> Vec<u8> {
+    if directory.is_empty() { name.to_vec() } else { [directory, b"/", name].concat() }
 }

@@ -71,7 +71,7 @@ impl LeftOut<'_> {
     }
 
     /// What is said of what is there, which may be left out by any of its spellings.
-    fn pick(
+    pub(super) fn pick(
         self,
         place: Place<'_>,
         above: Picked,
@@ -87,6 +87,21 @@ impl LeftOut<'_> {
         pick(place.path)
     }
 
+    /// The same of a path below a directory that is there.
+    pub(super) fn pick_below(
+        self,
+        place: Place<'_>,
+        above: Picked,
+        below: &[u8],
+        is_directory: bool,
+    ) -> Result<Picked> {
+        let below = &below[place.name.len()..];
+        let path = |top: &[u8]| [top, below].concat();
+        let listed: Vec<_> = place.listed.iter().map(|listed| path(listed)).collect();
+        let place = Place { path: &path(place.path), listed: &listed, ..place };
+        self.pick(place, above, &mut || Ok(is_directory))
+    }
+
     /// What may be removed below a directory of which something stays: what is left out, and the directories that it is in.
     pub(super) fn removable_below(
         self,
@@ -99,8 +114,8 @@ impl LeftOut<'_> {
         }
         worker.removable_below(place.directory, place.name, &mut |below, is_directory| {
             self.work.check()?;
+            let picked = self.pick_below(place, picked, below, is_directory)?;
             let path = [place.path, &below[place.name.len()..]].concat();
-            let picked = self.selection.pick_extra(picked, &path, self.ignores_case, || Ok(is_directory))?;
             Ok(picked.is_left_out() || self.own.stands_at(&path))
         })
     }

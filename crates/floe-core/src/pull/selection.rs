@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::destination::in_one_spelling;
+use crate::destination::{in_one_spelling, without_case};
 use crate::glob::{Dialect, Globs, GlobsBuilder, Scope, Subject};
 use crate::{Error, ErrorKind, Remedy, Result};
 
@@ -14,8 +14,8 @@ pub(super) struct Selection {
     /// The globs of `include` as they were given, and which of them matched anything.
     included: Arc<[Included]>,
     exclude: Globs<Mark>,
-    /// The same as names are spelled where case is ignored.
-    exclude_folded: Globs<Mark>,
+    /// The same without case, and in one spelling as well: where case is ignored, each may match.
+    exclude_folded: [Globs<Mark>; 2],
     includes_all: bool,
     excludes: bool,
     trivial: bool,
@@ -64,7 +64,7 @@ impl Selection {
                 .map(|glob| Included { glob: glob.clone(), matched: AtomicBool::new(false) })
                 .collect(),
             exclude: compile(exclude)?,
-            exclude_folded: compile(&exclude.iter().map(|glob| folded(glob)).collect::<Vec<_>>())?,
+            exclude_folded: [compile_folded(exclude, FOLDINGS[0])?, compile_folded(exclude, FOLDINGS[1])?],
             includes_all: include.is_empty(),
             excludes: !exclude.is_empty(),
             trivial: include.is_empty() && exclude.is_empty(),
@@ -108,13 +108,17 @@ impl Selection {
         ignores_case: bool,
         is_directory: impl FnOnce() -> Result<bool>,
     ) -> Result<Picked> {
-        let folded = (ignores_case && self.excludes).then(|| folded_path(path));
-        let (path, folded) = (Subject::new(path), folded.as_deref().map(Subject::new));
+        let is_match_folded = |is_directory| {
+            let is_match =
+                |(globs, fold)| is_match(globs, Subject::new(&folded_path(path, fold)), is_directory);
+            ignores_case && self.excludes && self.exclude_folded.iter().zip(FOLDINGS).any(is_match)
+        };
+        let path = Subject::new(path);
         let [other, directory] = [false, true].map(|is_directory| Picked {
             included: parent.included || is_match(&self.include, path, is_directory),
             excluded: parent.excluded
                 || is_match(&self.exclude, path, is_directory)
-                || folded.is_some_and(|folded| is_match(&self.exclude_folded, folded, is_directory)),
+                || is_match_folded(is_directory),
         });
         Ok(if other != directory && is_directory()? { directory } else { other })
     }
@@ -172,15 +176,21 @@ fn compile(globs: &[String]) -> Result<Globs<Mark>> {
     Ok(builder.build())
 }
 
-/// A glob as names are spelled where case is ignored, unless a range in it is none then.
-fn folded(glob: &str) -> String {
-    let folded = in_one_spelling(glob, true);
-    if compile(std::slice::from_ref(&folded)).is_ok() { folded } else { glob.to_owned() }
+/// What makes one text of those that are one name where case is ignored: letter by letter, for a glob may end between a letter
+/// and its accent; and with letters and accents put together.
+const FOLDINGS: [fn(&str) -> String; 2] = [without_case, |text| in_one_spelling(text, true)];
+
+/// Folded globs; one in which a range is none then, as it is.
+fn compile_folded(globs: &[String], fold: fn(&str) -> String) -> Result<Globs<Mark>> {
+    let folded = |glob: &String| {
+        let folded = fold(glob);
+        if compile(std::slice::from_ref(&folded)).is_ok() { folded } else { glob.clone() }
+    };
+    compile(&globs.iter().map(folded).collect::<Vec<_>>())
 }
 
-fn folded_path(path: &[u8]) -> Vec<u8> {
-    let folded = str::from_utf8(path).map(|path| in_one_spelling(path, true).into_bytes());
-    folded.unwrap_or_else(|_| path.to_ascii_lowercase())
+fn folded_path(path: &[u8], fold: fn(&str) -> String) -> Vec<u8> {
+    str::from_utf8(path).map_or_else(|_| path.to_ascii_lowercase(), |path| fold(path).into_bytes())
 }
 
 fn is_match(globs: &Globs<Mark>, path: Subject<'_>, is_directory: bool) -> bool {
@@ -261,6 +271,10 @@ mod tests {
             ("a\u{3c3}", "a\u{3c2}"),
             ("\u{fb01}n", "FIN"),
             ("\u{e9}", "E\u{301}"),
+            ("CAFE*", "cafe\u{301}.txt"),
+            ("\u{39f}\u{394}\u{39f}\u{3a3}*", "\u{3bf}\u{3b4}\u{3bf}\u{3c2}.txt"),
+            ("*\u{3a3}", "a\u{3c3}"),
+            ("*\u{3c3}", "A\u{3a3}"),
         ] {
             let selection = Selection::new(&[], &[glob.to_owned()]).unwrap();
             for (ignores_case, expected) in [(true, true), (false, false)] {

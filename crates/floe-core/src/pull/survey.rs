@@ -5,7 +5,7 @@
 
 mod extras;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -46,6 +46,9 @@ enum Known {
 struct Compared {
     done: Mutex<HashSet<DirId>>,
     changed: Condvar,
+    /// The paths of directories as the destination lists them, of those that it has under other spellings or in such: asked
+    /// only where something is left out.
+    listed: Mutex<HashMap<DirId, Vec<u8>>>,
 }
 
 impl Compared {
@@ -58,6 +61,14 @@ impl Compared {
             done = self.changed.wait_timeout(done, patience).unwrap_or_else(PoisonError::into_inner).0;
         }
         Ok(())
+    }
+
+    fn listed(&self, directory: DirId) -> Option<Vec<u8>> {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner).get(&directory).cloned()
+    }
+
+    fn note_listed(&self, directory: DirId, path: Vec<u8>) {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner).insert(directory, path);
     }
 
     fn finish(&self, directory: DirId) {
@@ -99,6 +110,7 @@ impl Pull {
                             found: Surveyed::keeping_in(caches),
                             progress,
                             work,
+                            compared,
                         };
                         let mut outcome = Ok(());
                         for group in receiver {
@@ -265,6 +277,7 @@ struct Surveyor<'a> {
     found: Surveyed,
     progress: &'a PullProgress,
     work: &'a Offloaded,
+    compared: &'a Compared,
 }
 
 impl<'a> Surveyor<'a> {

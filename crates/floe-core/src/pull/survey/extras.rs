@@ -1,10 +1,10 @@
 //! What a destination has and the snapshot does not, and what stays of it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashSet};
 
 use floe_format::OwnedBody;
 
-use super::super::group::Group;
+use super::super::group::{Group, path_below};
 use super::super::left_out::{LeftOut, Place};
 use super::super::selection::Picked;
 use super::Surveyor;
@@ -16,13 +16,15 @@ impl Surveyor<'_> {
     /// include below it.
     pub(super) fn note_extra(&mut self, group: &Group, left_out: LeftOut<'_>, name: Vec<u8>) -> Result<()> {
         let path = group.path_of(&name);
+        let above = self.compared.listed(group.directory);
+        let listed: Vec<_> = above.iter().map(|above| path_below(above, &name)).collect();
+        let place = Place { directory: group.directory, name: &name, path: &path, listed: &listed };
         let worker = &mut self.worker;
-        let is_directory = || worker.is_directory(group.directory, &name);
-        let picked = self.selection.pick_extra(group.picked, &path, left_out.ignores_case, is_directory)?;
+        let picked =
+            left_out.pick(place, group.picked, &mut || worker.is_directory(group.directory, &name))?;
         if picked.is_left_out() || self.own.stands_at(&path) {
             return Ok(());
         }
-        let place = Place { directory: group.directory, name: &name, path: &path, listed: &[] };
         if picked.is_selected() {
             return self.note_removable(left_out, place, picked);
         }
@@ -31,12 +33,11 @@ impl Surveyor<'_> {
             return Ok(());
         }
         let mut included = Vec::new();
-        let Self { worker, selection, own, work, .. } = self;
+        let Self { worker, own, work, .. } = self;
         worker.look_below(group.directory, &name, &mut |below, is_directory| {
             work.check()?;
-            let path = group.path_of(below);
-            let picked = selection.pick_extra(picked, &path, left_out.ignores_case, || Ok(is_directory))?;
-            if picked.is_left_out() || own.stands_at(&path) {
+            let picked = left_out.pick_below(place, picked, below, is_directory)?;
+            if picked.is_left_out() || own.stands_at(&group.path_of(below)) {
                 return Ok(false);
             }
             if picked.is_selected() {
@@ -46,7 +47,8 @@ impl Surveyor<'_> {
         })?;
         for (name, picked) in included {
             let path = group.path_of(&name);
-            let place = Place { directory: group.directory, name: &name, path: &path, listed: &[] };
+            let listed: Vec<_> = above.iter().map(|above| path_below(above, &name)).collect();
+            let place = Place { directory: group.directory, name: &name, path: &path, listed: &listed };
             self.note_removable(left_out, place, picked)?;
         }
         Ok(())
@@ -76,20 +78,23 @@ impl Surveyor<'_> {
         if !self.selection.leaves_out() {
             return Ok(());
         }
-        let mut names_of = None;
-        let mut listed = HashMap::new();
-        for &number in &survey.respelled {
-            let names = self.worker.listed_as(group.directory, group.name(number), &mut names_of)?;
-            let paths: Vec<_> = names.iter().map(|name| group.path_of(name)).collect();
+        let listed = self.listed_paths(group, survey)?;
+        for (&number, paths) in &listed {
             let is_directory = matches!(group.entries[number].body, OwnedBody::Directory);
-            let is_left_alone = matches!(survey.verdicts[number], Verdict::Keep | Verdict::Skip);
-            if is_directory || !is_left_alone {
+            let is_left_alone = match survey.verdicts[number] {
+                Verdict::Create => true,
+                Verdict::Keep | Verdict::Skip => !is_directory,
+                _ => false,
+            };
+            if !is_left_alone {
                 let name = group.name(number);
                 let path = &group.path_of(name);
-                let place = Place { directory: group.directory, name, path, listed: &paths };
+                let place = Place { directory: group.directory, name, path, listed: paths };
                 left_out.refuse_respelled(&mut self.worker, place, group.picked)?;
             }
-            listed.insert(number, paths);
+            if let (true, Some(path)) = (is_directory, paths.first()) {
+                self.compared.note_listed(group.entries[number].id, path.clone());
+            }
         }
         for &number in &survey.in_the_way {
             let name = group.name(number);
@@ -98,5 +103,27 @@ impl Surveyor<'_> {
             left_out.refuse(&mut self.worker, place, group.picked)?;
         }
         Ok(())
+    }
+
+    /// The paths that entries have as the destination lists them, of those of which that is another than in the snapshot.
+    fn listed_paths(&mut self, group: &Group, survey: &Survey) -> Result<BTreeMap<usize, Vec<Vec<u8>>>> {
+        let above = self.compared.listed(group.directory);
+        let respelled: HashSet<usize> = survey.respelled.iter().copied().collect();
+        let numbers: Vec<usize> = match above {
+            Some(_) => (0..group.entries.len()).collect(),
+            None => survey.respelled.clone(),
+        };
+        let above = above.as_deref().unwrap_or(&group.path);
+        let mut names_of = None;
+        let mut listed = BTreeMap::new();
+        for number in numbers {
+            let name = group.name(number);
+            let names = match respelled.contains(&number) {
+                true => self.worker.listed_as(group.directory, name, &mut names_of)?,
+                false => vec![name.to_vec()],
+            };
+            listed.insert(number, names.iter().map(|name| path_below(above, name)).collect());
+        }
+        Ok(listed)
     }
 }
