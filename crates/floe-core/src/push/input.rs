@@ -281,10 +281,15 @@ impl InputFiles {
         }
     }
 
-    /// See [`SourceFiles::is_named`].
-    pub(super) fn is_named(&mut self, directory: ListedDirectory<'_>, name: &[u8], file: &Stat) -> bool {
+    /// Whether what has a name in a directory, as far as that is where it was listed, is this; a tar holds still.
+    pub(super) fn is_there_still(
+        &mut self,
+        directory: ListedDirectory<'_>,
+        name: &[u8],
+        is_it: impl FnOnce(&Stat) -> bool,
+    ) -> bool {
         match self {
-            Self::Directory(files) => files.is_named(directory, name, file),
+            Self::Directory(files) => files.stat_there(directory, name).is_some_and(|there| is_it(&there)),
             Self::Tar(_) => true,
         }
     }

@@ -225,6 +225,8 @@ impl Worker {
         let mut entries = Vec::with_capacity(planned.len());
         let mut notes = Vec::with_capacity(planned.len());
         let mut unread = Vec::new();
+        // Those that may have changed since they were listed.
+        let mut unsure = Vec::new();
         for PlannedEntry { mut entry, directory, mut note } in planned {
             let header = self.tar.len();
             tar_header(&entry.as_entry(), &mut self.tar);
@@ -236,6 +238,9 @@ impl Worker {
                 match self.read_small(&entry.path, directory, &note.stat) {
                     Ok((content, read, hashing_began)) => {
                         key.content(&content);
+                        if !is_unchanged(&note.stat, &read, hashing_began) {
+                            unsure.push((entries.len(), directory, read));
+                        }
                         let is_noted = match note.content {
                             NotedContent::Known(hit) => hit.hash == content && read == note.stat,
                             _ => false,
@@ -257,6 +262,9 @@ impl Worker {
         if !unread.is_empty() {
             return Err(Failure::Unreadable(unread));
         }
+        let places =
+            unsure.iter().map(|&(number, directory, read)| (&entries[number].path[..], directory, read));
+        self.check_places(places).map_err(Failure::Changed)?;
         let frame =
             make_frame(&self.settings.known, &mut self.compressor, &self.tar).map_err(Failure::Other)?;
         Ok(MadeGroup { entries, notes, frame, key: key.finish() })
@@ -287,19 +295,26 @@ impl Worker {
     }
 
     /// Checks that what may have changed since it was listed has the path that it was listed with when it was read: what was
-    /// written after it was moved elsewhere may be left out there.
-    fn check_place(
+    /// written after it was moved elsewhere may be left out there. Paths are gone through once for all that follow each other.
+    fn check_places<'p>(
         &mut self,
-        directory: ListedDirectory<'_>,
-        path: &[u8],
-        planned: &Stat,
-        (read, hashing_began): (&Stat, HashClock),
-    ) -> Result<(), Place> {
-        let is_unchanged = planned.same_content(read) && is_trusted(planned, hashing_began);
-        if is_unchanged || self.files.is_named(directory, parent_and_name(path).1, read) {
-            return Ok(());
+        read: impl Iterator<Item = (&'p [u8], DirectoryId, Stat)>,
+    ) -> Result<(), Changed> {
+        for (number, (path, directory, read)) in read.enumerate() {
+            if number == 0 {
+                self.files.forget_directories();
+            }
+            let (parent, name) = parent_and_name(path);
+            let directory = ListedDirectory { path: parent, id: directory };
+            if self.files.is_there_still(directory, name, |there| there.same_content(&read)) {
+                continue;
+            }
+            // Where the directory was moved, other files of it may be in frames.
+            let is_of_rules = !self.files.is_in_place(directory);
+            let changed = changed(path);
+            return Err(Changed { is_of_rules: changed.is_of_rules || is_of_rules, ..changed });
         }
-        Err(if self.files.is_in_place(directory) { Place::Gone } else { Place::Moved })
+        Ok(())
     }
 
     /// Appends a file's content and padding to the tar.
@@ -316,12 +331,6 @@ impl Worker {
         let outcome = self.files.read(directory, name, &mut self.buffer, &mut sink);
         match outcome {
             Ok(ReadOutcome::Read { stat, hashing_began }) => {
-                self.check_place(directory, path, planned, (&stat, hashing_began)).map_err(|place| {
-                    // Nothing of it is in a frame yet; other files of its directory may be.
-                    let changed = changed(path);
-                    let is_of_rules = changed.is_of_rules || place == Place::Moved;
-                    Failure::Changed(Changed { is_of_rules, ..changed })
-                })?;
                 let content = *blake3::hash(&self.tar[start..]).as_bytes();
                 self.settings.progress.read_bytes.fetch_add(size, Ordering::Relaxed);
                 self.tar.resize(self.tar.len() + tar_padding(size), 0);
@@ -375,13 +384,9 @@ fn is_as_planned(name: &[u8], planned: &Stat, opened: &Stat, kept: Kept) -> bool
         && (!kept.contains(Kept::XATTRS) || (is_same && planned.changed == opened.changed))
 }
 
-/// Where a file is that has not the path any more that it was listed with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    /// Nobody knows; its directory is where it was.
-    Gone,
-    /// Where its directory is by now.
-    Moved,
+/// Whether what was read is what was listed, as far as times tell of changes.
+fn is_unchanged(planned: &Stat, read: &Stat, hashing_began: HashClock) -> bool {
+    planned.same_content(read) && is_trusted(planned, hashing_began)
 }
 
 /// Frames these bytes, and compresses them unless they are known.

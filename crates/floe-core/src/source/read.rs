@@ -264,12 +264,10 @@ impl SourceFiles {
         found.unwrap_or_else(|errno| !is_nowhere(errno))
     }
 
-    /// Whether a name is that of the file with this stat, in the directory that has the path of the one that was listed.
-    pub fn is_named(&mut self, directory: ListedDirectory<'_>, name: &[u8], file: &Stat) -> bool {
-        self.directories.forget();
-        self.is_now(directory, name).is_ok_and(|there| {
-            there.is_ok_and(|there| (there.device, there.inode) == (file.device, file.inode))
-        })
+    /// What has a name in a directory, where that has the path that it was listed with; nothing where nobody can tell. The
+    /// directory may have been opened before, unless they were [forgotten](Self::forget_directories).
+    pub fn stat_there(&mut self, directory: ListedDirectory<'_>, name: &[u8]) -> Option<Stat> {
+        self.is_now(directory, name).ok()?.ok()
     }
 
     /// Looks for each directory anew from now on.

@@ -8,7 +8,7 @@ use crate::push::base::BaseEntry;
 use crate::push::links::{FirstNames, Name};
 use crate::push::unit::{Note, NotedContent};
 use crate::push::work::Unread;
-use crate::source::{CacheHit, Child, FileKind, ListedDirectory, Stat};
+use crate::source::{CacheHit, Child, FileKind, ListedDirectory, Stat, is_trusted};
 use crate::{Error, ErrorKind, Result};
 
 impl Planner<'_> {
@@ -108,9 +108,14 @@ impl Planner<'_> {
         // That it vanished may be because its directory was moved, all others with it.
         let Some(link) = read? else { return Err(self.changed(path)) };
         // As with files that are read.
-        if !child.stat.same_content(&link.stat) && !self.files.is_in_place(directory) {
-            self.has_other_rules = true;
-            return Err(self.changed(path));
+        let is_unchanged = child.stat.same_content(&link.stat) && is_trusted(child.stat, link.hashing_began);
+        if !is_unchanged {
+            self.files.forget_directories();
+            let is_it = |there: &Stat| there.same_content(&link.stat);
+            if !self.files.is_there_still(directory, child.name, is_it) {
+                self.has_other_rules |= !self.files.is_in_place(directory);
+                return Err(self.changed(path));
+            }
         }
         let hash = *blake3::hash(&link.target).as_bytes();
         *note = Note { stat: link.stat, content: NotedContent::Hashed(hash, link.hashing_began), ..*note };

@@ -7,6 +7,7 @@ use floe_format::{Chunker, ContentHash, parent_and_name, tar_padding};
 
 use super::{
     Changed, ChunkJob, Failure, FileJob, FilePiece, PlannedFile, Worker, changed, failure, is_as_planned,
+    is_unchanged,
 };
 use crate::push::input::InputFile;
 use crate::push::unit::ReadFile;
@@ -88,9 +89,11 @@ impl Worker {
         if !file.held_still().map_err(failed)? {
             return Err(self.changed_under_way(directory, path, planned, &file));
         }
-        // Chunks of it are in the packs.
-        let of_rules = |_| Failure::Changed(Changed { is_of_rules: true, ..changed(path) });
-        self.check_place(directory, path, planned, (&stat, file.hashing_began())).map_err(of_rules)?;
+        if !is_unchanged(planned, &stat, file.hashing_began()) {
+            // Chunks of it are in the packs.
+            let of_rules = |changed| Failure::Changed(Changed { is_of_rules: true, ..changed });
+            self.check_places(std::iter::once((&path[..], directory.id, stat))).map_err(of_rules)?;
+        }
         let hash = ContentHash::from_bytes(*hasher.finalize().as_bytes());
         Ok(Some(ReadFile { hash, stat, hashing_began: file.hashing_began() }))
     }
@@ -105,10 +108,13 @@ impl Worker {
         file: &InputFile,
     ) -> Failure {
         let changed = changed(path);
+        self.files.forget_directories();
         let mut is_harmless = |now: &Stat| {
             let is_unwritten = (planned.size, planned.modified) == (now.size, now.modified)
                 && is_trusted(planned, file.hashing_began());
-            (now.links == 0 && is_unwritten) || self.files.is_named(directory, parent_and_name(path).1, now)
+            let is_it = |there: &Stat| (there.device, there.inode) == (now.device, now.inode);
+            (now.links == 0 && is_unwritten)
+                || self.files.is_there_still(directory, parent_and_name(path).1, is_it)
         };
         let is_of_rules = changed.is_of_rules || !file.stat_now().is_ok_and(|now| is_harmless(&now));
         Failure::Changed(Changed { is_of_rules, ..changed })

@@ -44,8 +44,17 @@ fn worker(source: &tempfile::TempDir, kept: Kept) -> Worker {
 
 /// Reads the small file, of which the walk found this.
 fn read_small(source: &tempfile::TempDir, kept: Kept, stat: Stat) -> Result<Entry, Failure> {
+    make_group_of(&mut worker(source, kept), b"small", directory(source), stat)
+}
+
+fn make_group_of(
+    worker: &mut Worker,
+    path: &[u8],
+    directory: DirectoryId,
+    stat: Stat,
+) -> Result<Entry, Failure> {
     let entry = Entry {
-        path: b"small".to_vec(),
+        path: path.to_vec(),
         mode: stat.mode,
         mtime: None,
         owner: Some(Owner { user: stat.uid, group: stat.gid }),
@@ -53,8 +62,7 @@ fn read_small(source: &tempfile::TempDir, kept: Kept, stat: Stat) -> Result<Entr
         xattrs: XattrList::default(),
     };
     let note = Note { stat, content: NotedContent::None, may_be_linked: false };
-    let made =
-        worker(source, kept).make_group(vec![PlannedEntry { entry, directory: directory(source), note }])?;
+    let made = worker.make_group(vec![PlannedEntry { entry, directory, note }])?;
     Ok(made.entries.into_iter().next().unwrap())
 }
 
@@ -144,7 +152,7 @@ fn what_changed_in_a_directory_that_was_moved_is_not_of_its_former_path() {
                 let file = PlannedFile { path: path.clone(), directory: id, planned };
                 return read_with(&mut worker, file).map(drop);
             }
-            worker.read_small(&path, id, &planned).map(drop)
+            make_group_of(&mut worker, &path, id, planned).map(drop)
         };
         read().unwrap();
         wait_until_trusted(source.path());
@@ -165,24 +173,26 @@ fn what_has_another_name_when_it_was_read_is_not_of_its_former_path() {
     let source = source();
     let at = |name: &str| source.path().join(name);
     let (directory, mut worker) = (directory(&source), worker(&source, Kept::NONE));
-    let listed = ListedDirectory { path: b"", id: directory };
     let (planned, never) = (stat(&source, "small"), HashClock::at(crate::source::FileTime::default()));
     wait_until_trusted(source.path());
     let now = HashClock::read(fs::File::open(source.path()).unwrap()).unwrap();
     fs::create_dir(at("elsewhere")).unwrap();
     fs::rename(at("small"), at("elsewhere/small")).unwrap();
-    worker.check_place(listed, b"small", &planned, (&planned, now)).unwrap();
     // Times tell nothing where they stand still.
-    let place = worker.check_place(listed, b"small", &planned, (&planned, never));
-    assert_eq!(place, Err(Place::Gone));
+    assert!(is_unchanged(&planned, &planned, now) && !is_unchanged(&planned, &planned, never));
     fs::write(at("elsewhere/small"), "other").unwrap();
     let written = stat(&source, "elsewhere/small");
-    let mut check = |path: &[u8]| worker.check_place(listed, path, &planned, (&written, now));
-    assert_eq!(check(b"small"), Err(Place::Gone));
+    assert!(!is_unchanged(&planned, &written, now));
+    let mut check = |read: Stat| {
+        let checked = worker.check_places(std::iter::once((&b"small"[..], directory, read)));
+        checked.map_err(|changed| changed.is_of_rules)
+    };
+    assert_eq!(check(written), Err(false));
     fs::write(at("small"), "small").unwrap();
-    assert_eq!(check(b"small"), Err(Place::Gone), "another has its name");
+    assert_eq!(check(written), Err(false), "another has its name");
     fs::rename(at("elsewhere/small"), at("small")).unwrap();
-    assert_eq!(check(b"small"), Ok(()));
+    assert_eq!(check(stat(&source, "small")), Ok(()));
+    assert_eq!(check(planned), Err(false), "it was written since");
 }
 
 #[test]
