@@ -108,10 +108,10 @@ impl Selection {
         ignores_case: bool,
         is_directory: impl FnOnce() -> Result<bool>,
     ) -> Result<Picked> {
+        let folded = (ignores_case && self.excludes).then(|| FOLDINGS.map(|fold| folded_path(path, fold)));
         let is_match_folded = |is_directory| {
-            let is_match =
-                |(globs, fold)| is_match(globs, Subject::new(&folded_path(path, fold)), is_directory);
-            ignores_case && self.excludes && self.exclude_folded.iter().zip(FOLDINGS).any(is_match)
+            let mut folded = self.exclude_folded.iter().zip(folded.iter().flatten());
+            folded.any(|(globs, path)| is_match(globs, Subject::new(path), is_directory))
         };
         let path = Subject::new(path);
         let [other, directory] = [false, true].map(|is_directory| Picked {

@@ -385,7 +385,7 @@ fn is_as_planned(name: &[u8], planned: &Stat, opened: &Stat, kept: Kept) -> bool
 }
 
 /// Whether what was read is what was listed, as far as times tell of changes.
-fn is_unchanged(planned: &Stat, read: &Stat, hashing_began: HashClock) -> bool {
+pub(super) fn is_unchanged(planned: &Stat, read: &Stat, hashing_began: HashClock) -> bool {
     planned.same_content(read) && is_trusted(planned, hashing_began)
 }
 

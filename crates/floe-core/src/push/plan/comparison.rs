@@ -7,8 +7,8 @@ use super::candidate::{Candidate, State};
 use crate::push::base::BaseEntry;
 use crate::push::links::{FirstNames, Name};
 use crate::push::unit::{Note, NotedContent};
-use crate::push::work::Unread;
-use crate::source::{CacheHit, Child, FileKind, ListedDirectory, Stat, is_trusted};
+use crate::push::work::{Unread, is_unchanged};
+use crate::source::{CacheHit, Child, FileKind, ListedDirectory, Stat};
 use crate::{Error, ErrorKind, Result};
 
 impl Planner<'_> {
@@ -108,8 +108,7 @@ impl Planner<'_> {
         // That it vanished may be because its directory was moved, all others with it.
         let Some(link) = read? else { return Err(self.changed(path)) };
         // As with files that are read.
-        let is_unchanged = child.stat.same_content(&link.stat) && is_trusted(child.stat, link.hashing_began);
-        if !is_unchanged {
+        if !is_unchanged(child.stat, &link.stat, link.hashing_began) {
             self.files.forget_directories();
             let is_it = |there: &Stat| there.same_content(&link.stat);
             if !self.files.is_there_still(directory, child.name, is_it) {

@@ -151,7 +151,7 @@ impl RulesRead {
         }
         for directory in fresh {
             for name in exclusions.rule_files() {
-                if files.is_there(directory, name) && !held.contains(&(directory.clone(), name)) {
+                if !held.contains(&(directory.clone(), name)) && files.is_there(directory, name) {
                     return Err(of_rules(directory, name));
                 }
             }
