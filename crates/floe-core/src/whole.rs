@@ -145,7 +145,7 @@ fn plan_segment(
     let mut plan = planner.begin(segment, content, first, listed.follows);
     let mut entries = segment.entries();
     let mut begins = content.lead;
-    while let Some(entry) = entries.next()? {
+    while let Some(entry) = plan.next(&mut entries)? {
         let ends = begins.saturating_add(tar_len(&entry));
         let is_wanted =
             parts.is_none_or(|parts| parts.iter().any(|part| part.start < ends && begins < part.end));

@@ -40,8 +40,8 @@ pub use pack::{
 };
 pub use root::{MAX_ROOT_BYTES, Root};
 pub use segment::{
-    Content, MAX_SEGMENT_BYTES, MAX_SEGMENT_ENTRIES, MAX_SEGMENT_RUNS, Run, Segment, SegmentBuilder,
-    SegmentEntries,
+    Content, EntriesPlace, MAX_SEGMENT_BYTES, MAX_SEGMENT_ENTRIES, MAX_SEGMENT_RUNS, Run, Segment,
+    SegmentBuilder, SegmentEntries,
 };
 pub use snapshot_object::{MAX_LAYOUT_LEN, MAX_ROOT_LEN, MAX_SNAPSHOT_OBJECT_LEN, SnapshotObject};
 pub use tree::{

@@ -7,8 +7,10 @@ mod runs;
 
 pub use builder::SegmentBuilder;
 pub use content::Content;
-pub use entries::SegmentEntries;
+pub use entries::{EntriesPlace, SegmentEntries};
 pub use runs::Run;
+
+use std::ops::Range;
 
 use crate::wire::WireReader;
 use crate::{Error, Item, Kept, Result, compare_paths};
@@ -37,7 +39,9 @@ pub struct Segment<'a> {
     has_end: bool,
     lead: u64,
     entry_count: usize,
-    entries: &'a [u8],
+    plain: &'a [u8],
+    /// Where the entries are.
+    entries: Range<usize>,
     runs: Vec<Run>,
 }
 
@@ -72,9 +76,9 @@ impl<'a> Segment<'a> {
         for _ in 0..entry_count {
             entries::CodedEntry::read(&mut reader, kept)?;
         }
-        let entries = &plain[start..reader.offset()];
+        let entries = start..reader.offset();
         let runs = runs::read(&mut reader, run_count)?;
-        let segment = Self { kept, has_end: flags & FLAG_END != 0, lead, entry_count, entries, runs };
+        let segment = Self { kept, has_end: flags & FLAG_END != 0, lead, entry_count, plain, entries, runs };
         reader.end()?;
         Ok(segment)
     }
@@ -101,7 +105,7 @@ impl<'a> Segment<'a> {
 
     /// The entries.
     pub fn entries(&self) -> SegmentEntries<'a> {
-        SegmentEntries::new(self.entries, self.entry_count, self.kept)
+        SegmentEntries::start(self.entries.clone(), self.entry_count, self.kept).entries(self.plain)
     }
 
     /// The frames, at least one run.

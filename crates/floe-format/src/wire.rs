@@ -19,6 +19,11 @@ impl<'a> WireReader<'a> {
         Self { object, bytes, offset: 0 }
     }
 
+    /// A reader like [`new`](Self::new)'s that has read the first `offset` bytes already.
+    pub fn starting_at(object: &'static str, bytes: &'a [u8], offset: usize) -> Self {
+        Self { object, bytes, offset: offset.min(bytes.len()) }
+    }
+
     /// A [`Corrupt`](crate::ErrorKind::Corrupt) error about the field just read.
     #[cold]
     pub fn corrupt(&self, what: impl std::fmt::Display) -> Error {

@@ -52,7 +52,7 @@ impl Pull {
             let mut plan = planner.begin(&segment, content, first, listed.follows);
             let mut entries = segment.entries();
             for ordinal in first.. {
-                let Some(entry) = entries.next()? else { break };
+                let Some(entry) = plan.next(&mut entries)? else { break };
                 let is_written = match surveyed.decision(ordinal) {
                     Decision::Keep | Decision::Skip => false,
                     decision => {

@@ -245,7 +245,7 @@ impl Pull {
             let mut plan = planner.begin(&segment, content, first, listed.follows);
             let mut entries = segment.entries();
             for ordinal in first.. {
-                let Some(entry) = entries.next()? else { break };
+                let Some(entry) = plan.next(&mut entries)? else { break };
                 if !all && span.place(entry.path).is_ne() {
                     if span.place(entry.path).is_lt() {
                         check.pass_over(entry.path);

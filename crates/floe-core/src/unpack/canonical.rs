@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use floe_format::{Body, ContentHash, EntryRef, Segment, tar_header, tar_padding};
+use floe_format::{Body, ContentHash, EntryRef, tar_header, tar_padding};
 
 use crate::reader::shown;
 use crate::{Error, ErrorKind, Result};
@@ -11,7 +11,7 @@ use crate::{Error, ErrorKind, Result};
 use super::big_file::{BigFile, WaitingBytes, wrong_hash};
 use super::engine::{Output, Stop};
 use super::frames::{ContentCursor, FrameReader};
-use super::unit::Unit;
+use super::unit::{Start, Unit};
 use super::whole::WholeFrames;
 
 pub(super) static ZEROS: [u8; 1024] = [0; 1024];
@@ -36,8 +36,7 @@ impl<'a> Comparer<'a> {
     /// `Corrupt` where they disagree, a frame is damaged, or a file has another hash than its entry says.
     pub(crate) fn unpack<'t, O: Output<'t>>(&mut self, unit: &Unit<'t>, output: &mut O) -> Result<()> {
         let part = &unit.segment;
-        let segment = Segment::parse(&part.plain)?;
-        if unit.is_whole && self.whole.unpack(unit, &segment, &mut self.reader, output)? {
+        if unit.is_whole && self.whole.unpack(unit, &mut self.reader, output)? {
             return Ok(());
         }
         let content = unit.content.clone();
@@ -46,16 +45,15 @@ impl<'a> Comparer<'a> {
         let way = Way { unit: content.clone(), stop, waiting };
 
         // What belongs to a file that began in an earlier segment.
-        let lead = segment.lead();
+        let lead = part.lead_len;
         way.big(&mut cursor, 0..part.lead_content, part.lead.as_ref(), output)?;
         let compared = way.zeros(&mut cursor, part.lead_content..lead, b"a file's padding")?;
         if let Some((file, _)) = &part.lead {
             way.checked(file, compared, output)?;
         }
 
-        let mut entries = segment.entries();
-        let mut at = lead;
-        let mut number = 0;
+        let Start { place, mut number, mut at } = unit.start.clone();
+        let mut entries = place.entries(&part.plain);
         while at < content.end
             && let Some(entry) = entries.next()?
         {
@@ -86,7 +84,7 @@ impl<'a> Comparer<'a> {
             at = end;
             number += 1;
         }
-        if segment.has_end() {
+        if part.has_end {
             way.zeros(&mut cursor, at.max(content.start)..content.end.max(at), b"the end")?;
         }
         Ok(())

@@ -33,7 +33,7 @@ pub(crate) fn plan_entries(
         // Nobody asks for the entries' numbers.
         let mut plan = planner.begin(&segment, content, 0, listed.follows);
         let mut entries = segment.entries();
-        while let Some(entry) = entries.next()? {
+        while let Some(entry) = plan.next(&mut entries)? {
             let is_named = walk.meet(entry.path)?;
             if is_named {
                 check.alone(&entry)?;

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
-use floe_format::{Content, EntryRef, Run, Segment, tar_header_len, tar_padding};
+use floe_format::{Content, EntryRef, Run, Segment, SegmentEntries, tar_header_len, tar_padding};
 use tokio::sync::Semaphore;
 
 use crate::catalog::Catalog;
@@ -16,7 +16,7 @@ use crate::{Error, ErrorKind, Result};
 use super::batch::{Batch, PackRange};
 use super::big_file::BigFile;
 use super::engine::Stop;
-use super::unit::{FrameOfUnit, SegmentPart, Unit};
+use super::unit::{FrameOfUnit, SegmentPart, Start, Unit};
 
 /// What a permit of the semaphore stands for: of stored bytes that are in flight, fetched or waiting to be unpacked.
 const PERMIT_BYTES: u64 = 1 << 10;
@@ -47,6 +47,7 @@ pub(crate) struct Wants<'t> {
 struct Pending<'t> {
     segment: Arc<SegmentPart<'t>>,
     content: Range<u64>,
+    start: Start,
     is_whole: bool,
     frames: Vec<FrameOfUnit>,
 }
@@ -118,6 +119,8 @@ pub(crate) struct SegmentPlan<'s, 't> {
     wanted: Vec<bool>,
     wanted_runs: Vec<bool>,
     shares: Vec<Share>,
+    /// The first entry, and those at which runs begin, each with the run's number.
+    entries: Vec<(usize, Start)>,
     part: SegmentPart<'t>,
     last: Option<(u64, Option<Arc<BigFile<'t>>>)>,
     content: Content,
@@ -172,9 +175,11 @@ impl<'a, 't> Planner<'a, 't> {
         let lead = segment.lead();
         let mut part = SegmentPart {
             plain: Vec::new(),
+            has_end: segment.has_end(),
             first,
             wanted: None,
             lead: None,
+            lead_len: lead,
             // Where the file is not known, nothing can be said of its padding.
             lead_content: lead,
             big_files: Vec::new(),
@@ -202,6 +207,7 @@ impl<'a, 't> Planner<'a, 't> {
             wanted: Vec::with_capacity(segment.entry_count()),
             wanted_runs,
             shares: vec![Share::Nothing; runs.len()],
+            entries: vec![(0, Start { place: segment.entries().place(), number: 0, at: lead })],
             part,
             last: None,
             content,
@@ -267,7 +273,9 @@ impl<'a, 't> Planner<'a, 't> {
             }
             let (pending, plain_bytes) = unit.get_or_insert_with(|| {
                 let content = content.start..content.start;
-                (Pending { segment: Arc::clone(&segment), content, is_whole, frames: Vec::new() }, 0)
+                let entry = plan.entries.partition_point(|(run, _)| *run <= index).saturating_sub(1);
+                let start = plan.entries[entry].1.clone();
+                (Pending { segment: Arc::clone(&segment), content, start, is_whole, frames: Vec::new() }, 0)
             });
             pending.content.end = content.end;
             pending.frames.push(frame);
@@ -312,10 +320,10 @@ impl<'a, 't> Planner<'a, 't> {
                 .map_err(|e| Error::new(ErrorKind::Internal, "the room for frames is closed").with_source(e))
         })?;
         let batch = Batch::fetch(self.namespace, self.stop, ranges, permit);
-        for Pending { segment, content, is_whole, frames } in pending {
+        for Pending { segment, content, start, is_whole, frames } in pending {
             let number = self.wants.number;
             self.wants.number += 1;
-            let unit = Unit { number, segment, content, is_whole, frames, batch: Arc::clone(&batch) };
+            let unit = Unit { number, segment, content, start, is_whole, frames, batch: Arc::clone(&batch) };
             if self.wants.units.send(unit).is_err() {
                 return Err(Error::new(ErrorKind::Internal, "no thread unpacks any more"));
             }
@@ -330,6 +338,22 @@ impl<'a, 't> Planner<'a, 't> {
 }
 
 impl<'t> SegmentPlan<'_, 't> {
+    /// The next of the segment's entries, all of which are to be asked for in this way.
+    ///
+    /// # Errors
+    /// Those of the entries.
+    pub(crate) fn next<'e>(&mut self, entries: &'e mut SegmentEntries<'_>) -> Result<Option<EntryRef<'e>>> {
+        self.pass_runs();
+        if self.starts.get(self.run) == Some(&self.at)
+            && self.at > self.part.lead_len
+            && self.run + 1 < self.starts.len()
+        {
+            let start = Start { place: entries.place(), number: self.number, at: self.at };
+            self.entries.push((self.run, start));
+        }
+        Ok(entries.next()?)
+    }
+
     /// Passes an entry by; its frames are fetched, and it is handed out, if it is wanted. Its file is returned if that is in
     /// several frames.
     ///
@@ -375,11 +399,16 @@ impl<'t> SegmentPlan<'_, 't> {
         Ok(file)
     }
 
-    /// Where the frame that `at` is in ends; `at` itself where there is none.
-    fn frame_end(&mut self) -> u64 {
+    /// Moves on to the run that `at` is in.
+    fn pass_runs(&mut self) {
         while self.run < self.runs.len() && self.starts[self.run + 1] <= self.at {
             self.run += 1;
         }
+    }
+
+    /// Where the frame that `at` is in ends; `at` itself where there is none.
+    fn frame_end(&mut self) -> u64 {
+        self.pass_runs();
         let Some(run) = self.runs.get(self.run) else { return self.at };
         let start = self.starts[self.run];
         let plain_len = u64::from(run.plain_len);

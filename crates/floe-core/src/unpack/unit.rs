@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use floe_format::{PackFrame, PackId, Run};
+use floe_format::{EntriesPlace, PackFrame, PackId, Run};
 
 use super::batch::Batch;
 use super::big_file::{BigFile, WaitingBytes};
@@ -13,12 +13,16 @@ use super::big_file::{BigFile, WaitingBytes};
 pub(crate) struct SegmentPart<'t> {
     /// The segment's plain bytes.
     pub(crate) plain: Vec<u8>,
+    /// Whether the tar's end is its last frame.
+    pub(crate) has_end: bool,
     /// Number of its first entry in the walk.
     pub(crate) first: u64,
     /// The entries to be handed out, by their number in the segment; all where there is none.
     pub(crate) wanted: Option<Vec<bool>>,
     /// The file whose content the segment begins with, if it is wanted, and where in it.
     pub(crate) lead: Option<(Arc<BigFile<'t>>, u64)>,
+    /// Length of the lead, whether or not it is wanted.
+    pub(crate) lead_len: u64,
     /// Length of the lead's content, without padding.
     pub(crate) lead_content: u64,
     /// The wanted files whose content is in several frames, by their number in the segment, ascending.
@@ -59,6 +63,16 @@ impl FrameOfUnit {
     }
 }
 
+/// An entry of a segment to begin with.
+#[derive(Clone, Debug)]
+pub(crate) struct Start {
+    pub(crate) place: EntriesPlace,
+    /// Its number in the segment.
+    pub(crate) number: usize,
+    /// Where in the segment's content its headers begin.
+    pub(crate) at: u64,
+}
+
 /// Consecutive runs of one segment.
 #[derive(Debug)]
 pub(crate) struct Unit<'t> {
@@ -67,6 +81,8 @@ pub(crate) struct Unit<'t> {
     pub(crate) segment: Arc<SegmentPart<'t>>,
     /// Where in the segment's content its frames are.
     pub(crate) content: Range<u64>,
+    /// The first entry that may be in them.
+    pub(crate) start: Start,
     /// Whether all its frames are [whole](FrameOfUnit::is_whole) and none is repeated.
     pub(crate) is_whole: bool,
     pub(crate) frames: Vec<FrameOfUnit>,

@@ -3,14 +3,14 @@
 //! Files are hashed many at a time, which for small ones takes half the time. Where anything is not as it must be, nothing is
 //! handed out, and the unit is gone through entry by entry instead: that reads damaged frames once more and says what is wrong.
 
-use floe_format::{Body, ContentHash, ContentHasher, Segment, tar_header, tar_len, tar_padding};
+use floe_format::{Body, ContentHash, ContentHasher, tar_header, tar_padding};
 
 use crate::Result;
 
 use super::canonical::ZEROS;
 use super::engine::Output;
 use super::frames::FrameReader;
-use super::unit::Unit;
+use super::unit::{Start, Unit};
 
 /// What a worker goes through such units with.
 #[derive(Debug, Default)]
@@ -31,7 +31,6 @@ impl WholeFrames {
     pub(super) fn unpack<'t, O: Output<'t>>(
         &mut self,
         unit: &Unit<'t>,
-        segment: &Segment<'_>,
         reader: &mut FrameReader,
         output: &mut O,
     ) -> Result<bool> {
@@ -48,16 +47,12 @@ impl WholeFrames {
             }
         }
 
-        let mut entries = segment.entries();
-        let (mut at, mut first) = (segment.lead(), unit.segment.first);
-        while at < unit.content.start {
-            let Some(entry) = entries.next()? else { return Ok(false) };
-            at += tar_len(&entry) as u64;
-            first += 1;
-        }
-        if at != unit.content.start {
+        let Start { place, number, at } = &unit.start;
+        if *at != unit.content.start {
             return Ok(false);
         }
+        let mut entries = place.entries(&unit.segment.plain);
+        let first = unit.segment.first + *number as u64;
         let mut again = entries.clone();
         let mut contents = Vec::with_capacity(entries.left());
         hashes.clear();

@@ -1,5 +1,7 @@
 //! Entries as a segment codes them.
 
+use std::ops::Range;
+
 use crate::tree::{
     Body, EntryKind, EntryRef, Kept, MAX_DEVICE_NUMBER, MAX_FILE_BYTES, MAX_PATH_BYTES, MAX_TARGET_BYTES,
     Meta, PathCursor, Xattrs, check_link, check_target, read_mode, read_u32,
@@ -133,13 +135,15 @@ pub struct SegmentEntries<'a> {
 }
 
 impl<'a> SegmentEntries<'a> {
-    pub(super) fn new(entries: &'a [u8], count: usize, kept: Kept) -> Self {
-        Self {
-            reader: WireReader::new("entries of a segment", entries),
-            left: count,
-            kept,
-            cursor: PathCursor::default(),
-        }
+    /// The place where a segment's `count` entries begin.
+    pub(super) fn start(bytes: Range<usize>, count: usize, kept: Kept) -> EntriesPlace {
+        EntriesPlace { bytes, left: count, kept, cursor: PathCursor::default() }
+    }
+
+    /// Where the next entry is.
+    pub fn place(&self) -> EntriesPlace {
+        let bytes = self.reader.offset()..self.reader.offset() + self.reader.remaining();
+        EntriesPlace { bytes, left: self.left, kept: self.kept, cursor: self.cursor.clone() }
     }
 
     /// The next entry, checked: valid, and after the one before it. After an error there is none.
@@ -173,5 +177,29 @@ impl<'a> SegmentEntries<'a> {
     /// Number of entries that are still to come.
     pub fn left(&self) -> usize {
         self.left
+    }
+}
+
+/// Where in a segment entries were come to, to go on from there at another time without passing those before it again.
+#[derive(Clone, Debug)]
+pub struct EntriesPlace {
+    /// The bytes of the entries to come, in the segment's plain bytes.
+    bytes: Range<usize>,
+    left: usize,
+    kept: Kept,
+    /// The path of the entry before.
+    cursor: PathCursor,
+}
+
+impl EntriesPlace {
+    /// The entries from here on, read from the plain bytes of the same segment.
+    pub fn entries<'a>(&self, plain: &'a [u8]) -> SegmentEntries<'a> {
+        let bytes = &plain[..self.bytes.end.min(plain.len())];
+        SegmentEntries {
+            reader: WireReader::starting_at("entries of a segment", bytes, self.bytes.start),
+            left: self.left,
+            kept: self.kept,
+            cursor: self.cursor.clone(),
+        }
     }
 }

@@ -71,6 +71,25 @@ proptest! {
     }
 
     #[test]
+    fn entries_go_on_from_any_place((_, entries, plain) in a_segment()) {
+        let segment = Segment::parse(&plain).unwrap();
+        let mut passing = segment.entries();
+        for passed in 0..=entries.len() {
+            let place = passing.place();
+            let mut rest = place.entries(&plain);
+            prop_assert_eq!(rest.left(), entries.len() - passed);
+            for entry in &entries[passed..] {
+                prop_assert_eq!(&rest.next().unwrap().unwrap().to_entry(), entry);
+            }
+            prop_assert!(rest.next().unwrap().is_none());
+            // Of what is not that segment there is an error, or nonsense.
+            let mut nonsense = place.entries(&plain[..plain.len() / 2]);
+            while let Ok(Some(_)) = nonsense.next() {}
+            passing.next().unwrap();
+        }
+    }
+
+    #[test]
     fn mutated_bytes_are_refused_or_canonical(
         (_, _, mut plain) in a_segment(),
         changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0u8..4), 1..4),

@@ -1,4 +1,4 @@
-use floe_format::{Codec, FrameId, FrameRecord, PackFrame, PackId, StoredOffset};
+use floe_format::{Codec, FrameId, FrameRecord, Kept, PackFrame, PackId, SegmentBuilder, StoredOffset};
 
 use super::*;
 
@@ -6,9 +6,11 @@ use super::*;
 fn unit(at: u64, length: usize) -> Pending<'static> {
     let segment = SegmentPart {
         plain: Vec::new(),
+        has_end: false,
         first: 0,
         wanted: None,
         lead: None,
+        lead_len: 0,
         lead_content: 0,
         big_files: Vec::new(),
     };
@@ -21,7 +23,11 @@ fn unit(at: u64, length: usize) -> Pending<'static> {
         pack: 0,
         pack_id: PackId::from_bytes([0; 16]),
     };
-    Pending { segment: Arc::new(segment), content: 0..1, is_whole: true, frames: vec![frame] }
+    let mut none = SegmentBuilder::new(Kept::NONE);
+    none.add_run(frame.run).unwrap();
+    let place = Segment::parse(&none.finish(false).unwrap()).unwrap().entries().place();
+    let start = Start { place, number: 0, at: 0 };
+    Pending { segment: Arc::new(segment), content: 0..1, start, is_whole: true, frames: vec![frame] }
 }
 
 #[test]
