@@ -41,8 +41,14 @@ pub(crate) fn of_remedy(remedy: Remedy) -> Option<&'static str> {
 
 /// What to do about several damaged objects, by their remedies; `again` about those that a push brings back.
 pub(crate) fn on_damages(remedies: &BTreeSet<Option<Remedy>>, again: &str) -> String {
-    let sentence = |remedy: &Option<Remedy>| remedy.and_then(of_many).unwrap_or(again).to_owned();
-    remedies.iter().map(sentence).collect::<Vec<_>>().join(" ")
+    let mut sentences = Vec::new();
+    for remedy in remedies {
+        let sentence = remedy.and_then(of_many).unwrap_or(again);
+        if !sentences.contains(&sentence) {
+            sentences.push(sentence);
+        }
+    }
+    sentences.join(" ")
 }
 
 fn of_many(remedy: Remedy) -> Option<&'static str> {
@@ -63,7 +69,12 @@ mod tests {
 
     #[test]
     fn each_remedy_of_several_damages_is_told_once() {
-        let remedies = BTreeSet::from([Some(Remedy::Remove), None, Some(Remedy::RestoreRef)]);
+        let remedies = BTreeSet::from([
+            Some(Remedy::Remove),
+            None,
+            Some(Remedy::RestoreRef),
+            Some(Remedy::ResolveAgain),
+        ]);
         assert_eq!(
             on_damages(&remedies, "Push again."),
             "Push again. Restore refs that cannot be read from a copy of the store, or push again to other names. Move \

@@ -88,7 +88,7 @@ fn parse_label(text: &str) -> Result<(String, String), String> {
     }
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Command {
     Push(commands::push::PushArguments),
     Pull(commands::pull::PullArguments),

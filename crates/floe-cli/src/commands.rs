@@ -17,12 +17,24 @@ pub(crate) mod show;
 pub(crate) mod tag;
 pub(crate) mod verify;
 
+use floe_core::Remedy;
+
 use crate::arguments::Command;
 use crate::failure::{Code, Failure};
 use crate::session::Session;
 
-/// Runs one command.
+/// Runs one command; once more where what it reads is stored in other objects by now.
 pub(crate) async fn run(session: &Session, command: Command) -> Result<Code, Failure> {
+    match run_once(session, command.clone()).await {
+        Err(failure) if failure.remedy() == Some(Remedy::ResolveAgain) && session.has_moved().await => {
+            tracing::info!(reason = failure.message(), "reading again, as it is stored now");
+            run_once(session, command).await
+        }
+        done => done,
+    }
+}
+
+async fn run_once(session: &Session, command: Command) -> Result<Code, Failure> {
     match command {
         Command::Push(arguments) => push::run(session, arguments).await,
         Command::Pull(arguments) => pull::run(session, arguments).await,

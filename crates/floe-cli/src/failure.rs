@@ -49,6 +49,7 @@ pub(crate) struct Failure {
     code: Code,
     /// What the engine calls it, where it is the engine's.
     kind: Option<ErrorKind>,
+    remedy: Option<Remedy>,
     message: String,
     causes: Vec<String>,
     advice: String,
@@ -59,7 +60,7 @@ impl Failure {
     /// A failure with a message, which is lowercase, and a sentence that says what to do.
     pub(crate) fn new(code: Code, message: impl Into<String>, advice: impl Into<String>) -> Self {
         let (message, advice) = (message.into(), advice.into());
-        Self { code, kind: None, message, causes: Vec::new(), advice, silent: false }
+        Self { code, kind: None, remedy: None, message, causes: Vec::new(), advice, silent: false }
     }
 
     /// A command line that cannot be, in a way that its grammar does not tell.
@@ -134,6 +135,11 @@ impl Failure {
     /// Whether it is an error of the engine of this kind.
     pub(crate) fn is(&self, kind: ErrorKind) -> bool {
         self.kind == Some(kind)
+    }
+
+    /// What helps, where the engine knows more of that than the kind says.
+    pub(crate) fn remedy(&self) -> Option<Remedy> {
+        self.remedy
     }
 
     /// What the program exits with.
@@ -230,6 +236,7 @@ impl From<Error> for Failure {
         let advice = error.remedy().and_then(advice::of_remedy).unwrap_or(advice);
         let mut failure = Self::new(code, error.to_string(), advice);
         failure.kind = Some(error.kind());
+        failure.remedy = error.remedy();
         failure.causes = causes;
         failure
     }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
@@ -17,6 +18,7 @@ pub(crate) struct Output {
     color: bool,
     stdout_is_terminal: bool,
     stderr_is_terminal: bool,
+    has_shown_data: Arc<AtomicBool>,
 }
 
 impl Output {
@@ -30,6 +32,7 @@ impl Output {
             color: stderr_is_terminal && !no_color,
             stdout_is_terminal: io::stdout().is_terminal(),
             stderr_is_terminal,
+            has_shown_data: Arc::default(),
         }
     }
 
@@ -50,6 +53,7 @@ impl Output {
 
     /// Shows data by a function that writes it.
     pub(crate) fn data(&self, show: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
+        self.has_shown_data.store(true, Ordering::Relaxed);
         let mut stdout = BufWriter::with_capacity(64 << 10, io::stdout().lock());
         show(&mut stdout).and_then(|()| stdout.flush()).map_err(Failure::output)
     }
@@ -58,7 +62,13 @@ impl Output {
     pub(crate) fn stream(&self) -> (DataStream, DataOutcome) {
         let failed = Arc::new(Mutex::new(None));
         let out = BufWriter::with_capacity(256 << 10, io::stdout());
-        (DataStream { out, failed: Arc::clone(&failed) }, DataOutcome { failed })
+        let has_shown_data = Arc::clone(&self.has_shown_data);
+        (DataStream { out, has_shown_data, failed: Arc::clone(&failed) }, DataOutcome { failed })
+    }
+
+    /// Whether data went to standard output, or are on their way.
+    pub(crate) fn has_shown_data(&self) -> bool {
+        self.has_shown_data.load(Ordering::Relaxed)
     }
 
     /// Shows a report as one JSON object.
@@ -100,6 +110,7 @@ impl Output {
 #[derive(Debug)]
 pub(crate) struct DataStream {
     out: BufWriter<Stdout>,
+    has_shown_data: Arc<AtomicBool>,
     failed: Arc<Mutex<Option<io::Error>>>,
 }
 
@@ -129,6 +140,7 @@ impl DataStream {
 
 impl Write for DataStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.has_shown_data.store(true, Ordering::Relaxed);
         let done = self.out.write(bytes);
         self.noted(done)
     }

@@ -1,12 +1,12 @@
 //! What a command works with: the settings, the store opened from them, the way things are shown.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use floe_core::source::{OwnDirectory, Purpose};
 use floe_core::store::{self, Conditions, StoreSettings};
-use floe_core::{Ambient, Error, ErrorKind, Namespace, Reference, Resolved, Snapshot};
+use floe_core::{Ambient, Error, ErrorKind, Namespace, Reference, Resolved, Snapshot, SnapshotAt};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +27,8 @@ pub(crate) struct Session {
     interrupts: Interrupts,
     ambient: Ambient,
     traffic: Arc<Traffic>,
+    /// What was opened to be read, and what it stood for.
+    opened: Mutex<Vec<(Reference, SnapshotAt)>>,
 }
 
 /// The most bytes a second that a command may move, where the command line says so.
@@ -41,7 +43,8 @@ pub(crate) struct Limits {
 impl Session {
     /// A run with these settings.
     pub(crate) fn new(settings: Settings, output: Output, interrupts: Interrupts) -> Self {
-        Self { settings, output, interrupts, ambient: Ambient::default(), traffic: Arc::default() }
+        let (ambient, traffic, opened) = (Ambient::default(), Arc::default(), Mutex::default());
+        Self { settings, output, interrupts, ambient, traffic, opened }
     }
 
     /// What was set.
@@ -148,8 +151,24 @@ impl Session {
                 opened => opened?,
             };
         tracing::info!(snapshot = %resolved.at.snapshot, "opening");
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner).push((reference.clone(), resolved.at));
         let snapshot = Snapshot::open(&namespace, resolved.at).await?;
         Ok((namespace, resolved, snapshot))
+    }
+
+    /// Whether something that was opened stands for another snapshot by now, or for the same one stored otherwise, and nothing
+    /// of it was shown yet.
+    pub(crate) async fn has_moved(&self) -> bool {
+        let opened = std::mem::take(&mut *self.opened.lock().unwrap_or_else(PoisonError::into_inner));
+        for (reference, before) in opened.into_iter().filter(|_| !self.output.has_shown_data()) {
+            let Ok(store) = self.open_store(Limits::default()) else { return false };
+            let name = self.settings.namespace().clone();
+            match Namespace::open_at(store, name, self.ambient.clone(), &reference).await {
+                Ok((_, now)) if now.at != before => return true,
+                _ => {}
+            }
+        }
+        false
     }
 
     /// Where caches are kept.

@@ -38,6 +38,8 @@ pub enum Remedy {
     Remove,
     /// Another ref: this one takes no more.
     OtherRef,
+    /// What the reference stands for is looked up again, once: it may be stored in other objects by now.
+    ResolveAgain,
     /// A repetition, when nothing writes to what is read.
     QuietSource,
     /// [`PullOptions::delete`](crate::PullOptions::delete) removes what is in the way.

@@ -340,11 +340,12 @@ impl Namespace {
     /// Reads a part of a pack that a layout lists.
     ///
     /// # Errors
-    /// `Corrupt` where the pack is gone or too short.
+    /// `Corrupt` where the pack is gone, with [`Remedy::ResolveAgain`], or too short.
     pub(crate) async fn read_pack(&self, key: &Key, range: std::ops::Range<u64>) -> Result<Bytes> {
         self.store().get_range(key, range).await.map_err(|e| match e.kind() {
             ErrorKind::NotFound => Error::new(ErrorKind::Corrupt, "the pack is missing")
                 .in_object(format_args!("`{key}`"))
+                .with_remedy(Remedy::ResolveAgain)
                 .with_source(e),
             _ => e,
         })

@@ -65,7 +65,7 @@ struct Pull {
 ///
 /// # Errors
 /// `NotFound` where the path is not in the snapshot; `Corrupt` where the snapshot is not what its ids say, or no tree, or
-/// a pack is gone (resolve the reference again, once); `Invalid` where something at the destination is in
+/// a pack is gone (with [`Remedy::ResolveAgain`]); `Invalid` where something at the destination is in
 /// the way, or it lies in a store, or the globs leave out the single entry that was asked for; `Conflict` where another pull writes there.
 ///
 /// # Cancel safety

@@ -5,7 +5,7 @@ use floe_format::{Layout, MAX_SNAPSHOT_OBJECT_LEN, Root, SnapshotObject};
 
 use crate::namespace::Namespace;
 use crate::reference::SnapshotAt;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Remedy, Result};
 
 /// What a snapshot is and where its frames are; nothing of its content was read yet.
 #[derive(Clone, Debug)]
@@ -19,13 +19,15 @@ impl Snapshot {
     /// Reads a snapshot object from the store: one request.
     ///
     /// # Errors
-    /// `Corrupt` where the object is gone, which a ref or a listing names, or is not what its id says.
+    /// `Corrupt` where the object is gone, which a ref or a listing names, with [`Remedy::ResolveAgain`], or is not what its id
+    /// says.
     pub async fn open(namespace: &Namespace, at: SnapshotAt) -> Result<Self> {
         let key = namespace.keys().snapshot(&at);
         let read = namespace.store().get(&key, MAX_SNAPSHOT_OBJECT_LEN as u64).await;
         let (bytes, _) = read.map_err(|e| match e.kind() {
             ErrorKind::NotFound => Error::new(ErrorKind::Corrupt, "the snapshot object is missing")
                 .in_object(format_args!("`{key}`"))
+                .with_remedy(Remedy::ResolveAgain)
                 .with_source(e),
             _ => e,
         })?;

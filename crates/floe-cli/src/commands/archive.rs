@@ -29,7 +29,7 @@ use self::target::Target;
 ///
 /// A tar.zst is the stored frames end to end: the same bytes on every machine. Owners, times and extended attributes
 /// are not in it.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct ArchiveArguments {
     /// A reference: `name`, `name@GENERATION` or a snapshot id
     #[arg(value_name = "REF")]

@@ -10,7 +10,7 @@ use crate::session::{Limits, Session};
 use crate::tree_path::TreePath;
 
 /// Write the content of a file of a snapshot to standard output
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct CatArguments {
     /// Which snapshot, and which file of it
     #[arg(value_name = "REF:PATH")]

@@ -10,7 +10,7 @@ use crate::session::Session;
 /// Print a script that completes commands and options in a shell
 ///
 /// For bash: `source <(floe completions bash)`.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct CompletionsArguments {
     /// Which shell
     shell: Shell,

@@ -11,13 +11,13 @@ use crate::session::Session;
 use crate::settings::{ShownSetting, shown_s3, store_environment};
 
 /// Look at the configuration
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct ConfigArguments {
     #[command(subcommand)]
     command: ConfigCommand,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 enum ConfigCommand {
     /// Show every setting and where its value comes from: flag, environment, file, AWS profile or default
     Show(ReportArguments),

@@ -21,7 +21,7 @@ use crate::session::{Limits, Session};
 /// A name that begins with `.` or `/`, or ends in `/`, is a directory; every other is a reference. Shown are A, added; D,
 /// removed; M, another kind, content, link target or device; m, another mode, owner or xattr alone. The tree's own
 /// directory is shown as `.`. What one side does not keep is not compared, and times are only with --times.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct DiffArguments {
     /// A reference or a directory
     #[arg(value_name = "A")]

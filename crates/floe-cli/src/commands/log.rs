@@ -13,7 +13,7 @@ use crate::quantities::{age, count};
 use crate::session::Session;
 
 /// Show what a ref named, the newest generation first
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct LogArguments {
     /// The ref's name
     #[arg(value_name = "REF")]

@@ -9,7 +9,7 @@ use crate::session::Session;
 use crate::tree_path::TreePath;
 
 /// List the refs of the namespace with their age and size, or a directory of a snapshot
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct LsArguments {
     /// Which snapshot, and which directory of it
     #[arg(value_name = "REF[:PATH]")]

@@ -24,7 +24,7 @@ use crate::tree_path::TreePath;
 /// A new directory appears when all of it is there. An existing one is used as it is, and only what differs is written in
 /// it, each file at once; its mode and time become the snapshot's, and what the snapshot does not have stays, unless
 /// --delete is given. Where PATH is a file, it is written into DEST if that is a directory, else as DEST.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct PullArguments {
     /// Which snapshot, and which part of it
     #[arg(value_name = "REF[:PATH]")]

@@ -23,7 +23,7 @@ use crate::session::{Limits, Session};
 ///
 /// Only what the ref's snapshot does not have is sent. A push of what the ref names already changes nothing. A store on
 /// this machine and the cache directory are left out where they are in PATH, and told of.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct PushArguments {
     /// The directory, or `-` for a tar on standard input, in which no ignore file is obeyed
     #[arg(value_name = "PATH")]

@@ -12,7 +12,7 @@ use crate::session::{Limits, Session};
 /// Remove a ref; what it named can be brought back while its history remembers it
 ///
 /// Space in the store returns with garbage collection, which is not built yet.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct RmArguments {
     /// The ref's name
     #[arg(value_name = "REF")]

@@ -16,7 +16,7 @@ use crate::quantities::{ByteCount, age, count, thousands};
 use crate::session::{Limits, Session};
 
 /// Show what a snapshot is and where it is
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct ShowArguments {
     /// A reference: `name`, `name@GENERATION` or a snapshot id
     #[arg(value_name = "REF")]

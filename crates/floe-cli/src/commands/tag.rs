@@ -12,7 +12,7 @@ use crate::session::{Limits, Session};
 /// Make a ref name a snapshot that exists
 ///
 /// Moves nothing but the name. `floe tag main@5 main` brings back what `main` named at generation 5.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct TagArguments {
     /// A reference: `name`, `name@GENERATION` or a snapshot id
     #[arg(value_name = "REF-OR-ID")]

@@ -24,7 +24,7 @@ use crate::session::{Limits, Session};
 /// of refs that have something damaged, or are in a pack that is.
 ///
 /// A pack that no ref needs may be of a push that is under way, and is not to be removed by hand.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct VerifyArguments {
     /// Which refs [default: all; then packs that none of them needs are named too]
     #[arg(value_name = "REF")]

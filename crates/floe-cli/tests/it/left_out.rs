@@ -6,16 +6,16 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use floe_testkit::{bytes_of, skip, wait_until_trusted};
 use rustix::fs::{XattrFlags, getxattr, setxattr};
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::attack::{can, told, unprivileged};
 use crate::environment::{User, stdout};
 use crate::report::report;
+use crate::stopped::Stopped;
 
 /// Makes all that is there that of [`unprivileged`].
 fn give_away(user: &User) {
@@ -236,36 +236,17 @@ fn a_directory_whose_attributes_cannot_be_read_is_kept_without_them() {
 /// It is as if it had never been there.
 #[test]
 fn what_vanishes_meanwhile_is_not_listed() {
-    if !can(&["strace", "-D", "-f", "-P", "x", "-o", "/dev/null", "-e", "trace=statx", "true"]) {
+    if !Stopped::is_possible() {
         return;
     }
     let user = User::new();
     user.tree("tree");
-    let (vanishing, trace) = (user.path("tree/src/vanishing"), user.path("trace"));
+    let vanishing = user.path("tree/src/vanishing");
     fs::write(&vanishing, "for a moment").unwrap();
     // It stops when it has asked about the file, before it opens it.
-    let stop = "inject=statx:signal=STOP:when=1";
-    let mut push = Command::new("strace");
-    push.args(["-D", "-f", "-P", "vanishing", "-e", "trace=statx", "-e", stop, "-o"]).arg(&trace);
-    push.arg(env!("CARGO_BIN_EXE_floe")).args(["push", "tree", "main", "--json"]);
-    push.env_clear().env("HOME", user.home()).current_dir(user.home());
-    let mut push = push.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let traced = |what: &str| fs::read_to_string(&trace).unwrap_or_default().matches(what).count();
-    while traced("stopped by SIGSTOP") == 0 {
-        assert!(push.try_wait().unwrap().is_none(), "it asks about no file of that name");
-        std::thread::yield_now();
-    }
+    let stopped = Stopped::at(&user, "statx", "vanishing", "", &["push", "tree", "main", "--json"]);
     fs::remove_file(&vanishing).unwrap();
-    // Each thread that asks again is stopped again.
-    let mut continued = 0;
-    while push.try_wait().unwrap().is_none() {
-        if continued < traced("--- SIGSTOP ") {
-            continued += 1;
-            kill_process(Pid::from_child(&push), Signal::CONT).unwrap();
-        }
-        std::thread::yield_now();
-    }
-    let output = push.wait_with_output().unwrap();
+    let output = stopped.go_on();
     assert!(output.status.success(), "{}", told(&output));
     let report = report("push", &output.stdout);
     assert_eq!((&report["skipped"], &report["file_count"]), (&Value::Array(Vec::new()), &3.into()));

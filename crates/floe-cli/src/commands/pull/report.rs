@@ -104,7 +104,7 @@ fn closing_line(pulled: &Pulled, elapsed: Duration) -> String {
     let time = duration(elapsed);
     match pulled.outcome {
         PullOutcome::Unchanged => {
-            format!("Unchanged: {all} were as the snapshot has them; looked at in {time}.")
+            format!("Unchanged: {all}, as the snapshot has them; looked at in {time}.")
         }
         PullOutcome::DryRun => format!("Would pull {all}: {written}{removed}; found in {time}."),
         PullOutcome::Created => {
