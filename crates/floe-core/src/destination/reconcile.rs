@@ -264,6 +264,21 @@ impl Worker<'_> {
         Ok(stat.is_some_and(|stat| stat.kind == Kind::Directory))
     }
 
+    /// Whether anything is found by that name.
+    ///
+    /// # Errors
+    ///
+    /// What the [module](crate::destination#errors) says of system calls.
+    pub(crate) fn is_there(&mut self, directory: DirId, name: &[u8]) -> Result<bool> {
+        if self.tree.directories().state(directory) & state::ABSENT != 0 {
+            return Ok(false);
+        }
+        let at = self.directory(directory)?;
+        let stat = FileStat::of_name_if_any(at.as_fd(), name)
+            .map_err(|e| failed("look at", &self.tree.shown(directory, name), e))?;
+        Ok(stat.is_some())
+    }
+
     fn missing(&self, directory: DirId, entry: &Wanted<'_>) -> Verdict {
         match entry.kind {
             WantedKind::Directory(id) => {

@@ -18,6 +18,7 @@ use super::directories::{DirId, state};
 use super::entry::{FileId, FileStat, Kind};
 use super::existing::Listing;
 use super::names;
+use super::open;
 use super::problem::{TAKEN, failed};
 use super::tree::Tree;
 use super::worker::Worker;
@@ -276,6 +277,17 @@ impl Worker<'_> {
 }
 
 impl Worker<'_> {
+    /// Whether a directory finds what it lists as `name` by another spelling, which it does not list.
+    ///
+    /// # Errors
+    ///
+    /// What the [module](crate::destination#errors) says of system calls.
+    pub(crate) fn is_one_name(&mut self, directory: DirId, name: &[u8], other: &[u8]) -> Result<bool> {
+        let at = self.directory(directory)?;
+        let wrong = |errno| failed("look at", &self.tree().shown(directory, name), errno);
+        Ok(is_one(at.as_fd(), name, other) && !lists_both(at.as_fd(), name, other).map_err(wrong)?)
+    }
+
     /// Whether a name, which the snapshot does not have, is another spelling of something that was written in its directory;
     /// of a file of several names, of which others may go, only where it differs in case alone.
     ///
@@ -298,6 +310,29 @@ impl Worker<'_> {
 }
 
 impl Tree {
+    /// Whether any directory on the way to a path, as they list it, finds what it has there in another case. Asked where that
+    /// makes a difference only.
+    pub(crate) fn ignores_case_towards(&self, path: &[u8]) -> bool {
+        let ends = path.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at);
+        let mut start = 0;
+        for end in ends.chain([path.len()]) {
+            let (above, name) = (&path[..start.max(1) - 1], &path[start..end]);
+            start = end + 1;
+            let Some(other) = other_case(name) else { continue };
+            let opened = (!above.is_empty()).then(|| open::beneath(self.root.as_fd(), above));
+            let at = match &opened {
+                None => self.root.as_fd(),
+                Some(Ok(opened)) => opened.as_fd(),
+                // It is gone, or cannot be looked into.
+                Some(Err(_)) => return false,
+            };
+            if is_one(at, name, &other) && !lists_both(at, name, &other).unwrap_or(false) {
+                return true;
+            }
+        }
+        false
+    }
+
     /// What is the same of names that differ in case.
     fn spelling(&self, directory: DirId, name: &[u8]) -> u64 {
         self.hashes.hash_one((directory, name.to_ascii_lowercase()))

@@ -21,6 +21,8 @@ pub(super) struct Group {
     pub(super) entries: Vec<Member>,
     /// The entries' names, one after the other.
     names: Vec<u8>,
+    /// Names of entries that are not selected.
+    pub(super) unselected: Vec<Box<[u8]>>,
     /// The hard links among the entries, by their numbers, ascending.
     pub(super) links: Vec<(usize, Linked)>,
 }
@@ -58,7 +60,16 @@ impl Member {
 impl Group {
     /// A directory of which no entry is known yet.
     pub(super) fn new(directory: DirId, parent: Option<DirId>, picked: Picked, path: Vec<u8>) -> Self {
-        Self { directory, parent, picked, path, entries: Vec::new(), names: Vec::new(), links: Vec::new() }
+        Self {
+            directory,
+            parent,
+            picked,
+            path,
+            entries: Vec::new(),
+            names: Vec::new(),
+            unselected: Vec::new(),
+            links: Vec::new(),
+        }
     }
 
     /// Adds an entry; `id` is the directory that it is, or is in.

@@ -1,6 +1,6 @@
 //! What of a destination stays though the snapshot does not have it, or has something else in its place.
 
-use crate::destination::{DirId, Worker};
+use crate::destination::{DirId, Tree, Worker};
 use crate::offload::Offloaded;
 use crate::reader::shown;
 use crate::{Error, ErrorKind, Remedy, Result};
@@ -14,7 +14,8 @@ pub(super) struct LeftOut<'a> {
     pub(super) selection: &'a Selection,
     pub(super) own: &'a OwnBelow,
     pub(super) work: &'a Offloaded,
-    /// Whether names are found by other spellings.
+    pub(super) tree: &'a Tree,
+    /// Whether names are known to be found by other spellings.
     pub(super) ignores_case: bool,
 }
 
@@ -77,29 +78,46 @@ impl LeftOut<'_> {
         above: Picked,
         is_directory: &mut dyn FnMut() -> Result<bool>,
     ) -> Result<Picked> {
-        let mut pick = |path| self.selection.pick_extra(above, path, self.ignores_case, &mut *is_directory);
+        let mut pick = |path: &[u8], ignores_case| {
+            self.selection.pick_extra(above, path, ignores_case, &mut *is_directory)
+        };
         for listed in place.listed {
-            let picked = pick(listed)?;
+            let picked = pick(listed, self.ignores_case)?;
             if picked.is_left_out() {
                 return Ok(picked);
             }
         }
-        pick(place.path)
+        let picked = pick(place.path, self.ignores_case)?;
+        if picked.is_left_out() || self.ignores_case || !self.selection.leaves_out() {
+            return Ok(picked);
+        }
+        // A directory whose names are all digits does not show what those that it is in, and those in it, do.
+        let folded = pick(place.path, true)?;
+        let there = place.listed.first().map_or(place.path, Vec::as_slice);
+        Ok(if folded.is_left_out() && self.tree.ignores_case_towards(there) { folded } else { picked })
     }
 
-    /// The same of a path below a directory that is there.
+    /// Whether one of Floe's own directories is at a place, or in it.
+    pub(super) fn holds_own(self, place: Place<'_>) -> bool {
+        self.own.stands_at(place.path) || place.listed.iter().any(|listed| self.own.stands_at(listed))
+    }
+
+    /// The same of a path below a directory that is there; none for what holds one of Floe's own.
     pub(super) fn pick_below(
         self,
         place: Place<'_>,
         above: Picked,
         below: &[u8],
         is_directory: bool,
-    ) -> Result<Picked> {
+    ) -> Result<Option<Picked>> {
         let below = &below[place.name.len()..];
         let path = |top: &[u8]| [top, below].concat();
         let listed: Vec<_> = place.listed.iter().map(|listed| path(listed)).collect();
         let place = Place { path: &path(place.path), listed: &listed, ..place };
-        self.pick(place, above, &mut || Ok(is_directory))
+        if self.holds_own(place) {
+            return Ok(None);
+        }
+        self.pick(place, above, &mut || Ok(is_directory)).map(Some)
     }
 
     /// What may be removed below a directory of which something stays: what is left out, and the directories that it is in.
@@ -114,9 +132,7 @@ impl LeftOut<'_> {
         }
         worker.removable_below(place.directory, place.name, &mut |below, is_directory| {
             self.work.check()?;
-            let picked = self.pick_below(place, picked, below, is_directory)?;
-            let path = [place.path, &below[place.name.len()..]].concat();
-            Ok(picked.is_left_out() || self.own.stands_at(&path))
+            Ok(self.pick_below(place, picked, below, is_directory)?.is_none_or(Picked::is_left_out))
         })
     }
 }
@@ -154,7 +170,13 @@ mod tests {
         let mut worker = place.tree().worker();
         let selection = Selection::new(&[], &["SUB/".to_owned()]).unwrap();
         let own = OwnBelow::default();
-        let left_out = LeftOut { selection: &selection, own: &own, work: &work, ignores_case: false };
+        let left_out = LeftOut {
+            selection: &selection,
+            own: &own,
+            work: &work,
+            tree: place.tree(),
+            ignores_case: false,
+        };
         let sub = Place { directory: DirId::ROOT, name: b"sub", path: b"sub", listed: &[] };
         let listed = ["other", "SUB"].map(|name| name.as_bytes().to_vec());
         for (listed, is_refused) in [(&listed[..1], false), (&listed[..], true)] {

@@ -3,8 +3,8 @@
 //! By their paths they are found before anything is done, and with what they are in. A mount can hide a path, so that the
 //! destination knows them by device and inode too ([`ids`]), where it enters or empties one.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -33,9 +33,14 @@ impl OwnBelow {
         let below = |path: PathBuf| {
             // The same directory can have two paths.
             let top = path.ancestors().skip(1).find(|above| id(above) == Some(destination))?;
-            Some(path.strip_prefix(top).ok()?.as_os_str().as_bytes().to_vec())
+            Some(as_listed(top, path.strip_prefix(top).ok()?).into_os_string().into_vec())
         };
         Self { paths: own.iter().flat_map(|own| stations(&own.path)).filter_map(below).collect() }
+    }
+
+    /// Whether none is there.
+    pub(super) fn is_none(&self) -> bool {
+        self.paths.is_empty()
     }
 
     /// Whether one of them is at a path, or below it.
@@ -59,6 +64,28 @@ impl OwnBelow {
         );
         Err(Error::new(ErrorKind::Invalid, message).with_remedy(Remedy::LeaveOut))
     }
+}
+
+/// A path below a directory in the spelling that the directories on the way list.
+fn as_listed(top: &Path, below: &Path) -> PathBuf {
+    let (mut at, mut listed) = (top.to_owned(), PathBuf::new());
+    for name in below {
+        let name = listed_name(&at, name).unwrap_or_else(|| name.to_owned());
+        at.push(&name);
+        listed.push(name);
+    }
+    listed
+}
+
+/// What a directory that finds a name by another spelling lists it as.
+fn listed_name(directory: &Path, name: &OsStr) -> Option<OsString> {
+    let list = || std::fs::read_dir(directory).into_iter().flatten().flatten();
+    if list().any(|entry| entry.file_name() == name) {
+        return None;
+    }
+    let own_id = |path: &Path| path.symlink_metadata().ok().map(|stat| (stat.dev(), stat.ino()));
+    let wanted = own_id(&directory.join(name))?;
+    list().find(|entry| own_id(&entry.path()) == Some(wanted)).map(|entry| entry.file_name())
 }
 
 /// What Floe's own directories are, and those in them, by whatever path they are met: sorted. One that is not there is none.

@@ -60,6 +60,7 @@ impl Pull {
             selection: &self.selection,
             own: &own,
             work: &self.work,
+            tree: place.tree(),
             ignores_case: survey.ignores_case,
         };
         let mut worker = place.tree().worker();

@@ -249,6 +249,8 @@ impl Pull {
                         current.links.push((current.entries.len(), linked));
                     }
                     current.push(ordinal, &entry, id);
+                } else {
+                    current.unselected.push(parent_and_name(entry.path).1.into());
                 }
             }
             first += segment.entry_count() as u64;
@@ -282,7 +284,8 @@ struct Surveyor<'a> {
 
 impl<'a> Surveyor<'a> {
     fn left_out(&self, ignores_case: bool) -> LeftOut<'a> {
-        LeftOut { selection: self.selection, own: self.own, work: self.work, ignores_case }
+        let (selection, own, work) = (self.selection, self.own, self.work);
+        LeftOut { selection, own, work, tree: self.worker.tree(), ignores_case }
     }
 
     fn compare(&mut self, group: &Group) -> Result<()> {
@@ -336,7 +339,10 @@ impl<'a> Surveyor<'a> {
         let left_out = self.left_out(survey.ignores_case);
         self.refuse_left_out(group, left_out, &survey)?;
         self.found.stale.extend(survey.stale.into_iter().map(|name| (group.directory, name)));
-        survey.extra.into_iter().try_for_each(|name| self.note_extra(group, left_out, name))
+        for name in self.that_the_snapshot_lacks(group, survey.extra)? {
+            self.note_extra(group, left_out, name)?;
+        }
+        Ok(())
     }
 
     /// Takes down what is to become of each entry.

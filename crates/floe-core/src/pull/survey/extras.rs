@@ -1,6 +1,6 @@
 //! What a destination has and the snapshot does not, and what stays of it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use floe_format::OwnedBody;
 
@@ -9,7 +9,7 @@ use super::super::left_out::{LeftOut, Place};
 use super::super::selection::Picked;
 use super::Surveyor;
 use crate::Result;
-use crate::destination::{Survey, Verdict};
+use crate::destination::{Survey, Verdict, in_one_spelling};
 
 impl Surveyor<'_> {
     /// Notes what may be removed where the snapshot does not have a name: where the globs do not include it, what they
@@ -22,7 +22,7 @@ impl Surveyor<'_> {
         let worker = &mut self.worker;
         let picked =
             left_out.pick(place, group.picked, &mut || worker.is_directory(group.directory, &name))?;
-        if picked.is_left_out() || self.own.stands_at(&path) {
+        if picked.is_left_out() || left_out.holds_own(place) {
             return Ok(());
         }
         if picked.is_selected() {
@@ -33,13 +33,11 @@ impl Surveyor<'_> {
             return Ok(());
         }
         let mut included = Vec::new();
-        let Self { worker, own, work, .. } = self;
+        let Self { worker, work, .. } = self;
         worker.look_below(group.directory, &name, &mut |below, is_directory| {
             work.check()?;
             let picked = left_out.pick_below(place, picked, below, is_directory)?;
-            if picked.is_left_out() || own.stands_at(&group.path_of(below)) {
-                return Ok(false);
-            }
+            let Some(picked) = picked.filter(|picked| !picked.is_left_out()) else { return Ok(false) };
             if picked.is_selected() {
                 included.push((below.to_vec(), picked));
             }
@@ -52,6 +50,37 @@ impl Surveyor<'_> {
             self.note_removable(left_out, place, picked)?;
         }
         Ok(())
+    }
+
+    /// Those of names that are no other spellings of what the snapshot has and the globs do not select.
+    pub(super) fn that_the_snapshot_lacks(
+        &mut self,
+        group: &Group,
+        mut extra: Vec<Vec<u8>>,
+    ) -> Result<Vec<Vec<u8>>> {
+        if group.unselected.is_empty() || extra.is_empty() {
+            return Ok(extra);
+        }
+        let spelled = |name: &[u8]| str::from_utf8(name).ok().map(|name| in_one_spelling(name, true));
+        let mut unselected: HashMap<String, Vec<&[u8]>> = HashMap::new();
+        for name in &group.unselected {
+            if let Some(one) = spelled(name) {
+                unselected.entry(one).or_default().push(&**name);
+            }
+        }
+        let mut kept = Ok(());
+        extra.retain(|name| {
+            let alike = spelled(name).and_then(|one| unselected.get(&one));
+            let mut others = alike.into_iter().flatten().filter(|other| **other != &name[..]);
+            !others.any(|other| match self.worker.is_one_name(group.directory, name, other) {
+                Ok(is_one) => is_one,
+                Err(error) => {
+                    kept = Err(error);
+                    false
+                }
+            })
+        });
+        kept.map(|()| extra)
     }
 
     /// Notes what may be removed of what the globs include.
@@ -75,7 +104,7 @@ impl Surveyor<'_> {
         left_out: LeftOut<'_>,
         survey: &Survey,
     ) -> Result<()> {
-        if !self.selection.leaves_out() {
+        if !self.selection.leaves_out() && self.own.is_none() {
             return Ok(());
         }
         let listed = self.listed_paths(group, survey)?;
@@ -83,6 +112,7 @@ impl Surveyor<'_> {
             let is_directory = matches!(group.entries[number].body, OwnedBody::Directory);
             let is_left_alone = match survey.verdicts[number] {
                 Verdict::Create => true,
+                Verdict::Link => !self.worker.is_there(group.directory, group.name(number))?,
                 Verdict::Keep | Verdict::Skip => !is_directory,
                 _ => false,
             };
