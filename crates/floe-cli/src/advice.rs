@@ -17,6 +17,7 @@ pub(crate) fn of_remedy(remedy: Remedy) -> Option<&'static str> {
         }
         Remedy::Remove => "Move what Floe did not write there elsewhere.",
         Remedy::OtherRef => "Use another name; this one takes no more generations.",
+        Remedy::OtherNamespace => "Push through that server, or name another --namespace.",
         Remedy::QuietSource => {
             "Run the command again when nothing writes there, or leave that out with --exclude."
         }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use floe_core::NamespaceName;
-use floe_core::store::{Environment, StoreSettings, s3_endpoint};
+use floe_core::store::{Environment, ShownEndpoint, StoreSettings, shown_endpoints};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -92,7 +92,7 @@ pub(crate) struct ShownSetting {
     pub(crate) value: Value,
     /// Where it comes from.
     pub(crate) origin: Origin,
-    /// The variable of the environment, where several could say it.
+    /// The variable of the environment that says it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) variable: Option<&'static str>,
 }
@@ -190,16 +190,17 @@ impl Settings {
 
     /// Every setting, in the order of the configuration file.
     pub(crate) fn shown(&self) -> Vec<ShownSetting> {
-        let line = |key: &str, value: String, origin| ShownSetting {
+        let line = |key: &str, value: String, origin, variable| ShownSetting {
             key: key.into(),
             value: value.into(),
             origin,
-            variable: None,
+            variable: (origin == Origin::Environment).then_some(variable),
         };
+        let cache_dir = self.cache_dir.value.display().to_string();
         let mut shown = vec![
-            line("store", self.store.value.clone(), self.store.origin),
-            line("namespace", self.namespace.value.to_string(), self.namespace.origin),
-            line("cache_dir", self.cache_dir.value.display().to_string(), self.cache_dir.origin),
+            line("store", self.store.value.clone(), self.store.origin, "FLOE_STORE"),
+            line("namespace", self.namespace.value.to_string(), self.namespace.origin, "FLOE_NAMESPACE"),
+            line("cache_dir", cache_dir, self.cache_dir.origin, "FLOE_CACHE_DIR"),
         ];
         let Ok(Value::Object(values)) = serde_json::to_value(&self.file.values) else { return shown };
         for (key, value) in values {
@@ -225,24 +226,31 @@ impl Settings {
     }
 }
 
-/// What the environment and the AWS profile say of S3, without credentials.
-pub(crate) fn shown_s3(environment: &Environment) -> [ShownSetting; 2] {
-    let (endpoint, variable, origin) = match s3_endpoint(environment) {
-        Some((endpoint, Some(variable))) => (Some(endpoint), Some(variable), Origin::Environment),
-        Some((endpoint, None)) => (Some(endpoint), None, Origin::Profile),
-        None => (None, None, Origin::Default),
-    };
-    let allows = "FLOE_S3_ALLOW_HTTP";
-    let says = environment.get(allows).is_some();
-    [
-        ShownSetting { key: "s3.endpoint".into(), value: endpoint.into(), origin, variable },
-        ShownSetting {
-            key: "s3.allow_http".into(),
-            value: environment.is_on(allows).into(),
+/// What the environment and the AWS profile say of the clouds, without credentials.
+pub(crate) fn shown_clouds(environment: &Environment) -> Vec<ShownSetting> {
+    let mut shown = Vec::new();
+    for ShownEndpoint { cloud, url, variable } in shown_endpoints(environment) {
+        let origin = match (&url, variable) {
+            (None, _) => Origin::Default,
+            (Some(_), Some(_)) => Origin::Environment,
+            (Some(_), None) => Origin::Profile,
+        };
+        shown.push(ShownSetting { key: format!("{cloud}.endpoint"), value: url.into(), origin, variable });
+        let switch = match cloud {
+            "s3" => ("s3.allow_http", "FLOE_S3_ALLOW_HTTP"),
+            "azure" => ("azure.use_emulator", "AZURE_STORAGE_USE_EMULATOR"),
+            _ => continue,
+        };
+        let (key, variable) = switch;
+        let says = environment.get(variable).is_some();
+        shown.push(ShownSetting {
+            key: key.into(),
+            value: environment.is_on(variable).into(),
             origin: if says { Origin::Environment } else { Origin::Default },
-            variable: says.then_some(allows),
-        },
-    ]
+            variable: says.then_some(variable),
+        });
+    }
+    shown
 }
 
 /// The environment variables that stores look at.
@@ -324,30 +332,47 @@ mod tests {
     }
 
     #[test]
-    fn of_s3_is_shown_who_says_where_it_is_and_no_secret() {
-        let shown = |variables: &[(&str, &str)]| {
+    fn of_clouds_is_shown_who_says_where_they_are_and_no_secret() {
+        let shown = |variables: &[(&str, &str)], key: &str| {
             let environment = variables.iter().copied().collect::<Environment>();
-            shown_s3(&environment)
-                .map(|ShownSetting { value, origin, variable, .. }| (value, origin, variable))
+            let mut all = shown_clouds(&environment).into_iter();
+            let found = all.find(|setting| setting.key == key).unwrap();
+            (found.value, found.origin, found.variable)
         };
-        let nothing = [(Value::Null, Origin::Default, None), (Value::from(false), Origin::Default, None)];
-        assert_eq!(shown(&[("AWS_SECRET_ACCESS_KEY", "secret")]), nothing);
+        let said = |url: &str, variable| (Value::from(url), Origin::Environment, Some(variable));
+        let nobody = (Value::Null, Origin::Default, None);
+        let secrets = [("AWS_SECRET_ACCESS_KEY", "secret"), ("AZURE_STORAGE_KEY", "secret")];
+        for key in ["s3.endpoint", "gcs.endpoint", "azure.endpoint"] {
+            assert_eq!(shown(&secrets, key), nobody, "{key}");
+        }
+        for key in ["s3.allow_http", "azure.use_emulator"] {
+            assert_eq!(shown(&secrets, key), (Value::from(false), Origin::Default, None), "{key}");
+        }
         let both = [("AWS_ENDPOINT_URL", "http://aws"), ("FLOE_S3_ENDPOINT", "http://floe")];
-        let [endpoint, _] = shown(&both);
-        assert_eq!(endpoint, (Value::from("http://floe"), Origin::Environment, Some("FLOE_S3_ENDPOINT")));
-        let [endpoint, allowed] = shown(&[
-            ("AWS_ENDPOINT_URL", "http://me:secret@host:9000/?key=secret"),
-            ("FLOE_S3_ALLOW_HTTP", "1"),
-        ]);
-        assert_eq!(
-            endpoint,
-            (Value::from("http://host:9000/"), Origin::Environment, Some("AWS_ENDPOINT_URL"))
-        );
-        assert_eq!(allowed, (Value::from(true), Origin::Environment, Some("FLOE_S3_ALLOW_HTTP")));
+        assert_eq!(shown(&both, "s3.endpoint"), said("http://floe", "FLOE_S3_ENDPOINT"));
+        let secret =
+            [("AWS_ENDPOINT_URL", "http://me:secret@host:9000/?key=secret"), ("FLOE_S3_ALLOW_HTTP", "1")];
+        assert_eq!(shown(&secret, "s3.endpoint"), said("http://host:9000/", "AWS_ENDPOINT_URL"));
+        let allowed = (Value::from(true), Origin::Environment, Some("FLOE_S3_ALLOW_HTTP"));
+        assert_eq!(shown(&secret, "s3.allow_http"), allowed);
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("config");
         std::fs::write(&file, "[default]\nendpoint_url = http://profile\n").unwrap();
-        let [endpoint, _] = shown(&[("AWS_CONFIG_FILE", file.to_str().unwrap())]);
-        assert_eq!(endpoint, (Value::from("http://profile"), Origin::Profile, None));
+        let profile = [("AWS_CONFIG_FILE", file.to_str().unwrap())];
+        assert_eq!(shown(&profile, "s3.endpoint"), (Value::from("http://profile"), Origin::Profile, None));
+
+        let emulator = [("STORAGE_EMULATOR_HOST", "127.0.0.1:4443")];
+        assert_eq!(shown(&emulator, "gcs.endpoint"), said("127.0.0.1:4443", "STORAGE_EMULATOR_HOST"));
+        let azure = [("AZURE_STORAGE_ENDPOINT", "https://host/me?sig=secret")];
+        assert_eq!(shown(&azure, "azure.endpoint"), said("https://host/me", "AZURE_STORAGE_ENDPOINT"));
+        let azurite = [("AZURE_STORAGE_USE_EMULATOR", "1")];
+        let usual = said("http://127.0.0.1:10000", "AZURE_STORAGE_USE_EMULATOR");
+        assert_eq!(shown(&azurite, "azure.endpoint"), usual);
+        let text = "AccountName=me;AccountKey=secret;BlobEndpoint=https://host/me";
+        let connection = [("AZURE_STORAGE_CONNECTION_STRING", text)];
+        assert_eq!(
+            shown(&connection, "azure.endpoint"),
+            said("https://host/me", "AZURE_STORAGE_CONNECTION_STRING")
+        );
     }
 }

@@ -21,7 +21,7 @@ use crate::lease::Lease;
 use crate::names::RefName;
 use crate::namespace::{Namespace, Writers};
 use crate::write_error::WriteError;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Remedy, Result};
 
 /// How often a lease is stamped anew before its holder gives up.
 const MAX_STAMPS: u32 = 32;
@@ -58,7 +58,7 @@ impl WriteAttempt {
     ) -> Result<Self> {
         if namespace.settings().await?.writers != Writers::Direct {
             let message = format!("only a server writes to the namespace `{}`", namespace.name());
-            return Err(Error::new(ErrorKind::Denied, message));
+            return Err(Error::new(ErrorKind::Denied, message).with_remedy(Remedy::OtherNamespace));
         }
         rearming(|| async {
             let mut lease = Lease::create(namespace, holder, stamp_guess.unwrap_or(0)).await?;

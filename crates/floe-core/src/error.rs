@@ -40,6 +40,8 @@ pub enum Remedy {
     OtherRef,
     /// What the reference stands for is looked up again, once: it may be stored in other objects by now.
     ResolveAgain,
+    /// Another namespace, or the server that alone writes to this one.
+    OtherNamespace,
     /// A repetition, when nothing writes to what is read.
     QuietSource,
     /// [`PullOptions::delete`](crate::PullOptions::delete) removes what is in the way.

@@ -35,7 +35,7 @@ pub use environment::Environment;
 pub use key::{Key, KeyPrefix};
 pub use limit::Limit;
 pub use local::LocalStore;
-pub use location::{conditions_of, local_directory, open, s3_endpoint};
+pub use location::{ShownEndpoint, conditions_of, local_directory, open, shown_endpoints};
 pub use probe::probe_conditions;
 pub(crate) use probe::{must_refuse_create, must_refuse_swap};
 pub use remote::RemoteStore;

@@ -8,7 +8,7 @@ use crate::arguments::ReportArguments;
 use crate::failure::{Code, Failure};
 use crate::output::printable;
 use crate::session::Session;
-use crate::settings::{ShownSetting, shown_s3, store_environment};
+use crate::settings::{ShownSetting, shown_clouds, store_environment};
 
 /// Look at the configuration
 #[derive(Clone, Debug, Args)]
@@ -33,14 +33,15 @@ pub(crate) fn run(session: &Session, arguments: &ConfigArguments) -> Result<Code
     let ConfigCommand::Show(ReportArguments { json }) = arguments.command;
     let file = session.settings().path().to_string_lossy();
     let mut settings = session.settings().shown();
-    settings.extend(shown_s3(&store_environment()));
+    settings.extend(shown_clouds(&store_environment()));
     if json {
         session.output().json(&ConfigReport { file: &file, settings })?;
         return Ok(Code::Done);
     }
     let width = settings.iter().map(|setting| setting.key.len()).max().unwrap_or(0);
     session.output().data(|out| {
-        writeln!(out, "# {}", printable(&file))?;
+        let is_there = if session.settings().path().exists() { "" } else { ", which is not there" };
+        writeln!(out, "# {}{is_there}", printable(&file))?;
         for ShownSetting { key, value, origin, variable } in &settings {
             let value = match value {
                 Value::Null => "none".to_owned(),

@@ -51,6 +51,31 @@ fn i1_a_full_push_brings_back_what_was_damaged_or_lost() {
     }
 }
 
+/// It can be read all the same.
+#[test]
+fn where_a_server_alone_writes_nobody_else_does() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main"], 0);
+    let path = user.path(".local/share/floe/default/format.json");
+    let record = fs::read_to_string(&path).unwrap();
+    let (_, fields) = record.split_once('\n').unwrap();
+    let fields = fields.replace(r#""writers": "direct""#, r#""writers": "server""#);
+    let sum = floe_format::Sum128::of(fields.as_bytes());
+    fs::write(&path, format!("{{\"sum\":\"{sum}\",\n{fields}")).unwrap();
+    fs::write(user.path("tree/new"), "new").unwrap();
+    for arguments in
+        [&["push", &tree, "main"][..], &["push", &tree, "other"], &["tag", "main", "t"], &["rm", "main"]]
+    {
+        let told = user.stderr(&user.floe(arguments, 1));
+        assert!(told.contains("only a server writes to the namespace `default`"), "{arguments:?}: {told}");
+        assert!(told.contains("Push through that server"), "{arguments:?}: {told}");
+    }
+    user.floe(&["pull", "main", "back"], 0);
+    user.floe(&["verify"], 0);
+    assert_eq!(stdout(&user.floe(&["log", "main"], 0)).matches("main@").count(), 1);
+}
+
 /// Nothing is written to such a namespace, but what it has can be found and pulled.
 #[test]
 fn without_the_record_of_a_namespace_its_refs_are_told() {

@@ -261,7 +261,7 @@ fn the_store_and_the_caches_are_no_part_of_the_source() {
     let own = [(".cache/floe", "the caches"), (".local/share/floe", "the store")];
     let first = user.floe(&["push", ".", "home"], 0);
     for (path, what) in own {
-        let line = format!("left out: {path}: it is {what} of this very command\n");
+        let line = format!("left out: {path}: {what} of this very command\n");
         assert!(user.stderr(&first).contains(&line), "{line}: {}", user.stderr(&first));
     }
     assert!(user.stderr(&user.floe(&["push", ".", "home"], 0)).contains("\nUnchanged: 3 files "));
@@ -279,7 +279,7 @@ fn the_store_and_the_caches_are_no_part_of_the_source() {
     fs::create_dir(user.path("new")).unwrap();
     let arguments = ["push", ".", "home", "--store", "link/store", "--cache-dir", "link/caches"];
     let told = user.stderr(&user.floe(&arguments, 0));
-    for line in ["left out: new/caches: it is the caches", "left out: new/store: it is the store"] {
+    for line in ["left out: new/caches: the caches", "left out: new/store: the store"] {
         assert!(told.contains(line), "{told}");
     }
     let told = user.stderr(&user.floe(&["push", ".local/share/floe", "x"], 1));
@@ -361,7 +361,7 @@ fn a_store_mounted_in_the_tree_is_left_out() {
         );
         let output = user.under(&["unshare", "-m", "sh", "-c", &script], &[]);
         assert!(output.status.success(), "{place}: {}", told(&output));
-        let left_out = "left out: mounted: it is the store of this very command";
+        let left_out = "left out: mounted: the store of this very command";
         assert!(told(&output).contains(left_out), "{place}: {}", told(&output));
         assert!(!String::from_utf8_lossy(&output.stdout).contains("mounted"), "{place}");
     }

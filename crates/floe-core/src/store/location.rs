@@ -94,10 +94,29 @@ pub fn local_directory(location: &str) -> Result<Option<PathBuf>> {
     }
 }
 
-/// Where requests to S3 go instead of AWS, for people: the endpoint without any secret, and the variable that says so,
-/// none where it is the AWS profile.
-pub fn s3_endpoint(environment: &Environment) -> Option<(String, Option<&'static str>)> {
-    remote::shown_s3_endpoint(environment)
+/// Where requests to a cloud go instead of its own servers, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShownEndpoint {
+    /// `s3`, `gcs` or `azure`.
+    pub cloud: &'static str,
+    /// The endpoint without any secret; none where nobody says one.
+    pub url: Option<String>,
+    /// The variable that says so; with an endpoint, none where it is the AWS profile.
+    pub variable: Option<&'static str>,
+}
+
+/// The endpoints that the environment says, of each cloud.
+pub fn shown_endpoints(environment: &Environment) -> [ShownEndpoint; 3] {
+    let shown = |cloud, named: Option<(String, Option<&'static str>)>| {
+        let (url, variable) = named.unzip();
+        ShownEndpoint { cloud, url, variable: variable.flatten() }
+    };
+    let known = |(url, variable)| (url, Some(variable));
+    [
+        shown("s3", remote::shown_s3_endpoint(environment)),
+        shown("gcs", remote::shown_google_endpoint(environment).map(known)),
+        shown("azure", remote::shown_azure_endpoint(environment).map(known)),
+    ]
 }
 
 fn parse(location: &str) -> Result<Url> {

@@ -62,7 +62,7 @@ pub(super) fn server(url: &Url, environment: &Environment) -> Result<String> {
     ))
 }
 
-pub(super) use self::cloud::shown_s3_endpoint;
+pub(super) use self::cloud::{shown_azure_endpoint, shown_google_endpoint, shown_s3_endpoint};
 
 /// What stands for the content of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

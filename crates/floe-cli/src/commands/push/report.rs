@@ -109,7 +109,7 @@ fn skipped(pushed: &Pushed) -> Vec<UnreadReport<'_>> {
 
 /// Why a directory of Floe's own is left out.
 fn reason(own: &OwnFound) -> String {
-    format!("it is {} of this very command", own.purpose)
+    format!("{} of this very command", own.purpose)
 }
 
 fn closing_line(pushed: &Pushed, elapsed: Duration) -> String {
@@ -124,7 +124,8 @@ fn closing_line(pushed: &Pushed, elapsed: Duration) -> String {
         PushOutcome::DryRun => ("Would push", "to upload; found"),
     };
     let reused = match (pushed.reused_files, pushed.reused_tar_bytes) {
-        (0, 0) => "nothing reused".to_owned(),
+        // What a tree repeats itself is no reuse to tell of.
+        (0, bytes) if percent(bytes, pushed.tar_bytes) < 1.0 => "nothing reused".to_owned(),
         (files, bytes) => {
             let files = count(files, "file", "files");
             format!("{files} and {:.0} % of bytes reused", percent(bytes, pushed.tar_bytes).floor())

@@ -55,6 +55,7 @@ const NO_AZURE_CREDENTIALS: &str =
 
 /// The account of every Azurite, and its key, which is no secret:
 /// <https://learn.microsoft.com/en-us/azure/storage/common/storage-connect-azurite#well-known-storage-account-and-key>.
+const AZURITE_URL: &str = "http://127.0.0.1:10000";
 const AZURITE_ACCOUNT: &str = "devstoreaccount1";
 const AZURITE_KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
@@ -103,7 +104,7 @@ pub(super) fn s3(bucket: &str, environment: &Environment) -> Result<Client> {
     }
     let allow_http = environment.is_on("FLOE_S3_ALLOW_HTTP");
     if let Some(endpoint) = s3_endpoint(&profile, environment) {
-        let url = endpoint_url(&endpoint)?;
+        let url = endpoint_url("s3", &endpoint)?;
         if url.scheme() == "http" && !allow_http {
             return Err(plain_http(&endpoint, "set FLOE_S3_ALLOW_HTTP=1 if that is meant"));
         }
@@ -140,10 +141,13 @@ fn s3_endpoint(profile: &profile::Profile, environment: &Environment) -> Option<
     named.or_else(|| profile.endpoint_url.clone())
 }
 
-/// The variable that says where the server is, and what it says.
+/// The variable that says where S3's server is, and what it says.
 fn named_endpoint(environment: &Environment) -> Option<(&'static str, &str)> {
-    let names = ["FLOE_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
-    names.into_iter().find_map(|name| Some((name, environment.get(name)?)))
+    first_of(environment, &["FLOE_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"])
+}
+
+fn first_of<'e>(environment: &'e Environment, names: &[&'static str]) -> Option<(&'static str, &'e str)> {
+    names.iter().find_map(|name| Some((*name, environment.get(name)?)))
 }
 
 /// Where S3 is asked for, and by what: a variable of the environment, or the AWS profile. Holds no secret, and tells
@@ -155,14 +159,38 @@ pub(in crate::store) fn shown_s3_endpoint(
         Some((variable, endpoint)) => (endpoint.to_owned(), Some(variable)),
         None => (profile::load(environment).ok()?.endpoint_url?, None),
     };
-    let Ok(mut url) = Url::parse(&endpoint) else { return Some((endpoint, variable)) };
+    Some((without_secrets(endpoint), variable))
+}
+
+/// Where Google Cloud Storage is asked for, and the variable that says so. Holds no secret.
+pub(in crate::store) fn shown_google_endpoint(environment: &Environment) -> Option<(String, &'static str)> {
+    let (variable, endpoint) = first_of(environment, &["STORAGE_EMULATOR_HOST", "GOOGLE_BASE_URL"])?;
+    Some((without_secrets(endpoint.to_owned()), variable))
+}
+
+/// Where Azure Blob Storage is asked for, and the variable that says so. Holds no secret.
+pub(in crate::store) fn shown_azure_endpoint(environment: &Environment) -> Option<(String, &'static str)> {
+    let said = connection_string::expanded(environment).ok()?;
+    let mut named = first_of(&said, &["AZURE_STORAGE_ENDPOINT"]);
+    if named.is_none() && said.is_on("AZURE_STORAGE_USE_EMULATOR") {
+        let usual = ("AZURE_STORAGE_USE_EMULATOR", AZURITE_URL);
+        named = first_of(&said, &["AZURITE_BLOB_STORAGE_URL"]).or(Some(usual));
+    }
+    let (variable, endpoint) = named?;
+    let variable = first_of(environment, &[connection_string::VARIABLE]).map_or(variable, |(name, _)| name);
+    Some((without_secrets(endpoint.to_owned()), variable))
+}
+
+/// An URL without what it may say of who asks.
+fn without_secrets(endpoint: String) -> String {
+    let Ok(mut url) = Url::parse(&endpoint) else { return endpoint };
     if url.username().is_empty() && url.password().is_none() && url.query().is_none() {
-        return Some((endpoint, variable));
+        return endpoint;
     }
     url.set_query(None);
     // Where an URL can hold neither, none was there.
     let _ = (url.set_username(""), url.set_password(None));
-    Some((url.into(), variable))
+    url.into()
 }
 
 /// Where the servers of a scheme are, if elsewhere than usual; for Azure also whose.
@@ -218,13 +246,13 @@ fn google_endpoint(environment: &Environment) -> Result<Option<(String, bool)>> 
     // Google's own tools heed it, and take a host alone, too.
     if let Some(host) = environment.get("STORAGE_EMULATOR_HOST") {
         let url = if host.contains("://") { host.to_owned() } else { format!("http://{host}") };
-        endpoint_url(&url)?;
+        endpoint_url("gcs", &url)?;
         return Ok(Some((without_slash(&url), true)));
     }
     let Some(url) = environment.get("GOOGLE_BASE_URL") else {
         return Ok(None);
     };
-    let parsed = endpoint_url(url)?;
+    let parsed = endpoint_url("gcs", url)?;
     if parsed.scheme() == "http" && !is_loopback(&parsed) {
         return Err(plain_http(url, "name it in STORAGE_EMULATOR_HOST if it is an emulator"));
     }
@@ -276,7 +304,7 @@ fn azure_account(environment: &Environment) -> Option<&str> {
 fn azure_endpoint(environment: &Environment) -> Result<Option<String>> {
     let is_emulator = environment.is_on("AZURE_STORAGE_USE_EMULATOR");
     if let Some(url) = environment.get("AZURE_STORAGE_ENDPOINT") {
-        if endpoint_url(url)?.scheme() == "http" && !is_emulator {
+        if endpoint_url("azure", url)?.scheme() == "http" && !is_emulator {
             return Err(plain_http(url, "set AZURE_STORAGE_USE_EMULATOR=1 if it is an emulator"));
         }
         return Ok(Some(without_slash(url)));
@@ -284,8 +312,8 @@ fn azure_endpoint(environment: &Environment) -> Result<Option<String>> {
     if !is_emulator {
         return Ok(None);
     }
-    let server = environment.get("AZURITE_BLOB_STORAGE_URL").unwrap_or("http://127.0.0.1:10000");
-    endpoint_url(server)?;
+    let server = environment.get("AZURITE_BLOB_STORAGE_URL").unwrap_or(AZURITE_URL);
+    endpoint_url("azure", server)?;
     let account = azure_account(environment).unwrap_or(AZURITE_ACCOUNT);
     Ok(Some(format!("{}/{account}", without_slash(server))))
 }
@@ -310,10 +338,11 @@ fn client_options() -> ClientOptions {
     ClientOptions::new().with_timeout_disabled().with_connect_timeout(Duration::from_secs(5))
 }
 
-fn endpoint_url(endpoint: &str) -> Result<Url> {
+/// What a person has said, as an URL; `floe config show` tells the setting, and who said it.
+fn endpoint_url(cloud: &str, endpoint: &str) -> Result<Url> {
     let url = Url::parse(endpoint).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
     url.filter(|url| url.username().is_empty() && url.password().is_none()).ok_or_else(|| {
-        let message = "the store's endpoint is not a URL of the form https://HOST[:PORT]";
+        let message = format!("the setting `{cloud}.endpoint` is not a URL of the form https://HOST[:PORT]");
         Error::new(ErrorKind::Invalid, message).with_remedy(Remedy::Endpoint)
     })
 }

@@ -8,7 +8,7 @@ use url::{Host, Url};
 use super::super::Environment;
 use crate::{Error, ErrorKind, Result};
 
-const VARIABLE: &str = "AZURE_STORAGE_CONNECTION_STRING";
+pub(super) const VARIABLE: &str = "AZURE_STORAGE_CONNECTION_STRING";
 
 /// What it takes the place of, as in Azure's own tools: half of one and half of the other would be nobody's.
 const REPLACED: [&str; 9] = [
