@@ -53,7 +53,7 @@ impl Output {
 
     /// Shows data by a function that writes it.
     pub(crate) fn data(&self, show: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
-        self.has_shown_data.store(true, Ordering::Relaxed);
+        self.note_data();
         let mut stdout = BufWriter::with_capacity(64 << 10, io::stdout().lock());
         show(&mut stdout).and_then(|()| stdout.flush()).map_err(Failure::output)
     }
@@ -66,7 +66,12 @@ impl Output {
         (DataStream { out, has_shown_data, failed: Arc::clone(&failed) }, DataOutcome { failed })
     }
 
-    /// Whether data went to standard output, or are on their way.
+    /// Notes that data goes to where it cannot be taken back from.
+    pub(crate) fn note_data(&self) {
+        self.has_shown_data.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether data went to standard output, or elsewhere for good, or is on its way.
     pub(crate) fn has_shown_data(&self) -> bool {
         self.has_shown_data.load(Ordering::Relaxed)
     }

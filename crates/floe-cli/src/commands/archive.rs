@@ -115,6 +115,9 @@ pub(crate) async fn run(session: &Session, mut arguments: ArchiveArguments) -> R
     };
     refuse_in_own(path, &session.own_directories()?)?;
     let (target, out) = Target::create(path, || session.token())?;
+    if target.is_final() {
+        output.note_data();
+    }
     let (at, written) = write(session, &arguments, format, Box::new(out)).await?;
     let archive_bytes = written?;
     target.keep()?;

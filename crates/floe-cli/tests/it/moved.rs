@@ -58,6 +58,21 @@ fn a_reader_that_meets_a_missing_pack_resolves_the_ref_again() {
     }
 }
 
+/// What has gone to a pipe cannot be taken back.
+#[test]
+fn what_may_have_been_given_out_is_not_given_out_again() {
+    if !Stopped::is_possible() {
+        return;
+    }
+    let user = User::new();
+    user.tree("tree");
+    user.floe(&["push", "tree", "main"], 0);
+    let output = read(&user, &["archive", "main", "-o", "/dev/stdout", "--cache-dir", "cold"], || {
+        user.floe(&["push", "tree", "main", "--full"], 0);
+    });
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+}
+
 /// Not for ever, and not what cannot have changed.
 #[test]
 fn a_missing_pack_is_told_where_the_ref_still_names_it() {

@@ -66,6 +66,11 @@ impl Target {
         Ok((Self { said: path.to_owned(), file, aside }, out))
     }
 
+    /// Whether what is written goes to a device, pipe or open file at once, and cannot be taken back.
+    pub(super) fn is_final(&self) -> bool {
+        self.aside.is_none()
+    }
+
     /// Gives the file its name. Whoever wrote it must have dropped what it wrote to.
     pub(super) fn keep(self) -> Result<(), Failure> {
         let Self { said, file, aside } = self;
