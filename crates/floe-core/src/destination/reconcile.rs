@@ -81,8 +81,8 @@ pub(crate) struct Survey {
     pub(crate) in_the_way: Vec<usize>,
     /// Which wanted entries are there under other spellings, which the directory lists.
     pub(crate) respelled: Vec<usize>,
-    /// Whether the directory finds names in another case.
-    pub(crate) ignores_case: bool,
+    /// Whether the directory finds names in another case, where a name of it shows that.
+    pub(crate) ignores_case: Option<bool>,
     /// Names that the snapshot does not have; to be removed only when deleting is asked for.
     pub(crate) extra: Vec<Vec<u8>>,
     /// Temporary names that a killed pull left behind; to be removed in any case.
@@ -159,9 +159,9 @@ impl Worker<'_> {
             0 => OtherSpellings::of(at, &listing, names),
             _ => OtherSpellings::of_missing(),
         };
-        if spellings.ignore_case() {
+        survey.ignores_case = spellings.ignore_case();
+        if survey.ignores_case == Some(true) {
             self.tree.directories().mark(directory, state::FOLDS);
-            survey.ignores_case = true;
         }
         let mut found = listing.iter().peekable();
         let mut is_written = false;

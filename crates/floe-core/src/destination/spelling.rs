@@ -74,6 +74,8 @@ impl Worker<'_> {
 pub(super) struct OtherSpellings {
     is_looked_for: bool,
     ignores_case: bool,
+    /// Whether a listed name was seen not to be found in another case.
+    is_exact: bool,
     found: HashSet<FileId>,
     /// What was found under names of the snapshot: under which first, and whether it is known which listed name that is.
     wanted: HashMap<FileId, (Vec<u8>, bool)>,
@@ -94,12 +96,13 @@ impl OtherSpellings {
         names: impl Iterator<Item = &'n [u8]>,
     ) -> Self {
         let probe = listing.iter().find_map(|name| Some((name, other_case(name)?)));
-        let ignores_case = probe.is_some_and(|(name, other)| {
+        let ignores_case = probe.as_ref().is_some_and(|(name, other)| {
             // One that is listed too is another name of the same file.
-            is_one(directory, name, &other) && listing.iter().all(|listed| listed != other)
+            is_one(directory, name, other) && listing.iter().all(|listed| listed != other)
         });
+        let is_exact = probe.is_some() && !ignores_case;
         let is_looked_for = ignores_case || finds_unlisted(directory, listing, names);
-        Self { is_looked_for, ignores_case, ..Self::default() }
+        Self { is_looked_for, ignores_case, is_exact, ..Self::default() }
     }
 
     /// Those of a directory that ignores case, or is not there and in one that does.
@@ -107,9 +110,9 @@ impl OtherSpellings {
         Self { is_looked_for: true, ignores_case: true, ..Self::default() }
     }
 
-    /// Whether they differ in case.
-    pub(super) fn ignore_case(&self) -> bool {
-        self.ignores_case
+    /// Whether they differ in case; none where no name shows it.
+    pub(super) fn ignore_case(&self) -> Option<bool> {
+        (self.ignores_case || self.is_exact).then_some(self.ignores_case)
     }
 
     /// Notes a name of the snapshot, and what it is where the directory lists it. One that it does not list is looked for;
@@ -490,7 +493,7 @@ mod tests {
         // Somebody else's, which nothing was listed as.
         assert!(!of(&["A", "a", "new"]).is_looked_for);
         let mut spellings = of(&["A", "a", put_together]);
-        assert!(spellings.is_looked_for && !spellings.ignore_case());
+        assert!(spellings.is_looked_for && spellings.ignore_case() == Some(false));
         let shown = |name: &[u8]| names::shown(name);
         let mut note = |name: &str, listed| {
             let found = spellings.note(Some((directory.as_fd(), &listing)), name.as_bytes(), listed, &shown);

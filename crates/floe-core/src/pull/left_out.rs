@@ -15,8 +15,8 @@ pub(super) struct LeftOut<'a> {
     pub(super) own: &'a OwnBelow,
     pub(super) work: &'a Offloaded,
     pub(super) tree: &'a Tree,
-    /// Whether names are known to be found by other spellings.
-    pub(super) ignores_case: bool,
+    /// Whether names are found by other spellings, where that is known.
+    pub(super) ignores_case: Option<bool>,
 }
 
 /// A name in the destination.
@@ -81,14 +81,15 @@ impl LeftOut<'_> {
         let mut pick = |path: &[u8], ignores_case| {
             self.selection.pick_extra(above, path, ignores_case, &mut *is_directory)
         };
+        let ignores_case = self.ignores_case == Some(true);
         for listed in place.listed {
-            let picked = pick(listed, self.ignores_case)?;
+            let picked = pick(listed, ignores_case)?;
             if picked.is_left_out() {
                 return Ok(picked);
             }
         }
-        let picked = pick(place.path, self.ignores_case)?;
-        if picked.is_left_out() || self.ignores_case || !self.selection.leaves_out() {
+        let picked = pick(place.path, ignores_case)?;
+        if picked.is_left_out() || self.ignores_case.is_some() || !self.selection.leaves_out() {
             return Ok(picked);
         }
         // A directory whose names are all digits does not show what those that it is in, and those in it, do.
@@ -175,7 +176,7 @@ mod tests {
             own: &own,
             work: &work,
             tree: place.tree(),
-            ignores_case: false,
+            ignores_case: Some(false),
         };
         let sub = Place { directory: DirId::ROOT, name: b"sub", path: b"sub", listed: &[] };
         let listed = ["other", "SUB"].map(|name| name.as_bytes().to_vec());

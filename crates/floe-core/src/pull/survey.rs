@@ -283,7 +283,7 @@ struct Surveyor<'a> {
 }
 
 impl<'a> Surveyor<'a> {
-    fn left_out(&self, ignores_case: bool) -> LeftOut<'a> {
+    fn left_out(&self, ignores_case: Option<bool>) -> LeftOut<'a> {
         let (selection, own, work) = (self.selection, self.own, self.work);
         LeftOut { selection, own, work, tree: self.worker.tree(), ignores_case }
     }

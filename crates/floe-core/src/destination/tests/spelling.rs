@@ -198,7 +198,7 @@ fn what_is_there_under_another_spelling_is_looked_at() {
     let survey = survey.unwrap();
     assert_eq!(survey.verdicts[1..], [Verdict::Fix, Verdict::Replace]);
     assert_eq!((survey.respelled, survey.in_the_way), (vec![1, 2], vec![2]));
-    assert!(survey.ignores_case);
+    assert_eq!(survey.ignores_case, Some(true));
     let mut worker = tree.worker();
     worker.write_small_file(DirId::ROOT, b"folder", &PLAIN, &[b"x"]).unwrap();
 }
@@ -237,4 +237,45 @@ fn what_a_directory_lists_is_found_by_the_file() {
     let mut names = listed("STRASSE");
     names.sort();
     assert_eq!(names, ["STRASSE".as_bytes(), "stra\u{df}e".as_bytes()]);
+}
+
+/// Two names that are both listed are two, whatever they are names of; and nothing is followed on the way.
+#[test]
+fn where_case_counts_that_is_seen() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir_all(dir.path().join("2024/Photos")).unwrap();
+    for name in ["2024/IMG.JPG", "2024/Photos/1", "2024/Photos/\u{3c2}"] {
+        fs::write(dir.path().join(name), b"x").unwrap();
+    }
+    fs::hard_link(dir.path().join("2024/IMG.JPG"), dir.path().join("2024/img.jpg")).unwrap();
+    std::os::unix::fs::symlink("2024", dir.path().join("link")).unwrap();
+    let over = InPlace::open(dir.path(), settings()).unwrap();
+    let tree = over.tree();
+    for path in ["2024", "2024/IMG.JPG", "2024/Photos/1", "2024/Photos/\u{3c2}", "link/IMG.JPG", "gone/a"] {
+        assert!(!tree.ignores_case_towards(path.as_bytes()), "{path}");
+    }
+    let mut worker = tree.worker();
+    let survey = |worker: &mut crate::destination::Worker<'_>| {
+        worker.survey(DirId::ROOT, [], &mut |_, _| Ok(true)).unwrap().ignores_case
+    };
+    assert_eq!(survey(&mut worker), Some(false));
+    // Nothing but digits tells nothing.
+    fs::remove_file(dir.path().join("link")).unwrap();
+    assert_eq!(survey(&mut worker), None);
+    assert!(!worker.is_one_name(DirId::ROOT, b"2024", b"2025").unwrap());
+}
+
+/// It need not be opened for that.
+#[test]
+fn nothing_is_there_where_a_directory_is_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("file"), b"x").unwrap();
+    let over = InPlace::open(dir.path(), settings()).unwrap();
+    let tree = over.tree();
+    let missing = tree.add_directory(DirId::ROOT, b"missing", &FOLDER).unwrap();
+    tree.directories().mark(missing, state::ABSENT);
+    let mut worker = tree.worker();
+    let there = [(DirId::ROOT, &b"file"[..]), (DirId::ROOT, b"other"), (missing, b"file")]
+        .map(|(directory, name)| worker.is_there(directory, name).unwrap());
+    assert_eq!(there, [true, false, false]);
 }
