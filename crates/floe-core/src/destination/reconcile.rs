@@ -258,10 +258,7 @@ impl Worker<'_> {
     ///
     /// What the [module](crate::destination#errors) says of system calls.
     pub(crate) fn is_directory(&mut self, directory: DirId, name: &[u8]) -> Result<bool> {
-        let at = self.directory(directory)?;
-        let stat = FileStat::of_name_if_any(at.as_fd(), name)
-            .map_err(|e| failed("look at", &self.tree.shown(directory, name), e))?;
-        Ok(stat.is_some_and(|stat| stat.kind == Kind::Directory))
+        Ok(self.stat_if_any(directory, name)?.is_some_and(|stat| stat.kind == Kind::Directory))
     }
 
     /// Whether anything is found by that name.
@@ -270,13 +267,16 @@ impl Worker<'_> {
     ///
     /// What the [module](crate::destination#errors) says of system calls.
     pub(crate) fn is_there(&mut self, directory: DirId, name: &[u8]) -> Result<bool> {
+        Ok(self.stat_if_any(directory, name)?.is_some())
+    }
+
+    fn stat_if_any(&mut self, directory: DirId, name: &[u8]) -> Result<Option<FileStat>> {
         if self.tree.directories().state(directory) & state::ABSENT != 0 {
-            return Ok(false);
+            return Ok(None);
         }
         let at = self.directory(directory)?;
-        let stat = FileStat::of_name_if_any(at.as_fd(), name)
-            .map_err(|e| failed("look at", &self.tree.shown(directory, name), e))?;
-        Ok(stat.is_some())
+        FileStat::of_name_if_any(at.as_fd(), name)
+            .map_err(|e| failed("look at", &self.tree.shown(directory, name), e))
     }
 
     fn missing(&self, directory: DirId, entry: &Wanted<'_>) -> Verdict {

@@ -73,9 +73,8 @@ impl Worker<'_> {
 #[derive(Debug, Default)]
 pub(super) struct OtherSpellings {
     is_looked_for: bool,
-    ignores_case: bool,
-    /// Whether a listed name was seen not to be found in another case.
-    is_exact: bool,
+    /// Whether they differ in case; none where no listed name shows it.
+    ignores_case: Option<bool>,
     found: HashSet<FileId>,
     /// What was found under names of the snapshot: under which first, and whether it is known which listed name that is.
     wanted: HashMap<FileId, (Vec<u8>, bool)>,
@@ -96,23 +95,22 @@ impl OtherSpellings {
         names: impl Iterator<Item = &'n [u8]>,
     ) -> Self {
         let probe = listing.iter().find_map(|name| Some((name, other_case(name)?)));
-        let ignores_case = probe.as_ref().is_some_and(|(name, other)| {
+        let ignores_case = probe.map(|(name, other)| {
             // One that is listed too is another name of the same file.
-            is_one(directory, name, other) && listing.iter().all(|listed| listed != other)
+            is_one(directory, name, &other) && listing.iter().all(|listed| listed != other)
         });
-        let is_exact = probe.is_some() && !ignores_case;
-        let is_looked_for = ignores_case || finds_unlisted(directory, listing, names);
-        Self { is_looked_for, ignores_case, is_exact, ..Self::default() }
+        let is_looked_for = ignores_case == Some(true) || finds_unlisted(directory, listing, names);
+        Self { is_looked_for, ignores_case, ..Self::default() }
     }
 
     /// Those of a directory that ignores case, or is not there and in one that does.
     pub(super) fn of_missing() -> Self {
-        Self { is_looked_for: true, ignores_case: true, ..Self::default() }
+        Self { is_looked_for: true, ignores_case: Some(true), ..Self::default() }
     }
 
     /// Whether they differ in case; none where no name shows it.
     pub(super) fn ignore_case(&self) -> Option<bool> {
-        (self.ignores_case || self.is_exact).then_some(self.ignores_case)
+        self.ignores_case
     }
 
     /// Notes a name of the snapshot, and what it is where the directory lists it. One that it does not list is looked for;
@@ -132,7 +130,7 @@ impl OtherSpellings {
             return Ok(listed);
         }
         if listed.is_none()
-            && self.ignores_case
+            && self.ignores_case == Some(true)
             && let Some(other) = self.missing.insert(name.to_ascii_lowercase(), name.to_vec())
         {
             return Err(one_name(&shown(&other), name));
@@ -183,7 +181,8 @@ impl OtherSpellings {
         if let [one] = &names[..] {
             return Some(one.clone());
         }
-        let text = |name| str::from_utf8(name).ok().map(|name| in_one_spelling(name, self.ignores_case));
+        let ignores_case = self.ignores_case == Some(true);
+        let text = |name| str::from_utf8(name).ok().map(|name| in_one_spelling(name, ignores_case));
         let wanted = text(name)?;
         let mut those = names.iter().filter(|listed| text(listed).is_some_and(|listed| listed == wanted));
         those.next().filter(|_| those.next().is_none()).cloned()
@@ -534,6 +533,7 @@ mod tests {
         }
         let (there, shown) = (Some((directory.as_fd(), &listing)), |name: &[u8]| names::shown(name));
         let noted = |ignores_case: bool, names: &[&str]| {
+            let ignores_case = Some(ignores_case);
             let mut spellings =
                 OtherSpellings { is_looked_for: true, ignores_case, ..OtherSpellings::default() };
             let refused = names.iter().position(|name| {
