@@ -38,14 +38,7 @@ impl Pull {
         let own = OwnBelow::find(&directory, &self.options.own);
         own.refuse(&name)?;
         if let Body::HardLink { target } = entry.body.as_body() {
-            let cache = self.options.cache_dir.as_deref();
-            let found = self.work.wait(find_entry(&self.namespace, &self.snapshot, cache, target))?;
-            if found.as_entry().kind() != EntryKind::File {
-                let message =
-                    format!("the snapshot has a hard link to {}, which is no file of it", shown(target));
-                return Err(Error::new(ErrorKind::Corrupt, message));
-            }
-            entry = found;
+            entry = self.linked_file(target)?;
         }
         let place = InPlace::open_shared(&directory, self.settings(false))?;
         let survey = self.judge(place.tree(), &entry, &name)?;
@@ -56,38 +49,8 @@ impl Pull {
         if let Some(special) = special.filter(|_| verdict == Verdict::Replace) {
             return Err(is_special(&special));
         }
-        let left_out = LeftOut {
-            selection: &self.selection,
-            own: &own,
-            work: &self.work,
-            tree: place.tree(),
-            ignores_case: survey.ignores_case,
-        };
-        let mut worker = place.tree().worker();
-        let listed = match self.selection.leaves_out() && !survey.respelled.is_empty() {
-            true => worker.listed_as(DirId::ROOT, &name, &mut None)?,
-            false => Vec::new(),
-        };
-        let there = Place { directory: DirId::ROOT, name: &name, path: &own_name, listed: &listed };
-        let above = self.selection.top();
-        if !survey.in_the_way.is_empty() {
-            left_out.refuse(&mut worker, there, above)?;
-        }
-        if !survey.respelled.is_empty() && verdict != Verdict::Keep {
-            left_out.refuse_respelled(&mut worker, there, above)?;
-        }
-        let is_file = entry.as_entry().kind() == EntryKind::File;
-        let is_written = matches!(verdict, Verdict::Create | Verdict::Replace);
-        let size = entry.body.as_body().size();
-        let mut counted = WrittenTree {
-            entries: 1,
-            files_in_all: u64::from(is_file),
-            file_bytes: size,
-            written_files: u64::from(is_file && is_written),
-            written_bytes: if is_written { size } else { 0 },
-            skipped_devices: u64::from(verdict == Verdict::Skip),
-            ..WrittenTree::default()
-        };
+        self.refuse_what_is_left_out(place.tree(), &own, &survey, (&name, &own_name))?;
+        let mut counted = count(&entry, verdict);
         if self.options.dry_run {
             let is_unchanged = matches!(verdict, Verdict::Keep | Verdict::Skip);
             let outcome = if is_unchanged { PullOutcome::Unchanged } else { PullOutcome::DryRun };
@@ -118,6 +81,45 @@ impl Pull {
         Ok(pulled)
     }
 
+    /// The file of the snapshot that a hard link is.
+    fn linked_file(&mut self, target: &[u8]) -> Result<Entry> {
+        let cache = self.options.cache_dir.as_deref();
+        let found = self.work.wait(find_entry(&self.namespace, &self.snapshot, cache, target))?;
+        if found.as_entry().kind() != EntryKind::File {
+            let message =
+                format!("the snapshot has a hard link to {}, which is no file of it", shown(target));
+            return Err(Error::new(ErrorKind::Corrupt, message));
+        }
+        Ok(found)
+    }
+
+    /// Refuses to write over what the globs leave out: a directory in the way, or another spelling; `name` is what is
+    /// written, `own_name` what globs are matched against.
+    fn refuse_what_is_left_out(
+        &self,
+        tree: &Tree,
+        own: &OwnBelow,
+        survey: &Survey,
+        (name, own_name): (&[u8], &[u8]),
+    ) -> Result<()> {
+        let ignores_case = survey.ignores_case;
+        let left_out = LeftOut { selection: &self.selection, own, work: &self.work, tree, ignores_case };
+        let mut worker = tree.worker();
+        let listed = match self.selection.leaves_out() && !survey.respelled.is_empty() {
+            true => worker.listed_as(DirId::ROOT, name, &mut None)?,
+            false => Vec::new(),
+        };
+        let there = Place { directory: DirId::ROOT, name, path: own_name, listed: &listed };
+        let above = self.selection.top();
+        if !survey.in_the_way.is_empty() {
+            left_out.refuse(&mut worker, there, above)?;
+        }
+        if !survey.respelled.is_empty() && survey.verdicts != [Verdict::Keep] {
+            left_out.refuse_respelled(&mut worker, there, above)?;
+        }
+        Ok(())
+    }
+
     /// Compares what has this name in the tree's own directory with an entry that is to have it.
     fn judge(&self, tree: &Tree, entry: &Entry, name: &[u8]) -> Result<Survey> {
         let body = entry.body.as_body();
@@ -130,6 +132,22 @@ impl Pull {
                 Ok(hashing.has_content(file, &stat_of(file.stat()), &hash, &self.work)?.is_some())
             })
         })
+    }
+}
+
+/// What a pull of one entry writes.
+fn count(entry: &Entry, verdict: Verdict) -> WrittenTree {
+    let is_file = entry.as_entry().kind() == EntryKind::File;
+    let is_written = matches!(verdict, Verdict::Create | Verdict::Replace);
+    let size = entry.body.as_body().size();
+    WrittenTree {
+        entries: 1,
+        files_in_all: u64::from(is_file),
+        file_bytes: size,
+        written_files: u64::from(is_file && is_written),
+        written_bytes: if is_written { size } else { 0 },
+        skipped_devices: u64::from(verdict == Verdict::Skip),
+        ..WrittenTree::default()
     }
 }
 

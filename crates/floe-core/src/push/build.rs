@@ -1,29 +1,25 @@
 //! Making a snapshot: everything between the walk and the commit.
 
+mod finish;
+mod pass;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crossbeam_channel::bounded;
-use floe_format::{
-    Compressor, Index, Item, Layout, LayoutId, Parameters, Root, SnapshotId, SnapshotObject, build_index,
-};
+use floe_format::{Parameters, Root};
 
-use super::assemble::{Assembled, Assembly, Ended, count_reused, metadata_frame};
-use super::base::{BaseCursor, BasePacks};
+use super::assemble::{Assembled, Ended, count_reused};
+use super::base::BasePacks;
 use super::elsewhere::Elsewhere;
 use super::input::{Input, Listings};
 use super::journal::Journal;
 use super::known::KnownFrames;
-use super::layout::layout_of;
-use super::noted::Noted;
 use super::packs::PackOutput;
 use super::passes::Passes;
-use super::plan::{Planned, Planner};
-use super::repack::Repacking;
-use super::work::{Changed, Unread, WorkSettings, workers};
-use super::{PushOptions, PushOutcome, PushProgress, Pushed};
+use super::plan::Planned;
+use super::work::{Changed, Unread};
+use super::{PushOptions, PushProgress, Pushed};
 use crate::namespace::Namespace;
-use crate::offload::spawn;
 use crate::pack_tails::PackTails;
 use crate::reference::SnapshotAt;
 use crate::source::CacheWriter;
@@ -39,12 +35,6 @@ const MAX_PASSES_IN_ALL: usize = 4 * MAX_PASSES;
 
 /// How many restless directories are told of one by one.
 const MOST_TOLD: usize = 10;
-
-/// How many pieces of the plan may wait for the assembly.
-const SLOTS_AHEAD: usize = 64;
-
-/// How many groups and files may wait to be read.
-const JOBS_AHEAD: usize = 64;
 
 /// What a snapshot is made from.
 pub(super) struct Build {
@@ -162,111 +152,6 @@ impl Build {
         self.input.keep_names();
     }
 
-    fn pass(
-        &self,
-        listings: Listings,
-        known: &Arc<KnownFrames>,
-        passes: &mut Passes,
-    ) -> Result<(Planned, Assembled, Option<CacheWriter>), Ended> {
-        let keeping = self.options.keeping();
-        // The planner has one, too.
-        let mut files = self.input.files(&self.options.cancel)?.shared_by(self.options.workers + 1);
-        let cache = self.input.cache(self.options.cache_dir.as_deref());
-        let mut noted = cache.as_ref().map(|cache| Noted::new(cache.writer()));
-        let packs_began = passes.packs_began;
-        let began = listings.began();
-        passes.packs_began = packs_began.or(began);
-        passes.seen_rules.begin();
-        let made_before = (passes.count > 1).then(|| Arc::clone(&passes.made));
-        let settings = WorkSettings {
-            parameters: self.parameters,
-            kept: keeping.kept,
-            level: self.options.level,
-            known: Arc::clone(known),
-            made_before: made_before.clone(),
-            progress: Arc::clone(&self.progress),
-            workers: self.options.workers.max(1),
-        };
-        let (slot_sender, slots) = bounded(SLOTS_AHEAD);
-        let (job_sender, jobs) = bounded(JOBS_AHEAD);
-        // One that was cut otherwise has no group or chunk of this one; its frames are known all the same.
-        let base = match self.base.as_ref().filter(|root| root.parameters == self.parameters) {
-            Some(root) => Some(BaseCursor::new(Arc::clone(&self.packs), root)?),
-            None => None,
-        };
-        let planner = Planner {
-            listings,
-            files: files.try_clone()?,
-            contents: self.input.known_contents(cache.as_ref().filter(|_| !self.options.by_hash)),
-            base,
-            packs: &self.packs,
-            known_frames: known,
-            made_before: made_before.as_deref(),
-            parameters: self.parameters,
-            keeping,
-            left_out: &passes.left_out,
-            is_last: passes.count >= MAX_PASSES,
-            skip_unreadable: self.options.skip_unreadable,
-            workers: settings.workers,
-            slots: slot_sender,
-            has_changed: false,
-            has_other_rules: false,
-            packs_began,
-            seen_rules: &mut passes.seen_rules,
-            denied: Vec::new(),
-            denied_directories: Vec::new(),
-            known: Vec::new(),
-            jobs: job_sender,
-        };
-        let assembly = Assembly {
-            kept: keeping.kept,
-            has_base: self.base.is_some(),
-            base: &self.packs,
-            known,
-            packs: &mut passes.packs,
-            made: &passes.made,
-            noted: noted.as_mut(),
-            progress: &self.progress,
-            began,
-            cancel: &self.options.cancel,
-            compressor: Compressor::new(self.options.level).map_err(Error::from)?,
-        };
-        let workers = workers(&settings, &files, &jobs)?;
-        drop(jobs);
-        let done = std::thread::scope(|scope| {
-            for worker in workers {
-                spawn(scope, move || worker.run())?;
-            }
-            let planning = spawn(scope, move || planner.run())?;
-            let assembled = assembly.run(&slots);
-            // Where it ended early, the planner finds nobody to take its pieces.
-            drop(slots);
-            let planned = planning
-                .join()
-                .map_err(|_| Error::new(ErrorKind::Internal, "the thread that plans panicked"))?;
-            match (planned, assembled) {
-                (Err(planned), Err(assembled)) => Err(assembled.and(&planned)),
-                (Ok(_), Err(ended)) | (Err(ended), Ok(_)) => Err(ended),
-                (Ok(planned), Ok(assembled)) => Ok((planned, assembled)),
-            }
-        });
-        let done = done.and_then(|done: (Planned, Assembled)| {
-            let (planned, assembled) = &done;
-            let (rules, exclusions) = (&planned.rules, &self.options.exclusions);
-            rules.check(&mut files, assembled, exclusions, &self.options.cancel).map(|()| done)
-        });
-        match done {
-            Ok((planned, assembled)) => Ok((planned, assembled, noted.map(Noted::into_whole))),
-            Err(ended) => {
-                // Whatever is planned next, here or by who repeats the push, need not read this again.
-                if let (Ended::Changed(_), Some(noted)) = (&ended, noted) {
-                    tell_of_cache(noted.keep_beginning());
-                }
-                Err(ended)
-            }
-        }
-    }
-
     /// Counts as reused the files that were read and whose content the base has under another path.
     fn count_moved(&self, planned: &mut Planned, assembled: &mut Assembled) {
         let mut read = std::mem::take(&mut assembled.read_files);
@@ -288,95 +173,6 @@ impl Build {
             count_reused(assembled, &self.progress, size);
         }
     }
-
-    fn finish(
-        &self,
-        planned: Planned,
-        assembled: Assembled,
-        skipped: Vec<Unread>,
-        mut packs: PackOutput,
-    ) -> Result<(NewSnapshot, Pushed)> {
-        let Assembled { mut segments, entries, files, file_bytes, .. } = assembled;
-        let (reused_files, reused_file_bytes) = (assembled.reused_files, assembled.reused_file_bytes);
-        // The index takes the paths along, which nobody else needs and which are long in a deep tree.
-        let items = segments.iter_mut().map(|made| {
-            let path = std::mem::take(&mut made.item.path);
-            Item { path, ..made.item.clone() }
-        });
-        let index = build_index(items.collect())?;
-        let tar_bytes = segments.iter().map(|made| made.item.length).sum();
-        let keeping = self.options.keeping();
-        // Nobody could read a snapshot whose segments keep something else than its root says.
-        if segments.iter().any(|segment| segment.kept != keeping.kept) {
-            let message = "a segment of the base keeps something else of entries than this push";
-            return Err(Error::new(ErrorKind::Internal, message));
-        }
-        let root = Root {
-            kept: keeping.kept,
-            reproducible: keeping.reproducible,
-            parameters: self.parameters,
-            length: tar_bytes,
-            entries,
-            files,
-            file_bytes,
-            directory: keeping.meta(&planned.root),
-            xattrs: planned.root_xattrs,
-            level: index.level,
-            items: index.items.clone(),
-        }
-        .to_bytes()?;
-        let snapshot = SnapshotId::of(&root);
-        let mut pushed = Pushed {
-            outcome: PushOutcome::DryRun,
-            at: SnapshotAt { snapshot, layout: LayoutId::from_bytes([0; 16]) },
-            entries,
-            files,
-            file_bytes,
-            reused_files,
-            reused_file_bytes,
-            reused_tar_bytes: tar_bytes,
-            tar_bytes,
-            archive_bytes: 0,
-            uploaded_bytes: 0,
-            packs: 0,
-            skipped,
-            sockets: planned.sockets,
-            own: planned.own,
-        };
-        if let Some(former) = self.former.filter(|former| former.snapshot == snapshot) {
-            return Ok((NewSnapshot::Unchanged(former), pushed));
-        }
-        let elsewhere = self.elsewhere.as_ref().and_then(|found| found.catalog());
-        let mut index_segments = self.index_segments(&index)?;
-        let repacking = Repacking { namespace: &self.namespace, base: &self.packs, elsewhere };
-        index_segments.extend(repacking.run(&segments, &index, &mut packs)?);
-        let written = packs.finish(index_segments)?;
-        pushed.packs = written.data.packs().len() as u64;
-        pushed.uploaded_bytes = written.data.packs().iter().map(|pack| pack.pack_len).sum();
-        pushed.reused_tar_bytes = tar_bytes.saturating_sub(written.plain_bytes);
-        let layout = layout_of(&index, &segments, &written, &self.packs, elsewhere)?;
-        pushed.archive_bytes = layout.archive_len();
-        let is_dry_run = self.options.dry_run;
-        // A dry run has no layout; the object is as long with any.
-        let at = match is_dry_run {
-            true => pushed.at,
-            false => SnapshotAt { snapshot, layout: self.namespace.ambient().layout_id() },
-        };
-        let object = snapshot_object(at, &root, &layout)?;
-        pushed.uploaded_bytes += object.len() as u64;
-        let made = if is_dry_run { NewSnapshot::DryRun(at) } else { NewSnapshot::Made { at, object } };
-        Ok((made, pushed))
-    }
-
-    fn index_segments(&self, index: &Index) -> Result<Vec<(floe_format::FrameRecord, Vec<u8>)>> {
-        let mut compressor = Compressor::new(self.options.level)?;
-        index
-            .segments
-            .iter()
-            .filter(|segment| !self.packs.metadata.contains(&segment.id))
-            .map(|segment| metadata_frame(&mut compressor, segment.id, &segment.plain))
-            .collect()
-    }
 }
 
 /// Puts the new stat cache in the place of the old one. Without it the next push is slower.
@@ -390,11 +186,6 @@ fn tell_of_cache(kept: Result<()>) {
     if let Err(error) = kept {
         tracing::warn!("the next push will be slower: {}", error.with_causes());
     }
-}
-
-fn snapshot_object(at: SnapshotAt, root: &[u8], layout: &Layout) -> Result<Vec<u8>> {
-    let layout = layout.encode()?;
-    Ok(SnapshotObject { layout_id: at.layout, root, layout: &layout }.encode()?)
 }
 
 /// Says in which directories something may have been missed; of many the first ones.

@@ -7,7 +7,7 @@ use floe_format::OwnedBody;
 use super::super::group::{Group, path_below};
 use super::super::left_out::{LeftOut, Place};
 use super::super::selection::Picked;
-use super::Surveyor;
+use super::surveyor::Surveyor;
 use crate::Result;
 use crate::destination::{Survey, Verdict, in_one_spelling};
 
