@@ -294,6 +294,14 @@ impl InputFiles {
         }
     }
 
+    /// See [`SourceFiles::is_file_at`].
+    pub(super) fn is_file_at(&mut self, path: &[u8], file: &Stat) -> bool {
+        match self {
+            Self::Directory(files) => files.is_file_at(path, file),
+            Self::Tar(_) => true,
+        }
+    }
+
     /// See [`SourceFiles::forget_directories`].
     pub(super) fn forget_directories(&mut self) {
         match self {

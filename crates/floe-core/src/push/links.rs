@@ -44,6 +44,8 @@ pub(super) enum Name {
     First,
     /// The first one is this.
     Another(Vec<u8>),
+    /// So it is if that is still there: names of it came or went meanwhile.
+    AnotherIfThere(Vec<u8>),
     /// The file is not what it was when its first name was listed.
     Changed,
 }
@@ -60,7 +62,8 @@ impl FirstNames {
             self.files.insert(file, First { path: self.paths.keep(path), told, left: stat.links - 1 });
             return Name::First;
         };
-        if !first.told.is_same(told) {
+        let is_same = first.told.is_same(told);
+        if is_same == Some(false) {
             return Name::Changed;
         }
         first.left = first.left.saturating_sub(1);
@@ -70,7 +73,7 @@ impl FirstNames {
             self.files.remove(&file);
             self.paths.forget(self.files.values_mut().map(|first| &mut first.path));
         }
-        Name::Another(path)
+        if is_same.is_some() { Name::Another(path) } else { Name::AnotherIfThere(path) }
     }
 }
 
@@ -86,9 +89,13 @@ impl Told {
     }
 
     /// Whether two names stand for a file that was the same when each was listed. The change time tells of another file
-    /// that got the inode, too; it is not asked where names came or went, which changes it.
-    fn is_same(self, other: Self) -> bool {
-        self.kept == other.kept && (self.links != other.links || self.changed == other.changed)
+    /// that got the inode, too; where names came or went, which changes it, that is not known.
+    fn is_same(self, other: Self) -> Option<bool> {
+        match self.kept == other.kept {
+            true if self.changed == other.changed => Some(true),
+            true if self.links != other.links => None,
+            _ => Some(false),
+        }
     }
 }
 

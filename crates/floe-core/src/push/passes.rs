@@ -43,6 +43,6 @@ impl Passes {
         self.packs.give_up();
         self.made = Arc::new(Made::new(cache_dir));
         self.packs_began = None;
-        self.seen_rules = SeenRules::default();
+        self.seen_rules.settle();
     }
 }

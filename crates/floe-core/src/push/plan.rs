@@ -139,7 +139,7 @@ impl Planner<'_> {
                     sockets: 0,
                     own: Vec::new(),
                     restless: Vec::new(),
-                    rules: RulesRead::since(self.listings.began().map(|began| began.clock)),
+                    rules: RulesRead::since(self.listings.began()),
                     denied: Vec::new(),
                     base_contents: None,
                 }),
@@ -246,11 +246,12 @@ impl Planner<'_> {
     /// Checks that these ignore files are older than all that is in the packs, and what they were when that was read: what was
     /// read before them may be what they leave out, and everybody could read it in a pack that the snapshot uses.
     fn check_rules(&mut self, listing: &Listing) -> Result<()> {
-        let another = if listing.is_first() { self.seen_rules.note(listing) } else { None };
-        let Some(began) = self.packs_began else { return Ok(()) };
-        let young =
-            || listing.rules().iter().find(|file| file.stat.is_some_and(|stat| !began.is_after(&stat)));
-        match another.or_else(|| young().map(|file| file.name)) {
+        if !listing.is_first() {
+            return Ok(());
+        }
+        let is_old = |stat: &Stat| self.packs_began.is_none_or(|began| began.is_after(stat));
+        let another = self.seen_rules.note(listing, is_old);
+        match another.filter(|_| self.packs_began.is_some()) {
             Some(name) => {
                 self.has_other_rules = true;
                 Err(self.changed(&join(listing.path(), name.as_bytes())))

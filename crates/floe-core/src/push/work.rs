@@ -378,7 +378,7 @@ impl ContentSink for GroupSink<'_> {
 /// ignore file, which were obeyed.
 fn is_as_planned(name: &[u8], planned: &Stat, opened: &Stat, kept: Kept) -> bool {
     let is_same = (planned.device, planned.inode) == (opened.device, opened.inode);
-    (planned.size, planned.mode) == (opened.size, opened.mode)
+    (planned.size, planned.mode, planned.device) == (opened.size, opened.mode, opened.device)
         && (planned.links < 2 || is_same)
         && (!may_have_rules(name) || planned.same_content(opened))
         && (!kept.contains(Kept::XATTRS) || (is_same && planned.changed == opened.changed))

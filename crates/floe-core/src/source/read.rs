@@ -14,7 +14,7 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use floe_format::XattrList;
+use floe_format::{XattrList, parent_and_name};
 use rustix::fs::{Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 use tokio_util::sync::CancellationToken;
@@ -265,9 +265,23 @@ impl SourceFiles {
     }
 
     /// What has a name in a directory, where that has the path that it was listed with; nothing where nobody can tell. The
-    /// directory may have been opened before, unless they were [forgotten](Self::forget_directories).
+    /// directory may have been opened before, unless they were [forgotten](Self::forget_directories); each is looked for by
+    /// its whole path at once, so that none of those that it is in was moved meanwhile.
     pub fn stat_there(&mut self, directory: ListedDirectory<'_>, name: &[u8]) -> Option<Stat> {
+        self.directories.jump_to(directory.path).ok()?;
         self.is_now(directory, name).ok()?.ok()
+    }
+
+    /// Whether this path is that of this very file now.
+    pub fn is_file_at(&mut self, path: &[u8], file: &Stat) -> bool {
+        let (directory, name) = parent_and_name(path);
+        let Ok(name) = CString::new(name) else { return false };
+        self.directories.forget();
+        let there = self.directories.jump_to(directory).and_then(|()| {
+            let at = self.directories.at(directory)?;
+            Stat::of_name(at, &name)
+        });
+        there.is_ok_and(|there| (there.device, there.inode) == (file.device, file.inode))
     }
 
     /// Looks for each directory anew from now on.

@@ -145,6 +145,12 @@ impl WalkBegan {
     pub(crate) fn is_after(&self, stat: &Stat) -> bool {
         stat.device == self.device && is_trusted(stat, self.clock)
     }
+
+    /// The same of all of some files.
+    pub(crate) fn is_after_all(&self, recency: &Recency) -> bool {
+        let is_there = recency.device.is_none_or(|device| device == self.device);
+        is_there && !recency.is_of_several && recency.is_trusted(self.clock)
+    }
 }
 
 /// How recently any of some files was modified or changed.
@@ -152,6 +158,9 @@ impl WalkBegan {
 pub(crate) struct Recency {
     latest: Option<FileTime>,
     is_coarse: bool,
+    /// The device of the first, and whether others are on another: each has a clock of its own.
+    device: Option<u64>,
+    is_of_several: bool,
 }
 
 impl Recency {
@@ -159,6 +168,7 @@ impl Recency {
     pub(crate) fn add(&mut self, stat: &Stat) {
         self.latest = self.latest.max(Some(stat.modified.max(stat.changed)));
         self.is_coarse |= stat.changed.nanos == 0;
+        self.is_of_several |= *self.device.get_or_insert(stat.device) != stat.device;
     }
 
     /// Whether [`is_trusted`] holds of all of them.
@@ -254,6 +264,23 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// A single file may be mounted, from a file system with a clock of its own.
+    #[test]
+    fn what_is_on_another_device_is_not_known_to_be_old() {
+        let (old, now) = (FileTime { seconds: 6, nanos: 1 }, FileTime { seconds: 9, nanos: 1 });
+        let here = stat(old, old);
+        let there = Stat { device: here.device + 1, ..here };
+        let began = WalkBegan { clock: after(now, 0), device: here.device };
+        let is_after = |files: &[Stat]| {
+            let mut recency = Recency::default();
+            files.iter().for_each(|file| recency.add(file));
+            began.is_after_all(&recency)
+        };
+        assert!(began.is_after(&here) && is_after(&[]) && is_after(&[here, here]));
+        assert!(!began.is_after(&there) && !is_after(&[there]) && !is_after(&[here, there]));
+        assert!(!is_after(&[there, here]) && !is_after(&[here, stat(old, now)]));
     }
 
     #[test]

@@ -36,22 +36,24 @@ fn second(other: Stat, keeping: Keeping) -> Name {
 fn a_later_name_is_a_link_only_to_what_the_first_one_was() {
     let later = FileTime { seconds: 6, nanos: 0 };
     let touched = Stat { changed: later, ..stat() };
-    for (other, keeping, is_link) in [
-        (stat(), OWNED, true),
-        (Stat { mode: 0o600, ..touched }, PLAIN, false),
-        (Stat { mode: 0o600, links: 4, ..touched }, PLAIN, false),
-        (Stat { size: 6, links: 4, ..touched }, PLAIN, false),
-        (Stat { modified: later, links: 4, ..touched }, PLAIN, false),
-        (Stat { uid: 1, links: 4, ..touched }, OWNED, false),
-        (Stat { gid: 1, links: 4, ..touched }, OWNED, false),
-        (Stat { gid: 1, links: 4, ..touched }, PLAIN, true),
+    let link = || Name::Another(b"a".to_vec());
+    let perhaps = || Name::AnotherIfThere(b"a".to_vec());
+    for (other, keeping, expected) in [
+        (stat(), OWNED, link()),
+        (Stat { mode: 0o600, ..touched }, PLAIN, Name::Changed),
+        (Stat { mode: 0o600, links: 4, ..touched }, PLAIN, Name::Changed),
+        (Stat { size: 6, links: 4, ..touched }, PLAIN, Name::Changed),
+        (Stat { modified: later, links: 4, ..touched }, PLAIN, Name::Changed),
+        (Stat { uid: 1, links: 4, ..touched }, OWNED, Name::Changed),
+        (Stat { gid: 1, links: 4, ..touched }, OWNED, Name::Changed),
+        (Stat { gid: 1, links: 4, ..touched }, PLAIN, perhaps()),
         // For all that is known another file, which got the inode.
-        (touched, PLAIN, false),
+        (touched, PLAIN, Name::Changed),
         // A name came, and one went.
-        (Stat { links: 4, ..touched }, OWNED, true),
-        (Stat { links: 2, ..touched }, OWNED, true),
+        (Stat { links: 4, ..touched }, OWNED, perhaps()),
+        (Stat { links: 2, ..touched }, OWNED, perhaps()),
+        (Stat { links: 4, ..stat() }, OWNED, link()),
     ] {
-        let expected = if is_link { Name::Another(b"a".to_vec()) } else { Name::Changed };
         assert_eq!(second(other, keeping), expected, "{other:?}");
     }
 }

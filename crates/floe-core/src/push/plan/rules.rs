@@ -18,23 +18,20 @@ use crate::push::assemble::{Assembled, Ended};
 use crate::push::input::InputFiles;
 use crate::push::work::{Changed, changed};
 use crate::source::{
-    Child, DirectoryId, Exclusions, HashClock, ListedDirectory, Listing, Recency, Stat, is_cache_tag, join,
+    Child, DirectoryId, Exclusions, ListedDirectory, Listing, Recency, Stat, WalkBegan, is_cache_tag, join,
     rewrite_time,
 };
 
 /// What ignore files were when they were obeyed, or that they were not there.
 #[derive(Debug)]
 pub(in crate::push) struct RulesRead {
-    began: Option<HashClock>,
+    began: Option<WalkBegan>,
     files: Vec<RulesFile>,
     /// The paths of their directories, each without its beginning that it shares with the one before.
     paths: Vec<u8>,
     last_path: Vec<u8>,
     /// How recently anything that was listed changed.
     recency: Recency,
-    /// The file system of the root, and whether all that was listed is there.
-    device: Option<u64>,
-    is_on_one_device: bool,
 }
 
 #[derive(Debug)]
@@ -57,15 +54,13 @@ fn of_rules(directory: &[u8], name: &str) -> Ended {
 
 impl RulesRead {
     /// None yet, of a walk that began then.
-    pub(super) fn since(began: Option<HashClock>) -> Self {
+    pub(super) fn since(began: Option<WalkBegan>) -> Self {
         Self {
             began,
             files: Vec::new(),
             paths: Vec::new(),
             last_path: Vec::new(),
             recency: Recency::default(),
-            device: None,
-            is_on_one_device: true,
         }
     }
 
@@ -73,7 +68,6 @@ impl RulesRead {
     pub(super) fn add(&mut self, listing: &Listing) {
         let ListedDirectory { path, id } = listing.directory();
         let stat = listing.stat();
-        self.is_on_one_device &= *self.device.get_or_insert(stat.device) == stat.device;
         self.recency.add(stat);
         listing.children().for_each(|child| self.recency.add(child.stat));
         for file in listing.rules() {
@@ -101,8 +95,8 @@ impl RulesRead {
     /// Whether nothing that was listed or read has changed since the walk began: then rules that came meanwhile came after
     /// all that they are for.
     fn is_quiet(&self, read: &Recency) -> bool {
-        let is_old = |recency: &Recency| self.began.is_some_and(|began| recency.is_trusted(began));
-        self.is_on_one_device && is_old(&self.recency) && is_old(read)
+        let is_old = |recency| self.began.is_some_and(|began| began.is_after_all(recency));
+        is_old(&self.recency) && is_old(read)
     }
 
     /// Checks, when all was read, that all are what they were, and that where something fresh was read there are no others.

@@ -312,3 +312,14 @@ fn what_the_machine_lacks_is_no_fault_of_a_file() {
         assert_eq!(matches!(failed, Failure::Other(_)), !is_unreadable, "{failed:?}");
     }
 }
+
+/// As where another file is mounted over it.
+#[test]
+fn a_file_of_another_device_is_not_what_was_planned() {
+    let planned = Stat::of_file(std::fs::File::open("/").unwrap()).unwrap();
+    let saved_anew = Stat { inode: planned.inode + 1, links: 1, ..planned };
+    let planned = Stat { links: 1, ..planned };
+    let is = |opened: &Stat| is_as_planned(b"file", &planned, opened, Kept::NONE);
+    assert!(is(&planned) && is(&saved_anew));
+    assert!(!is(&Stat { device: planned.device + 1, ..planned }));
+}

@@ -5,7 +5,7 @@
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 
 use crate::source::directory_id::{DirectoryId, ListedDirectory};
@@ -92,6 +92,31 @@ impl OpenDirectories {
             Ok(there.descriptor.as_fd())
         } else {
             Err(Errno::STALE)
+        }
+    }
+
+    /// Opens the directory at this path in one step, unless it is the one that was opened last. Where the kernel cannot do
+    /// that, it is left to be opened step by step.
+    pub(super) fn jump_to(&mut self, path: &[u8]) -> Result<(), Errno> {
+        if self.path == path {
+            return Ok(());
+        }
+        self.forget();
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        match openat2(&self.root.descriptor, path, flags, Mode::empty(), resolve) {
+            Ok(descriptor) => {
+                self.path.extend_from_slice(path);
+                let depth = path.iter().filter(|byte| **byte == b'/').count() + 1;
+                self.open.push(Step {
+                    path_len: path.len(),
+                    depth,
+                    directory: Open { descriptor, id: None },
+                });
+                Ok(())
+            }
+            Err(Errno::NOSYS | Errno::PERM | Errno::NAMETOOLONG) => Ok(()),
+            Err(errno) => Err(errno),
         }
     }
 

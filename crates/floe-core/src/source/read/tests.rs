@@ -336,3 +336,39 @@ fn where_a_directory_or_an_open_file_is_by_now_is_told() {
     std::fs::rename(at("a/b/file"), at("file")).unwrap();
     assert!(files.is_in_place(directory) && !is_file(&mut files));
 }
+
+/// What was opened on the way to another may be elsewhere by now.
+#[test]
+fn the_whole_path_to_each_is_looked_up_anew() {
+    let (root, mut files) = source();
+    let at = |name: &str| root.path().join(name);
+    std::fs::create_dir(at("left-out")).unwrap();
+    for directory in ["p/b/c", "p/b/d"] {
+        std::fs::create_dir_all(at(directory)).unwrap();
+        std::fs::write(at(directory).join("file"), "content").unwrap();
+    }
+    let (first, second) = (listed(&root, "p/b/c"), listed(&root, "p/b/d"));
+    assert!(files.stat_there(first, b"file").is_some());
+    std::fs::rename(at("p/b"), at("left-out/b")).unwrap();
+    assert!(files.stat_there(second, b"file").is_none());
+    std::fs::rename(at("left-out/b"), at("p/b")).unwrap();
+    assert!(files.stat_there(second, b"file").is_some());
+}
+
+#[test]
+fn a_path_is_that_of_one_file() {
+    let (root, mut files) = source();
+    let at = |name: &str| root.path().join(name);
+    for directory in ["a", "b"] {
+        std::fs::create_dir(at(directory)).unwrap();
+        std::fs::write(at(directory).join("file"), directory).unwrap();
+    }
+    let file = *files.open_file(listed(&root, "a"), b"file").unwrap().unwrap().stat();
+    assert!(files.is_file_at(b"a/file", &file) && !files.is_file_at(b"b/file", &file));
+    std::fs::hard_link(at("a/file"), at("file")).unwrap();
+    assert!(files.is_file_at(b"file", &file) && !files.is_file_at(b"gone", &file));
+    // No link is followed on the way.
+    std::fs::rename(at("a"), at("c")).unwrap();
+    std::os::unix::fs::symlink("c", at("a")).unwrap();
+    assert!(files.is_file_at(b"c/file", &file) && !files.is_file_at(b"a/file", &file));
+}
