@@ -26,8 +26,11 @@ use crate::session::Session;
 /// Runs one command; once more where what it reads is stored in other objects by now.
 pub(crate) async fn run(session: &Session, command: Command) -> Result<Code, Failure> {
     match run_once(session, command.clone()).await {
-        Err(failure) if failure.remedy() == Some(Remedy::ResolveAgain) && session.has_moved().await => {
+        Err(failure) if failure.remedy() == Some(Remedy::ResolveAgain) && session.has_moved().await? => {
             tracing::info!(reason = failure.message(), "reading again, as it is stored now");
+            if let Command::Pull(arguments) = &command {
+                arguments.tell_of_what_may_stay();
+            }
             run_once(session, command).await
         }
         done => done,

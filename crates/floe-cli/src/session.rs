@@ -158,7 +158,22 @@ impl Session {
 
     /// Whether something that was opened stands for another snapshot by now, or for the same one stored otherwise, and nothing
     /// of it was shown yet.
-    pub(crate) async fn has_moved(&self) -> bool {
+    ///
+    /// # Errors
+    ///
+    /// Ctrl-C, meanwhile.
+    pub(crate) async fn has_moved(&self) -> Result<bool, Failure> {
+        let stop = self.cancellation();
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {
+                Err(Error::new(ErrorKind::Cancelled, "the ref was not looked up again").into())
+            }
+            has_moved = self.ask_whether_moved() => Ok(has_moved),
+        }
+    }
+
+    async fn ask_whether_moved(&self) -> bool {
         let opened = std::mem::take(&mut *self.opened.lock().unwrap_or_else(PoisonError::into_inner));
         for (reference, before) in opened.into_iter().filter(|_| !self.output.has_shown_data()) {
             let Ok(store) = self.open_store(Limits::default()) else { return false };

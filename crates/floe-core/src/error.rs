@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use rustix::io::Errno;
+
 /// What a caller can do about an [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -106,6 +108,18 @@ impl Error {
         causes.fold(self.to_string(), |told, cause| format!("{told}: {cause}"))
     }
 
+    /// The same once more, for others who wait for the same thing. Of its cause that was no error of the system, what it said.
+    pub(crate) fn repeated(&self) -> Self {
+        let source = self.source.as_deref().map(|cause| match errno_of(cause) {
+            Some(errno) => std::io::Error::from_raw_os_error(errno).into(),
+            None => {
+                let below = std::iter::successors(cause.source(), |cause| cause.source());
+                below.fold(cause.to_string(), |told, cause| format!("{told}: {cause}")).into()
+            }
+        });
+        Self { kind: self.kind, remedy: self.remedy(), message: self.message.clone(), source }
+    }
+
     /// The same error, its message beginning with the object it is about.
     #[must_use]
     pub fn in_object(mut self, object: impl fmt::Display) -> Self {
@@ -128,11 +142,16 @@ impl Error {
         self.remedy.or_else(of_cause)
     }
 
+    /// Whether the medium does not give what is on it, or the file system has it no more.
+    pub(crate) fn is_of_medium(&self) -> bool {
+        let cause = self.source.as_deref().and_then(errno_of).map(Errno::from_raw_os_error);
+        matches!(cause, Some(Errno::IO | Errno::UCLEAN | Errno::BADMSG | Errno::LOOP))
+    }
+
     /// Whether the machine, or this process, has not enough of what it takes, so that nothing is told of what was tried.
     pub(crate) fn is_of_resources(&self) -> bool {
-        let cause = self.source.as_deref().and_then(|cause| cause.downcast_ref::<std::io::Error>());
-        let errno = cause.and_then(rustix::io::Errno::from_io_error);
-        matches!(errno, Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE | rustix::io::Errno::NOMEM))
+        let cause = self.source.as_deref().and_then(errno_of).map(Errno::from_raw_os_error);
+        matches!(cause, Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM))
     }
 
     /// An error for an operation on a local file or directory, its kind told by the cause.
@@ -145,6 +164,10 @@ impl Error {
         };
         Self::new(kind, message).with_source(source)
     }
+}
+
+fn errno_of(cause: &(dyn std::error::Error + Send + Sync + 'static)) -> Option<i32> {
+    cause.downcast_ref::<std::io::Error>()?.raw_os_error()
 }
 
 impl fmt::Display for Error {

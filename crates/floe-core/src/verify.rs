@@ -168,15 +168,17 @@ fn bytes_to_read<'a>(packs: impl Iterator<Item = &'a PackShape>, quick: bool) ->
     packs.map(of).sum()
 }
 
-/// Notes what is damaged, missing or too new; passes on what says nothing of the object.
+/// Notes what is damaged, missing, on a bad sector or too new; passes on what says nothing of the object.
 fn note(verified: &mut Verified, object: String, checked: Result<()>) -> Result<()> {
     let Err(error) = checked else { return Ok(()) };
-    let noted = match error.kind() {
-        ErrorKind::Corrupt | ErrorKind::NotFound => &mut verified.damages,
-        ErrorKind::Unsupported => &mut verified.unsupported,
+    let (noted, message) = match error.kind() {
+        ErrorKind::Corrupt | ErrorKind::NotFound => (&mut verified.damages, error.to_string()),
+        ErrorKind::Unsupported => (&mut verified.unsupported, error.to_string()),
+        // What the system says of it is all that is known.
+        _ if error.is_of_medium() => (&mut verified.damages, error.with_causes()),
         _ => return Err(error),
     };
-    noted.push(Damage { object, message: error.to_string(), remedy: error.remedy() });
+    noted.push(Damage { object, message, remedy: error.remedy() });
     Ok(())
 }
 

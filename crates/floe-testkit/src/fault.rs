@@ -25,6 +25,10 @@ pub enum Fault {
     Stall,
     /// It is not done, for the disk is full.
     DiskFull,
+    /// It is not done, for the object is gone.
+    Vanish,
+    /// It is not done, for the medium does not give what is on it.
+    BadSector,
     /// It is not done, nor is any later one, as if the caller had been killed before it.
     Die,
     /// It is done, but no later one is, as if the caller had been killed before the answer came.
@@ -116,6 +120,10 @@ impl FaultStore {
             Some(Fault::Stall) => std::future::pending().await,
             Some(Fault::DiskFull) => {
                 Err(Error::new(ErrorKind::Internal, "no space left in the store (injected)"))
+            }
+            Some(Fault::Vanish) => Err(Error::new(ErrorKind::NotFound, "the object is gone (injected)")),
+            Some(Fault::BadSector) => {
+                Err(Error::io("cannot read the object (injected)", std::io::Error::from_raw_os_error(5)))
             }
             Some(Fault::Die) => Err(killed()),
             Some(Fault::DieAfter) => {

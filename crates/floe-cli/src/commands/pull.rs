@@ -13,6 +13,7 @@ use floe_core::{ErrorKind, PullOptions, PullProgress};
 
 use crate::arguments::ReportArguments;
 use crate::failure::{Code, Failure};
+use crate::output::printable;
 use crate::pace::Pace;
 use crate::progress::{Moment, Progress};
 use crate::quantities::ByteCount;
@@ -71,6 +72,20 @@ pub(crate) struct PullArguments {
     jobs: Option<u16>,
     #[command(flatten)]
     report: ReportArguments,
+}
+
+impl PullArguments {
+    /// Says, where a pull is done again, of another generation, what of the first one may stay.
+    pub(crate) fn tell_of_what_may_stay(&self) {
+        if self.dry_run || self.delete || !self.destination.is_dir() {
+            return;
+        }
+        tracing::warn!(
+            "the snapshot is another by now; some of the former one may have been written to {} already, and what only that \
+             has stays there: --delete removes it",
+            printable(&self.destination.display().to_string())
+        );
+    }
 }
 
 pub(crate) async fn run(session: &Session, arguments: PullArguments) -> Result<Code, Failure> {

@@ -58,6 +58,26 @@ fn a_reader_that_meets_a_missing_pack_resolves_the_ref_again() {
     }
 }
 
+/// What the first try wrote may be of the former generation alone.
+#[test]
+fn what_may_stay_of_the_former_generation_is_told() {
+    if !Stopped::is_possible() {
+        return;
+    }
+    for (more, is_told) in [(None, true), (Some("--delete"), false)] {
+        let user = User::new();
+        user.tree("tree");
+        user.floe(&["push", "tree", "main"], 0);
+        fs::create_dir(user.path("out")).unwrap();
+        let arguments = ["pull", "main", "out", "--cache-dir", "cold"].into_iter().chain(more);
+        let output = read(&user, &arguments.collect::<Vec<_>>(), || {
+            user.floe(&["push", "tree", "main", "--full"], 0);
+        });
+        assert!(output.status.success(), "{}", told(&output));
+        assert_eq!(told(&output).contains("--delete removes it"), is_told, "{}", told(&output));
+    }
+}
+
 /// What has gone to a pipe cannot be taken back.
 #[test]
 fn what_may_have_been_given_out_is_not_given_out_again() {

@@ -89,10 +89,10 @@ impl LeftOut<'_> {
             }
         }
         let picked = pick(place.path, ignores_case)?;
-        if picked.is_left_out() || self.ignores_case.is_some() || !self.selection.leaves_out() {
+        if picked.is_left_out() || ignores_case || !self.selection.leaves_out() {
             return Ok(picked);
         }
-        // A directory whose names are all digits does not show what those that it is in, and those in it, do.
+        // A directory whose names are all digits does not show it, nor what those in it do; they may also do otherwise.
         let folded = pick(place.path, true)?;
         let there = place.listed.first().map_or(place.path, Vec::as_slice);
         Ok(if folded.is_left_out() && self.tree.ignores_case_towards(there) { folded } else { picked })

@@ -36,7 +36,7 @@ pub(crate) struct Batch {
 enum Answer {
     Awaited,
     Here(Arc<[Bytes]>),
-    Failed(Option<Error>),
+    Failed(Error),
 }
 
 /// A batch that is to be answered. Dropped before, as where a request panics, it is told to have failed: nobody must wait
@@ -45,7 +45,7 @@ struct Asked(Arc<Batch>);
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        self.0.answer(Answer::Failed(Some(Error::new(ErrorKind::Internal, "frames were asked for in vain"))));
+        self.0.answer(Answer::Failed(Error::new(ErrorKind::Internal, "frames were asked for in vain")));
     }
 }
 
@@ -75,7 +75,7 @@ impl Batch {
             };
             let answer = match answer {
                 Ok(bytes) => Answer::Here(bytes.into()),
-                Err(error) => Answer::Failed(Some(error)),
+                Err(error) => Answer::Failed(error),
             };
             fetched.answer(answer);
         });
@@ -100,11 +100,10 @@ impl Batch {
                     answer = self.answered.wait(answer).unwrap_or_else(PoisonError::into_inner);
                 }
                 Answer::Here(bytes) => return Ok(Arc::clone(bytes)),
+                // All who wait hear the same: any of them may be the one whose error counts.
                 Answer::Failed(error) => {
-                    // The first who hears of it makes everything stop.
-                    return Err(error.take().unwrap_or_else(|| {
-                        Error::new(ErrorKind::Cancelled, "the frames could not be read")
-                    }));
+                    let again = error.repeated();
+                    return Err(std::mem::replace(error, again));
                 }
             }
         }
@@ -126,6 +125,7 @@ impl Batch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Remedy;
 
     #[test]
     fn nobody_waits_for_a_request_that_panicked() {
@@ -140,5 +140,24 @@ mod tests {
         });
         assert!(runtime.block_on(task).unwrap_err().is_panic());
         assert_eq!(batch.wait().unwrap_err().kind(), ErrorKind::Internal);
+    }
+
+    #[test]
+    fn all_who_wait_hear_the_same_error() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let permit = runtime.block_on(Arc::new(tokio::sync::Semaphore::new(1)).acquire_owned()).unwrap();
+        let cause = std::io::Error::from_raw_os_error(5);
+        let error = Error::new(ErrorKind::NotFound, "a pack is missing")
+            .with_remedy(Remedy::ResolveAgain)
+            .with_source(Error::io("cannot read it", cause));
+        let (answer, answered) = (Mutex::new(Answer::Failed(error)), Condvar::new());
+        let batch = Batch { ranges: Vec::new(), answer, answered, _permit: permit };
+        let told = [batch.wait(), batch.wait(), batch.wait()].map(|waited| {
+            let error = waited.unwrap_err();
+            (error.kind(), error.remedy(), error.with_causes())
+        });
+        assert_eq!((told[0].0, told[0].1), (ErrorKind::NotFound, Some(Remedy::ResolveAgain)));
+        assert!(told[0].2.starts_with("a pack is missing: cannot read it: "));
+        assert!(told.iter().all(|other| *other == told[0]));
     }
 }

@@ -1,6 +1,8 @@
 //! What a destination has and the snapshot does not, and what stays of it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::hash_map::RandomState;
+use std::collections::{BTreeMap, HashSet};
+use std::hash::BuildHasher;
 
 use floe_format::OwnedBody;
 
@@ -61,17 +63,21 @@ impl Surveyor<'_> {
         if group.unselected.is_empty() || extra.is_empty() {
             return Ok(extra);
         }
-        let spelled = |name: &[u8]| str::from_utf8(name).ok().map(|name| in_one_spelling(name, true));
-        let mut unselected: HashMap<String, Vec<&[u8]>> = HashMap::new();
-        for name in &group.unselected {
-            if let Some(one) = spelled(name) {
-                unselected.entry(one).or_default().push(&**name);
-            }
-        }
+        // There may be as many as a directory has entries: of each a number is kept.
+        let hashes = RandomState::new();
+        let spelled =
+            |name: &[u8]| str::from_utf8(name).ok().map(|name| hashes.hash_one(in_one_spelling(name, true)));
+        let names = group.unselected.iter().enumerate();
+        let mut unselected: Vec<(u64, usize)> =
+            names.filter_map(|(number, name)| Some((spelled(name)?, number))).collect();
+        unselected.sort_unstable();
         let mut kept = Ok(());
         extra.retain(|name| {
-            let alike = spelled(name).and_then(|one| unselected.get(&one));
-            let mut others = alike.into_iter().flatten().filter(|other| **other != &name[..]);
+            let Some(one) = spelled(name) else { return true };
+            let first = unselected.partition_point(|(other, _)| *other < one);
+            let alike = unselected[first..].iter().take_while(|(other, _)| *other == one);
+            let mut others =
+                alike.map(|(_, number)| &group.unselected[*number][..]).filter(|other| *other != &name[..]);
             !others.any(|other| match self.worker.is_one_name(group.directory, name, other) {
                 Ok(is_one) => is_one,
                 Err(error) => {

@@ -9,7 +9,7 @@ use floe_core::{
     Verified, VerifyOptions, archive, verify,
 };
 use floe_format::{Codec, LayoutPack, TAR_END};
-use floe_testkit::{MemoryStore, RecordingStore, bytes_of};
+use floe_testkit::{Fault, FaultStore, MemoryStore, RecordingStore, bytes_of};
 
 use super::fixture::{Making, Node, file, write, zeros};
 use super::{name, namespace, pull_to};
@@ -111,6 +111,35 @@ async fn a_frame_is_read_once_for_all_snapshots_that_read_it_there() {
             after - before
         );
         before = after;
+    }
+}
+
+/// Whatever it is that goes or cannot be read meanwhile, and however many wait for it: all else is looked at, and it is told.
+#[tokio::test]
+async fn what_goes_or_cannot_be_read_while_it_is_looked_at_is_damage() {
+    let store = MemoryStore::new();
+    let made = namespace(&store).await;
+    let at = write(&made, small_files(300), &Making::small()).await;
+    name(&store, &made, "a", at).await;
+    let verified = async |faults: FaultStore| {
+        let namespace =
+            Namespace::open(Arc::new(faults), NamespaceName::default(), Ambient::default()).await.unwrap();
+        verify(&namespace, &VerifyOptions::default()).await
+    };
+    let whole = FaultStore::scripted(Arc::new(store.clone()), []);
+    assert_eq!(verified(whole.clone()).await.unwrap().damages, []);
+    for fault in [Fault::Vanish, Fault::BadSector] {
+        let mut told = 0;
+        // The first opens the namespace.
+        for number in 1..whole.requests() {
+            let faults = FaultStore::scripted(Arc::new(store.clone()), [(number, fault)]);
+            match verified(faults).await {
+                Ok(verified) => told += u64::from(!verified.damages.is_empty()),
+                Err(error) => assert_ne!(error.kind(), ErrorKind::Cancelled, "{fault:?} at {number}"),
+            }
+        }
+        // Others are of refs, snapshots and listings.
+        assert!(told > 0 && told + 8 > whole.requests(), "{fault:?}: {told} of {}", whole.requests());
     }
 }
 
