@@ -22,7 +22,8 @@ pub struct PullOptions {
     /// Not what matches one of these globs, nor what is below it.
     ///
     /// In place, with [`delete`](Self::delete), what they match is left alone; where case is ignored, in whatever case. It is not
-    /// written over either, under whatever spelling the snapshot has it.
+    /// written over either, under whatever other spelling the snapshot has it; what that has under the very name that is there
+    /// is theirs only as they are spelled.
     pub exclude: Vec<String>,
     /// Tell what would be written, and write nothing.
     pub dry_run: bool,
