@@ -20,8 +20,8 @@ use crate::session::{Limits, Session};
 /// Data is read twice: once for the packs, every byte of them, and once for the trees that are in them.
 ///
 /// Ends with exit code 3 where something is damaged, missing or on a bad sector, after all else was looked at, but where
-/// `format.json` is, without which nothing can be; with 1 where something is too new for this version to tell. What is affected are the generations
-/// of refs that have something damaged, or are in a pack that is.
+/// `format.json` is, without which nothing can be; with 1 where something is too new for this version to tell. What is
+/// affected are the generations of refs that have something damaged, or are in a pack that is.
 ///
 /// A pack that no ref needs may be of a push that is under way, and is not to be removed by hand.
 #[derive(Clone, Debug, Args)]
