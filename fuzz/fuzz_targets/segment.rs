@@ -24,6 +24,9 @@ fuzz_target!(|data: &[u8]| {
         count += 1;
     }
     let is_sound = count == segment.entry_count();
+    let mut at_once = 0;
+    assert_eq!(Segment::parse_with(data, |_| at_once += 1).is_ok(), is_sound);
+    assert_eq!(at_once, count);
     assert_eq!(segment.check().is_ok() && !is_sound, false);
     if is_sound {
         for run in segment.runs() {

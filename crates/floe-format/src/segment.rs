@@ -13,7 +13,7 @@ pub use runs::Run;
 use std::ops::Range;
 
 use crate::wire::WireReader;
-use crate::{Error, Item, Kept, Result, compare_paths};
+use crate::{EntryRef, Error, Item, Kept, Result, compare_paths};
 
 /// The most plain bytes of a segment.
 pub const MAX_SEGMENT_BYTES: usize = 1 << 20;
@@ -32,25 +32,17 @@ const FLAG_END: u8 = 1;
 /// The longest lead: the largest file with its padding.
 const MAX_LEAD: u64 = 1 << 60;
 
-/// A segment that was taken apart, but whose entries were not looked at closely yet.
-#[derive(Clone, Debug)]
-pub struct Segment<'a> {
+/// What a segment says before its entries.
+struct Head {
     kept: Kept,
     has_end: bool,
     lead: u64,
     entry_count: usize,
-    plain: &'a [u8],
-    /// Where the entries are.
-    entries: Range<usize>,
-    runs: Vec<Run>,
+    run_count: usize,
 }
 
-impl<'a> Segment<'a> {
-    /// Takes a segment's plain bytes apart and checks all but what [`SegmentEntries`] and [`check`](Self::check) do.
-    ///
-    /// # Errors
-    /// `Corrupt` for bytes that break the format; `Unsupported` for a version, kind or flags that are not known.
-    pub fn parse(plain: &'a [u8]) -> Result<Self> {
+impl Head {
+    fn read(plain: &[u8]) -> Result<(Self, WireReader<'_>)> {
         let mut reader = WireReader::new("segment", plain);
         if plain.len() > MAX_SEGMENT_BYTES {
             return Err(reader.corrupt("it is over 1 MiB"));
@@ -72,15 +64,58 @@ impl<'a> Segment<'a> {
         let lead = reader.uv_max(MAX_LEAD, "lead")?;
         let entry_count = reader.length(MAX_SEGMENT_ENTRIES, "number of entries")?;
         let run_count = reader.length(MAX_SEGMENT_RUNS, "number of runs")?;
+        Ok((Self { kept, has_end: flags & FLAG_END != 0, lead, entry_count, run_count }, reader))
+    }
+}
+
+/// A segment that was taken apart, but whose entries were not looked at closely yet.
+#[derive(Clone, Debug)]
+pub struct Segment<'a> {
+    kept: Kept,
+    has_end: bool,
+    lead: u64,
+    entry_count: usize,
+    plain: &'a [u8],
+    /// Where the entries are.
+    entries: Range<usize>,
+    runs: Vec<Run>,
+}
+
+impl<'a> Segment<'a> {
+    /// Takes a segment's plain bytes apart and checks all but what [`SegmentEntries`] and [`check`](Self::check) do.
+    ///
+    /// # Errors
+    /// `Corrupt` for bytes that break the format; `Unsupported` for a version, kind or flags that are not known.
+    pub fn parse(plain: &'a [u8]) -> Result<Self> {
+        let (head, mut reader) = Head::read(plain)?;
         let start = reader.offset();
-        for _ in 0..entry_count {
-            entries::CodedEntry::read(&mut reader, kept)?;
+        for _ in 0..head.entry_count {
+            entries::CodedEntry::read(&mut reader, head.kept)?;
         }
+        Self::with_runs(head, plain, start, reader)
+    }
+
+    /// The same, and hands on each entry, checked, for those who want all of them: none is read twice. What was handed on
+    /// is worth nothing where the end is an error.
+    ///
+    /// # Errors
+    /// Those of [`parse`](Self::parse) and [`SegmentEntries::next`].
+    pub fn parse_with(plain: &'a [u8], mut each: impl FnMut(&EntryRef<'_>)) -> Result<Self> {
+        let (head, reader) = Head::read(plain)?;
+        let start = reader.offset();
+        let mut entries = SegmentEntries::new(reader, head.entry_count, head.kept);
+        while let Some(entry) = entries.next()? {
+            each(&entry);
+        }
+        Self::with_runs(head, plain, start, entries.into_rest())
+    }
+
+    fn with_runs(head: Head, plain: &'a [u8], start: usize, mut reader: WireReader<'a>) -> Result<Self> {
+        let Head { kept, has_end, lead, entry_count, run_count } = head;
         let entries = start..reader.offset();
         let runs = runs::read(&mut reader, run_count)?;
-        let segment = Self { kept, has_end: flags & FLAG_END != 0, lead, entry_count, plain, entries, runs };
         reader.end()?;
-        Ok(segment)
+        Ok(Self { kept, has_end, lead, entry_count, plain, entries, runs })
     }
 
     /// What is kept of each entry.

@@ -119,12 +119,8 @@ pub(super) struct BaseSegment {
 
 impl BaseSegment {
     fn parse(ordinal: usize, item: Item, plain: &[u8], parameters: &Parameters) -> Result<Self> {
-        let segment = Segment::parse(plain)?;
-        let mut entries = EntryTable::with_capacity(segment.entry_count());
-        let mut coded = segment.entries();
-        while let Some(entry) = coded.next()? {
-            entries.push(&entry);
-        }
+        let mut entries = EntryTable::default();
+        let segment = Segment::parse_with(plain, |entry| entries.push(entry))?;
         let mut groups = vec![None; segment.runs().len()];
         let mut run_of_entry = vec![usize::MAX; entries.len()];
         let mut run_start = 0u64;

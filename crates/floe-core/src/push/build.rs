@@ -20,6 +20,7 @@ use super::plan::Planned;
 use super::work::{Changed, Unread};
 use super::{PushOptions, PushProgress, Pushed};
 use crate::namespace::Namespace;
+use crate::offload::spawn;
 use crate::pack_tails::PackTails;
 use crate::reference::SnapshotAt;
 use crate::source::CacheWriter;
@@ -89,7 +90,7 @@ impl Build {
         let mut passes = Passes::new(packs, cache_dir);
         let mut skipped = Vec::new();
         let mut listings = Some(listings);
-        let (mut planned, mut assembled, cache) = loop {
+        let (mut planned, mut assembled, mut cache) = loop {
             passes.count += 1;
             let these_listings = match listings.take() {
                 Some(listings) => listings,
@@ -137,7 +138,8 @@ impl Build {
         };
         tell_of_restless(&planned.restless);
         self.count_moved(&mut planned, &mut assembled);
-        match self.finish(planned, assembled, skipped, passes.packs) {
+        let finished = beside_writing(&mut cache, || self.finish(planned, assembled, skipped, passes.packs));
+        match finished {
             Ok((snapshot, pushed)) => Ok(Built { snapshot, pushed, cache }),
             Err(error) => {
                 self.keep_for_next(cache);
@@ -173,6 +175,20 @@ impl Build {
             count_reused(assembled, &self.progress, size);
         }
     }
+}
+
+/// Does something while the stat cache is written, most of which is to be copied from the old one: what is done waits for
+/// the store, or has one thread.
+fn beside_writing<T>(cache: &mut Option<CacheWriter>, work: impl FnOnce() -> T) -> T {
+    let (done, is_whole) = std::thread::scope(|scope| {
+        let writing = cache.as_mut().and_then(|cache| spawn(scope, || cache.write_out()).ok());
+        let done = work();
+        (done, writing.is_none_or(|writing| writing.join().is_ok()))
+    });
+    if !is_whole {
+        *cache = None;
+    }
+    done
 }
 
 /// Puts the new stat cache in the place of the old one. Without it the next push is slower.

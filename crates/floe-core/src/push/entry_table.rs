@@ -19,10 +19,6 @@ struct Row {
 }
 
 impl EntryTable {
-    pub(super) fn with_capacity(entries: usize) -> Self {
-        Self { paths: Vec::new(), entries: Vec::with_capacity(entries) }
-    }
-
     pub(super) fn push(&mut self, entry: &EntryRef<'_>) {
         self.paths.extend_from_slice(entry.path);
         let entry = EntryRef { path: b"", ..*entry }.to_entry();

@@ -135,6 +135,16 @@ pub struct SegmentEntries<'a> {
 }
 
 impl<'a> SegmentEntries<'a> {
+    /// The `count` entries that a reader comes to next.
+    pub(super) fn new(reader: WireReader<'a>, count: usize, kept: Kept) -> Self {
+        Self { reader, left: count, kept, cursor: PathCursor::default() }
+    }
+
+    /// What comes after the entries, once all were read.
+    pub(super) fn into_rest(self) -> WireReader<'a> {
+        self.reader
+    }
+
     /// The place where a segment's `count` entries begin.
     pub(super) fn start(bytes: Range<usize>, count: usize, kept: Kept) -> EntriesPlace {
         EntriesPlace { bytes, left: count, kept, cursor: PathCursor::default() }

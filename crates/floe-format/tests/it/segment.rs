@@ -8,7 +8,20 @@ use proptest::prelude::*;
 
 use crate::trees::{self, file, kept, plain, tree};
 
+/// Decodes a segment in both ways, which have to agree.
 pub(crate) fn decode(plain: &[u8]) -> Result<(Vec<Entry>, Vec<Run>)> {
+    let mut at_once = Vec::new();
+    let segment = Segment::parse_with(plain, |entry| at_once.push(entry.to_entry()));
+    let is_sound = segment.is_ok();
+    let runs = segment.map(|segment| segment.runs().to_vec());
+    let one_by_one = decode_one_by_one(plain);
+    assert_eq!(one_by_one.is_ok(), is_sound);
+    let one_by_one = one_by_one?;
+    assert_eq!(one_by_one, (at_once, runs?));
+    Ok(one_by_one)
+}
+
+fn decode_one_by_one(plain: &[u8]) -> Result<(Vec<Entry>, Vec<Run>)> {
     let segment = Segment::parse(plain)?;
     let mut decoded = Vec::new();
     let mut entries = segment.entries();

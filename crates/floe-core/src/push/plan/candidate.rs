@@ -14,14 +14,14 @@ pub(super) struct Candidate {
     pub(super) state: State,
 }
 
-/// How an entry compares with the base's at its path.
+/// How an entry compares with the base's at its path. Most are the same, and copied a few times: no room for the others.
 pub(super) enum State {
     /// Nothing that is kept differs.
     Same(BaseEntry),
     /// Its tar bytes are the same, but something else that is kept differs.
-    SameTar(BaseEntry, Entry),
+    SameTar(BaseEntry, Box<Entry>),
     /// It is new, changed, or has to be read to be known.
-    Other(Entry),
+    Other(Box<Entry>),
 }
 
 impl State {
@@ -35,7 +35,7 @@ impl State {
     pub(super) fn into_entry(self) -> Entry {
         match self {
             Self::Same(base) => base.entry().to_entry(),
-            Self::SameTar(_, entry) | Self::Other(entry) => entry,
+            Self::SameTar(_, entry) | Self::Other(entry) => *entry,
         }
     }
 }

@@ -171,9 +171,9 @@ impl Planner<'_> {
             Some(base)
                 if !is_unread && base.entry().mode == mode && base.entry().body == entry.body.as_body() =>
             {
-                State::SameTar(base, entry)
+                State::SameTar(base, Box::new(entry))
             }
-            _ => State::Other(entry),
+            _ => State::Other(Box::new(entry)),
         })
     }
 

@@ -149,14 +149,20 @@ impl CacheWriter {
         None
     }
 
+    /// Writes what is still to be written beside the old cache, for [`CacheWriter::finish`] to have the less to do. Nothing
+    /// is to be pushed after this. What goes wrong is told at the end.
+    pub fn write_out(&mut self) {
+        self.end_kept();
+        self.end_block();
+    }
+
     /// Puts the new cache in the place of the old, unless they are the same.
     ///
     /// # Errors
     ///
     /// The cache could not be written. The old one is still there, and a push need not fail for that.
     pub fn finish(mut self) -> Result<()> {
-        self.end_kept();
-        self.end_block();
+        self.write_out();
         let old_count = self.old.as_ref().map_or(0, |old| old.blocks.len());
         if matches!(self.output, Output::None) && self.table.len() == old_count {
             return Ok(());
