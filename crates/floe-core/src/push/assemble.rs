@@ -69,6 +69,12 @@ impl Assembled {
         self.fresh.contains(directory) || rest.next().is_some_and(|fresh| fresh.starts_with(&below))
     }
 
+    /// Counts a file whose content the base has.
+    pub(super) fn count_reused(&mut self, size: u64) {
+        self.reused_files += 1;
+        self.reused_file_bytes += size;
+    }
+
     /// Notes what was read, of this stat then.
     pub(super) fn note_read(&mut self, path: &[u8], stat: &Stat, began: Option<WalkBegan>) {
         self.recency.add(stat);
@@ -78,6 +84,30 @@ impl Assembled {
                 self.fresh.insert(directory.to_vec());
             }
         }
+    }
+}
+
+/// What of an assembly is told while it goes on. Told once for each group: for each entry it would cost more than the rest.
+pub(super) struct Counts {
+    entries: u64,
+    files: u64,
+    reused_files: u64,
+    reused_file_bytes: u64,
+}
+
+impl Counts {
+    pub(super) fn of(assembled: &Assembled) -> Self {
+        let Assembled { entries, files, reused_files, reused_file_bytes, .. } = *assembled;
+        Self { entries, files, reused_files, reused_file_bytes }
+    }
+
+    /// Tells what was added.
+    pub(super) fn tell_since(&self, before: &Self, progress: &PushProgress) {
+        progress.entries.fetch_add(self.entries - before.entries, Ordering::Relaxed);
+        progress.files.fetch_add(self.files - before.files, Ordering::Relaxed);
+        progress.reused_files.fetch_add(self.reused_files - before.reused_files, Ordering::Relaxed);
+        let reused_file_bytes = self.reused_file_bytes - before.reused_file_bytes;
+        progress.reused_file_bytes.fetch_add(reused_file_bytes, Ordering::Relaxed);
     }
 }
 
@@ -212,11 +242,11 @@ impl Assembly<'_> {
         is_known: bool,
     ) -> Result<(), Ended> {
         self.flush(state)?;
-        let progress = self.progress;
         let out = &mut state.out;
+        let before = Counts::of(out);
+        let mut told_bytes = 0;
         for (entry, note) in unit.entries().zip(&notes) {
-            progress.file_bytes.fetch_add(std::mem::take(&mut state.untold_bytes), Ordering::Relaxed);
-            progress.entries.fetch_add(1, Ordering::Relaxed);
+            told_bytes += std::mem::take(&mut state.untold_bytes);
             out.entries += 1;
             // With entries missing, these links are not committed.
             if out.unread.is_empty() {
@@ -232,17 +262,18 @@ impl Assembly<'_> {
             let Body::File { size, hash } = entry.body else { continue };
             out.files += 1;
             out.file_bytes += size;
-            progress.files.fetch_add(1, Ordering::Relaxed);
             state.untold_bytes = size;
             match hash {
-                _ if is_known => count_reused(out, self.progress, size),
+                _ if is_known => out.count_reused(size),
                 Some(hash) => out.read_files.push((leading_u64(&hash), size)),
                 // Nothing is in the base just as in any other.
-                None if size == 0 && self.has_base => count_reused(out, self.progress, 0),
+                None if size == 0 && self.has_base => out.count_reused(0),
                 // A big file that is being read; counted when its hash is known.
                 None => {}
             }
         }
+        Counts::of(out).tell_since(&before, self.progress);
+        self.progress.file_bytes.fetch_add(told_bytes, Ordering::Relaxed);
         if let (Some(entry), Some(note)) = (unit.entries().next_back(), notes.last()) {
             let is_read = matches!(entry.body, Body::File { size, hash: None } if size > 0);
             if let Some(noted) = &mut self.noted {
@@ -343,8 +374,7 @@ impl Assembly<'_> {
     }
 
     fn add_unit(&mut self, state: &mut State, unit: Unit) -> Result<(), Ended> {
-        let metadata_len = unit.entries().map(|entry| entry.metadata_len() as u64).sum();
-        if state.cutter.add_run(&unit.run.id, unit.entry_count(), metadata_len) {
+        if state.cutter.add_run(&unit.run.id, unit.entry_count(), unit.metadata_len()) {
             self.end_draft(state)?;
             let continued = match &state.file {
                 Some(file) if unit.entry_count() == 0 => file.path.clone(),
@@ -428,14 +458,6 @@ pub(super) fn metadata_frame(
     stored.shrink_to_fit();
     let plain_len = u32::try_from(plain.len()).unwrap_or(u32::MAX);
     Ok((FrameRecord::new(id, plain_len, Codec::Zstd, &stored)?, stored))
-}
-
-/// Counts a file whose content the base has.
-pub(super) fn count_reused(out: &mut Assembled, progress: &PushProgress, size: u64) {
-    out.reused_files += 1;
-    out.reused_file_bytes += size;
-    progress.reused_files.fetch_add(1, Ordering::Relaxed);
-    progress.reused_file_bytes.fetch_add(size, Ordering::Relaxed);
 }
 
 fn again_of_nothing() -> Error {

@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use floe_format::{
-    Decompressor, EntryRef, FrameId, FrameRecord, IndexSegment, Item, Kept, Parameters, Root, Run, Segment,
-    compare_paths, tar_header_len, tar_len, tar_padding,
+    Decompressor, EntryRef, FrameId, FrameRecord, IndexSegment, Item, Kept, MAX_SEGMENT_ENTRIES, Parameters,
+    Root, Run, Segment, compare_paths, tar_header_len, tar_len, tar_padding,
 };
 use futures::{StreamExt, TryStreamExt};
 
@@ -113,15 +113,20 @@ pub(super) struct BaseSegment {
     entries: EntryTable,
     /// For each run: the entries whose group it is, if it is exactly that.
     groups: Vec<Option<Range<usize>>>,
+    /// For each run: how many bytes the entries that begin in it take in a segment, as segments are cut by it.
+    metadata_lens: Vec<u64>,
     /// For each entry, the run that its headers are in.
     run_of_entry: Vec<usize>,
 }
 
 impl BaseSegment {
     fn parse(ordinal: usize, item: Item, plain: &[u8], parameters: &Parameters) -> Result<Self> {
-        let mut entries = EntryTable::default();
+        // Room for no more than a segment may have, whatever is listed of it.
+        let listed = usize::try_from(item.entries).map_or(0, |listed| listed.min(MAX_SEGMENT_ENTRIES));
+        let mut entries = EntryTable::with_capacity(listed, plain.len());
         let segment = Segment::parse_with(plain, |entry| entries.push(entry))?;
         let mut groups = vec![None; segment.runs().len()];
+        let mut metadata_lens = vec![0; segment.runs().len()];
         let mut run_of_entry = vec![usize::MAX; entries.len()];
         let mut run_start = 0u64;
         let mut entry_start = segment.lead();
@@ -143,6 +148,7 @@ impl BaseSegment {
                     entry_end
                 };
                 entry_start = entry_end;
+                metadata_lens[position] += entry.metadata_len() as u64;
                 run_of_entry[next] = position;
                 next += 1;
             }
@@ -159,6 +165,7 @@ impl BaseSegment {
             runs: segment.runs().to_vec(),
             entries,
             groups,
+            metadata_lens,
             run_of_entry,
         })
     }
@@ -188,6 +195,11 @@ impl BaseSegment {
 
     pub(super) fn entries(&self) -> &EntryTable {
         &self.entries
+    }
+
+    /// How many bytes the entries that begin in a run take in a segment, as segments are cut by it.
+    pub(super) fn metadata_len(&self, run: usize) -> u64 {
+        self.metadata_lens[run]
     }
 
     /// The run that is exactly the group of these entries, if there is one.

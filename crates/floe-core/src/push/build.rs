@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use floe_format::{Parameters, Root};
 
-use super::assemble::{Assembled, Ended, count_reused};
+use super::assemble::{Assembled, Counts, Ended};
 use super::base::BasePacks;
 use super::elsewhere::Elsewhere;
 use super::input::{Input, Listings};
@@ -171,9 +171,11 @@ impl Build {
                 is_moved[first + at] = true;
             }
         }
+        let before = Counts::of(assembled);
         for ((_, size), _) in read.into_iter().zip(is_moved).filter(|(_, is_moved)| *is_moved) {
-            count_reused(assembled, &self.progress, size);
+            assembled.count_reused(size);
         }
+        Counts::of(assembled).tell_since(&before, &self.progress);
     }
 }
 

@@ -3,7 +3,7 @@
 use floe_format::{ContentHash, Entry, EntryRef, OwnedBody};
 
 /// A list of entries.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct EntryTable {
     /// The paths, one after the other.
     paths: Vec<u8>,
@@ -19,6 +19,11 @@ struct Row {
 }
 
 impl EntryTable {
+    /// An empty list with room for so many entries and bytes of paths.
+    pub(super) fn with_capacity(entries: usize, path_bytes: usize) -> Self {
+        Self { paths: Vec::with_capacity(path_bytes), entries: Vec::with_capacity(entries) }
+    }
+
     pub(super) fn push(&mut self, entry: &EntryRef<'_>) {
         self.paths.extend_from_slice(entry.path);
         let entry = EntryRef { path: b"", ..*entry }.to_entry();

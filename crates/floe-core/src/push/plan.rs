@@ -14,7 +14,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use floe_format::{Body, GroupEntry, Grouper, Parameters, Run, XattrList};
 
-use self::candidate::{Candidate, State, planned_entry};
+use self::candidate::{OpenGroup, State};
 use self::rules::RulesRead;
 use super::assemble::Ended;
 use super::base::{BaseCursor, BasePacks, BaseRun};
@@ -120,7 +120,7 @@ impl Planner<'_> {
 
     fn plan(&mut self) -> Result<Planned> {
         let mut grouper = Grouper::new(&self.parameters);
-        let mut group = Vec::new();
+        let mut group = OpenGroup::default();
         let mut links = FirstNames::default();
         let mut path = Vec::new();
         let mut planned = None;
@@ -199,7 +199,7 @@ impl Planner<'_> {
         &mut self,
         listing: &Listing,
         grouper: &mut Grouper,
-        group: &mut Vec<Candidate>,
+        group: &mut OpenGroup,
         links: &mut FirstNames,
         path: &mut Vec<u8>,
         planned: &mut Planned,
@@ -269,7 +269,7 @@ impl Planner<'_> {
     }
 
     /// Hands out the open group, and the content of the big file that ended it.
-    fn end_group(&mut self, group: &mut Vec<Candidate>) -> Result<()> {
+    fn end_group(&mut self, group: &mut OpenGroup) -> Result<()> {
         let content = self.content(group)?;
         match self.group_in_base(group) {
             Some((base, entries)) => {
@@ -282,7 +282,7 @@ impl Planner<'_> {
             }
             None => {
                 let (reply, made) = bounded(1);
-                let job = GroupJob { entries: group.drain(..).map(planned_entry).collect(), reply };
+                let job = GroupJob { entries: group.take_planned(), reply };
                 self.hand_out_known()?;
                 // The slot first: whoever waits for it waits for a job that is sent next.
                 self.slots.send(Slot::Group(made)).map_err(|_| stopped())?;
@@ -317,9 +317,9 @@ impl Planner<'_> {
     }
 
     /// What is to be done about the content of the group's last entry, if that is a big file.
-    fn content(&mut self, group: &[Candidate]) -> Result<Content> {
-        let Some(last) = group.last() else { return Ok(Content::None) };
-        let (entry, base) = match &last.state {
+    fn content(&mut self, group: &OpenGroup) -> Result<Content> {
+        let Some((directory, note, state)) = group.last() else { return Ok(Content::None) };
+        let (entry, base) = match state {
             State::Same(base) => (base.entry(), Some(base)),
             State::SameTar(base, entry) => (entry.as_entry(), Some(base)),
             State::Other(entry) => (entry.as_entry(), None),
@@ -339,20 +339,21 @@ impl Planner<'_> {
         {
             return Ok(Content::Made(runs));
         }
-        let (path, planned) = (entry.path.to_vec(), last.note.stat);
-        Ok(Content::Read(PlannedFile { path, directory: last.directory, planned }))
+        let (path, planned) = (entry.path.to_vec(), note.stat);
+        Ok(Content::Read(PlannedFile { path, directory, planned }))
     }
 
     /// The run of the base that is this very group.
-    fn group_in_base(&self, group: &[Candidate]) -> Option<(BaseRun, Range<usize>)> {
-        let first = group.first()?.state.base()?;
-        let entries = first.index..first.index + group.len();
-        let is_next = |(position, candidate): (usize, &Candidate)| {
-            candidate.state.base().is_some_and(|base| {
-                base.index == first.index + position && base.segment.ordinal() == first.segment.ordinal()
-            })
+    fn group_in_base(&self, group: &OpenGroup) -> Option<(BaseRun, Range<usize>)> {
+        let states = group.states();
+        let first = states.first()?.base()?;
+        let entries = first.index..first.index + states.len();
+        let is_next = |(index, state): (usize, &State)| {
+            state
+                .base()
+                .is_some_and(|base| base.index == index && base.segment.ordinal() == first.segment.ordinal())
         };
-        if !group.iter().enumerate().all(is_next) {
+        if !entries.clone().zip(states).all(is_next) {
             return None;
         }
         let run = first.segment.group(&entries)?;
@@ -360,22 +361,13 @@ impl Planner<'_> {
         is_known.then(|| (BaseRun { segment: Arc::clone(&first.segment), run }, entries))
     }
 
-    fn known_group(
-        &self,
-        base: BaseRun,
-        range: Range<usize>,
-        group: &mut Vec<Candidate>,
-    ) -> (Unit, Vec<Note>) {
-        let is_same = group.iter().all(|candidate| matches!(candidate.state, State::Same(_)));
-        let mut notes = Vec::with_capacity(group.len());
-        let mut entries = Vec::new();
-        for candidate in group.drain(..) {
-            notes.push(candidate.note);
-            if !is_same {
-                entries.push(candidate.state.into_entry());
-            }
-        }
-        let entries = if is_same { Entries::OfBase(range) } else { Entries::Given(entries) };
+    fn known_group(&self, base: BaseRun, range: Range<usize>, group: &mut OpenGroup) -> (Unit, Vec<Note>) {
+        let is_same = group.states().iter().all(|state| matches!(state, State::Same(_)));
+        let (notes, states) = group.take_states();
+        let entries = match is_same {
+            true => Entries::OfBase(range),
+            false => Entries::Given(states.map(State::into_entry).collect()),
+        };
         let run = base.segment.runs()[base.run];
         (Unit { entries, run, base: Some(base) }, notes)
     }

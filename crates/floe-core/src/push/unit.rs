@@ -44,6 +44,14 @@ impl Unit {
         })
     }
 
+    /// How many bytes its entries take in a segment, as segments are cut by it.
+    pub(super) fn metadata_len(&self) -> u64 {
+        match (&self.entries, &self.base) {
+            (Entries::OfBase(_), Some(base)) => base.segment.metadata_len(base.run),
+            _ => self.entries().map(|entry| entry.metadata_len() as u64).sum(),
+        }
+    }
+
     /// A run of content of a big file.
     pub(super) fn of_content(run: Run, base: Option<BaseRun>) -> Self {
         Self { entries: Entries::Given(Vec::new()), run, base }
