@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use floe_core::{PushOptions, PushOutcome, PushSource, Snapshot, push};
+use floe_core::{PushOptions, PushOutcome, PushProgress, PushSource, Pushed, Snapshot, push};
+use floe_format::SnapshotId;
 use proptest::prelude::*;
 
 use super::{Bench, fill, text, write};
@@ -109,25 +111,50 @@ async fn check(rounds: Vec<Vec<Edit>>, reproducible: bool) {
             apply(&bench.source(), edit);
         }
         let options = PushOptions { reproducible, ..bench.options() };
-        let pushed = bench.push_with(&options).await.unwrap();
+        let progress = Arc::default();
+        let pushed = bench.push_telling(&options, &progress).await.unwrap();
+        assert_told(&progress, &pushed);
         if !reproducible {
             bench.assert_pulls_back(&pushed).await;
         }
-        // Into an empty store, without any cache: every frame is made anew.
-        let fresh = Bench::new().await;
-        let anew = floe_core::push(
-            &fresh.namespace,
-            floe_core::PushSource::Directory(bench.source()),
-            &super::main_ref(),
-            &PushOptions { cache_dir: None, workers: 1, ..options.clone() },
-            &std::sync::Arc::default(),
-        )
-        .await
-        .unwrap();
-        assert_eq!(anew.at.snapshot, pushed.at.snapshot);
+        assert_eq!(pushed_anew(&bench, &options).await, pushed.at.snapshot);
         let again = bench.push_with(&options).await.unwrap();
         assert!(matches!(again.outcome, PushOutcome::Unchanged(_)));
     }
+}
+
+/// Pushes the source into an empty store, without any cache: every frame and segment is made anew.
+async fn pushed_anew(bench: &Bench, options: &PushOptions) -> SnapshotId {
+    let fresh = Bench::new().await;
+    let source = PushSource::Directory(bench.source());
+    let options = PushOptions { cache_dir: None, workers: 1, ..options.clone() };
+    let pushed = push(&fresh.namespace, source, &super::main_ref(), &options, &Arc::default()).await;
+    pushed.unwrap().at.snapshot
+}
+
+/// What was told on the way is what is told at the end.
+fn assert_told(progress: &PushProgress, pushed: &Pushed) {
+    let told = [&progress.entries, &progress.files, &progress.reused_files, &progress.reused_file_bytes];
+    let told = told.map(|count| count.load(Ordering::Relaxed));
+    assert_eq!(told, [pushed.entries, pushed.files, pushed.reused_files, pushed.reused_file_bytes]);
+}
+
+/// Where paths are long, what groups of the base weigh counts as much as what those that are read do.
+#[tokio::test(flavor = "multi_thread")]
+async fn i4_segments_that_end_by_their_weight_are_the_same_against_a_base() {
+    let bench = Bench::new().await;
+    let deep = bench.source().join(vec!["a".repeat(230); 15].iter().collect::<PathBuf>());
+    fs::create_dir_all(&deep).unwrap();
+    for number in 0..2000 {
+        write(&deep.join(format!("{number:0100}")), b"");
+    }
+    bench.push().await.unwrap();
+    write(&deep.join(format!("{:0100}", 3)), b"changed");
+    let progress = Arc::default();
+    let pushed = bench.push_telling(&bench.options(), &progress).await.unwrap();
+    assert_told(&progress, &pushed);
+    assert_eq!(pushed.reused_files, 1999);
+    assert_eq!(pushed_anew(&bench, &bench.options()).await, pushed.at.snapshot);
 }
 
 proptest! {
