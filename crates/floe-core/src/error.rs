@@ -104,18 +104,14 @@ impl Error {
 
     /// What happened and why, on one line.
     pub(crate) fn with_causes(&self) -> String {
-        let causes = std::iter::successors(std::error::Error::source(self), |cause| cause.source());
-        causes.fold(self.to_string(), |told, cause| format!("{told}: {cause}"))
+        told_with_causes(self)
     }
 
     /// The same once more, for others who wait for the same thing. Of its cause that was no error of the system, what it said.
     pub(crate) fn repeated(&self) -> Self {
         let source = self.source.as_deref().map(|cause| match errno_of(cause) {
             Some(errno) => std::io::Error::from_raw_os_error(errno).into(),
-            None => {
-                let below = std::iter::successors(cause.source(), |cause| cause.source());
-                below.fold(cause.to_string(), |told, cause| format!("{told}: {cause}")).into()
-            }
+            None => told_with_causes(cause).into(),
         });
         Self { kind: self.kind, remedy: self.remedy(), message: self.message.clone(), source }
     }
@@ -164,6 +160,12 @@ impl Error {
         };
         Self::new(kind, message).with_source(source)
     }
+}
+
+/// What an error says, and its causes, on one line.
+fn told_with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |told, cause| format!("{told}: {cause}"))
 }
 
 fn errno_of(cause: &(dyn std::error::Error + Send + Sync + 'static)) -> Option<i32> {

@@ -12,6 +12,7 @@ mod ambient;
 mod archive;
 mod aside;
 mod attempt;
+mod beneath;
 mod cache_room;
 mod catalog;
 mod collector_state;

@@ -6,9 +6,8 @@ use rustix::fs::{Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::{self, Errno};
 
 use super::entry::FileStat;
+use crate::beneath::{ANCHOR, at_once};
 
-/// For a directory that entries are named relative to.
-const ANCHOR: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 /// For a directory whose entries or attributes are read or changed.
 const READABLE: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -24,11 +23,10 @@ pub(super) fn beneath_same_mount(base: BorrowedFd<'_>, path: &[u8]) -> io::Resul
 }
 
 fn resolved(base: BorrowedFd<'_>, path: &[u8], more: ResolveFlags) -> io::Result<OwnedFd> {
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | more;
-    match openat2(base, path, ANCHOR, Mode::empty(), resolve) {
-        // An old kernel, or a sandbox that does not know the call: one component after the other is as safe.
-        Err(Errno::NOSYS | Errno::PERM) => one_by_one(base, path, more.contains(ResolveFlags::NO_XDEV)),
-        other => other,
+    match at_once(base, path, more)? {
+        Some(opened) => Ok(opened),
+        // As safe, but more calls.
+        None => one_by_one(base, path, more.contains(ResolveFlags::NO_XDEV)),
     }
 }
 

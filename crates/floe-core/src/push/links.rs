@@ -44,15 +44,20 @@ pub(super) enum Name {
     First,
     /// The first one is this.
     Another(Vec<u8>),
-    /// So it is if that is still there: names of it came or went meanwhile.
-    AnotherIfThere(Vec<u8>),
     /// The file is not what it was when its first name was listed.
     Changed,
 }
 
 impl FirstNames {
-    /// What the name at this path is; to be asked once for each, in order.
-    pub(super) fn add(&mut self, stat: &Stat, path: &[u8], keeping: Keeping) -> Name {
+    /// What the name at this path is; to be asked once for each, in order. Where names of its file came or went since the
+    /// first was listed, it is asked whether that file is still at a path.
+    pub(super) fn add(
+        &mut self,
+        stat: &Stat,
+        path: &[u8],
+        keeping: Keeping,
+        is_still_at: impl FnOnce(&[u8]) -> bool,
+    ) -> Name {
         if stat.links < 2 || stat.kind != FileKind::File || keeping.reproducible {
             return Name::Only;
         }
@@ -73,7 +78,7 @@ impl FirstNames {
             self.files.remove(&file);
             self.paths.forget(self.files.values_mut().map(|first| &mut first.path));
         }
-        if is_same.is_some() { Name::Another(path) } else { Name::AnotherIfThere(path) }
+        if is_same.is_some() || is_still_at(&path) { Name::Another(path) } else { Name::Changed }
     }
 }
 

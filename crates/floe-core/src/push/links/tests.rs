@@ -25,49 +25,59 @@ fn stat() -> Stat {
     }
 }
 
-/// What the second name is, where the kernel says this of it.
-fn second(other: Stat, keeping: Keeping) -> Name {
+/// For names of which it is not asked whether the first is still there.
+fn unasked(_: &[u8]) -> bool {
+    unreachable!("nothing came or went")
+}
+
+/// What the second name is, where the kernel says this of it, and the first is still there or not.
+fn second(other: Stat, keeping: Keeping, is_there: bool) -> Name {
     let mut names = FirstNames::default();
-    assert_eq!(names.add(&stat(), b"a", keeping), Name::First);
-    names.add(&other, b"z", keeping)
+    assert_eq!(names.add(&stat(), b"a", keeping, unasked), Name::First);
+    names.add(&other, b"z", keeping, |first| {
+        assert_eq!(first, b"a");
+        is_there
+    })
 }
 
 #[test]
 fn a_later_name_is_a_link_only_to_what_the_first_one_was() {
     let later = FileTime { seconds: 6, nanos: 0 };
     let touched = Stat { changed: later, ..stat() };
-    let link = || Name::Another(b"a".to_vec());
-    let perhaps = || Name::AnotherIfThere(b"a".to_vec());
+    let link = || [true, false].map(|_| Name::Another(b"a".to_vec()));
+    let perhaps = || [Name::Another(b"a".to_vec()), Name::Changed];
+    let changed = || [Name::Changed, Name::Changed];
     for (other, keeping, expected) in [
         (stat(), OWNED, link()),
-        (Stat { mode: 0o600, ..touched }, PLAIN, Name::Changed),
-        (Stat { mode: 0o600, links: 4, ..touched }, PLAIN, Name::Changed),
-        (Stat { size: 6, links: 4, ..touched }, PLAIN, Name::Changed),
-        (Stat { modified: later, links: 4, ..touched }, PLAIN, Name::Changed),
-        (Stat { uid: 1, links: 4, ..touched }, OWNED, Name::Changed),
-        (Stat { gid: 1, links: 4, ..touched }, OWNED, Name::Changed),
+        (Stat { mode: 0o600, ..touched }, PLAIN, changed()),
+        (Stat { mode: 0o600, links: 4, ..touched }, PLAIN, changed()),
+        (Stat { size: 6, links: 4, ..touched }, PLAIN, changed()),
+        (Stat { modified: later, links: 4, ..touched }, PLAIN, changed()),
+        (Stat { uid: 1, links: 4, ..touched }, OWNED, changed()),
+        (Stat { gid: 1, links: 4, ..touched }, OWNED, changed()),
         (Stat { gid: 1, links: 4, ..touched }, PLAIN, perhaps()),
         // For all that is known another file, which got the inode.
-        (touched, PLAIN, Name::Changed),
+        (touched, PLAIN, changed()),
         // A name came, and one went.
         (Stat { links: 4, ..touched }, OWNED, perhaps()),
         (Stat { links: 2, ..touched }, OWNED, perhaps()),
         (Stat { links: 4, ..stat() }, OWNED, link()),
     ] {
-        assert_eq!(second(other, keeping), expected, "{other:?}");
+        let names = [true, false].map(|is_there| second(other, keeping, is_there));
+        assert_eq!(names, expected, "{other:?}");
     }
 }
 
 #[test]
 fn a_file_is_forgotten_with_its_last_name() {
     let mut names = FirstNames::default();
-    assert_eq!(names.add(&stat(), b"a", OWNED), Name::First);
+    assert_eq!(names.add(&stat(), b"a", OWNED, unasked), Name::First);
     for path in [b"b", b"c"] {
-        assert_eq!(names.add(&stat(), path, OWNED), Name::Another(b"a".to_vec()));
+        assert_eq!(names.add(&stat(), path, OWNED, unasked), Name::Another(b"a".to_vec()));
     }
     assert!(names.files.is_empty());
-    assert_eq!(names.add(&Stat { links: 1, ..stat() }, b"d", OWNED), Name::Only);
-    assert_eq!(names.add(&stat(), b"d", Keeping { reproducible: true, ..PLAIN }), Name::Only);
+    assert_eq!(names.add(&Stat { links: 1, ..stat() }, b"d", OWNED, unasked), Name::Only);
+    assert_eq!(names.add(&stat(), b"d", Keeping { reproducible: true, ..PLAIN }, unasked), Name::Only);
     assert!(names.files.is_empty());
 }
 

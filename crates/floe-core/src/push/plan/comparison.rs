@@ -28,17 +28,11 @@ impl Planner<'_> {
         let hit = self.contents.lookup(directory.path, child)?;
         let content = hit.map_or(NotedContent::None, NotedContent::Known);
         let mut note = Note { stat, content, may_be_linked: false };
-        let name = match links.add(&stat, path, self.keeping) {
-            Name::AnotherIfThere(first) => match self.files.is_file_at(&first, &stat) {
-                true => Name::Another(first),
-                false => Name::Changed,
-            },
-            name => name,
-        };
-        match name {
+        let is_still_at = |first: &[u8]| self.files.is_file_at(first, &stat);
+        match links.add(&stat, path, self.keeping, is_still_at) {
             Name::Only => {}
             Name::First => note.may_be_linked = true,
-            Name::Another(target) | Name::AnotherIfThere(target) => {
+            Name::Another(target) => {
                 let state = self.compared(directory, child, path, base, OwnedBody::HardLink { target })?;
                 return Ok(Some(Candidate { directory: directory.id, note, state }));
             }

@@ -5,9 +5,10 @@
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{Mode, ResolveFlags};
 use rustix::io::Errno;
 
+use crate::beneath::{ANCHOR, at_once};
 use crate::source::directory_id::{DirectoryId, ListedDirectory};
 use crate::source::least_missed::least_missed;
 use crate::source::stat::Stat;
@@ -102,22 +103,17 @@ impl OpenDirectories {
             return Ok(());
         }
         self.forget();
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        match openat2(&self.root.descriptor, path, flags, Mode::empty(), resolve) {
-            Ok(descriptor) => {
-                self.path.extend_from_slice(path);
-                let depth = path.iter().filter(|byte| **byte == b'/').count() + 1;
-                self.open.push(Step {
-                    path_len: path.len(),
-                    depth,
-                    directory: Open { descriptor, id: None },
-                });
-                Ok(())
-            }
-            Err(Errno::NOSYS | Errno::PERM | Errno::NAMETOOLONG) => Ok(()),
-            Err(errno) => Err(errno),
+        let opened = match at_once(self.root.descriptor.as_fd(), path, ResolveFlags::empty()) {
+            Err(Errno::NAMETOOLONG) => None,
+            opened => opened?,
+        };
+        if let Some(descriptor) = opened {
+            self.path.extend_from_slice(path);
+            let depth = path.iter().filter(|byte| **byte == b'/').count() + 1;
+            let directory = Open { descriptor, id: None };
+            self.open.push(Step { path_len: path.len(), depth, directory });
         }
+        Ok(())
     }
 
     /// Opens what is to be opened so that the last one open is the one at this path.
@@ -136,8 +132,7 @@ impl OpenDirectories {
             let end = path[start..].iter().position(|byte| *byte == b'/').map_or(path.len(), |at| start + at);
             let name = CString::new(&path[start..end]).map_err(|_| Errno::INVAL)?;
             let above = self.open.last().map_or(&self.root, |step| &step.directory);
-            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let descriptor = rustix::fs::openat(&above.descriptor, &name, flags, Mode::empty())?;
+            let descriptor = rustix::fs::openat(&above.descriptor, &name, ANCHOR, Mode::empty())?;
             self.path.extend_from_slice(&path[reached..end]);
             (reached, depth) = (end, depth + 1);
             let directory = Open { descriptor, id: None };
