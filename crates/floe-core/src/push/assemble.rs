@@ -87,7 +87,7 @@ impl Assembled {
     }
 }
 
-/// What of an assembly is told while it goes on. Told once for each group: for each entry it would cost more than the rest.
+/// What of an assembly is told while it goes on, once for each group.
 pub(super) struct Counts {
     entries: u64,
     files: u64,

@@ -14,7 +14,7 @@ pub(super) struct Candidate {
     pub(super) state: State,
 }
 
-/// How an entry compares with the base's at its path. Most are the same, and copied a few times: no room for the others.
+/// How an entry compares with the base's at its path. Most are the same, and are moved a few times: what others hold is boxed.
 pub(super) enum State {
     /// Nothing that is kept differs.
     Same(BaseEntry),
