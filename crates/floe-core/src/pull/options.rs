@@ -64,9 +64,9 @@ pub struct PullProgress {
     pub entries: AtomicU64,
     /// Files dealt with: written, or found equal.
     pub files: AtomicU64,
-    /// Their bytes.
+    /// Their bytes, and what is written of files that are not whole yet.
     pub file_bytes: AtomicU64,
-    /// Those of files found equal.
+    /// Bytes of files found equal.
     pub reused_file_bytes: AtomicU64,
     /// Stored bytes of data asked of the store.
     pub fetched_bytes: AtomicU64,

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use floe_format::{Body, Entry, EntryKind, OwnedBody, parent_and_name};
 
@@ -68,6 +69,8 @@ impl Pull {
                 PullOutcome::Updated
             }
             Verdict::Create | Verdict::Replace | Verdict::Link => {
+                self.progress.entries_total.store(1, Ordering::Relaxed);
+                self.progress.file_bytes_total.store(counted.file_bytes, Ordering::Relaxed);
                 let written = self.write_entry(place.tree(), &entry, (DirId::ROOT, name))?;
                 counted.fetched_bytes = written.fetched_bytes;
                 if verdict == Verdict::Create { PullOutcome::Created } else { PullOutcome::Updated }

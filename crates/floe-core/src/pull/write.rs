@@ -126,7 +126,6 @@ impl<'t> Writer<'t> {
         self.written.written_files += 1;
         self.written.written_bytes += size;
         self.untold.files += 1;
-        self.untold.file_bytes += size;
         let (Some(stat), Some(hash)) = (stat, hash) else { return };
         if self.section.is_full() {
             self.end_section();
@@ -164,6 +163,7 @@ impl<'t> Output<'t> for Writer<'t> {
                 let worker = &mut self.worker;
                 let stat =
                     with_entry(entry, restore, |meta| worker.write_small_file(directory, name, meta, parts))?;
+                self.untold.file_bytes += content.len() as u64;
                 self.note(ordinal, entry, stat);
             }
             Body::Symlink { target } => {
@@ -194,7 +194,9 @@ impl<'t> Output<'t> for Writer<'t> {
         loop {
             let writer = file.writer.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(writer) = &*writer {
-                return writer.write_at(offset, bytes);
+                writer.write_at(offset, bytes)?;
+                self.untold.file_bytes += bytes.len() as u64;
+                return Ok(());
             }
             drop(writer);
             let entry = file.entry.as_entry();

@@ -56,13 +56,14 @@ impl Sources {
             let serves = items.iter().cloned().flatten().any(|item| pack.serves(item));
             serves && (pack.has_metadata || reach == Reach::Data)
         });
+        // Owned: of a stream of references the compiler cannot tell that its future is `Send`.
+        let wanted: Vec<_> = wanted.map(|pack| (PackShape::from(pack), pack.has_metadata)).collect();
         let loaded: Vec<(bool, Loaded, Option<LoadedTail>)> = stream::iter(wanted)
-            .map(|pack| {
+            .map(|(shape, has_metadata)| {
                 let (tails, reach) = (&tails, &reach);
                 async move {
-                    let shape = PackShape::from(pack);
                     let load = async {
-                        if *reach == Reach::Data && !(pack.has_metadata && pack.tail_len > LONG_TAIL_BYTES) {
+                        if *reach == Reach::Data && !(has_metadata && shape.tail_len > LONG_TAIL_BYTES) {
                             return Ok((Loaded::Tail(tails.load(shape).await?), None));
                         }
                         let directory = tails.load_directory(shape).await?;
@@ -75,11 +76,11 @@ impl Sources {
                     };
                     let (loaded, tail) = load.await.map_err(|e: Error| match e.kind() {
                         ErrorKind::Corrupt => {
-                            e.in_object(format_args!("`{}`", namespace.keys().pack(&pack.id)))
+                            e.in_object(format_args!("`{}`", namespace.keys().pack(&shape.id)))
                         }
                         _ => e,
                     })?;
-                    Ok::<_, Error>((pack.has_metadata, loaded, tail))
+                    Ok::<_, Error>((has_metadata, loaded, tail))
                 }
             })
             .buffered(REQUESTS)

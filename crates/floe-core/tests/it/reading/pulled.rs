@@ -71,6 +71,53 @@ async fn progress_tells_what_is_there_already() {
     assert_eq!(told(false).await, [11_100, 3, 11_100, 10_100]);
 }
 
+/// A file in several frames is told as it is written, and not when it is whole, which may take minutes.
+#[tokio::test(flavor = "multi_thread")]
+async fn progress_tells_of_a_big_file_before_it_is_whole() {
+    const SIZE: u64 = 1_000_000;
+    let store = MemoryStore::new();
+    let nodes = vec![file("big", &bytes_of(1, SIZE as usize))];
+    let at = write(&namespace(&store).await, nodes, &Making::small()).await;
+    for path in ["", "big"] {
+        let above = tempfile::tempdir().unwrap();
+        let progress = Arc::<PullProgress>::default();
+        let start = async |stalled, destination: &str| {
+            let faulty = FaultStore::scripted(Arc::new(store.clone()), [(stalled, Fault::Stall)]);
+            let name = NamespaceName::default();
+            let namespace =
+                Namespace::open(Arc::new(faulty.clone()), name, Ambient::default()).await.unwrap();
+            let snapshot = Snapshot::open(&namespace, at).await.unwrap();
+            let destination = above.path().join(destination);
+            let (progress, path) = (Arc::clone(&progress), path.as_bytes().to_vec());
+            let options = PullOptions { path, ..PullOptions::default() };
+            let cancel = options.cancel.clone();
+            let pulling = tokio::spawn(async move {
+                floe_core::pull(&namespace, &snapshot, &destination, &options, &progress).await
+            });
+            (faulty, cancel, pulling)
+        };
+        let told = || {
+            [&progress.file_bytes_total, &progress.file_bytes, &progress.files]
+                .map(|count| count.load(Ordering::Relaxed))
+        };
+        let (faulty, _, pulling) = start(u64::MAX, "whole").await;
+        pulling.await.unwrap().unwrap();
+        assert_eq!(told(), [SIZE, SIZE, 1], "{path:?}");
+        // The last request is never answered.
+        progress.file_bytes.store(0, Ordering::Relaxed);
+        progress.files.store(0, Ordering::Relaxed);
+        let (_, cancel, pulling) = start(faulty.requests() - 1, "part").await;
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while told()[1] == 0 && std::time::Instant::now() < deadline {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        let [_, bytes, files] = told();
+        assert!((1..SIZE).contains(&bytes) && files == 0, "{path:?}: {bytes}");
+        cancel.cancel();
+        assert_eq!(pulling.await.unwrap().unwrap_err().kind(), ErrorKind::Cancelled);
+    }
+}
+
 #[tokio::test]
 async fn a_directory_of_another_mode_is_a_difference() {
     let store = MemoryStore::new();
