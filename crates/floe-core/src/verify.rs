@@ -1,12 +1,15 @@
 //! Verify: whether all that refs name is there and is what its ids say.
 //!
-//! A damaged object does not stop it: everything else is still looked at, and all that is wrong is reported.
+//! A damaged object does not stop it: everything else is still looked at, and all that is wrong is reported. What is wrong
+//! with a pack is told of the pack, and not again of each snapshot that has it.
+
+mod packs;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use floe_format::{Decompressor, EntryRef, PACK_HEAD_LEN, PackHead, PackId};
+use floe_format::{EntryRef, PackId};
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::PackShape;
@@ -15,21 +18,18 @@ use crate::keys::Keys;
 use crate::names::RefName;
 use crate::namespace::{Namespace, RefNames};
 use crate::offload::{Offloaded, default_threads, offload};
-use crate::pack_tails::PackTails;
 use crate::reader::{Reach, Sources};
 use crate::reference::SnapshotAt;
 use crate::snapshot::Snapshot;
-use crate::store::{Key, list_all};
+use crate::store::Key;
 use crate::unpack::{BigFile, Output, Unit, run};
 use crate::whole::{Seen, check_metadata, plan_unseen};
 use crate::{Error, ErrorKind, Remedy, Result};
 
-/// The most packs that a namespace is listed with.
-const MAX_PACKS: usize = 10_000_000;
+use packs::{Told, bytes_to_read, check_pack, check_sizes, check_tail};
+
 /// How many snapshots are kept between the listing of their packs and their own turn; more are opened twice.
 const MAX_KEPT_SNAPSHOTS: usize = 64;
-/// How much of a pack is read at once.
-const READ_BYTES: u64 = 8 << 20;
 
 /// What is verified, and how closely. Nothing is read from caches.
 #[derive(Clone, Debug, Default)]
@@ -98,14 +98,13 @@ pub async fn verify(namespace: &Namespace, options: &VerifyOptions) -> Result<Ve
     let (namespace, quick) = (namespace.clone(), options.quick);
     let keys = namespace.keys().clone();
     let mut verified = offload("verify", &options.cancel, move |work| {
+        let mut told = Told::of(bad);
         for shape in packs.values() {
-            let checked = if quick {
-                check_tail(&work, &namespace, *shape)
+            if quick {
+                check_tail(&work, &namespace, *shape, &mut told, &mut verified)?;
             } else {
-                check_pack(&work, &namespace, *shape)
-            };
-            let key = namespace.keys().pack(&shape.id).to_string();
-            note(&mut verified, key, checked)?;
+                check_pack(&work, &namespace, *shape, &mut told, &mut verified)?;
+            }
         }
         let mut seen = Seen::default();
         for (at, kept) in snapshots {
@@ -115,10 +114,15 @@ pub async fn verify(namespace: &Namespace, options: &VerifyOptions) -> Result<Ve
                 Some(snapshot) => Ok(snapshot),
                 None => work.wait(Snapshot::open(&namespace, at)),
             };
+            let mut is_told = false;
             let checked = opened.and_then(|snapshot| {
-                check_snapshot(&work, &namespace, &snapshot, quick, &mut seen, &key, &mut verified)
+                is_told = told.is_of_packs(&snapshot);
+                check_snapshot(&work, &namespace, &snapshot, quick, &mut seen, (&key, &told), &mut verified)
             });
-            note(&mut verified, key, checked)?;
+            // What `affected` tells of it is enough, where it cannot be read for a pack that is damaged itself.
+            if !is_told || checked.as_ref().is_err_and(|error| !is_damage(error)) {
+                note(&mut verified, key, checked)?;
+            }
         }
         Ok(verified)
     })
@@ -159,23 +163,19 @@ impl Users {
     }
 }
 
-/// Bytes of packs, whose data is read once for the packs and once for the snapshots.
-fn bytes_to_read<'a>(packs: impl Iterator<Item = &'a PackShape>, quick: bool) -> u64 {
-    let of = |shape: &PackShape| {
-        let data = shape.pack_len.saturating_sub(shape.tail_len);
-        2 * shape.tail_len + if quick { 0 } else { 2 * data }
-    };
-    packs.map(of).sum()
+/// Whether an error says that an object is damaged, missing or on a bad sector.
+fn is_damage(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) || error.is_of_medium()
 }
 
 /// Notes what is damaged, missing, on a bad sector or too new; passes on what says nothing of the object.
 fn note(verified: &mut Verified, object: String, checked: Result<()>) -> Result<()> {
     let Err(error) = checked else { return Ok(()) };
     let (noted, message) = match error.kind() {
-        ErrorKind::Corrupt | ErrorKind::NotFound => (&mut verified.damages, error.to_string()),
-        ErrorKind::Unsupported => (&mut verified.unsupported, error.to_string()),
         // What the system says of it is all that is known.
         _ if error.is_of_medium() => (&mut verified.damages, error.with_causes()),
+        _ if is_damage(&error) => (&mut verified.damages, error.to_string()),
+        ErrorKind::Unsupported => (&mut verified.unsupported, error.to_string()),
         _ => return Err(error),
     };
     noted.push(Damage { object, message, remedy: error.remedy() });
@@ -238,97 +238,13 @@ async fn open_snapshots(
     Ok(snapshots)
 }
 
-/// Compares the packs with what the store lists; returns those that are missing or of another length.
-async fn check_sizes(
-    namespace: &Namespace,
-    options: &VerifyOptions,
-    packs: &BTreeMap<PackId, PackShape>,
-    verified: &mut Verified,
-) -> Result<HashSet<PackId>> {
-    let prefix = namespace.keys().packs();
-    let all_known = verified.damages.is_empty() && verified.unsupported.is_empty();
-    let mut sizes = BTreeMap::new();
-    for entry in list_all(namespace.store().as_ref(), &prefix, MAX_PACKS).await? {
-        match namespace.keys().rest(&entry.key, &prefix).and_then(|part| PackId::from_hex(part).ok()) {
-            Some(id) => drop(sizes.insert(id, entry.size_bytes)),
-            None => {
-                let message = "it is where only packs may be".to_owned();
-                let remedy = Some(Remedy::Remove);
-                verified.damages.push(Damage { object: entry.key.to_string(), message, remedy });
-            }
-        }
-    }
-    let mut bad = HashSet::new();
-    for (id, shape) in packs {
-        let message = match sizes.get(id) {
-            None => "it is missing".to_owned(),
-            Some(size) if *size != shape.pack_len => {
-                format!("it has {size} bytes, and not {}", shape.pack_len)
-            }
-            Some(_) => continue,
-        };
-        bad.insert(*id);
-        verified.damages.push(Damage {
-            object: namespace.keys().pack(id).to_string(),
-            message,
-            remedy: None,
-        });
-    }
-    // What a ref or snapshot object refers to that is damaged or too new is not known.
-    if options.refs.is_empty() && all_known {
-        verified.unreferenced = sizes.into_keys().filter(|id| !packs.contains_key(id)).collect();
-    }
-    Ok(bad)
-}
-
-/// Checks a pack's tail: its indexes, and its segments and index segments.
-fn check_tail(work: &Offloaded, namespace: &Namespace, shape: PackShape) -> Result<()> {
-    let tail = work.wait(PackTails::new(namespace, None).load(shape))?;
-    let mut decompressor = Decompressor::new();
-    for frame in tail.metadata() {
-        tail.read(frame, &mut decompressor)?;
-    }
-    Ok(())
-}
-
-/// Checks every byte of a pack: its head, its tail, and the stored bytes of each frame against the index. That
-/// data frames' plain bytes are what their ids say is checked with the snapshots that have them.
-fn check_pack(work: &Offloaded, namespace: &Namespace, shape: PackShape) -> Result<()> {
-    let tail = work.wait(PackTails::new(namespace, None).load(shape))?;
-    let mut decompressor = Decompressor::new();
-    for frame in tail.metadata() {
-        tail.read(frame, &mut decompressor)?;
-    }
-    let key = namespace.keys().pack(&shape.id);
-    let get = |range| work.wait(namespace.read_pack(&key, range));
-    PackHead::check(shape.id, &get(0..PACK_HEAD_LEN as u64)?)?;
-    let mut frames = tail.tail.data().iter().chain(tail.metadata()).peekable();
-    while let Some(first) = frames.peek() {
-        let start = first.offset;
-        let mut together = Vec::new();
-        let mut end = start.get();
-        while let Some(frame) = frames.next_if(|frame| {
-            let frame_end = frame.offset.get() + u64::from(frame.record.stored_len);
-            frame.offset.get() == end && (frame_end - start.get() <= READ_BYTES || end == start.get())
-        }) {
-            end += u64::from(frame.record.stored_len);
-            together.push(frame);
-        }
-        let bytes = get(start.get()..end)?;
-        for frame in together {
-            frame.record.check_stored(frame.stored(start, &bytes)?)?;
-        }
-    }
-    Ok(())
-}
-
 fn check_snapshot(
     work: &Offloaded,
     namespace: &Namespace,
     snapshot: &Snapshot,
     quick: bool,
     seen: &mut Seen,
-    key: &str,
+    (key, told): (&str, &Told),
     verified: &mut Verified,
 ) -> Result<()> {
     let items = 0..u32::try_from(snapshot.root().items.len()).unwrap_or(u32::MAX);
@@ -344,7 +260,7 @@ fn check_snapshot(
         namespace,
         default_threads(),
         |planner| plan_unseen(planner, snapshot, &mut sources, seen),
-        || Inspector { object: key.to_owned(), found: Verified::default() },
+        || Inspector { object: key.to_owned(), told, found: Verified::default() },
     )?;
     for found in found {
         verified.damages.extend(found.damages);
@@ -354,12 +270,13 @@ fn check_snapshot(
 }
 
 /// Looks at everything, and goes on when something is damaged.
-struct Inspector {
+struct Inspector<'k> {
     object: String,
+    told: &'k Told,
     found: Verified,
 }
 
-impl<'t> Output<'t> for Inspector {
+impl<'t> Output<'t> for Inspector<'_> {
     type Done = Verified;
 
     fn whole(&mut self, _: u64, _: &EntryRef<'_>, _: &[u8]) -> Result<()> {
@@ -374,7 +291,10 @@ impl<'t> Output<'t> for Inspector {
         Ok(())
     }
 
-    fn failed(&mut self, _unit: &Unit<'t>, error: Error) -> Result<()> {
+    fn failed(&mut self, unit: &Unit<'t>, error: Error) -> Result<()> {
+        if is_damage(&error) && self.told.is_of_frames(unit) {
+            return Ok(());
+        }
         note(&mut self.found, self.object.clone(), Err(error))
     }
 

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
+use floe_core::store::{Key, Store as _};
 use floe_core::{
     Ambient, ArchiveFormat, ArchiveOptions, ErrorKind, Namespace, NamespaceName, PullOptions, Snapshot,
     Verified, VerifyOptions, archive, verify,
@@ -76,6 +77,65 @@ async fn i3_frames_are_checked_in_every_pack_they_are_read_from() {
             assert_eq!(pulled.await.unwrap_err().kind(), ErrorKind::Corrupt, "{what}");
         }
     }
+}
+
+/// Of the pack, and not of all snapshots that need it, which are told as affected.
+#[tokio::test]
+async fn what_is_wrong_with_a_pack_is_told_once() {
+    let store = MemoryStore::new();
+    let namespace = namespace(&store).await;
+    let making = Making { pack_bytes: 16 << 20, ..Making::small() };
+    let at = write(&namespace, small_files(200), &making).await;
+    name(&store, &namespace, "a", at).await;
+    name(&store, &namespace, "b", at).await;
+    let [pack] = &packs(&namespace, at).await[..] else { panic!("all is in one pack") };
+    let key = Key::new(format!("default/packs/{}", pack.id)).unwrap();
+    let (whole, _) = store.get(&key, 16 << 20).await.unwrap();
+    let data_len = (pack.len - pack.tail_len) as usize;
+    let found = async |spoiled: Vec<usize>| {
+        let mut bytes = whole.to_vec();
+        spoiled.into_iter().for_each(|at| bytes[at] ^= 1);
+        store.set(&key, Some(bytes.into()));
+        let Verified { damages, affected, .. } = verified(&namespace, false).await;
+        assert!(damages.iter().all(|damage| damage.object == key.as_str()), "{damages:?}");
+        assert_eq!(affected.len(), 2 * usize::from(!damages.is_empty()), "{affected:?}");
+        damages.len()
+    };
+    assert_eq!(found(vec![]).await, 0);
+    assert_eq!(found(vec![data_len / 3]).await, 1);
+    assert_eq!(found(vec![data_len / 3, data_len / 2]).await, 2);
+    // The head.
+    assert_eq!(found(vec![0, data_len / 3]).await, 1);
+    // The tail.
+    assert_eq!(found(vec![data_len + 100]).await, 1);
+    // Most of a pack is told like all of it.
+    assert_eq!(found((100..data_len).step_by(100).collect()).await, 16);
+    store.set(&key, None);
+    let Verified { damages, .. } = verified(&namespace, false).await;
+    assert!(damages.len() == 1 && damages[0].object == key.as_str(), "{damages:?}");
+}
+
+/// What nothing but a snapshot can tell is told, whatever else is wrong.
+#[tokio::test]
+async fn damage_of_a_pack_hides_none_of_a_snapshot() {
+    fn spoil(number: usize, plain: &mut Vec<u8>) -> bool {
+        plain[1000] ^= u8::from(number == 3);
+        true
+    }
+    let store = MemoryStore::new();
+    let namespace = namespace(&store).await;
+    let making = Making { pack_bytes: 16 << 20, data: spoil, ..Making::small() };
+    let at = write(&namespace, small_files(200), &making).await;
+    name(&store, &namespace, "a", at).await;
+    let [pack] = &packs(&namespace, at).await[..] else { panic!("all is in one pack") };
+    let key = Key::new(format!("default/packs/{}", pack.id)).unwrap();
+    let mut bytes = store.get(&key, 16 << 20).await.unwrap().0.to_vec();
+    bytes[(pack.len - pack.tail_len) as usize - 2000] ^= 1;
+    store.set(&key, Some(bytes.into()));
+    let damages = verified(&namespace, false).await.damages;
+    let objects: Vec<_> = damages.iter().map(|damage| damage.object.as_str()).collect();
+    let snapshot = format!("default/snapshots/{}/{}", at.snapshot, at.layout);
+    assert_eq!(objects, [key.as_str(), snapshot.as_str()]);
 }
 
 #[tokio::test]
