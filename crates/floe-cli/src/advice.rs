@@ -17,6 +17,10 @@ pub(crate) fn of_remedy(remedy: Remedy) -> Option<&'static str> {
         }
         Remedy::Remove => "Move what Floe did not write there elsewhere.",
         Remedy::OtherRef => "Use another name; this one takes no more generations.",
+        Remedy::OtherGeneration => "`floe log REF` lists the generations that a ref remembers.",
+        Remedy::OtherPath => {
+            "`floe ls REF` lists what the snapshot has at its top, `floe ls REF:PATH` what is in a directory of it."
+        }
         Remedy::OtherNamespace => "Push through that server, or name another --namespace.",
         Remedy::QuietSource => {
             "Run the command again when nothing writes there, or leave that out with --exclude."

@@ -24,7 +24,9 @@ pub(crate) struct Output {
 impl Output {
     /// As these options, the terminal and `NO_COLOR` say.
     pub(crate) fn new(common: &CommonArguments) -> Self {
-        let stderr_is_terminal = io::stderr().is_terminal();
+        // One that moves no cursor and has no colors shows text as a file does.
+        let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let stderr_is_terminal = io::stderr().is_terminal() && !is_dumb;
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self {
             quiet: common.quiet,

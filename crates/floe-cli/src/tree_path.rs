@@ -26,7 +26,15 @@ impl TreePath {
             None => (bytes, &[][..]),
         };
         let reference = std::str::from_utf8(reference).map_err(|_| "a reference is ASCII".to_owned())?;
-        let reference = reference.parse::<Reference>().map_err(|e| e.to_string())?;
+        let reference = reference.parse::<Reference>().map_err(|e| {
+            // As a shell completes the name of a directory.
+            match reference.trim_end_matches('/').parse::<Reference>() {
+                Ok(whole) => format!(
+                    "a reference does not end in `/`; `{whole}` has the whole tree, `{whole}:PATH` a part"
+                ),
+                Err(_) => e.to_string(),
+            }
+        })?;
         let mut parts = Vec::new();
         for part in path.split(|byte| *byte == b'/') {
             match part {
@@ -90,8 +98,13 @@ mod tests {
         }
         let raw = TreePath::parse(OsStr::from_bytes(b"main:\xff/x")).unwrap();
         assert_eq!(raw.path, b"\xff/x");
-        for bad in ["", ":x", "main:../x", "a b:x", "main@x"] {
+        for bad in ["", ":x", "main:../x", "a b:x", "main@x", "main/", "main/:x"] {
             assert!(TreePath::parse(OsStr::new(bad)).is_err(), "{bad}");
         }
+        let slash = TreePath::parse(OsStr::new("main@3/")).unwrap_err();
+        assert_eq!(
+            slash,
+            "a reference does not end in `/`; `main@3` has the whole tree, `main@3:PATH` a part"
+        );
     }
 }

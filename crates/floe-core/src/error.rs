@@ -40,6 +40,10 @@ pub enum Remedy {
     Remove,
     /// Another ref: this one takes no more.
     OtherRef,
+    /// Another generation of the ref.
+    OtherGeneration,
+    /// Another path in the snapshot.
+    OtherPath,
     /// What the reference stands for is looked up again, once: it may be stored in other objects by now.
     ResolveAgain,
     /// Another namespace, or the server that alone writes to this one.

@@ -8,6 +8,7 @@
     allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a test may panic")
 )]
 
+mod alike;
 mod ambient;
 mod archive;
 mod aside;

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::namespace::Namespace;
 use crate::offload::offload;
-use crate::reader::{Reach, SegmentWalk, Sources, Span, find_entry, shown, walk_span};
+use crate::reader::{Reach, SegmentWalk, Sources, Span, find_entry, find_entry_asked_for, shown, walk_span};
 use crate::snapshot::Snapshot;
 use crate::unpack::{BigFile, Output, Planner, plan_entries, run};
 use crate::{Error, ErrorKind, Result};
@@ -57,7 +57,7 @@ pub async fn list(
         return Ok(());
     }
     // An empty directory, something else, or nothing.
-    let entry = find_entry(namespace, snapshot, cache, path).await?;
+    let entry = find_entry_asked_for(namespace, snapshot, cache, path).await?;
     match entry.as_entry().kind() {
         EntryKind::Directory => Ok(()),
         _ => each(&entry.as_entry()),
@@ -74,7 +74,7 @@ pub async fn entry_at(
     path: &[u8],
     cache: Option<&Path>,
 ) -> Result<Entry> {
-    find_entry(namespace, snapshot, cache, path).await
+    find_entry_asked_for(namespace, snapshot, cache, path).await
 }
 
 /// How a file is read.
@@ -99,7 +99,7 @@ pub async fn cat(
     options: &CatOptions,
 ) -> Result<u64> {
     let cache = options.cache_dir.as_deref();
-    let mut entry = find_entry(namespace, snapshot, cache, path).await?;
+    let mut entry = find_entry_asked_for(namespace, snapshot, cache, path).await?;
     if let Body::HardLink { target } = entry.as_entry().body {
         entry = find_entry(namespace, snapshot, cache, target).await?;
     }

@@ -37,7 +37,7 @@ pub use options::{PullOptions, PullOutcome, PullProgress, Pulled};
 use crate::destination::{FileId, InPlace, Occupant, Settings, Staging, look};
 use crate::namespace::Namespace;
 use crate::offload::{Offloaded, default_threads, offload};
-use crate::reader::{Reach, SegmentWalk, Sources, Span, find_entry, shown};
+use crate::reader::{Reach, SegmentWalk, Sources, Span, find_entry_asked_for, shown};
 use crate::snapshot::Snapshot;
 use crate::source::{StatCache, refuse_in_own};
 use crate::{Error, ErrorKind, Remedy, Result};
@@ -83,7 +83,7 @@ pub async fn pull(
     let (span, top) = if options.path.is_empty() {
         (Span::All, Top::of_root(root))
     } else {
-        let entry = find_entry(namespace, snapshot, cache, &options.path).await?;
+        let entry = find_entry_asked_for(namespace, snapshot, cache, &options.path).await?;
         if entry.as_entry().kind() == EntryKind::Directory {
             (Span::below(&options.path), Top::of_entry(entry))
         } else {

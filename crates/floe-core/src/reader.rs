@@ -7,6 +7,7 @@
 //! Nothing here is trusted: packs' tails are checked by their sums, segments by their ids, and what lists of segments say
 //! by the segments.
 
+mod asked_for;
 mod check;
 mod glance;
 mod items;
@@ -16,6 +17,7 @@ mod shape;
 mod sources;
 mod span;
 
+pub(crate) use asked_for::find_entry_asked_for;
 pub(crate) use check::{Links, TreeCheck};
 pub(crate) use glance::{find_entry, walk_span};
 pub(crate) use items::{ListedSegment, SegmentWalk};

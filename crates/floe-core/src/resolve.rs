@@ -1,10 +1,11 @@
 //! From what a person calls a snapshot to the snapshot.
 
+use crate::alike::{Alike, there_is};
 use crate::names::{MIN_ID_DIGITS, RefName, Reference};
 use crate::namespace::Namespace;
 use crate::reference::{Generation, RefRecord, SnapshotAt};
 use crate::store::list_all;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Remedy, Result};
 
 /// The most layouts that are looked through for an abbreviated id.
 const MAX_CANDIDATES: usize = 10_000;
@@ -41,13 +42,26 @@ impl Namespace {
 
     /// The error for a name that no ref has, with names that look alike.
     pub(crate) async fn no_ref(&self, name: &RefName) -> Error {
-        let alike = self.names_like(name).await.unwrap_or_default();
-        let mut hint =
-            if alike.is_empty() { String::new() } else { format!("; there is {}", alike.join(", ")) };
+        let mut hint = self.what_is_meant(name).await.unwrap_or_default();
         if name.is_like_too_short_an_id() {
             hint.push_str(&format!("; a snapshot's id is told by {MIN_ID_DIGITS} of its digits or more"));
         }
         Error::new(ErrorKind::NotFound, format!("no ref is called `{name}`{hint}"))
+    }
+
+    /// What may be meant by a name that no ref has: a path in a ref, or refs that look alike.
+    async fn what_is_meant(&self, name: &RefName) -> Result<String> {
+        let refs = self.ref_names().await?.names;
+        let mut ends = name.as_str().char_indices().rev().filter(|(_, character)| *character == '/');
+        if let Some((end, _)) =
+            ends.find(|(end, _)| refs.iter().any(|name_of| name_of.as_str() == &name.as_str()[..*end]))
+        {
+            let (start, path) = name.as_str().split_at(end);
+            return Ok(format!("; a path in `{start}` is written `{start}:{}`", &path[1..]));
+        }
+        let mut alike = Alike::to(name.as_str());
+        refs.iter().for_each(|other| alike.see(other.as_str()));
+        Ok(there_is(alike.nearest().map(|name| format!("`{name}`"))))
     }
 
     /// What a ref that was read stands for, or its generation of this number.
@@ -73,7 +87,7 @@ impl Namespace {
                     "`{name}` has no generation {number} any more; it is at {current} and remembers {remembered}"
                 )
             };
-            return Err(Error::new(ErrorKind::NotFound, message));
+            return Err(Error::new(ErrorKind::NotFound, message).with_remedy(Remedy::OtherGeneration));
         };
         let Some(at) = generation.at() else {
             let is_before = |other: &&Generation| other.generation < number && other.at().is_some();
@@ -88,7 +102,7 @@ impl Namespace {
             } else {
                 format!("generation {number} of `{name}` is its removal{hint}")
             };
-            return Err(Error::new(ErrorKind::NotFound, message));
+            return Err(Error::new(ErrorKind::NotFound, message).with_remedy(Remedy::OtherGeneration));
         };
         Ok(Resolved { at, generation: Some((name.clone(), generation.clone())) })
     }
@@ -121,57 +135,6 @@ impl Namespace {
         match found {
             Some((at, _)) => Ok(Resolved { at, generation: None }),
             None => Err(Error::new(ErrorKind::NotFound, format!("no snapshot's id begins with {digits}"))),
-        }
-    }
-
-    /// Up to three quoted names of refs that look like this one.
-    async fn names_like(&self, name: &RefName) -> Result<Vec<String>> {
-        let mut alike: Vec<_> = self
-            .ref_names()
-            .await?
-            .names
-            .into_iter()
-            .filter_map(|other| {
-                let (asked, there) = (name.as_str().to_lowercase(), other.as_str().to_lowercase());
-                let (asked, there) = (asked.as_str(), there.as_str());
-                let distance = edit_distance(asked, there);
-                // A name of one letter is a part of most, and near to all that are short.
-                let is_part =
-                    asked.len().min(there.len()) > 1 && (there.contains(asked) || asked.contains(there));
-                let is_near = distance <= (asked.len() / 2).min(2).max(asked.len() / 4);
-                (is_near || is_part).then_some((distance, other))
-            })
-            .collect();
-        alike.sort();
-        Ok(alike.into_iter().take(3).map(|(_, name)| format!("`{name}`")).collect())
-    }
-}
-
-/// Levenshtein's distance in bytes.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let substituted = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::edit_distance;
-
-    #[test]
-    fn distances() {
-        for (a, b, distance) in
-            [("", "", 0), ("main", "mian", 2), ("main", "main", 0), ("a", "", 1), ("kitten", "sitting", 3)]
-        {
-            assert_eq!(edit_distance(a, b), distance);
         }
     }
 }

@@ -56,6 +56,14 @@ impl Operand {
             return Ok(Self::Directory(text.into()));
         }
         let text = text.to_string_lossy();
+        if let Some((whole, path)) = text.split_once(':')
+            && whole.parse::<Reference>().is_ok()
+            && !Path::new(&*text).is_dir()
+        {
+            let message = format!("`{text}` is a part of a snapshot, and whole ones are compared");
+            let advice = format!("Compare `{whole}` and look for what is below {path}.");
+            return Err(Failure::usage(message, advice));
+        }
         text.parse().map(Self::Snapshot).map_err(|e: Error| {
             Failure::usage(e.to_string(), format!("Write ./{text} for the directory of that name."))
         })

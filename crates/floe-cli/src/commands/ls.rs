@@ -14,8 +14,8 @@ pub(crate) struct LsArguments {
     /// Which snapshot, and which directory of it
     #[arg(value_name = "REF[:PATH]")]
     directory: Option<TreePath>,
-    /// Show modes, sizes and times
-    #[arg(short, long, requires = "directory")]
+    /// Show modes, sizes and times; of refs, the snapshots they name
+    #[arg(short, long)]
     long: bool,
     /// List all that is below the directory
     #[arg(short = 'R', long, requires = "directory")]
@@ -27,7 +27,7 @@ pub(crate) struct LsArguments {
 pub(crate) async fn run(session: &Session, arguments: LsArguments) -> Result<Code, Failure> {
     let json = arguments.report.json;
     match &arguments.directory {
-        None => refs::list(session, json).await,
+        None => refs::list(session, arguments.long, json).await,
         Some(directory) => {
             let style = entries::Style { below: arguments.recursive, long: arguments.long, json };
             entries::list(session, directory, style).await

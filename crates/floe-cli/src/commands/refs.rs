@@ -67,7 +67,7 @@ struct Found {
     remedies: BTreeSet<Option<Remedy>>,
 }
 
-pub(crate) async fn list(session: &Session, json: bool) -> Result<Code, Failure> {
+pub(crate) async fn list(session: &Session, long: bool, json: bool) -> Result<Code, Failure> {
     let (namespace, damage) = session.namespace_as_it_is().await?;
     let found = find(&namespace).await?;
     if json {
@@ -76,7 +76,7 @@ pub(crate) async fn list(session: &Session, json: bool) -> Result<Code, Failure>
         let (namespace, traffic) = (namespace.name().as_str(), session.traffic());
         session.output().json(&RefsReport { namespace, refs, damages, unsupported, traffic })?;
     } else {
-        show(session, &found)?;
+        show(session, &found, long)?;
     }
     match damage {
         Some(damage) => Err(damage),
@@ -164,7 +164,7 @@ impl ListedRef {
     }
 }
 
-fn show(session: &Session, found: &Found) -> Result<(), Failure> {
+fn show(session: &Session, found: &Found, long: bool) -> Result<(), Failure> {
     let Found { refs, damages, unsupported, .. } = found;
     if refs.is_empty() && damages.is_empty() && unsupported.is_empty() {
         session.output().note("No ref names anything here; `floe push PATH REF` makes one.");
@@ -174,15 +174,22 @@ fn show(session: &Session, found: &Found) -> Result<(), Failure> {
     session.output().data(|out| {
         for listed in refs {
             let name = format!("{}@{}", listed.name, listed.generation.generation);
-            writeln!(
+            write!(
                 out,
-                "{name:width$}  {:>9} {:5}  {:>10}  {}",
+                "{name:width$}  {:>9} {:5}  {:>10}  ",
                 thousands(listed.files),
                 if listed.files == 1 { "file" } else { "files" },
                 ByteCount(listed.file_bytes),
-                age(listed.generation.time, now),
                 width = width + 6,
             )?;
+            let age = age(listed.generation.time, now);
+            match listed.generation.at().filter(|_| long) {
+                Some(at) => writeln!(out, "{age:14}  {}", at.snapshot)?,
+                None => writeln!(out, "{age}")?,
+            }
+            if let Some(text) = listed.generation.message.as_ref().filter(|_| long) {
+                writeln!(out, "    {}", printable(text))?;
+            }
         }
         Ok(())
     })?;

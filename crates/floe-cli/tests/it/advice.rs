@@ -157,3 +157,62 @@ fn an_id_cut_too_short_is_told_from_a_name() {
     }
     assert!(stdout(&user.floe(&["show", &id[..12]], 0)).contains(id));
 }
+
+/// Who misspells a path, a generation or a place for one is told what there is.
+#[test]
+fn what_is_not_there_has_names_like_it() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main"], 0);
+    let log = "`floe log REF` lists the generations that a ref remembers.";
+    let ls = "`floe ls REF` lists what the snapshot has at its top, `floe ls REF:PATH` what is in a directory of it.";
+    let check = "Check the name; `floe ls` lists the refs of the namespace, `floe log REF` the generations of one, `floe ls REF` \
+                 what is in it.";
+    for (command, error, advice) in [
+        (&["ls", "main:readme"][..], "the snapshot has no entry `readme`; there is `README.md`", ls),
+        (&["cat", "main:src/mian.rs"], "the snapshot has no entry `src/mian.rs`; there is `src/main.rs`", ls),
+        (&["ls", "main:absent"], "the snapshot has no entry `absent`", ls),
+        (
+            &["pull", "main:sr/deep/data", "out"],
+            "the snapshot has no entry `sr/deep/data`: it has no `sr`; there is `src`",
+            ls,
+        ),
+        (
+            &["cat", "main:src/deeep/data"],
+            "the snapshot has no entry `src/deeep/data`: it has no `src/deeep`; there is `src/deep`",
+            ls,
+        ),
+        (
+            &["ls", "main:README.md/x"],
+            "the snapshot has no entry `README.md/x`: `README.md` is not a directory",
+            ls,
+        ),
+        (&["show", "main@9"], "`main` has no generation 9 yet; it is at 1", log),
+        (&["ls", "main/src"], "no ref is called `main/src`; a path in `main` is written `main:src`", check),
+        (&["ls", "man"], "no ref is called `man`; there is `main`", check),
+    ] {
+        let told = user.stderr(&user.floe(command, 1));
+        assert_eq!(told, format!("error: {error}\n{advice}\n"), "{command:?}");
+    }
+    for (command, part) in [
+        (
+            &["ls", "main/"][..],
+            "a reference does not end in `/`; `main` has the whole tree, `main:PATH` a part",
+        ),
+        (&["diff", "main:src", "tree/"], "`main:src` is a part of a snapshot, and whole ones are compared"),
+    ] {
+        let told = user.stderr(&user.floe(command, 2));
+        assert!(told.contains(part), "{command:?}: {told}");
+    }
+}
+
+#[test]
+fn refs_are_listed_with_what_they_name() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main", "-m", "the first"], 0);
+    let long = stdout(&user.floe(&["ls", "-l"], 0));
+    let id = user.json(&["show", "main", "--json"])["snapshot"].as_str().unwrap().to_owned();
+    assert!(long.ends_with(&format!("  {id}\n    the first\n")), "{long}");
+    assert_eq!(stdout(&user.floe(&["ls"], 0)).lines().count(), 1);
+}

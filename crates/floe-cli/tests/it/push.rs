@@ -38,6 +38,8 @@ fn a_second_push_of_the_same_changes_nothing() {
     for (flag, value) in [("-m", "lost"), ("--label", "ci=8")] {
         let told = user.stderr(&user.floe(&["push", &tree, "main", flag, value], 0));
         assert!(told.contains("Without a new generation, message and labels are not kept."), "{told}");
+        let told = user.stderr(&user.floe(&["push", &tree, "main", flag, value, "--json"], 0));
+        assert!(told.contains("Without a new generation, message and labels are not kept."), "{told}");
     }
     assert_eq!(user.json(&["log", "main", "--json"])["generations"].as_array().unwrap().len(), 1);
 }
@@ -62,7 +64,7 @@ fn a_changed_file_makes_a_generation() {
     assert_eq!(stdout(&pushed), format!("main@2 {}\n", snapshot.as_str().unwrap()));
     let told = user.stderr(&pushed);
     assert!(told.starts_with("Pushed 3 files (97.7 KiB): 2 files and 9"), "{told}");
-    assert!(told.contains(" % of bytes reused, "), "{told}");
+    assert!(told.contains(" % of all bytes reused, "), "{told}");
     assert_ne!(snapshot, first["snapshot"]);
     let log = stdout(&user.floe(&["log", "main"], 0));
     assert!(log.contains("main@2") && log.contains("    wider") && log.contains("main@1"), "{log}");
@@ -103,7 +105,7 @@ fn how_much_faster_a_push_was_is_told_of_what_was_reused() {
     assert!(told.contains(" times faster than sending everything."), "{told}");
     // All of it is in the base.
     let told = user.stderr(&user.floe(&["push", &tree, "other", "--base", &tree, "--dry-run"], 0));
-    assert!(told.contains(": 23 files and 100 % of bytes reused, "), "{told}");
+    assert!(told.contains(": 23 files and 100 % of all bytes reused, "), "{told}");
 }
 
 #[test]

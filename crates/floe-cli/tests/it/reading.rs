@@ -42,7 +42,7 @@ fn a_directory_is_listed() {
     let files = report["entries"].as_array().unwrap();
     assert_eq!((files[1]["path"].clone(), files[1]["file_bytes"].clone()), ("src/main.rs".into(), 13.into()));
     user.floe(&["ls", "main:absent", "--json"], 1).stdout("");
-    user.floe(&["ls", "--long"], 2);
+    user.floe(&["ls", "--recursive"], 2);
 }
 
 #[test]

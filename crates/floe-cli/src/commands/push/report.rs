@@ -58,7 +58,14 @@ pub(crate) fn show(
         PushOutcome::DryRun => ("dry_run", None),
     };
     let output = session.output();
+    let lost_note = is_annotated && matches!(pushed.outcome, PushOutcome::Unchanged(_));
+    let tell_of_lost_note = || {
+        if lost_note {
+            output.note("Without a new generation, message and labels are not kept.");
+        }
+    };
     if json {
+        tell_of_lost_note();
         return output.json(&PushReport {
             name: name.as_str(),
             generation,
@@ -95,9 +102,7 @@ pub(crate) fn show(
         None => output.data(|out| writeln!(out, "{}", pushed.at.snapshot))?,
     }
     output.note(&closing_line(pushed, elapsed));
-    if is_annotated && matches!(pushed.outcome, PushOutcome::Unchanged(_)) {
-        output.note("Without a new generation, message and labels are not kept.");
-    }
+    tell_of_lost_note();
     Ok(())
 }
 
@@ -127,8 +132,9 @@ fn closing_line(pushed: &Pushed, elapsed: Duration) -> String {
         // What a tree repeats itself is no reuse to tell of.
         (0, bytes) if percent(bytes, pushed.tar_bytes) < 1.0 => "nothing reused".to_owned(),
         (files, bytes) => {
-            let files = count(files, "file", "files");
-            format!("{files} and {:.0} % of bytes reused", percent(bytes, pushed.tar_bytes).floor())
+            // Of files that changed, parts are.
+            let files = if files == 0 { "no whole file".to_owned() } else { count(files, "file", "files") };
+            format!("{files} and {:.0} % of all bytes reused", percent(bytes, pushed.tar_bytes).floor())
         }
     };
     let mut line =
