@@ -3,7 +3,9 @@
 //! The engine counts, this samples. Nothing is drawn in the first quarter of a second, so that short commands leave
 //! no flicker, and nothing stays when the command has ended.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use floe_core::store::{SystemTimer, Timer as _};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::task::JoinHandle;
@@ -64,10 +66,10 @@ impl Progress {
             drawn.set_draw_target(ProgressDrawTarget::stderr());
             let mut shape = Shape::Spinner;
             drawn.set_style(shape.style());
-            let started = Instant::now();
+            let timer = SystemTimer::default();
             loop {
                 let (moment, columns) = (sample(), columns());
-                pace.note(started.elapsed(), moment.bytes);
+                pace.note(timer.elapsed(), moment.bytes);
                 let wanted = Shape::of(columns, moment.total_bytes.is_some());
                 // Before its shape changes, which would draw what it said before.
                 drawn.set_message(message(&moment, &pace, wanted.room(columns, what)));

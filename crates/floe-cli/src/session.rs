@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use floe_core::source::{OwnDirectory, Purpose};
-use floe_core::store::{self, Conditions, StoreSettings};
+use floe_core::store::{self, Conditions, StoreSettings, SystemTimer, Timer as _};
 use floe_core::{Ambient, Error, ErrorKind, Namespace, Reference, Resolved, Snapshot, SnapshotAt};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +30,7 @@ pub(crate) struct Session {
     traffic: Arc<Traffic>,
     /// What was opened to be read, and what it stood for.
     opened: Mutex<Vec<(Reference, SnapshotAt)>>,
+    timer: SystemTimer,
 }
 
 /// The most bytes a second that a command may move, where the command line says so.
@@ -44,7 +46,7 @@ impl Session {
     /// A run with these settings.
     pub(crate) fn new(settings: Settings, output: Output, interrupts: Interrupts) -> Self {
         let (ambient, traffic, opened) = (Ambient::default(), Arc::default(), Mutex::default());
-        Self { settings, output, interrupts, ambient, traffic, opened }
+        Self { settings, output, interrupts, ambient, traffic, opened, timer: SystemTimer::default() }
     }
 
     /// What was set.
@@ -65,6 +67,11 @@ impl Session {
     /// The present moment.
     pub(crate) fn now(&self) -> Timestamp {
         self.ambient.timestamp()
+    }
+
+    /// How long this run takes until now.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.timer.elapsed()
     }
 
     /// A number that nobody can guess, for names that nobody else has.

@@ -53,10 +53,16 @@ pub(crate) fn pause(cancel: &CancellationToken, time: Duration) -> Result<()> {
     let mut left = time;
     while !left.is_zero() && !cancel.is_cancelled() {
         let step = left.min(STEP);
-        std::thread::sleep(step);
+        rest(step);
         left -= step;
     }
     if cancel.is_cancelled() { Err(cancelled()) } else { Ok(()) }
+}
+
+/// Lets a moment pass, on a thread that may block: too short a one for anybody to be asked to stop in it.
+#[expect(clippy::disallowed_methods, reason = "here a thread waits for what tells nothing when it happens")]
+pub(crate) fn rest(moment: Duration) {
+    std::thread::sleep(moment);
 }
 
 /// Starts a thread that ends within `scope`.

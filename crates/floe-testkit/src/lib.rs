@@ -18,6 +18,7 @@ pub mod recording;
 pub mod s3;
 pub mod settled;
 pub mod skip;
+pub mod wait;
 
 pub use copy_tree::copy_tree;
 pub use fault::{Fault, FaultStore};
@@ -28,6 +29,7 @@ pub use recording::{Operation, RecordingStore, Request};
 pub use s3::{Asked, CannedServer, Gate, S3Server};
 pub use settled::wait_until_trusted;
 pub use skip::skip;
+pub use wait::wait_until;
 
 /// Lengths at which code that cuts at `boundary` goes wrong first: nothing, one, around the boundary, and many.
 pub fn interesting_sizes(boundary: usize) -> Vec<usize> {

@@ -1,12 +1,10 @@
 //! Waiting for the clock that files are stamped with.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use floe_core::source::{HashClock, Stat, is_trusted};
 
-/// After this the clock stands still.
-const MOST: Duration = Duration::from_secs(60);
+use crate::wait_until;
 
 /// Waits until hashes of what was written so far on the file system of `directory` may be remembered.
 ///
@@ -16,9 +14,5 @@ pub fn wait_until_trusted(directory: &Path) {
     // Stamped after all that was written before.
     let last = tempfile::tempfile_in(directory).unwrap();
     let stat = Stat::of_file(&last).unwrap();
-    let deadline = Instant::now() + MOST;
-    while !is_trusted(&stat, HashClock::read(&last).unwrap()) {
-        assert!(Instant::now() < deadline, "the file system's clock does not move on");
-        std::thread::yield_now();
-    }
+    wait_until("the file system's clock moves on", || is_trusted(&stat, HashClock::read(&last).unwrap()));
 }

@@ -9,7 +9,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use floe_core::source::refuse_in_own;
@@ -93,7 +92,6 @@ struct ArchiveReport<'a> {
 }
 
 pub(crate) async fn run(session: &Session, mut arguments: ArchiveArguments) -> Result<Code, Failure> {
-    let started = Instant::now();
     arguments.output = arguments.output.filter(|path| path.as_os_str() != "-");
     let format = choose_format(&arguments)?;
     let output = session.output();
@@ -129,12 +127,12 @@ pub(crate) async fn run(session: &Session, mut arguments: ArchiveArguments) -> R
             file: &path.to_string_lossy(),
             file_hex: hex_unless_text(path.as_os_str().as_bytes()),
             archive_bytes,
-            elapsed_seconds: started.elapsed().as_secs_f64(),
+            elapsed_seconds: session.elapsed().as_secs_f64(),
             traffic: session.traffic(),
         })?;
         return Ok(Code::Done);
     }
-    let time = duration(started.elapsed());
+    let time = duration(session.elapsed());
     output.note(&format!("Wrote {} ({}) in {time}.", path.display(), ByteCount(archive_bytes)));
     Ok(Code::Done)
 }

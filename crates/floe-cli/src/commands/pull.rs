@@ -5,7 +5,6 @@ mod report;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
@@ -89,7 +88,6 @@ impl PullArguments {
 }
 
 pub(crate) async fn run(session: &Session, arguments: PullArguments) -> Result<Code, Failure> {
-    let started = Instant::now();
     if arguments.destination.as_os_str() == "-" {
         let advice =
             "`floe cat REF:PATH` writes a file there, `floe archive` a tar; a directory called so is `./-`.";
@@ -120,7 +118,7 @@ pub(crate) async fn run(session: &Session, arguments: PullArguments) -> Result<C
     drop(shown);
     let taken = "Look whether another pull writes there, wait for its end, then run the command again.";
     let pulled = pulled.map_err(|error| Failure::advised(error, &[ErrorKind::Conflict], taken))?;
-    report::show(session, &resolved, &arguments.source, &pulled, started.elapsed(), arguments.report.json)?;
+    report::show(session, &resolved, &arguments.source, &pulled, session.elapsed(), arguments.report.json)?;
     Ok(Code::Done)
 }
 

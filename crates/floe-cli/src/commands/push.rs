@@ -7,7 +7,6 @@ mod report;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
 
 use clap::Args;
 use floe_core::{Annotation, PushProgress, PushSource, RefName, Reference};
@@ -61,7 +60,6 @@ pub(crate) struct PushArguments {
 }
 
 pub(crate) async fn run(session: &Session, arguments: PushArguments) -> Result<Code, Failure> {
-    let started = Instant::now();
     let source = source(arguments.path)?;
     let mut options = arguments.what.options(session.own_directories()?)?;
     let limits = Limits { upload: arguments.limit_upload, ..Limits::default() };
@@ -91,7 +89,7 @@ pub(crate) async fn run(session: &Session, arguments: PushArguments) -> Result<C
     let shown = progress::show(session, size, &progress, arguments.dry_run);
     let pushed = floe_core::push(&namespace, source, &name, &options, &progress).await;
     drop(shown);
-    report::show(session, &name, &pushed?, started.elapsed(), arguments.report.json, is_annotated)?;
+    report::show(session, &name, &pushed?, session.elapsed(), arguments.report.json, is_annotated)?;
     Ok(Code::Done)
 }
 

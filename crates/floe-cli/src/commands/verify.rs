@@ -1,7 +1,6 @@
 //! `floe verify`.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use clap::Args;
 use floe_core::{Damage, RefName, Verified, VerifyOptions};
@@ -66,7 +65,6 @@ struct DamageReport<'a> {
 }
 
 pub(crate) async fn run(session: &Session, arguments: VerifyArguments) -> Result<Code, Failure> {
-    let started = Instant::now();
     let namespace = session.namespace(Limits::default()).await?;
     let options = VerifyOptions {
         refs: arguments.refs,
@@ -93,12 +91,12 @@ pub(crate) async fn run(session: &Session, arguments: VerifyArguments) -> Result
                 .collect(),
             unsupported: reports(&verified.unsupported),
             unreferenced_packs: verified.unreferenced.iter().map(ToString::to_string).collect(),
-            elapsed_seconds: started.elapsed().as_secs_f64(),
+            elapsed_seconds: session.elapsed().as_secs_f64(),
             traffic: session.traffic(),
         })
     } else {
         let told = show(session, &verified);
-        session.output().note(&closing_line(session, &verified, options.quick, started.elapsed()));
+        session.output().note(&closing_line(session, &verified, options.quick, session.elapsed()));
         told
     };
     if verified.damages.is_empty() && !verified.unsupported.is_empty() {

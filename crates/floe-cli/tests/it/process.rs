@@ -1,9 +1,8 @@
 //! How the process ends: interrupted, or with nobody reading.
 
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
-use floe_testkit::bytes_of;
+use floe_testkit::{bytes_of, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::environment::User;
@@ -45,13 +44,9 @@ impl User {
     }
 
     fn wait_for_lease(&self) {
-        let deadline = Instant::now() + Duration::from_secs(60);
         // Before the namespace is made, what stands among the leases is a probe of the store.
         let namespace = self.path(".local/share/floe/default/format.json");
-        while !namespace.exists() || self.objects("leases").is_empty() {
-            assert!(Instant::now() < deadline, "the push took no lease");
-            std::thread::yield_now();
-        }
+        wait_until("the push takes a lease", || namespace.exists() && !self.objects("leases").is_empty());
     }
 }
 
@@ -87,11 +82,7 @@ fn i5_a_push_interrupted_behind_a_large_pack_does_not_wait_for_it() {
     std::fs::create_dir(user.path("tree")).unwrap();
     std::fs::write(user.path("tree/file"), bytes_of(1, 3 << 20)).unwrap();
     let push = user.process(&["push", "tree", "main", "--limit-upload", "10000"]).spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while user.objects("packs").is_empty() {
-        assert!(Instant::now() < deadline, "no pack was sent");
-        std::thread::yield_now();
-    }
+    wait_until("a pack is sent", || !user.objects("packs").is_empty());
     interrupt(&push, Signal::INT);
     let (status, told) = ended(push);
     // What is small may be done by then.
@@ -125,11 +116,7 @@ fn an_interrupted_pull_leaves_nothing() {
     let entries = || std::fs::read_dir(&parent).unwrap().count();
     let arguments = ["pull", "main", "parent/back", "--limit-download", "1KiB"];
     let pull = user.process(&arguments).spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while entries() == 0 {
-        assert!(Instant::now() < deadline, "the pull made no staging");
-        std::thread::yield_now();
-    }
+    wait_until("the pull makes its staging", || entries() > 0);
     interrupt(&pull, Signal::INT);
     let (status, told) = ended(pull);
     assert_eq!(status, Some(130), "{told}");

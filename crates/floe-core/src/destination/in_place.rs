@@ -14,6 +14,7 @@ use super::entry::{FileStat, Settings};
 use super::problem::failed;
 use super::tree::Tree;
 use super::{names, xattrs};
+use crate::offload::rest;
 use crate::{Error, ErrorKind, Result};
 
 /// An existing directory that a tree is written over, held against other pulls.
@@ -140,7 +141,7 @@ pub(super) fn is_taken(shown: &str) -> Error {
 pub(super) fn lock_in_time(root: &OwnedFd, lock: FlockOperation) -> io::Result<()> {
     for _ in 0..5 {
         match flock(root, lock) {
-            Err(Errno::WOULDBLOCK) => std::thread::sleep(Duration::from_millis(5)),
+            Err(Errno::WOULDBLOCK) => rest(Duration::from_millis(5)),
             other => return other,
         }
     }

@@ -12,6 +12,8 @@ use std::time::Duration;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::offload::rest;
+
 use super::stat::{FileKind, Stat};
 
 /// For how long a file that is leased is tried again, by the pauses between.
@@ -41,7 +43,7 @@ pub(super) fn open_to_read(
                 if Stat::of_name(directory, name)?.kind != FileKind::File {
                     return Err(Errno::NOTSUP);
                 }
-                std::thread::sleep(pause);
+                rest(pause);
                 if waited < TOLD_AFTER && waited + pause >= TOLD_AFTER {
                     let name = name.to_string_lossy();
                     tracing::warn!("waiting for {name}: somebody has a lease on it, a file server perhaps");

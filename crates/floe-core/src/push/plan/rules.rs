@@ -8,7 +8,7 @@
 //! looked at in any case.
 
 use std::collections::HashSet;
-use std::time::Instant;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +21,7 @@ use crate::source::{
     Child, DirectoryId, Exclusions, ListedDirectory, Listing, Recency, Stat, WalkBegan, is_cache_tag, join,
     rewrite_time,
 };
+use crate::store::{SystemTimer, Timer as _};
 
 /// What ignore files were when they were obeyed, or that they were not there.
 #[derive(Debug)]
@@ -32,6 +33,7 @@ pub(in crate::push) struct RulesRead {
     last_path: Vec<u8>,
     /// How recently anything that was listed changed.
     recency: Recency,
+    timer: SystemTimer,
 }
 
 #[derive(Debug)]
@@ -43,8 +45,8 @@ struct RulesFile {
     name: &'static str,
     stat: Option<Box<Stat>>,
     is_young: bool,
-    /// When whoever had only begun to rewrite it is done.
-    settled: Instant,
+    /// When whoever had only begun to rewrite it is done, by the timer.
+    settled: Duration,
 }
 
 /// The end of a pass whose rules are others by now.
@@ -61,6 +63,7 @@ impl RulesRead {
             paths: Vec::new(),
             last_path: Vec::new(),
             recency: Recency::default(),
+            timer: SystemTimer::default(),
         }
     }
 
@@ -87,7 +90,7 @@ impl RulesRead {
                 name: file.name,
                 stat: file.stat.map(Box::new),
                 is_young: file.is_young,
-                settled: Instant::now() + changed.until_as_old_as(rewrite_time(file.stat.as_ref())),
+                settled: self.timer.elapsed() + changed.until_as_old_as(rewrite_time(file.stat.as_ref())),
             });
         }
     }
@@ -124,7 +127,7 @@ impl RulesRead {
             if is_quiet && !file.is_young {
                 continue;
             }
-            pause(cancel, file.settled.saturating_duration_since(Instant::now()))?;
+            pause(cancel, file.settled.saturating_sub(self.timer.elapsed()))?;
             let directory = ListedDirectory { path: &path, id: file.directory };
             let name = file.name.as_bytes();
             let is_still = match &file.stat {

@@ -283,6 +283,7 @@ fn check_rules(
 }
 
 /// Long enough for what was changed to have been so when a walk begins.
+#[expect(clippy::disallowed_methods, reason = "nothing happens by which it could be told")]
 fn rest() {
     std::thread::sleep(Duration::from_millis(60));
 }

@@ -11,7 +11,7 @@ use floe_core::{
     Snapshot, SystemClock,
 };
 use floe_format::{Kept, OwnedBody, XattrList};
-use floe_testkit::{Fault, FaultStore, MemoryStore, Operation, RecordingStore, bytes_of, skip};
+use floe_testkit::{Fault, FaultStore, MemoryStore, Operation, RecordingStore, bytes_of, skip, wait_until};
 
 use super::fixture::{Making, dir, file, hard_link, node, symlink, write};
 use super::{namespace, pull_to};
@@ -107,10 +107,7 @@ async fn progress_tells_of_a_big_file_before_it_is_whole() {
         progress.file_bytes.store(0, Ordering::Relaxed);
         progress.files.store(0, Ordering::Relaxed);
         let (_, cancel, pulling) = start(faulty.requests() - 1, "part").await;
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
-        while told()[1] == 0 && std::time::Instant::now() < deadline {
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-        }
+        wait_until("some of the file is told", || told()[1] > 0);
         let [_, bytes, files] = told();
         assert!((1..SIZE).contains(&bytes) && files == 0, "{path:?}: {bytes}");
         cancel.cancel();

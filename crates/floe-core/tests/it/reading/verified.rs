@@ -118,13 +118,13 @@ async fn what_is_wrong_with_a_pack_is_told_once() {
 /// What nothing but a snapshot can tell is told, whatever else is wrong.
 #[tokio::test]
 async fn damage_of_a_pack_hides_none_of_a_snapshot() {
-    fn spoil(number: usize, plain: &mut Vec<u8>) -> bool {
-        plain[1000] ^= u8::from(number == 3);
-        true
-    }
     let store = MemoryStore::new();
     let namespace = namespace(&store).await;
-    let making = Making { pack_bytes: 16 << 20, data: spoil, ..Making::small() };
+    let data = |number, plain: &mut Vec<u8>| {
+        plain[1000] ^= u8::from(number == 3);
+        true
+    };
+    let making = Making { pack_bytes: 16 << 20, data, ..Making::small() };
     let at = write(&namespace, small_files(200), &making).await;
     name(&store, &namespace, "a", at).await;
     let [pack] = &packs(&namespace, at).await[..] else { panic!("all is in one pack") };
