@@ -1,6 +1,7 @@
 //! Index segments, and the lists of items that they and roots hold (`docs/format.md` §7).
 
 use crate::cut::{cut_items, needs_cut};
+use crate::head::{put_head, read_head};
 use crate::tree::PathCursor;
 use crate::wire::{WireReader, WireWrite};
 use crate::{Error, FrameId, Result};
@@ -15,8 +16,6 @@ pub const MAX_ITEMS: usize = 32;
 pub const MAX_LEVEL: u8 = 8;
 
 const MAGIC: &[u8; 4] = b"FIDX";
-const VERSION: u8 = 1;
-const KIND_TREE: u8 = 1;
 
 /// What a root or index segment says of a segment, or of an index segment one level down.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -122,15 +121,7 @@ impl IndexSegment {
         if plain.len() > MAX_INDEX_SEGMENT_BYTES {
             return Err(reader.corrupt("it is over 1 MiB"));
         }
-        reader.magic(MAGIC)?;
-        let version = reader.u8()?;
-        if version != VERSION {
-            return Err(reader.unsupported(format_args!("version {version}")));
-        }
-        let kind = reader.u8()?;
-        if kind != KIND_TREE {
-            return Err(reader.unsupported(format_args!("kind {kind}")));
-        }
+        read_head(&mut reader, MAGIC)?;
         let level = reader.u8()?;
         if !(1..=MAX_LEVEL).contains(&level) {
             return Err(reader.corrupt(format_args!("level {level}")));
@@ -158,8 +149,9 @@ impl IndexSegment {
         if self.items.iter().any(|item| item.path.is_empty()) || sums(&self.items).is_none() {
             return Err(Error::invalid("an index segment with an empty path, or over 2^64 bytes"));
         }
-        let mut plain = MAGIC.to_vec();
-        plain.extend_from_slice(&[VERSION, KIND_TREE, self.level, 0]);
+        let mut plain = Vec::new();
+        put_head(&mut plain, MAGIC);
+        plain.extend_from_slice(&[self.level, 0]);
         write_items(&self.items, &mut plain)?;
         if plain.len() > MAX_INDEX_SEGMENT_BYTES {
             return Err(Error::invalid("an index segment cannot have over 1 MiB"));

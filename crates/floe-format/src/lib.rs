@@ -13,6 +13,7 @@ mod content_hasher;
 mod cut;
 mod error;
 mod frame;
+mod head;
 mod ids;
 mod index_segment;
 mod layout;

@@ -1,6 +1,7 @@
 //! Roots: what a snapshot is named by (`docs/format.md` §8).
 
 use crate::cut::Parameters;
+use crate::head::{put_head, read_head};
 use crate::index_segment::{MAX_LEVEL, read_items, sums, write_items};
 use crate::tree::{Kept, Meta, XattrList, Xattrs, read_mode};
 use crate::wire::{WireReader, WireWrite};
@@ -10,8 +11,6 @@ use crate::{Error, Item, Result, TAR_BLOCK_BYTES, TAR_END};
 pub const MAX_ROOT_BYTES: usize = 1 << 20;
 
 const MAGIC: &[u8; 4] = b"FLRT";
-const VERSION: u8 = 1;
-const KIND_TREE: u8 = 1;
 const FLAG_REPRODUCIBLE: u8 = 1;
 
 /// The root of a tree. Its bytes give the [`SnapshotId`](crate::SnapshotId).
@@ -51,15 +50,7 @@ impl Root {
         if bytes.len() > MAX_ROOT_BYTES {
             return Err(reader.corrupt("it is over 1 MiB"));
         }
-        reader.magic(MAGIC)?;
-        let version = reader.u8()?;
-        if version != VERSION {
-            return Err(reader.unsupported(format_args!("version {version}")));
-        }
-        let kind = reader.u8()?;
-        if kind != KIND_TREE {
-            return Err(reader.unsupported(format_args!("kind {kind}")));
-        }
+        read_head(&mut reader, MAGIC)?;
         let kept = Kept::from_bits(reader.u8()?)?;
         let flags = reader.u8()?;
         if flags & !FLAG_REPRODUCIBLE != 0 {
@@ -104,9 +95,10 @@ impl Root {
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         self.parameters.validate()?;
         self.check().map_err(|what| Error::invalid(format!("root: {what}")))?;
-        let mut bytes = MAGIC.to_vec();
+        let mut bytes = Vec::new();
+        put_head(&mut bytes, MAGIC);
         let flags = if self.reproducible { FLAG_REPRODUCIBLE } else { 0 };
-        bytes.extend_from_slice(&[VERSION, KIND_TREE, self.kept.bits(), flags]);
+        bytes.extend_from_slice(&[self.kept.bits(), flags]);
         self.parameters.write(&mut bytes);
         bytes.put_uv(self.length);
         bytes.put_uv(self.entries);

@@ -12,6 +12,7 @@ pub use runs::Run;
 
 use std::ops::Range;
 
+use crate::head::read_head;
 use crate::wire::WireReader;
 use crate::{EntryRef, Error, Item, Kept, Result, compare_paths};
 
@@ -25,8 +26,6 @@ pub const MAX_SEGMENT_ENTRIES: usize = 1_024;
 pub const MAX_SEGMENT_RUNS: usize = 65;
 
 const MAGIC: &[u8; 4] = b"FSEG";
-const VERSION: u8 = 1;
-const KIND_TREE: u8 = 1;
 const FLAG_END: u8 = 1;
 
 /// The longest lead: the largest file with its padding.
@@ -47,15 +46,7 @@ impl Head {
         if plain.len() > MAX_SEGMENT_BYTES {
             return Err(reader.corrupt("it is over 1 MiB"));
         }
-        reader.magic(MAGIC)?;
-        let version = reader.u8()?;
-        if version != VERSION {
-            return Err(reader.unsupported(format_args!("version {version}")));
-        }
-        let kind = reader.u8()?;
-        if kind != KIND_TREE {
-            return Err(reader.unsupported(format_args!("kind {kind}")));
-        }
+        read_head(&mut reader, MAGIC)?;
         let kept = Kept::from_bits(reader.u8()?)?;
         let flags = reader.u8()?;
         if flags & !FLAG_END != 0 {

@@ -1,8 +1,7 @@
 //! Making segments.
 
-use super::{
-    FLAG_END, KIND_TREE, MAGIC, MAX_SEGMENT_BYTES, MAX_SEGMENT_ENTRIES, MAX_SEGMENT_RUNS, Run, VERSION,
-};
+use super::{FLAG_END, MAGIC, MAX_SEGMENT_BYTES, MAX_SEGMENT_ENTRIES, MAX_SEGMENT_RUNS, Run};
+use crate::head::put_head;
 use crate::tree::{PathCursor, Shown};
 use crate::wire::WireWrite;
 use crate::{EntryRef, Error, FrameId, Kept, Result};
@@ -110,9 +109,9 @@ impl SegmentBuilder {
             return Err(Error::invalid("a segment without frames, or with a lead over 2^60 bytes"));
         }
         let mut plain = Vec::with_capacity(32 + self.entries.len() + 48 * self.runs.len());
-        plain.extend_from_slice(MAGIC);
+        put_head(&mut plain, MAGIC);
         let flags = if has_end { FLAG_END } else { 0 };
-        plain.extend_from_slice(&[VERSION, KIND_TREE, self.kept.bits(), flags]);
+        plain.extend_from_slice(&[self.kept.bits(), flags]);
         plain.put_uv(self.lead);
         plain.put_uv(self.entry_count as u64);
         plain.put_uv(self.runs.len() as u64);
