@@ -49,6 +49,7 @@ mod file;
 mod finish;
 mod in_place;
 mod lent;
+mod letters;
 mod names;
 mod obstacles;
 mod open;
@@ -73,8 +74,8 @@ pub(crate) use entry::{Device, FileId, FileStat, Kind, Meta, Mtime, Owner, Setti
 pub(crate) use existing::ExistingFile;
 pub(crate) use file::FileWriter;
 pub(crate) use in_place::InPlace;
+pub(crate) use letters::{in_one_spelling, without_case};
 pub(crate) use reconcile::{Survey, Verdict, Wanted, WantedKind};
-pub(crate) use spelling::{in_one_spelling, without_case};
 pub(crate) use staging::{Occupant, Staging, look};
 pub use tree::Complaints;
 pub(crate) use tree::Tree;
