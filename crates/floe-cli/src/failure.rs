@@ -176,10 +176,13 @@ impl From<Error> for Failure {
         let mut too_many_files = false;
         let mut no_such_file = false;
         let mut read_only = false;
+        let mut bad_medium = false;
         while let Some(error) = cause {
             let io = error.downcast_ref::<io::Error>();
+            let errno = io.and_then(io::Error::raw_os_error).map(Errno::from_raw_os_error);
             disk_full |= io.is_some_and(is_full);
-            too_many_files |= io.is_some_and(|io| io.raw_os_error() == Some(Errno::MFILE.raw_os_error()));
+            too_many_files |= errno == Some(Errno::MFILE);
+            bad_medium |= matches!(errno, Some(Errno::IO | Errno::UCLEAN));
             read_only |= io.is_some_and(|io| io.kind() == io::ErrorKind::ReadOnlyFilesystem);
             no_such_file |= io.is_some_and(|io| io.kind() == io::ErrorKind::NotFound);
             let text = error.to_string();
@@ -226,6 +229,10 @@ impl From<Error> for Failure {
             ErrorKind::Internal if read_only => {
                 (Code::Failed, "That file system is read-only: name another place, or mount it writable.")
             }
+            ErrorKind::Internal if bad_medium => (
+                Code::Failed,
+                "A disk fails there: copy elsewhere what can still be read; `floe verify` tells what of a store cannot.",
+            ),
             ErrorKind::Internal if disk_full => {
                 (Code::Failed, "Make room on that file system, then run the command again.")
             }
@@ -286,6 +293,17 @@ mod tests {
         let wrapped = Error::new(ErrorKind::Internal, "the push failed")
             .with_source(Error::io("cannot write `x`", io::ErrorKind::StorageFull.into()));
         assert!(Failure::from(wrapped).advice().starts_with("Make room"));
+    }
+
+    #[test]
+    fn a_failing_disk_is_told_from_other_faults() {
+        for errno in [Errno::IO, Errno::UCLEAN] {
+            let bad = io::Error::from_raw_os_error(errno.raw_os_error());
+            let failure = Failure::from(Error::io("cannot read `x`", bad));
+            assert!(failure.advice().starts_with("A disk fails there"), "{}", failure.advice());
+        }
+        let other = Failure::from(Error::io("cannot read `x`", io::Error::other("x")));
+        assert!(!other.advice().contains("disk"), "{}", other.advice());
     }
 
     #[test]
