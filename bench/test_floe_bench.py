@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from floe_bench import corpora, cutting, cutting_cli, edits, measure, parameter_sets, report, session, tracing, trees  # noqa: E402  (the path comes first)
 from floe_bench.git_import import import_tree  # noqa: E402
+from floe_bench.scenarios import requests  # noqa: E402
 from floe_bench.text import TextMaker  # noqa: E402
 from floe_bench.tools.floe import told  # noqa: E402
 
@@ -67,6 +68,18 @@ class Comparing(InScratch):
         expected, actual = self.tree("a"), self.tree("b")
         os.utime(actual / "top", ns=(7, 1_000_000_900))
         self.assertEqual(trees.differences(expected, actual, trees.Keeps(mtime_unit_ns=1_000_000_000)), [])
+
+
+class Requests(unittest.TestCase):
+    def test_what_the_tests_say_is_read(self) -> None:
+        said = "requests of a push of one changed file, caches warm: 9, 7 in series"
+        printed = f"running 1 test\ntest x ... {said}\nrequests of another: 14, 9 in series\nok\n"
+        expected = [("a push of one changed file, caches warm", 9, 7), ("another", 14, 9)]
+        self.assertEqual(requests.read(printed), expected)
+
+    def test_tests_that_say_nothing_are_no_result(self) -> None:
+        with self.assertRaisesRegex(measure.BenchError, "caches warm"):
+            requests.read("requests of another: 14, 9 in series\n")
 
 
 class Measuring(InScratch):

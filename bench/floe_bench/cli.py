@@ -13,7 +13,7 @@ from pathlib import Path
 from . import report
 from .measure import BenchError
 from .report import Section, Table
-from .scenarios import first_push, memory, million, pull, pull_over, second_push, sizes, versions
+from .scenarios import first_push, memory, million, pull, pull_over, requests, second_push, sizes, versions
 from .session import Session, say
 from .tools.registry import KINDS, find_tools
 
@@ -21,6 +21,7 @@ BENCH = Path(__file__).resolve().parent.parent
 SCENARIOS: dict[str, Callable[[Session], Section]] = {
     "first-push": first_push.measure,
     "second-push": second_push.measure,
+    "requests": requests.measure,
     "pull": pull.measure,
     "pull-over": pull_over.measure,
     "sizes": sizes.measure,

@@ -106,6 +106,15 @@ fn table(store: &RecordingStore) -> Vec<String> {
     lines.into_iter().map(times).collect()
 }
 
+/// Says how many they are, for the benchmark to read.
+#[expect(clippy::print_stdout, reason = "it is what is read")]
+fn tell(what: &str, table: &[String]) {
+    let count = |line: &String| line.rsplit_once(" x").map_or(1, |(_, times)| times.parse::<u64>().unwrap());
+    let depth = |line: &String| line.split(' ').next().unwrap().parse::<u64>().unwrap();
+    let (count, depth) = (table.iter().map(count).sum::<u64>(), table.iter().map(depth).max().unwrap_or(0));
+    println!("requests of {what}: {count}, {depth} in series");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn pushes() {
     let bench = Bench::new().await;
@@ -133,6 +142,7 @@ async fn pushes() {
         "16 Delete leases",
     ];
     assert_eq!(bench.first, first);
+    tell("a first push, which makes the namespace", &bench.first);
 
     bench.change_one_line();
     let (pushed, warm) = bench.push(&bench.cache()).await;
@@ -147,11 +157,13 @@ async fn pushes() {
         "6 Swap refs",
         "7 Delete leases",
     ];
+    tell("a push of one changed file, caches warm", &warm);
     assert_eq!((pushed.reused_files, warm), (1_999, expected.map(str::to_owned).to_vec()));
 
     let unchanged = bench.push(&bench.cache()).await.1;
     let expected = ["1 Get format.json", "2 Create leases", "3 Get gc", "3 Get refs", "4 Delete leases"];
     assert_eq!(unchanged, expected);
+    tell("a push of an unchanged tree, caches warm", &unchanged);
 
     write(&bench.source().join("directory-021/file-007"), &text(2_000_077, 1_500));
     let (pushed, cold) = bench.push(&bench.cold()).await;
@@ -171,6 +183,7 @@ async fn pushes() {
         "8 Swap refs",
         "9 Delete leases",
     ];
+    tell("a push of one changed file, nothing cached", &cold);
     assert_eq!((pushed.reused_files, cold), (1_999, expected.map(str::to_owned).to_vec()));
 }
 
@@ -190,6 +203,7 @@ async fn pulls() {
     bench.push(&bench.cache()).await;
     let over = bench.pull("pulled", &bench.cold()).await;
     assert_eq!(over, [&opened[..], &["3 GetRange packs", "4 GetRange packs"]].concat());
+    tell("a pull over a tree that differs in one file, no tails cached", &over);
     assert_eq!(bench.pull("pulled", &bench.cold()).await, opened);
 }
 
@@ -206,5 +220,6 @@ async fn a_listing_of_one_directory() {
     assert_eq!(count, 200);
     let expected = ["1 Get refs", "2 Get snapshots", "3 GetRange packs", "4 GetRange packs"];
     assert_eq!(table(&store), expected);
+    tell("ls of one directory of 40,000 files, nothing cached", &expected.map(str::to_owned));
     assert!(store.received_bytes() < 100_000, "{}", store.received_bytes());
 }
