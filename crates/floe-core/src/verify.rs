@@ -80,30 +80,69 @@ pub struct Verified {
 ///
 /// # Errors
 /// Those that say nothing of the objects: the store cannot be reached, the caller asked to stop. What is damaged or
-/// missing is in the answer.
+/// missing is in the answer; where there is none, warnings tell of what was found until then.
 pub async fn verify(namespace: &Namespace, options: &VerifyOptions) -> Result<Verified> {
     let mut verified = Verified::default();
+    let done = look(namespace, options, &mut verified).await;
+    verified.damages.sort();
+    verified.damages.dedup();
+    verified.unsupported.sort();
+    verified.unsupported.dedup();
+    if done.is_err() {
+        for Damage { object, message, .. } in &verified.damages {
+            tracing::warn!("damaged: {object}: {message}");
+        }
+    }
+    done.map(|()| verified)
+}
+
+/// Looks at everything, and notes what is found.
+async fn look(namespace: &Namespace, options: &VerifyOptions, verified: &mut Verified) -> Result<()> {
     let mut packs: BTreeMap<PackId, PackShape> = BTreeMap::new();
     let mut users = Users::default();
-    let snapshots = open_snapshots(namespace, options, &mut packs, &mut users, &mut verified).await?;
+    let snapshots = open_snapshots(namespace, options, &mut packs, &mut users, verified).await?;
     verified.packs = packs.len() as u64;
-    let bad = check_sizes(namespace, options, &packs, &mut verified).await?;
+    let bad = check_sizes(namespace, options, &packs, verified).await?;
     packs.retain(|id, _| !bad.contains(id));
     options.bytes_to_read.store(bytes_to_read(packs.values(), options.quick), Ordering::Relaxed);
     if options.refs.is_empty() {
         // No push goes on without it.
         let read = CollectorState::read(namespace).await.map(drop);
-        note(&mut verified, namespace.keys().collector_state().to_string(), read)?;
+        note(verified, namespace.keys().collector_state().to_string(), read)?;
     }
-    let (namespace, quick) = (namespace.clone(), options.quick);
-    let keys = namespace.keys().clone();
-    let mut verified = offload("verify", &options.cancel, move |work| {
+    let keys = namespace.keys();
+    let contents = Contents { namespace: namespace.clone(), packs, bad, snapshots, quick: options.quick };
+    let mut found = std::mem::take(verified);
+    let (found, done) = offload("verify", &options.cancel, move |work| {
+        let done = contents.check(&work, &mut found);
+        Ok((found, done))
+    })
+    .await?;
+    *verified = found;
+    verified.affected = users.of(&verified.damages, keys);
+    done
+}
+
+/// What is in a namespace, by its refs.
+struct Contents {
+    namespace: Namespace,
+    packs: BTreeMap<PackId, PackShape>,
+    /// Packs that are missing or of another length, which are told.
+    bad: HashSet<PackId>,
+    snapshots: Vec<(SnapshotAt, Option<Snapshot>)>,
+    quick: bool,
+}
+
+impl Contents {
+    /// Checks packs, and then snapshots.
+    fn check(self, work: &Offloaded, verified: &mut Verified) -> Result<()> {
+        let Self { namespace, packs, bad, snapshots, quick } = self;
         let mut told = Told::of(bad);
         for shape in packs.values() {
             if quick {
-                check_tail(&work, &namespace, *shape, &mut told, &mut verified)?;
+                check_tail(work, &namespace, *shape, &mut told, verified)?;
             } else {
-                check_pack(&work, &namespace, *shape, &mut told, &mut verified)?;
+                check_pack(work, &namespace, *shape, &mut told, verified)?;
             }
         }
         let mut seen = Seen::default();
@@ -117,22 +156,15 @@ pub async fn verify(namespace: &Namespace, options: &VerifyOptions) -> Result<Ve
             let mut is_told = false;
             let checked = opened.and_then(|snapshot| {
                 is_told = told.is_of_packs(&snapshot);
-                check_snapshot(&work, &namespace, &snapshot, quick, &mut seen, (&key, &told), &mut verified)
+                check_snapshot(work, &namespace, &snapshot, quick, &mut seen, (&key, &told), verified)
             });
             // What `affected` tells of it is enough, where it cannot be read for a pack that is damaged itself.
             if !is_told || checked.as_ref().is_err_and(|error| !is_damage(error)) {
-                note(&mut verified, key, checked)?;
+                note(verified, key, checked)?;
             }
         }
-        Ok(verified)
-    })
-    .await?;
-    verified.damages.sort();
-    verified.damages.dedup();
-    verified.unsupported.sort();
-    verified.unsupported.dedup();
-    verified.affected = users.of(&verified.damages, &keys);
-    Ok(verified)
+        Ok(())
+    }
 }
 
 /// Who uses what.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use crate::attack::can;
 use crate::environment::{User, listing, stdout};
 use crate::report::report;
 
@@ -351,4 +352,26 @@ fn what_is_too_new_is_not_damaged_and_is_left_alone() {
             user.floe(&[command], 3);
         }
     }
+}
+
+/// Whoever may not read one pack still learns what is wrong with another.
+#[test]
+fn what_was_found_before_verify_was_broken_off_is_told() {
+    if !can(&["strace", "-V"]) {
+        return;
+    }
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main"], 0);
+    let first = objects(&user, "packs").remove(0);
+    user.floe(&["push", &tree, "other", "--full"], 0);
+    let second = objects(&user, "packs").into_iter().find(|path| *path != first).unwrap();
+    flip(&first);
+    let strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-P", second.to_str().unwrap()];
+    let inject = ["-e", "trace=openat", "-e", "inject=openat:error=EACCES"];
+    let output = user.under(&[&strace[..], &inject].concat(), &["verify"]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    let id = first.file_name().unwrap().to_str().unwrap();
+    assert!(told.contains(&format!("damaged: default/packs/{id}: ")) && told.contains("error: "), "{told}");
 }
