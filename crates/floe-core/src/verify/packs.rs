@@ -10,7 +10,6 @@ use crate::offload::Offloaded;
 use crate::pack_tails::{LoadedTail, PackTails};
 use crate::snapshot::Snapshot;
 use crate::store::list_all;
-use crate::unpack::Unit;
 use crate::{Error, Remedy, Result};
 
 use super::{Damage, Verified, VerifyOptions, note};
@@ -19,7 +18,7 @@ use super::{Damage, Verified, VerifyOptions, note};
 const MAX_PACKS: usize = 10_000_000;
 /// How much of a pack is read at once.
 const READ_BYTES: u64 = 8 << 20;
-/// How many frames of a pack are told; one with more is damaged as a whole.
+/// How many frames of a pack are told one by one.
 const MAX_FRAMES: usize = 16;
 
 /// What was told of packs already.
@@ -27,13 +26,15 @@ const MAX_FRAMES: usize = 16;
 pub(super) struct Told {
     /// Packs of which more cannot be used than a frame.
     packs: HashSet<PackId>,
-    frames: HashSet<FrameId>,
+    frames: HashSet<(PackId, FrameId)>,
+    /// Packs of which more frames are damaged than are told one by one.
+    many: HashSet<PackId>,
 }
 
 impl Told {
     /// These packs, of which all was told that is.
     pub(super) fn of(packs: HashSet<PackId>) -> Self {
-        Self { packs, frames: HashSet::new() }
+        Self { packs, ..Self::default() }
     }
 
     /// Whether a snapshot needs a pack that is told.
@@ -41,10 +42,10 @@ impl Told {
         snapshot.layout().packs.iter().any(|pack| self.packs.contains(&pack.id))
     }
 
-    /// Whether a unit needs a frame that is told, or one of a pack that is.
-    pub(super) fn is_of_frames(&self, unit: &Unit<'_>) -> bool {
-        let is_told = |pack, id| self.packs.contains(pack) || self.frames.contains(id);
-        unit.frames.iter().any(|frame| is_told(&frame.pack_id, &frame.run.id))
+    /// Whether a frame of a pack is told, or all of the pack.
+    pub(super) fn has(&self, pack: &PackId, frame: &FrameId) -> bool {
+        let is_whole = self.packs.contains(pack) || self.many.contains(pack);
+        is_whole || self.frames.contains(&(*pack, *frame))
     }
 }
 
@@ -124,12 +125,15 @@ pub(super) fn check_pack(
     let mut bad = Vec::new();
     let checked = read_pack(work, namespace, shape, &mut |id, error| bad.push((id, error)));
     let key = namespace.keys().pack(&shape.id).to_string();
-    if bad.len() > MAX_FRAMES {
-        told.packs.insert(shape.id);
-    }
+    let more = bad.len().saturating_sub(MAX_FRAMES);
     for (id, error) in bad.into_iter().take(MAX_FRAMES) {
-        told.frames.insert(id);
+        told.frames.insert((shape.id, id));
         note(verified, key.clone(), Err(error))?;
+    }
+    if more > 0 {
+        told.many.insert(shape.id);
+        let message = format!("so are the stored bytes of {more} more of its frames");
+        verified.damages.push(Damage { object: key, message, remedy: None });
     }
     note_pack(namespace, shape, checked, told, verified)
 }

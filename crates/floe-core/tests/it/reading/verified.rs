@@ -59,17 +59,25 @@ async fn i3_frames_are_checked_in_every_pack_they_are_read_from() {
         let first = write(&namespace, nodes(), &Making::small()).await;
         name(&store, &namespace, "a", first).await;
         let others = packs(&namespace, first).await;
+        let mut good_packs: Vec<_> = others.iter().map(|pack| pack.id).collect();
         let good = Making { others, ..Making::small() };
         let second = write(&namespace, nodes(), &good).await;
         name(&store, &namespace, "b", second).await;
         assert_eq!(verified(&namespace, false).await.damages, [], "{what}");
+        good_packs.extend(packs(&namespace, second).await.iter().map(|pack| pack.id));
 
         let third = write(&namespace, nodes(), &Making { data, ..good }).await;
         assert_eq!(third.snapshot, first.snapshot);
         name(&store, &namespace, "c", third).await;
         let found = verified(&namespace, false).await;
-        let object = format!("default/snapshots/{}/{}", third.snapshot, third.layout);
-        assert!(found.damages.iter().any(|damage| damage.object == object), "{what}: {:?}", found.damages);
+        let own = packs(&namespace, third).await.into_iter().filter(|pack| !good_packs.contains(&pack.id));
+        let own: Vec<_> = own.map(|pack| format!("default/packs/{}", pack.id)).collect();
+        let objects: Vec<_> = found.damages.iter().map(|damage| &damage.object).collect();
+        assert!(
+            !objects.is_empty() && objects.iter().all(|object| own.contains(object)),
+            "{what}: {objects:?}"
+        );
+        assert_eq!(found.affected, [("c".parse().unwrap(), 1)], "{what}");
         if what != "the end, wrong" {
             let above = tempfile::tempdir().unwrap();
             let (destination, options) = (above.path().join("tree"), PullOptions::default());
@@ -109,7 +117,7 @@ async fn what_is_wrong_with_a_pack_is_told_once() {
     // The tail.
     assert_eq!(found(vec![data_len + 100]).await, 1);
     // Most of a pack is told like all of it.
-    assert_eq!(found((100..data_len).step_by(100).collect()).await, 16);
+    assert_eq!(found((100..data_len).step_by(100).collect()).await, 17);
     store.set(&key, None);
     let Verified { damages, .. } = verified(&namespace, false).await;
     assert!(damages.len() == 1 && damages[0].object == key.as_str(), "{damages:?}");
@@ -133,9 +141,45 @@ async fn damage_of_a_pack_hides_none_of_a_snapshot() {
     bytes[(pack.len - pack.tail_len) as usize - 2000] ^= 1;
     store.set(&key, Some(bytes.into()));
     let damages = verified(&namespace, false).await.damages;
-    let objects: Vec<_> = damages.iter().map(|damage| damage.object.as_str()).collect();
-    let snapshot = format!("default/snapshots/{}/{}", at.snapshot, at.layout);
-    assert_eq!(objects, [key.as_str(), snapshot.as_str()]);
+    assert_eq!(damages.len(), 2, "{damages:?}");
+    assert!(damages.iter().all(|damage| damage.object == key.as_str()), "{damages:?}");
+    assert_ne!(damages[0].message, damages[1].message);
+}
+
+/// Also where one frame is in several packs, and where several snapshots read it in one pack.
+#[tokio::test]
+async fn all_are_affected_who_read_a_frame_that_is_wrong() {
+    fn spoil(number: usize, plain: &mut [u8]) -> bool {
+        plain[1000] ^= u8::from(number == 3);
+        true
+    }
+    let store = MemoryStore::new();
+    let namespace = namespace(&store).await;
+    let whole = Making { pack_bytes: 16 << 20, ..Making::small() };
+    let good = write(&namespace, small_files(200), &whole).await;
+    name(&store, &namespace, "good", good).await;
+    let lying = Making { data: |number, plain| spoil(number, plain), ..whole };
+    let first = write(&namespace, small_files(200), &lying).await;
+    name(&store, &namespace, "first", first).await;
+    let others = packs(&namespace, first).await;
+    let second = Making { data: |number, _| number == 50, others, ..Making::small() };
+    let second = write(&namespace, small_files(200), &second).await;
+    name(&store, &namespace, "second", second).await;
+    let affected = async || {
+        let affected = verified(&namespace, false).await.affected;
+        affected.into_iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(affected().await, ["first", "second"]);
+    // The same frame in the other pack: in it are about two files.
+    let [pack] = &packs(&namespace, good).await[..] else { panic!("all is in one pack") };
+    let key = Key::new(format!("default/packs/{}", pack.id)).unwrap();
+    let bytes = store.get(&key, 16 << 20).await.unwrap().0;
+    for at in (100..(pack.len - pack.tail_len) as usize / 20).step_by(2_000) {
+        let mut bytes = bytes.to_vec();
+        bytes[at] ^= 1;
+        store.set(&key, Some(bytes.into()));
+        assert_eq!(affected().await, ["first", "good", "second"], "byte {at}");
+    }
 }
 
 #[tokio::test]
