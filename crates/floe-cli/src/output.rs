@@ -108,7 +108,7 @@ impl Output {
         for cause in failure.causes() {
             text.push_str(&format!("  because: {}\n", printable(cause)));
         }
-        text.push_str(&format!("{}\n", failure.advice()));
+        text.push_str(&format!("{}\n", printable(failure.advice())));
         let _ = io::stderr().lock().write_all(text.as_bytes());
     }
 }
@@ -180,7 +180,9 @@ pub(crate) fn printable(text: &str) -> String {
     for character in text.chars() {
         match character {
             '\n' => printable.push_str("\n    "),
-            _ if character.is_control() => printable.extend(character.escape_default()),
+            _ if character.is_control() || is_direction(character) => {
+                printable.extend(character.escape_default());
+            }
             _ => printable.push(character),
         }
     }
@@ -240,6 +242,6 @@ mod tests {
         assert_eq!(printable_path("plain/ä.txt".as_bytes()), "plain/ä.txt");
         assert_eq!(printable_path(b"a\x1b[2Jb\nc\xffd"), "a\\u{1b}[2Jb\\nc\\xffd");
         assert_eq!(printable_path("a\u{202e}txt".as_bytes()), "a\\u{202e}txt");
-        assert_eq!(printable("two\nlines\x07"), "two\n    lines\\u{7}");
+        assert_eq!(printable("two\nlines\x07\u{202e}"), "two\n    lines\\u{7}\\u{202e}");
     }
 }

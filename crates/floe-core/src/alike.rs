@@ -3,6 +3,9 @@
 /// How many names are told.
 const TOLD: usize = 3;
 
+/// With more edits than these a name is another, however long it is.
+const MOST_EDITS: usize = 8;
+
 /// Looks for names like one.
 #[derive(Debug)]
 pub(crate) struct Alike {
@@ -22,12 +25,14 @@ impl Alike {
         let (asked, there) = (self.asked.as_str(), there.as_str());
         // A name of one letter is a part of most, and near to all that are short.
         let is_part = asked.len().min(there.len()) > 1 && (there.contains(asked) || asked.contains(there));
-        let most = (asked.len() / 2).min(2).max(asked.len() / 4);
-        if !is_part && asked.len().abs_diff(there.len()) > most {
-            return;
-        }
-        let distance = edit_distance(asked, there);
-        if is_part || distance <= most {
+        let most = (asked.len() / 2).min(2).max((asked.len() / 4).min(MOST_EDITS));
+        // From a part to the whole nothing but what is missing is put in.
+        let distance = if is_part {
+            Some(asked.len().abs_diff(there.len()))
+        } else {
+            edit_distance(asked.as_bytes(), there.as_bytes(), most)
+        };
+        if let Some(distance) = distance {
             let at =
                 self.nearest.partition_point(|(other, known)| (*other, known.as_str()) < (distance, name));
             self.nearest.insert(at, (distance, name.to_owned()));
@@ -47,31 +52,60 @@ pub(crate) fn there_is(names: impl Iterator<Item = String>) -> String {
     if names.is_empty() { String::new() } else { format!("; there is {}", names.join(", ")) }
 }
 
-/// Levenshtein's distance in bytes.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let substituted = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
+/// Levenshtein's distance in bytes, unless it is more than `most`: only what is so near the diagonal is looked at.
+fn edit_distance(a: &[u8], b: &[u8], most: usize) -> Option<usize> {
+    if a.len().abs_diff(b.len()) > most {
+        return None;
+    }
+    let far = most + 1;
+    let mut row: Vec<usize> = (0..=b.len()).map(|j| j.min(far)).collect();
+    for (i, x) in a.iter().enumerate() {
+        let (first, end) = ((i + 1).saturating_sub(most), (i + 1 + most).min(b.len()));
+        let mut diagonal = row[first.saturating_sub(1)];
+        row[first.saturating_sub(1)] = if first <= 1 { (i + 1).min(far) } else { far };
+        if first == 0 {
+            row[0] = (i + 1).min(far);
+        }
+        let mut least = row[first.saturating_sub(1)];
+        for j in first.max(1)..=end {
+            let substituted = diagonal + usize::from(*x != b[j - 1]);
+            diagonal = row[j];
+            row[j] = substituted.min(diagonal + 1).min(row[j - 1] + 1).min(far);
+            least = least.min(row[j]);
+        }
+        if least == far {
+            return None;
         }
     }
-    row[b.len()]
+    Some(row[b.len()]).filter(|distance| *distance <= most)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// By the definition.
+    fn plain_distance(a: &[u8], b: &[u8]) -> usize {
+        let ([x, a @ ..], [y, b @ ..]) = (a, b) else { return a.len().max(b.len()) };
+        if x == y {
+            return plain_distance(a, b);
+        }
+        let with = |other: &u8, rest: &[u8]| [&[*other], rest].concat();
+        1 + plain_distance(a, b).min(plain_distance(a, &with(y, b))).min(plain_distance(&with(x, a), b))
+    }
+
     #[test]
     fn distances() {
-        for (a, b, distance) in
-            [("", "", 0), ("main", "mian", 2), ("main", "main", 0), ("a", "", 1), ("kitten", "sitting", 3)]
-        {
-            assert_eq!(edit_distance(a, b), distance);
+        let words =
+            ["", "a", "b", "ab", "ba", "main", "mian", "mains", "kitten", "sitting", "abcabc", "cbacba"];
+        for a in words {
+            for b in words {
+                let distance = plain_distance(a.as_bytes(), b.as_bytes());
+                for most in 0..8 {
+                    let expected = Some(distance).filter(|distance| *distance <= most);
+                    assert_eq!(edit_distance(a.as_bytes(), b.as_bytes(), most), expected, "{a}, {b}, {most}");
+                }
+            }
         }
     }
 

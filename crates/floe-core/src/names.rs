@@ -96,6 +96,12 @@ impl FromStr for RefName {
         if name.len() <= MAX_REF_BYTES && name.split('/').all(is_plain) {
             return Ok(Self(name.into()));
         }
+        // As a shell completes the name of a directory.
+        let whole = name.trim_end_matches('/');
+        if whole != name && whole.split('/').all(is_plain) {
+            let message = format!("{name:?} cannot name a ref: it ends in `/`; `{whole}` can");
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
         // A generation of a ref or a path in it, where only a ref can be meant.
         if let Some(end) = name.find(['@', ':'])
             && name[..end].split('/').all(is_plain)

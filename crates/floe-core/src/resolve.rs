@@ -57,7 +57,7 @@ impl Namespace {
             ends.find(|(end, _)| refs.iter().any(|name_of| name_of.as_str() == &name.as_str()[..*end]))
         {
             let (start, path) = name.as_str().split_at(end);
-            return Ok(format!("; a path in `{start}` is written `{start}:{}`", &path[1..]));
+            return Ok(format!("; `{start}` is one, and a path in it is written `{start}:{}`", &path[1..]));
         }
         let mut alike = Alike::to(name.as_str());
         refs.iter().for_each(|other| alike.see(other.as_str()));

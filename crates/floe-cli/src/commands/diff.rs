@@ -57,9 +57,13 @@ impl Operand {
         }
         let text = text.to_string_lossy();
         if let Some((whole, path)) = text.split_once(':')
-            && whole.parse::<Reference>().is_ok()
+            && let Ok(reference) = whole.parse::<Reference>()
             && !Path::new(&*text).is_dir()
+            && !path.starts_with("//")
         {
+            if path.is_empty() {
+                return Ok(Self::Snapshot(reference));
+            }
             let message = format!("`{text}` is a part of a snapshot, and whole ones are compared");
             let advice = format!("Compare `{whole}` and look for what is below {path}.");
             return Err(Failure::usage(message, advice));

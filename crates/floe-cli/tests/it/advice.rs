@@ -188,7 +188,11 @@ fn what_is_not_there_has_names_like_it() {
             ls,
         ),
         (&["show", "main@9"], "`main` has no generation 9 yet; it is at 1", log),
-        (&["ls", "main/src"], "no ref is called `main/src`; a path in `main` is written `main:src`", check),
+        (
+            &["ls", "main/src"],
+            "no ref is called `main/src`; `main` is one, and a path in it is written `main:src`",
+            check,
+        ),
         (&["ls", "man"], "no ref is called `man`; there is `main`", check),
     ] {
         let told = user.stderr(&user.floe(command, 1));
@@ -199,11 +203,13 @@ fn what_is_not_there_has_names_like_it() {
             &["ls", "main/"][..],
             "a reference does not end in `/`; `main` has the whole tree, `main:PATH` a part",
         ),
+        (&["log", "main/"], "cannot name a ref: it ends in `/`; `main` can"),
         (&["diff", "main:src", "tree/"], "`main:src` is a part of a snapshot, and whole ones are compared"),
     ] {
         let told = user.stderr(&user.floe(command, 2));
         assert!(told.contains(part), "{command:?}: {told}");
     }
+    assert_eq!(stdout(&user.floe(&["diff", "main:", "tree/"], 0)), "");
 }
 
 #[test]

@@ -42,19 +42,21 @@ async fn what_is_instead(
     cache: Option<&Path>,
     path: &[u8],
 ) -> Result<String> {
-    let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
-    let mut missing = path;
-    for end in ends {
-        match find_entry(namespace, snapshot, cache, &path[..end]).await {
-            Ok(entry) if entry.as_entry().kind() == EntryKind::Directory => {}
-            Ok(_) => return Ok(format!(": {} is not a directory", shown(&path[..end]))),
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                missing = &path[..end];
-                break;
-            }
+    let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+    let ends: Vec<usize> = slashes.map(|(at, _)| at).chain([path.len()]).collect();
+    // What is above an entry is there; so many of the ends are known to be, and so many may be.
+    let (mut there, mut most) = (0, ends.len() - 1);
+    while there < most {
+        let tried = (there + most).div_ceil(2);
+        let above = &path[..ends[tried - 1]];
+        match find_entry(namespace, snapshot, cache, above).await {
+            Ok(entry) if entry.as_entry().kind() == EntryKind::Directory => there = tried,
+            Ok(_) => return Ok(format!(": {} is not a directory", shown(above))),
+            Err(error) if error.kind() == ErrorKind::NotFound => most = tried - 1,
             Err(error) => return Err(error),
         }
     }
+    let missing = &path[..ends[there]];
     let (directory, name) = parent_and_name(missing);
     let span = Span::Children(directory.to_vec());
     let items = SegmentWalk::root_items(snapshot, &span);

@@ -49,25 +49,47 @@ impl Span {
     }
 }
 
-/// A path in a message: escaped, and cut where it is long.
+/// A path in a message: what would steer a terminal is escaped, and the middle cut out where it is long.
 pub(crate) fn shown(path: &[u8]) -> impl fmt::Display + '_ {
     const MAX: usize = 300;
-    let cut = if path.len() > MAX { "…" } else { "" };
-    let path = String::from_utf8_lossy(&path[..path.len().min(MAX)]);
-    let escaped: String = path
-        .chars()
-        .flat_map(|c| {
-            let escaped: Box<dyn Iterator<Item = char>> =
-                if c.is_control() { Box::new(c.escape_default()) } else { Box::new(std::iter::once(c)) };
-            escaped
-        })
-        .collect();
-    format!("`{escaped}{cut}`")
+    const BEGINNING: usize = 100;
+    if path.len() <= MAX {
+        return format!("`{}`", escaped(path));
+    }
+    let end = path.len() - (MAX - BEGINNING);
+    format!("`{}…{}`", escaped(&path[..BEGINNING]), escaped(&path[end..]))
+}
+
+fn escaped(path: &[u8]) -> String {
+    let mut escaped = String::with_capacity(path.len());
+    for character in String::from_utf8_lossy(path).chars() {
+        // Marks that change the direction in which their neighbours are shown, too.
+        let is_direction =
+            matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if character.is_control() || is_direction {
+            escaped.extend(character.escape_default());
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_are_shown_and_steer_nothing() {
+        assert_eq!(shown(b"a/\x1b[2J\n").to_string(), "`a/\\u{1b}[2J\\n`");
+        assert_eq!(shown("a\u{202e}b\u{e4}".as_bytes()).to_string(), "`a\\u{202e}b\u{e4}`");
+        let long = [b"first/".as_slice(), &[b'x'; 400], b"/last"].concat();
+        let told = shown(&long).to_string();
+        assert!(
+            told.starts_with("`first/xxx") && told.contains("xx…xx") && told.ends_with("xxx/last`"),
+            "{told}"
+        );
+    }
 
     #[test]
     fn spans_stand_together_in_the_order_of_a_tree() {
