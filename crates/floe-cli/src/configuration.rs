@@ -59,12 +59,15 @@ impl ConfigurationFile {
         };
         Self::parse(&text).map_err(|reason| {
             let message = format!("{} cannot be used: {reason}", path.display());
-            Failure::new(
-                Code::Usage,
-                message,
-                "Correct the file, or move it away and see what `floe config show` lists; what begins with `s3.` there is \
-                 said in the environment alone.",
-            )
+            // `config show` lists these beside what the file may say.
+            let is_of_cloud =
+                ["`s3`", "`gcs`", "`azure`"].iter().any(|key| reason.contains(&format!("field {key}")));
+            let advice = if is_of_cloud {
+                "Remove it from the file: what concerns one cloud is said in the environment alone."
+            } else {
+                "Correct the file, or move it away: `floe config show` lists what can be set."
+            };
+            Failure::new(Code::Usage, message, advice)
         })
     }
 

@@ -129,7 +129,7 @@ fn write(out: &mut dyn Write, session: &Session, resolved: &Resolved, snapshot: 
     )?;
     writeln!(out, "kept       {kept}{made}")?;
     for pack in &layout.packs {
-        let metadata = if pack.has_metadata { ", metadata" } else { "" };
+        let metadata = if pack.has_metadata { ", with metadata" } else { "" };
         writeln!(out, "pack       {} ({}{metadata})", pack.id, ByteCount(pack.len))?;
     }
     Ok(())

@@ -274,6 +274,7 @@ fn device_nodes_are_made_on_request() {
     user.floe(&["push", &tree, "main"], 0);
     let would = user.stderr(&user.floe(&["pull", "main", "without", "--dry-run"], 0));
     assert!(would.starts_with("left out: 2 device nodes; --devices makes them\nWould pull 3 "), "{would}");
+    assert!(would.contains(" files to write; found in "), "{would}");
     for (globs, skipped) in [(&[][..], 2), (&["--devices"], 0), (&["--exclude", "/src"], 1)] {
         let would = [&["pull", "main", "without", "--dry-run", "--json"], globs].concat();
         assert_eq!(user.json(&would)["skipped_device_count"], skipped, "{globs:?}");

@@ -106,6 +106,15 @@ fn how_much_faster_a_push_was_is_told_of_what_was_reused() {
     // All of it is in the base.
     let told = user.stderr(&user.floe(&["push", &tree, "other", "--base", &tree, "--dry-run"], 0));
     assert!(told.contains(": 23 files and 100 % of all bytes reused, "), "{told}");
+    // The headers beside small files say where they are.
+    fs::create_dir_all(user.path("small/a")).unwrap();
+    for number in 0..300 {
+        fs::write(user.path(&format!("small/a/{number}")), bytes_of(number, 3_000)).unwrap();
+    }
+    user.floe(&["push", "small", "small"], 0);
+    fs::rename(user.path("small/a"), user.path("small/b")).unwrap();
+    let told = user.stderr(&user.floe(&["push", "small", "small"], 0));
+    assert!(told.contains(": 300 files unchanged, but stored again, "), "{told}");
 }
 
 #[test]

@@ -96,10 +96,14 @@ pub(crate) fn show(
 
 fn closing_line(pulled: &Pulled, elapsed: Duration) -> String {
     let all = format!("{} ({})", count(pulled.files, "file", "files"), ByteCount(pulled.file_bytes));
-    let written = format!("{} written", count(pulled.written_files, "file", "files"));
+    let (write, remove) = match pulled.outcome {
+        PullOutcome::DryRun => ("to write", "to remove"),
+        _ => ("written", "removed"),
+    };
+    let written = format!("{} {write}", count(pulled.written_files, "file", "files"));
     let removed = match pulled.removed {
         0 => String::new(),
-        removed => format!(", {} removed", count(removed, "name", "names")),
+        removed => format!(", {} {remove}", count(removed, "name", "names")),
     };
     let time = duration(elapsed);
     match pulled.outcome {

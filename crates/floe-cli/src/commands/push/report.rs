@@ -131,6 +131,9 @@ fn closing_line(pushed: &Pushed, elapsed: Duration) -> String {
     let reused = match (pushed.reused_files, pushed.reused_tar_bytes) {
         // What a tree repeats itself is no reuse to tell of.
         (0, bytes) if percent(bytes, pushed.tar_bytes) < 1.0 => "nothing reused".to_owned(),
+        (files, bytes) if percent(bytes, pushed.tar_bytes) < 1.0 => {
+            format!("{} unchanged, but stored again", count(files, "file", "files"))
+        }
         (files, bytes) => {
             // Of files that changed, parts are.
             let files = if files == 0 { "no whole file".to_owned() } else { count(files, "file", "files") };
