@@ -104,3 +104,23 @@ pub(crate) enum Command {
     Config(commands::config::ConfigArguments),
     Completions(commands::completions::CompletionsArguments),
 }
+
+impl Command {
+    /// Whether it reports in JSON.
+    pub(crate) fn reports_json(&self) -> bool {
+        match self {
+            Self::Push(arguments) => arguments.report.json,
+            Self::Pull(arguments) => arguments.report.json,
+            Self::Ls(arguments) => arguments.report.json,
+            Self::Log(arguments) => arguments.report.json,
+            Self::Show(arguments) => arguments.report.json,
+            Self::Diff(arguments) => arguments.report.json,
+            Self::Tag(arguments) => arguments.report.json,
+            Self::Rm(arguments) => arguments.report.json,
+            Self::Verify(arguments) => arguments.report.json,
+            Self::Archive(arguments) => arguments.report.json,
+            Self::Config(arguments) => arguments.reports_json(),
+            Self::Cat(_) | Self::Completions(_) => false,
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 pub(crate) mod archive;
 pub(crate) mod cat;
+mod changes;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod diff;

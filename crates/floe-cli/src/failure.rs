@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use floe_core::{Error, ErrorKind, Remedy};
 use rustix::io::Errno;
+use serde::Serialize;
 
 use crate::advice;
 
@@ -30,16 +31,22 @@ pub(crate) enum Code {
     Signal(u8),
 }
 
+impl Code {
+    fn number(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Corrupt => 3,
+            Self::Race => 4,
+            Self::Signal(signal) => 128 + signal,
+        }
+    }
+}
+
 impl From<Code> for ExitCode {
     fn from(code: Code) -> Self {
-        Self::from(match code {
-            Code::Done => 0,
-            Code::Failed => 1,
-            Code::Usage => 2,
-            Code::Corrupt => 3,
-            Code::Race => 4,
-            Code::Signal(signal) => 128 + signal,
-        })
+        Self::from(code.number())
     }
 }
 
@@ -165,6 +172,46 @@ impl Failure {
     /// What to do.
     pub(crate) fn advice(&self) -> &str {
         &self.advice
+    }
+}
+
+/// A failure, as a program is told.
+#[derive(Debug, Serialize)]
+pub(crate) struct FailureReport<'a> {
+    error: &'a str,
+    kind: &'static str,
+    causes: &'a [String],
+    advice: &'a str,
+    exit_code: u8,
+}
+
+impl Failure {
+    /// The report of it.
+    pub(crate) fn report(&self) -> FailureReport<'_> {
+        let kind = match (self.kind, self.code) {
+            (Some(kind), _) => kind_name(kind),
+            (None, Code::Usage) => "usage",
+            (None, Code::Corrupt) => "corrupt",
+            (None, Code::Race) => "conflict",
+            (None, Code::Signal(_)) => "cancelled",
+            (None, Code::Done | Code::Failed) => "failed",
+        };
+        let (error, causes, advice) = (&self.message[..], &self.causes[..], &self.advice[..]);
+        FailureReport { error, kind, causes, advice, exit_code: self.code.number() }
+    }
+}
+
+fn kind_name(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::NotFound => "not_found",
+        ErrorKind::Invalid => "invalid",
+        ErrorKind::Conflict => "conflict",
+        ErrorKind::Unavailable => "unavailable",
+        ErrorKind::Corrupt => "corrupt",
+        ErrorKind::Unsupported => "unsupported",
+        ErrorKind::Denied => "denied",
+        ErrorKind::Cancelled => "cancelled",
+        _ => "internal",
     }
 }
 

@@ -98,9 +98,14 @@ impl Output {
         }
     }
 
-    /// Tells what went wrong.
-    pub(crate) fn failure(&self, failure: &Failure) {
+    /// Tells what went wrong; where the command reports in JSON, as an object, too.
+    pub(crate) fn failure(&self, failure: &Failure, json: bool) {
         if failure.is_silent() {
+            return;
+        }
+        if json {
+            let told = serde_json::to_string(&failure.report()).unwrap_or_default();
+            let _ = writeln!(io::stderr().lock(), "{told}");
             return;
         }
         let (red, bold, plain) = if self.color { ("\x1b[1;31m", "\x1b[1m", "\x1b[0m") } else { ("", "", "") };

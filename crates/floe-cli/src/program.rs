@@ -26,10 +26,11 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let output = Output::new(&arguments.common);
     start_log(&arguments.common, &output);
+    let json = arguments.command.reports_json();
     match execute(arguments, &output) {
         Ok(code) => code.into(),
         Err(failure) => {
-            output.failure(&failure);
+            output.failure(&failure, json);
             failure.code().into()
         }
     }

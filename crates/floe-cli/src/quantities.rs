@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use floe_format::SnapshotId;
 use jiff::Timestamp;
 
 /// A number of bytes: read from `512`, `64k`, `10MiB` or `1.5G`, shown as `10.0 MiB`.
@@ -109,6 +110,13 @@ pub(crate) fn age(time: Timestamp, now: Timestamp) -> String {
 /// A part of a whole in percent; all of nothing is everything.
 pub(crate) fn percent(part: u64, whole: u64) -> f64 {
     if whole == 0 { 100.0 } else { part as f64 * 100.0 / whole as f64 }
+}
+
+/// The first digits of a snapshot's id, which are a reference and fit a line.
+pub(crate) fn short_id(id: &SnapshotId) -> String {
+    let mut short = id.to_string();
+    short.truncate(16);
+    short
 }
 
 #[cfg(test)]

@@ -18,6 +18,19 @@ use crate::{Error, ErrorKind, Result};
 
 pub use directory::{DiffOptions, diff_directory};
 
+/// In what way something differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// It is not there before.
+    Added,
+    /// It is not there after.
+    Removed,
+    /// Kind, content, link target or device are another.
+    Content,
+    /// Only mode, time, owner or xattrs are others.
+    Metadata,
+}
+
 /// One entry that differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -37,6 +50,16 @@ pub enum Change {
 }
 
 impl Change {
+    /// In what way it differs.
+    pub fn kind(&self) -> ChangeKind {
+        match self {
+            Self::Added(_) => ChangeKind::Added,
+            Self::Removed(_) => ChangeKind::Removed,
+            Self::Changed { content: true, .. } => ChangeKind::Content,
+            Self::Changed { content: false, .. } => ChangeKind::Metadata,
+        }
+    }
+
     /// The path of the entry; that of the tree's own directory is empty.
     pub fn path(&self) -> &[u8] {
         match self {

@@ -53,12 +53,12 @@ mod write_error;
 pub use ambient::{Ambient, Clock, Entropy, SystemClock, SystemEntropy};
 pub use archive::{ArchiveFormat, ArchiveOptions, archive};
 pub use destination::{Complaints, close};
-pub use diff::{Change, DiffOptions, diff, diff_directory};
+pub use diff::{Change, ChangeKind, DiffOptions, diff, diff_directory};
 pub use error::{Error, ErrorKind, Remedy, Result};
 pub use listing::{CatOptions, Depth, cat, entry_at, list};
 pub use names::{NamespaceName, RefName, Reference};
 pub use namespace::{Namespace, NamespaceSettings, RefNames, Writers};
-pub use pull::{PullOptions, PullOutcome, PullProgress, Pulled, pull};
+pub use pull::{Foreseen, PullOptions, PullOutcome, PullProgress, Pulled, foresee_pull, pull};
 pub use push::{PushOptions, PushOutcome, PushProgress, PushSource, Pushed, Unread, directory_bytes, push};
 pub use reference::{
     Annotation, Generation, MAX_HISTORY, MAX_LABELS_BYTES, MAX_MESSAGE_BYTES, RefRecord, SnapshotAt,

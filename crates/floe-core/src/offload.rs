@@ -8,7 +8,7 @@ use std::thread::{Scope, ScopedJoinHandle};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{Error, ErrorKind, Result};
@@ -117,6 +117,55 @@ pub(crate) async fn offload<T: Send + 'static>(
         })
         .map_err(|e| Error::io(NO_THREAD, e))?;
     receiver.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, format!("the {name} panicked"))))
+}
+
+/// How many things told wait for whoever is told of them.
+const QUEUED: usize = 256;
+
+/// Tells of things on the way, to whoever waits for the work.
+#[derive(Debug)]
+pub(crate) struct Teller<C>(mpsc::Sender<C>);
+
+impl<C> Clone for Teller<C> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<C> Teller<C> {
+    /// Tells of one.
+    ///
+    /// # Errors
+    /// Cancelled: nobody waits any more.
+    pub(crate) fn tell(&self, one: C) -> Result<()> {
+        self.0.blocking_send(one).map_err(|_| cancelled())
+    }
+}
+
+/// Runs `work` as [`offload`] does; what it tells on its way `each` is shown, where the future is awaited. When `each` fails
+/// the work stops, and its error is the answer.
+pub(crate) async fn offload_telling<T: Send + 'static, C: Send + 'static>(
+    name: &str,
+    cancel: &CancellationToken,
+    work: impl FnOnce(Offloaded, Teller<C>) -> Result<T> + Send + 'static,
+    each: &mut (dyn FnMut(C) -> Result<()> + Send),
+) -> Result<T> {
+    let (sender, mut told) = mpsc::channel(QUEUED);
+    let mut work = std::pin::pin!(offload(name, cancel, move |offloaded| work(offloaded, Teller(sender))));
+    let mut outcome = None;
+    loop {
+        tokio::select! {
+            one = told.recv() => match one {
+                Some(one) => each(one)?,
+                None => break,
+            },
+            done = &mut work, if outcome.is_none() => outcome = Some(done),
+        }
+    }
+    match outcome {
+        Some(outcome) => outcome,
+        None => work.await,
+    }
 }
 
 /// How many threads work is spread over when nobody says.

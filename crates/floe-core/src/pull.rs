@@ -8,6 +8,7 @@
 //! than kept; what is kept is a byte an entry for verdicts, and a record of each file for the stat cache.
 
 mod cache;
+mod foreseen;
 mod group;
 mod hashing;
 mod in_place;
@@ -26,17 +27,17 @@ mod surveyed;
 mod tree;
 mod write;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use floe_format::EntryKind;
 
-pub use options::{PullOptions, PullOutcome, PullProgress, Pulled};
+pub use options::{Foreseen, PullOptions, PullOutcome, PullProgress, Pulled};
 
 use crate::destination::{FileId, InPlace, Occupant, Settings, Staging, look};
 use crate::namespace::Namespace;
-use crate::offload::{Offloaded, default_threads, offload};
+use crate::offload::{Offloaded, Teller, default_threads, offload, offload_telling};
 use crate::reader::{Reach, SegmentWalk, Sources, Span, find_entry_asked_for, shown};
 use crate::snapshot::Snapshot;
 use crate::source::{StatCache, refuse_in_own};
@@ -59,6 +60,8 @@ struct Pull {
     progress: Arc<PullProgress>,
     threads: usize,
     work: Offloaded,
+    /// Is told what would be done, where nothing is to be written.
+    teller: Option<Teller<Foreseen>>,
 }
 
 /// Writes a snapshot to `destination`: the whole tree, or what [`PullOptions::path`] names.
@@ -77,33 +80,94 @@ pub async fn pull(
     options: &PullOptions,
     progress: &Arc<PullProgress>,
 ) -> Result<Pulled> {
-    refuse_in_own(destination, &options.own)?;
-    let cache = options.cache_dir.as_deref();
-    let root = snapshot.root();
-    let (span, top) = if options.path.is_empty() {
-        (Span::All, Top::of_root(root))
-    } else {
-        let entry = find_entry_asked_for(namespace, snapshot, cache, &options.path).await?;
-        if entry.as_entry().kind() == EntryKind::Directory {
-            (Span::below(&options.path), Top::of_entry(entry))
+    let prepared = Prepared::new(namespace, snapshot, destination, options, progress, Reach::Data).await?;
+    offload("pull", &options.cancel, move |work| prepared.run(work, None)).await
+}
+
+/// Shows what a pull would do, in the canonical order, and writes nothing.
+///
+/// # Errors
+/// Those of [`pull`], as far as they can be told without writing, and what `each` returns.
+///
+/// # Cancel safety
+/// When the future is dropped the work stops soon after.
+pub async fn foresee_pull(
+    namespace: &Namespace,
+    snapshot: &Snapshot,
+    destination: &Path,
+    options: &PullOptions,
+    progress: &Arc<PullProgress>,
+    each: &mut (dyn FnMut(Foreseen) -> Result<()> + Send),
+) -> Result<Pulled> {
+    let prepared =
+        Prepared::new(namespace, snapshot, destination, options, progress, Reach::Metadata).await?;
+    offload_telling("pull", &options.cancel, move |work, teller| prepared.run(work, Some(teller)), each).await
+}
+
+/// What a pull is given before it has a thread.
+struct Prepared {
+    namespace: Namespace,
+    snapshot: Snapshot,
+    sources: Sources,
+    span: Span,
+    top: Top,
+    destination: PathBuf,
+    options: PullOptions,
+    selection: Selection,
+    progress: Arc<PullProgress>,
+}
+
+impl Prepared {
+    async fn new(
+        namespace: &Namespace,
+        snapshot: &Snapshot,
+        destination: &Path,
+        options: &PullOptions,
+        progress: &Arc<PullProgress>,
+        reach: Reach,
+    ) -> Result<Self> {
+        refuse_in_own(destination, &options.own)?;
+        let cache = options.cache_dir.as_deref();
+        let root = snapshot.root();
+        let (span, top) = if options.path.is_empty() {
+            (Span::All, Top::of_root(root))
         } else {
-            (Span::Entry(options.path.clone()), Top::of_entry(entry))
-        }
-    };
-    let selection = Selection::new(&options.include, &options.exclude)?;
-    let reach = if options.dry_run { Reach::Metadata } else { Reach::Data };
-    let items = SegmentWalk::root_items(snapshot, &span);
-    let sources = Sources::open(namespace, snapshot, cache, &items, reach).await?;
-    let (namespace, snapshot, options) = (namespace.clone(), snapshot.clone(), options.clone());
-    let (progress, destination) = (Arc::clone(progress), destination.to_owned());
-    let threads = options.threads.unwrap_or_else(default_threads);
-    let cancel = options.cancel.clone();
-    offload("pull", &cancel, move |work| {
+            let entry = find_entry_asked_for(namespace, snapshot, cache, &options.path).await?;
+            if entry.as_entry().kind() == EntryKind::Directory {
+                (Span::below(&options.path), Top::of_entry(entry))
+            } else {
+                (Span::Entry(options.path.clone()), Top::of_entry(entry))
+            }
+        };
+        let selection = Selection::new(&options.include, &options.exclude)?;
+        let items = SegmentWalk::root_items(snapshot, &span);
+        let sources = Sources::open(namespace, snapshot, cache, &items, reach).await?;
+        let (namespace, snapshot, options) = (namespace.clone(), snapshot.clone(), options.clone());
+        let (progress, destination) = (Arc::clone(progress), destination.to_owned());
+        Ok(Self { namespace, snapshot, sources, span, top, destination, options, selection, progress })
+    }
+
+    fn run(self, work: Offloaded, teller: Option<Teller<Foreseen>>) -> Result<Pulled> {
+        let Self { namespace, snapshot, sources, span, top, destination, options, selection, progress } =
+            self;
         let own = own::ids(&options.own);
-        Pull { namespace, snapshot, sources, span, top, options, own, selection, progress, threads, work }
-            .run(&destination)
-    })
-    .await
+        let threads = options.threads.unwrap_or_else(default_threads);
+        Pull {
+            namespace,
+            snapshot,
+            sources,
+            span,
+            top,
+            options,
+            own,
+            selection,
+            progress,
+            threads,
+            work,
+            teller,
+        }
+        .run(&destination)
+    }
 }
 
 impl Pull {
@@ -138,7 +202,7 @@ impl Pull {
             devices: self.options.devices,
             delete: self.options.delete,
             stat_written,
-            looks_only: self.options.dry_run,
+            looks_only: self.teller.is_some(),
             own: self.own.clone(),
             token: u64::from_le_bytes(self.namespace.ambient().random()),
             stop: self.work.cancel.clone(),
@@ -154,7 +218,7 @@ impl Pull {
 
     /// Writes a tree to a destination that is absent, or to an empty directory.
     fn pull_staged(&mut self, destination: &Path, into: Option<(Staging, InPlace)>) -> Result<Pulled> {
-        if self.options.dry_run {
+        if self.teller.is_some() {
             Staging::check(destination)?;
             return self.count();
         }
@@ -196,16 +260,17 @@ impl Pull {
     fn pull_in_place(&mut self, destination: &Path) -> Result<Pulled> {
         let place = InPlace::open(destination, self.settings(false))?;
         let settings = self.settings(self.options.cache_dir.is_some());
-        if !self.options.dry_run
+        if self.teller.is_none()
             && let Some(staging) = Staging::within(&place, destination, settings)?
         {
             return self.pull_staged(destination, Some((staging, place)));
         }
         self.tell_totals();
         let surveyed = self.survey(place.tree(), destination)?;
-        if self.options.dry_run {
+        if let Some(teller) = self.teller.clone() {
             surveyed.foresee_links(&mut place.tree().worker())?;
             surveyed.foresee_removals(&self.options, &mut place.tree().worker())?;
+            self.tell_foreseen(place.tree(), &surveyed, &teller)?;
             return Ok(surveyed.would_be(&self.options, &self.selection));
         }
         let mut pulled = self.bring(&place, &surveyed)?;

@@ -43,7 +43,7 @@ pub(crate) struct ArchiveArguments {
     #[arg(long, value_name = "SIZE")]
     limit_download: Option<ByteCount>,
     #[command(flatten)]
-    report: ReportArguments,
+    pub(crate) report: ReportArguments,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

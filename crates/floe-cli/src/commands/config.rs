@@ -29,8 +29,16 @@ struct ConfigReport<'a> {
     settings: Vec<ShownSetting>,
 }
 
+impl ConfigArguments {
+    /// Whether the command reports in JSON.
+    pub(crate) fn reports_json(&self) -> bool {
+        let ConfigCommand::Show(ReportArguments { json }) = self.command;
+        json
+    }
+}
+
 pub(crate) fn run(session: &Session, arguments: &ConfigArguments) -> Result<Code, Failure> {
-    let ConfigCommand::Show(ReportArguments { json }) = arguments.command;
+    let json = arguments.reports_json();
     let file = session.settings().path().to_string_lossy();
     let mut settings = session.settings().shown();
     settings.extend(shown_clouds(&store_environment()));

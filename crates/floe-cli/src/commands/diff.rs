@@ -1,20 +1,18 @@
 //! `floe diff`.
 
 use std::ffi::OsString;
-use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use floe_core::{Change, DiffOptions, Error, ErrorKind, Namespace, Reference, Snapshot};
-use serde::Serialize;
-use tokio_util::sync::CancellationToken;
 
 use crate::arguments::ReportArguments;
 use crate::exclusions::ExclusionArguments;
 use crate::failure::{Code, Failure};
-use crate::output::{DataStream, ShownPath};
 use crate::session::{Limits, Session};
+
+use super::changes::ChangeList;
 
 /// Show what differs between two snapshots, or between a snapshot and a directory
 ///
@@ -39,7 +37,7 @@ pub(crate) struct DiffArguments {
     #[arg(long)]
     exit_code: bool,
     #[command(flatten)]
-    report: ReportArguments,
+    pub(crate) report: ReportArguments,
     #[command(flatten, next_help_heading = "Of the directory")]
     exclusions: ExclusionArguments,
 }
@@ -74,48 +72,41 @@ impl Operand {
     }
 }
 
-#[derive(Serialize)]
-struct ChangeReport<'a> {
-    change: &'static str,
-    #[serde(flatten)]
-    path: ShownPath<'a>,
-}
-
 pub(crate) async fn run(session: &Session, arguments: DiffArguments) -> Result<Code, Failure> {
     let (before, after) = (Operand::new(arguments.before)?, Operand::new(arguments.after)?);
     let options = DiffOptions {
         exclusions: arguments.exclusions.read(session.own_directories()?)?,
         by_hash: arguments.by_hash,
         cache_dir: Some(session.cache_dir()),
-        cancel: CancellationToken::new(),
+        ..DiffOptions::default()
     };
-    let (out, outcome) = session.output().stream();
-    let mut teller = Teller::new(out, arguments.report.json, session.output().is_terminal(), arguments.times);
+    let mut list = ChangeList::new(session.output(), arguments.report.json);
+    let mut tell = |change: Change| match arguments.times || !only_times_differ(&change) {
+        true => list.show(change.kind(), change.path()),
+        false => Ok(()),
+    };
     let cache = session.cache_dir();
     let done = match (before, after) {
         (Operand::Snapshot(before), Operand::Snapshot(after)) => {
             let (namespace, before) = snapshot(session, &before).await?;
             let (_, after) = snapshot(session, &after).await?;
-            floe_core::diff(&namespace, &before, &after, Some(&cache), &mut |change| teller.tell(&change))
-                .await
+            floe_core::diff(&namespace, &before, &after, Some(&cache), &mut tell).await
         }
         (Operand::Snapshot(before), Operand::Directory(after)) => {
-            against_directory(session, &before, &after, options, &mut |c| teller.tell(&c)).await?
+            against_directory(session, &before, &after, options, &mut tell).await?
         }
         (Operand::Directory(before), Operand::Snapshot(after)) => {
-            let tell = &mut |change| teller.tell(&reversed(change));
-            against_directory(session, &after, &before, options, tell).await?
+            let mut reversed = |change| tell(reversed(change));
+            against_directory(session, &after, &before, options, &mut reversed).await?
         }
         (Operand::Directory(_), Operand::Directory(_)) => {
             let advice = "Push one of them first, or use diff -r.";
             return Err(Failure::usage("two directories are not compared, one must be a snapshot", advice));
         }
     };
-    let differs = teller.changes > 0;
-    let done = done.and_then(|()| teller.end(session));
-    drop(teller);
+    let differs = list.count() > 0;
     let code = if differs && arguments.exit_code { Code::Failed } else { Code::Done };
-    match outcome.settle(done) {
+    match list.end(done, |()| serde_json::to_string(&session.traffic())) {
         // Whoever reads no further still learns that something differs.
         Err(failure) if failure.is_silent() && code == Code::Failed => Ok(code),
         settled => settled.map(|()| code),
@@ -142,7 +133,7 @@ async fn against_directory(
 ) -> Result<floe_core::Result<()>, Failure> {
     let (namespace, snapshot) = snapshot(session, reference).await?;
     let options = DiffOptions { cancel: session.cancellation(), ..options };
-    Ok(floe_core::diff_directory(&namespace, &snapshot, directory, &options, tell).await)
+    Ok(floe_core::diff_directory(&namespace, Some(&snapshot), directory, &options, tell).await)
 }
 
 /// The same change, seen from the other side.
@@ -156,65 +147,7 @@ fn reversed(change: Change) -> Change {
     }
 }
 
-/// Shows changes as they come.
-struct Teller {
-    out: DataStream,
-    json: bool,
-    escape: bool,
-    times: bool,
-    changes: u64,
-}
-
-impl Teller {
-    fn new(out: DataStream, json: bool, escape: bool, times: bool) -> Self {
-        Self { out, json, escape, times, changes: 0 }
-    }
-
-    fn tell(&mut self, change: &Change) -> floe_core::Result<()> {
-        if !self.times && only_times_differ(change) {
-            return Ok(());
-        }
-        self.write(change).map_err(cannot_show)?;
-        self.changes += 1;
-        Ok(())
-    }
-
-    fn write(&mut self, change: &Change) -> std::io::Result<()> {
-        let (letter, word) = match change {
-            Change::Added(_) => ("A", "added"),
-            Change::Removed(_) => ("D", "removed"),
-            Change::Changed { content: true, .. } => ("M", "content"),
-            Change::Changed { content: false, .. } => ("m", "metadata"),
-        };
-        let path = if change.path().is_empty() { b"." } else { change.path() };
-        if self.json {
-            self.out.write_all(if self.changes == 0 { b"{\"changes\":[" } else { b"," })?;
-            let report = ChangeReport { change: word, path: ShownPath::new(path) };
-            return Ok(serde_json::to_writer(&mut self.out, &report)?);
-        }
-        self.out.write_all(letter.as_bytes())?;
-        self.out.write_all(b" ")?;
-        self.out.write_path(path, self.escape)?;
-        self.out.write_all(b"\n")
-    }
-
-    /// Ends the report.
-    fn end(&mut self, session: &Session) -> floe_core::Result<()> {
-        if !self.json {
-            return Ok(());
-        }
-        let start = if self.changes == 0 { "{\"changes\":[" } else { "" };
-        let traffic = serde_json::to_string(&session.traffic()).unwrap_or_default();
-        let traffic = traffic.trim_start_matches('{');
-        writeln!(self.out, "{start}],{traffic}").map_err(cannot_show)
-    }
-}
-
 fn only_times_differ(change: &Change) -> bool {
     let Change::Changed { before, after, content: false } = change else { return false };
     before.mode == after.mode && before.owner == after.owner && before.xattrs == after.xattrs
-}
-
-fn cannot_show(e: std::io::Error) -> Error {
-    Error::io("cannot write to standard output", e)
 }

@@ -9,7 +9,7 @@ use crate::commands::generation::GenerationReport;
 use crate::counting::TrafficReport;
 use crate::failure::{Code, Failure};
 use crate::output::printable;
-use crate::quantities::{age, count};
+use crate::quantities::{age, count, short_id};
 use crate::session::Session;
 
 /// Show what a ref named, the newest generation first
@@ -18,8 +18,11 @@ pub(crate) struct LogArguments {
     /// The ref's name
     #[arg(value_name = "REF")]
     name: RefName,
+    /// Show at most so many
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_count: Option<u32>,
     #[command(flatten)]
-    report: ReportArguments,
+    pub(crate) report: ReportArguments,
 }
 
 #[derive(Serialize)]
@@ -42,7 +45,8 @@ pub(crate) async fn run(session: &Session, arguments: LogArguments) -> Result<Co
             missing.unwrap_or_else(|| Error::new(ErrorKind::Conflict, format!("`{name}` was made just now")));
         return Err(missing.into());
     };
-    let generations = || std::iter::once(&record.current).chain(&record.history);
+    let shown = arguments.max_count.map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX));
+    let generations = || std::iter::once(&record.current).chain(&record.history).take(shown);
     if arguments.report.json {
         let generations = generations().map(GenerationReport::new).collect();
         let traffic = session.traffic();
@@ -69,7 +73,7 @@ pub(crate) async fn run(session: &Session, arguments: LogArguments) -> Result<Co
 
 fn line(name: &RefName, generation: &Generation, now: jiff::Timestamp) -> String {
     let what = match generation.at() {
-        Some(at) => at.snapshot.to_string(),
+        Some(at) => short_id(&at.snapshot),
         None => "removed".to_owned(),
     };
     let mut line = format!(

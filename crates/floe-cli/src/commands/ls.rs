@@ -17,17 +17,23 @@ pub(crate) struct LsArguments {
     /// Show modes, sizes and times; of refs, the snapshots they name
     #[arg(short, long)]
     long: bool,
+    /// List refs that were removed, too, and what brings them back
+    #[arg(long, conflicts_with = "directory")]
+    removed: bool,
     /// List all that is below the directory
     #[arg(short = 'R', long, requires = "directory")]
     recursive: bool,
     #[command(flatten)]
-    report: ReportArguments,
+    pub(crate) report: ReportArguments,
 }
 
 pub(crate) async fn run(session: &Session, arguments: LsArguments) -> Result<Code, Failure> {
     let json = arguments.report.json;
     match &arguments.directory {
-        None => refs::list(session, arguments.long, json).await,
+        None => {
+            let style = refs::Style { long: arguments.long, removed: arguments.removed, json };
+            refs::list(session, style).await
+        }
         Some(directory) => {
             let style = entries::Style { below: arguments.recursive, long: arguments.long, json };
             entries::list(session, directory, style).await

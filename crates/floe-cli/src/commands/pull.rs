@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
-use floe_core::{ErrorKind, PullOptions, PullProgress};
+use floe_core::{ErrorKind, Foreseen, PullOptions, PullProgress};
 
 use crate::arguments::ReportArguments;
 use crate::failure::{Code, Failure};
@@ -18,6 +18,9 @@ use crate::progress::{Moment, Progress};
 use crate::quantities::ByteCount;
 use crate::session::{Limits, Session};
 use crate::tree_path::TreePath;
+
+use self::report::Told;
+use super::changes::ChangeList;
 
 /// Write a snapshot, or a part of it, to a directory
 ///
@@ -38,7 +41,7 @@ pub(crate) struct PullArguments {
     /// Not what matches a glob or is below what does; `x/` is of directories only; may be repeated
     #[arg(long, value_name = "GLOB", value_parser = NonEmptyStringValueParser::new())]
     exclude: Vec<String>,
-    /// Tell what would be written, and write nothing
+    /// Show what would be done, as `floe diff` shows changes, and write nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
     /// In an existing directory: remove what the snapshot does not have
@@ -70,7 +73,7 @@ pub(crate) struct PullArguments {
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
     #[command(flatten)]
-    report: ReportArguments,
+    pub(crate) report: ReportArguments,
 }
 
 impl PullArguments {
@@ -98,7 +101,6 @@ pub(crate) async fn run(session: &Session, arguments: PullArguments) -> Result<C
         path: arguments.source.path.clone(),
         include: arguments.include,
         exclude: arguments.exclude,
-        dry_run: arguments.dry_run,
         delete: arguments.delete,
         owner: arguments.owner,
         xattrs: arguments.xattrs,
@@ -113,12 +115,28 @@ pub(crate) async fn run(session: &Session, arguments: PullArguments) -> Result<C
     };
     let (namespace, resolved, snapshot) = session.snapshot(&arguments.source.reference, limits).await?;
     let progress = Arc::new(PullProgress::default());
+    let destination = &arguments.destination;
     let shown = show_progress(session, &progress);
-    let pulled = floe_core::pull(&namespace, &snapshot, &arguments.destination, &options, &progress).await;
+    let told = Told { session, resolved: &resolved, source: &arguments.source };
+    let json = arguments.report.json;
+    if arguments.dry_run {
+        let mut list = ChangeList::new(session.output(), json);
+        let each = &mut |foreseen: Foreseen| list.show(foreseen.kind, &foreseen.path);
+        let foreseen =
+            floe_core::foresee_pull(&namespace, &snapshot, destination, &options, &progress, each).await;
+        drop(shown);
+        let foreseen = list.end(foreseen, |pulled| serde_json::to_string(&told.report(pulled)))?;
+        told.show(&foreseen, json);
+        return Ok(Code::Done);
+    }
+    let pulled = floe_core::pull(&namespace, &snapshot, destination, &options, &progress).await;
     drop(shown);
     let taken = "Look whether another pull writes there, wait for its end, then run the command again.";
     let pulled = pulled.map_err(|error| Failure::advised(error, &[ErrorKind::Conflict], taken))?;
-    report::show(session, &resolved, &arguments.source, &pulled, session.elapsed(), arguments.report.json)?;
+    if json {
+        session.output().json(&told.report(&pulled))?;
+    }
+    told.show(&pulled, json);
     Ok(Code::Done)
 }
 

@@ -1,5 +1,6 @@
 //! `floe push`.
 
+mod foreseen;
 mod options;
 mod progress;
 mod report;
@@ -13,6 +14,8 @@ use floe_core::{Annotation, PushProgress, PushSource, RefName, Reference};
 
 use self::options::WhatArguments;
 use self::progress::Size;
+use self::report::Told;
+use super::changes::ChangeList;
 use crate::arguments::{AnnotationArguments, ReportArguments};
 use crate::failure::{Code, Failure};
 use crate::quantities::ByteCount;
@@ -44,7 +47,7 @@ pub(crate) struct PushArguments {
     /// Read every file, whatever the times and sizes say
     #[arg(long)]
     by_hash: bool,
-    /// Tell what would be sent, and write nothing to the store
+    /// Show what differs, as `floe diff --times` does, and how much would be sent; write nothing to the store
     #[arg(short = 'n', long)]
     dry_run: bool,
     /// Send at most so much a second, as 10MiB; 0 is no limit
@@ -54,7 +57,7 @@ pub(crate) struct PushArguments {
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
     #[command(flatten)]
-    report: ReportArguments,
+    pub(crate) report: ReportArguments,
     #[command(flatten)]
     what: WhatArguments,
 }
@@ -85,11 +88,26 @@ pub(crate) async fn run(session: &Session, arguments: PushArguments) -> Result<C
     }
     let name = arguments.name;
     let progress = Arc::new(PushProgress::default());
+    let directory = match &source {
+        PushSource::Directory(path) => Some(path.clone()),
+        PushSource::Tar(_) => None,
+    };
     let size = Size::new(&namespace, &name, &source, &options);
     let shown = progress::show(session, size, &progress, arguments.dry_run);
     let pushed = floe_core::push(&namespace, source, &name, &options, &progress).await;
     drop(shown);
-    report::show(session, &name, &pushed?, session.elapsed(), arguments.report.json, is_annotated)?;
+    let (pushed, json) = (pushed?, arguments.report.json);
+    let told = Told { session, name: &name, pushed: &pushed, is_annotated };
+    match directory.filter(|_| arguments.dry_run) {
+        Some(directory) => {
+            let mut list = ChangeList::new(session.output(), json);
+            let listed = foreseen::list(&namespace, &directory, &options, &told, &mut list).await;
+            list.end(listed, |()| serde_json::to_string(&told.report()))?;
+        }
+        None if json => session.output().json(&told.report())?,
+        None => told.show_snapshot()?,
+    }
+    told.show(json);
     Ok(Code::Done)
 }
 

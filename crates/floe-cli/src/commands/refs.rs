@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use floe_core::{ErrorKind, Generation, Namespace, RefName, RefNames, Remedy, Snapshot};
+use floe_format::Root;
 use futures::{StreamExt, stream};
 use serde::Serialize;
 
@@ -11,7 +12,7 @@ use crate::commands::generation::GenerationReport;
 use crate::counting::TrafficReport;
 use crate::failure::{Code, Failure, TOO_NEW};
 use crate::output::printable;
-use crate::quantities::{ByteCount, age, count, thousands};
+use crate::quantities::{ByteCount, age, count, short_id, thousands};
 use crate::session::Session;
 
 /// How many refs are read at once.
@@ -35,6 +36,12 @@ struct RefReport<'a> {
     name: &'a str,
     #[serde(flatten)]
     generation: GenerationReport<'a>,
+    #[serde(flatten)]
+    size: Option<SizeReport>,
+}
+
+#[derive(Clone, Copy, Serialize)]
+struct SizeReport {
     entry_count: u64,
     file_count: u64,
     file_bytes: u64,
@@ -47,13 +54,30 @@ struct DamageReport<'a> {
     error: &'a str,
 }
 
-/// A ref that names something, and how big that is.
+/// A ref.
 struct ListedRef {
     name: RefName,
     generation: Generation,
-    entries: u64,
-    files: u64,
-    file_bytes: u64,
+    names: Named,
+}
+
+/// What a ref names.
+enum Named {
+    /// A snapshot of this size.
+    Snapshot(SizeReport),
+    /// Nothing, since it was removed, and before what this generation says, if its history remembers any.
+    Nothing(Option<u64>),
+}
+
+/// What is listed, and how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Style {
+    /// The snapshots that refs name, too.
+    pub(crate) long: bool,
+    /// Refs that were removed, too.
+    pub(crate) removed: bool,
+    /// One JSON object.
+    pub(crate) json: bool,
 }
 
 /// What stands among the refs.
@@ -67,16 +91,19 @@ struct Found {
     remedies: BTreeSet<Option<Remedy>>,
 }
 
-pub(crate) async fn list(session: &Session, long: bool, json: bool) -> Result<Code, Failure> {
+pub(crate) async fn list(session: &Session, style: Style) -> Result<Code, Failure> {
     let (namespace, damage) = session.namespace_as_it_is().await?;
-    let found = find(&namespace).await?;
-    if json {
+    let mut found = find(&namespace).await?;
+    if !style.removed {
+        found.refs.retain(|listed| matches!(listed.names, Named::Snapshot(_)));
+    }
+    if style.json {
         let refs = found.refs.iter().map(ListedRef::report).collect();
         let (damages, unsupported) = (reports(&found.damages), reports(&found.unsupported));
         let (namespace, traffic) = (namespace.name().as_str(), session.traffic());
         session.output().json(&RefsReport { namespace, refs, damages, unsupported, traffic })?;
     } else {
-        show(session, &found, long)?;
+        show(session, &found, style.long)?;
     }
     match damage {
         Some(damage) => Err(damage),
@@ -142,14 +169,21 @@ fn reports(noted: &Noted) -> Vec<DamageReport<'_>> {
     noted.iter().map(|(name, error)| DamageReport { name, error }).collect()
 }
 
-/// Reads one ref and the snapshot that it names; `None` for one that was removed.
+/// Reads one ref and the snapshot that it names; `None` for one that is gone.
 async fn read(namespace: &Namespace, name: RefName) -> floe_core::Result<Option<ListedRef>> {
     let Some((record, _)) = namespace.read_ref(&name).await? else { return Ok(None) };
-    let Some(at) = record.current.at() else { return Ok(None) };
-    let snapshot = Snapshot::open(namespace, at).await?;
-    let root = snapshot.root();
-    let (entries, files, file_bytes) = (root.entries, root.files, root.file_bytes);
-    Ok(Some(ListedRef { name, generation: record.current, entries, files, file_bytes }))
+    let names = match record.current.at() {
+        Some(at) => {
+            let snapshot = Snapshot::open(namespace, at).await?;
+            let Root { entries, files, file_bytes, .. } = *snapshot.root();
+            Named::Snapshot(SizeReport { entry_count: entries, file_count: files, file_bytes })
+        }
+        None => {
+            let last = record.history.iter().find(|former| former.at().is_some());
+            Named::Nothing(last.map(|last| last.generation))
+        }
+    };
+    Ok(Some(ListedRef { name, generation: record.current, names }))
 }
 
 impl ListedRef {
@@ -157,9 +191,10 @@ impl ListedRef {
         RefReport {
             name: self.name.as_str(),
             generation: GenerationReport::new(&self.generation),
-            entry_count: self.entries,
-            file_count: self.files,
-            file_bytes: self.file_bytes,
+            size: match self.names {
+                Named::Snapshot(size) => Some(size),
+                Named::Nothing(_) => None,
+            },
         }
     }
 }
@@ -174,17 +209,26 @@ fn show(session: &Session, found: &Found, long: bool) -> Result<(), Failure> {
     session.output().data(|out| {
         for listed in refs {
             let name = format!("{}@{}", listed.name, listed.generation.generation);
+            let (width, age) = (width + 6, age(listed.generation.time, now));
+            let size = match listed.names {
+                Named::Snapshot(size) => size,
+                Named::Nothing(last) => {
+                    let name_of = &listed.name;
+                    let back =
+                        last.map(|last| format!("; `floe tag {name_of}@{last} {name_of}` brings it back"));
+                    writeln!(out, "{name:width$}  removed {age}{}", back.unwrap_or_default())?;
+                    continue;
+                }
+            };
             write!(
                 out,
                 "{name:width$}  {:>9} {:5}  {:>10}  ",
-                thousands(listed.files),
-                if listed.files == 1 { "file" } else { "files" },
-                ByteCount(listed.file_bytes),
-                width = width + 6,
+                thousands(size.file_count),
+                if size.file_count == 1 { "file" } else { "files" },
+                ByteCount(size.file_bytes),
             )?;
-            let age = age(listed.generation.time, now);
             match listed.generation.at().filter(|_| long) {
-                Some(at) => writeln!(out, "{age:14}  {}", at.snapshot)?,
+                Some(at) => writeln!(out, "{age:14}  {}", short_id(&at.snapshot))?,
                 None => writeln!(out, "{age}")?,
             }
             if let Some(text) = listed.generation.message.as_ref().filter(|_| long) {

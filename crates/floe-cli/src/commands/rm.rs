@@ -20,7 +20,7 @@ pub(crate) struct RmArguments {
     #[command(flatten)]
     annotation: AnnotationArguments,
     #[command(flatten)]
-    report: ReportArguments,
+    pub(crate) report: ReportArguments,
 }
 
 #[derive(Serialize)]

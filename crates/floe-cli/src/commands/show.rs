@@ -22,7 +22,7 @@ pub(crate) struct ShowArguments {
     #[arg(value_name = "REF")]
     reference: Reference,
     #[command(flatten)]
-    report: ReportArguments,
+    pub(crate) report: ReportArguments,
 }
 
 #[derive(Serialize)]

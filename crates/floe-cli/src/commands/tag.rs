@@ -22,7 +22,7 @@ pub(crate) struct TagArguments {
     #[command(flatten)]
     annotation: AnnotationArguments,
     #[command(flatten)]
-    report: ReportArguments,
+    pub(crate) report: ReportArguments,
 }
 
 #[derive(Serialize)]

@@ -32,7 +32,7 @@ pub(crate) struct VerifyArguments {
     #[arg(long)]
     quick: bool,
     #[command(flatten)]
-    report: ReportArguments,
+    pub(crate) report: ReportArguments,
 }
 
 #[derive(Serialize)]

@@ -219,6 +219,6 @@ fn refs_are_listed_with_what_they_name() {
     user.floe(&["push", &tree, "main", "-m", "the first"], 0);
     let long = stdout(&user.floe(&["ls", "-l"], 0));
     let id = user.json(&["show", "main", "--json"])["snapshot"].as_str().unwrap().to_owned();
-    assert!(long.ends_with(&format!("  {id}\n    the first\n")), "{long}");
+    assert!(long.ends_with(&format!("  {}\n    the first\n", &id[..16])), "{long}");
     assert_eq!(stdout(&user.floe(&["ls"], 0)).lines().count(), 1);
 }

@@ -1,6 +1,6 @@
 //! Failures: what is said, how each ends, what the process exits with.
 
-use crate::environment::User;
+use crate::environment::{User, stdout};
 
 #[test]
 fn a_store_without_the_namespace() {
@@ -96,4 +96,32 @@ fn what_was_meant_is_advised() {
     user.floe(&["push", "t/a", "t"], 0);
     std::fs::write(user.path(".local/share/floe/default/refs/t"), "torn").unwrap();
     assert!(!user.stderr(&user.floe(&["diff", "t", "demo"], 3)).contains("Write ./t"));
+}
+
+/// A program is told of failures in the same words, and of the kind.
+#[test]
+fn a_failure_is_reported_in_json() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main"], 0);
+    let failed = |arguments: &[&str], code: i32| -> serde_json::Value {
+        let done = user.floe(&[arguments, &["--json"]].concat(), code);
+        assert_eq!(stdout(&done), "");
+        let told = user.stderr(&done);
+        assert_eq!(told.lines().count(), 1, "{told}");
+        let report: serde_json::Value = serde_json::from_str(&told).unwrap();
+        assert_eq!(report["exit_code"], code);
+        assert!(!report["advice"].as_str().unwrap().is_empty());
+        report
+    };
+    let missing = failed(&["pull", "mian", "out"], 1);
+    assert_eq!(missing["kind"], "not_found");
+    assert!(missing["error"].as_str().unwrap().contains("main"), "{missing}");
+    let nowhere = failed(&["push", "nowhere", "main"], 1);
+    assert_eq!(nowhere["kind"], "not_found");
+    assert_eq!(nowhere["causes"].as_array().unwrap().len(), 1, "{nowhere}");
+    assert_eq!(failed(&["archive", "main"], 2)["kind"], "usage");
+    std::fs::write(user.path("out"), "x").unwrap();
+    assert_eq!(failed(&["pull", "main", "out"], 1)["kind"], "invalid");
+    assert_eq!(failed(&["ls", "--store", "ftp://x/y"], 2)["kind"], "unsupported");
 }

@@ -8,6 +8,7 @@ mod configuration;
 mod damaged;
 mod environment;
 mod errors;
+mod foreseen;
 mod groups;
 mod json_keys;
 mod left_out;

@@ -88,7 +88,7 @@ fn quiet_tells_data_alone() {
         assert_eq!(data(&["pull", "main", "back"]), "");
     }
     for arguments in [
-        &["push", "tree", "main", "--dry-run"][..],
+        &["push", "tree", "new", "--dry-run"][..],
         &["ls"],
         &["ls", "main"],
         &["log", "main"],
@@ -100,7 +100,8 @@ fn quiet_tells_data_alone() {
         assert!(!data(arguments).is_empty(), "{arguments:?}");
     }
     for arguments in [
-        &["diff", "main", "other"][..],
+        &["push", "tree", "main", "--dry-run"][..],
+        &["diff", "main", "other"],
         &["archive", "main", "-o", "main.tar"],
         &["verify"],
         &["rm", "other"],

@@ -369,3 +369,40 @@ fn by_hash_every_file_is_read() {
     }
     assert_eq!(user.json(&["push", "tree", "main", "--by-hash", "--json"])["outcome"], "unchanged");
 }
+
+#[test]
+fn a_removed_ref_is_listed_when_asked_for() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main"], 0);
+    user.floe(&["push", &tree, "gone"], 0);
+    user.floe(&["rm", "gone"], 0);
+    let plain = stdout(&user.floe(&["ls"], 0));
+    assert!(plain.contains("main@1") && !plain.contains("gone"), "{plain}");
+    let all = stdout(&user.floe(&["ls", "--removed"], 0));
+    assert!(all.contains("main@1") && all.contains("`floe tag gone@1 gone` brings it back"), "{all}");
+    let refs = |arguments: &[&str]| user.json(arguments)["refs"].as_array().unwrap().clone();
+    let told = refs(&["ls", "--removed", "--json"]);
+    assert_eq!((&told[0]["ref"], &told[0]["removed"]), (&"gone".into(), &true.into()));
+    assert_eq!((&told[0]["snapshot"], told[0].get("file_count")), (&serde_json::Value::Null, None));
+    assert_eq!(told[1]["removed"], false);
+    assert_eq!(refs(&["ls", "--json"]).len(), 1);
+}
+
+#[test]
+fn a_log_shows_as_many_as_asked_for() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    for number in 0..3 {
+        fs::write(user.path("tree/number"), number.to_string()).unwrap();
+        user.floe(&["push", &tree, "main"], 0);
+    }
+    let log = stdout(&user.floe(&["log", "-n", "2", "main"], 0));
+    let ids: Vec<_> = log.lines().map(|line| line.split_whitespace().nth(1).unwrap()).collect();
+    assert_eq!(ids.len(), 2, "{log}");
+    // What is shown of an id is a reference.
+    let shown = |reference: &str| user.json(&["show", reference, "--json"])["snapshot"].clone();
+    assert_eq!([shown(ids[0]), shown(ids[1])], [shown("main@3"), shown("main@2")]);
+    assert_eq!(user.json(&["log", "main", "-n", "1", "--json"])["generations"].as_array().unwrap().len(), 1);
+    user.floe(&["log", "main", "-n", "0"], 2);
+}

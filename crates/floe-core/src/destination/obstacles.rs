@@ -115,7 +115,7 @@ impl Worker<'_> {
 pub(super) fn is_to_be_written(kind: WantedKind<'_>, there: Option<&FileStat>, verdict: Verdict) -> bool {
     match verdict {
         Verdict::Create | Verdict::Replace => true,
-        Verdict::Link => {
+        Verdict::Link | Verdict::Relink => {
             let is_alone_enough = matches!(kind, WantedKind::StandIn);
             there.is_none_or(|stat| stat.kind != Kind::File || stat.links == 1 && !is_alone_enough)
         }

@@ -64,8 +64,10 @@ pub(crate) enum Verdict {
     Create,
     /// To be written over something else, which the same calls do.
     Replace,
-    /// [`Worker::hard_link`], after all files are written, unless [`Survey::linked`] shows that it is one.
+    /// [`Worker::hard_link`], after all files are written; there is nothing of that name.
     Link,
+    /// The same over what is there, unless [`Survey::linked`] shows that it is that link.
+    Relink,
     /// Nothing: a device node, which was not asked for.
     Skip,
 }
@@ -101,7 +103,7 @@ impl Survey {
             self.linked.push((number, stat.id()));
         }
         if stat.is_some_and(|stat| stat.kind == Kind::Directory)
-            && matches!(verdict, Verdict::Replace | Verdict::Link)
+            && matches!(verdict, Verdict::Replace | Verdict::Relink)
         {
             self.in_the_way.push(number);
         }
@@ -258,25 +260,13 @@ impl Worker<'_> {
     ///
     /// What the [module](crate::destination#errors) says of system calls.
     pub(crate) fn is_directory(&mut self, directory: DirId, name: &[u8]) -> Result<bool> {
-        Ok(self.stat_if_any(directory, name)?.is_some_and(|stat| stat.kind == Kind::Directory))
-    }
-
-    /// Whether anything is found by that name.
-    ///
-    /// # Errors
-    ///
-    /// What the [module](crate::destination#errors) says of system calls.
-    pub(crate) fn is_there(&mut self, directory: DirId, name: &[u8]) -> Result<bool> {
-        Ok(self.stat_if_any(directory, name)?.is_some())
-    }
-
-    fn stat_if_any(&mut self, directory: DirId, name: &[u8]) -> Result<Option<FileStat>> {
         if self.tree.directories().state(directory) & state::ABSENT != 0 {
-            return Ok(None);
+            return Ok(false);
         }
         let at = self.directory(directory)?;
-        FileStat::of_name_if_any(at.as_fd(), name)
-            .map_err(|e| failed("look at", &self.tree.shown(directory, name), e))
+        let stat = FileStat::of_name_if_any(at.as_fd(), name)
+            .map_err(|e| failed("look at", &self.tree.shown(directory, name), e))?;
+        Ok(stat.is_some_and(|stat| stat.kind == Kind::Directory))
     }
 
     fn missing(&self, directory: DirId, entry: &Wanted<'_>) -> Verdict {
@@ -338,7 +328,7 @@ impl Worker<'_> {
             tree.note_looked_at(directory, entry.name, &stat);
         }
         let same_content = match entry.kind {
-            WantedKind::HardLink | WantedKind::StandIn => return Ok(Verdict::Link),
+            WantedKind::HardLink | WantedKind::StandIn => return Ok(Verdict::Relink),
             WantedKind::File(length) => {
                 let file = ExistingFile { directory: at, name: entry.name, stat };
                 stat.kind == Kind::File && stat.size == length && (length == 0 || same(&file)?)

@@ -5,13 +5,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use floe_format::{Body, ContentHash, Entry, Kept, Meta, OwnedBody, Root, XattrList, compare_paths};
-use tokio::sync::mpsc;
+use floe_format::{Body, ContentHash, Entry, Kept, Meta, OwnedBody, XattrList, compare_paths};
 use tokio_util::sync::CancellationToken;
 
 use crate::keeping::Keeping;
 use crate::namespace::Namespace;
-use crate::offload::{Offloaded, cancelled, offload};
+use crate::offload::{Offloaded, Teller, offload_telling};
 use crate::snapshot::Snapshot;
 use crate::source::{
     CacheCursor, Child, ContentSink, Exclusions, FileKind, ListedDirectory, NameCache, ReadOutcome,
@@ -21,9 +20,6 @@ use crate::{Error, Result};
 
 use super::{Change, Side, compare, own_directory};
 
-/// Changes that wait for whoever is told of them.
-const QUEUED_CHANGES: usize = 256;
-
 /// How a directory is compared.
 #[derive(Clone, Debug, Default)]
 pub struct DiffOptions {
@@ -31,13 +27,15 @@ pub struct DiffOptions {
     pub exclusions: Exclusions,
     /// Whether every file is read, whatever the stat cache knows.
     pub by_hash: bool,
+    /// What cannot be read, and is to be left out: nothing is said of it, nor of what is in it.
+    pub unread: HashSet<Vec<u8>>,
     /// Where caches are.
     pub cache_dir: Option<PathBuf>,
     /// Stops the comparison.
     pub cancel: CancellationToken,
 }
 
-/// Shows what differs from a snapshot to a directory, in the canonical order.
+/// Shows what differs from a snapshot to a directory, in the canonical order; without a snapshot, all that is there.
 ///
 /// A file's content is looked at only where its size is the snapshot's, and then the stat cache is believed unless
 /// [`DiffOptions::by_hash`] says otherwise; of what was
@@ -50,14 +48,17 @@ pub struct DiffOptions {
 /// read. What the store answers, and what `each` returns.
 pub async fn diff_directory(
     namespace: &Namespace,
-    before: &Snapshot,
+    before: Option<&Snapshot>,
     directory: &Path,
     options: &DiffOptions,
     each: &mut (dyn FnMut(Change) -> Result<()> + Send),
 ) -> Result<()> {
     let DiffOptions { exclusions, cache_dir, cancel, .. } = options;
     let cache = cache_dir.as_deref();
-    let side = Side::open(namespace, before, cache).await?;
+    let side = match before {
+        Some(before) => Some(Side::open(namespace, before, cache).await?),
+        None => None,
+    };
     let root = std::fs::canonicalize(directory)
         .map_err(|e| Error::io(format!("cannot open {}", directory.display()), e))?;
     let cursor =
@@ -69,12 +70,19 @@ pub async fn diff_directory(
         cancel: cancel.clone(),
         ..WalkOptions::default()
     };
-    let (changes, mut told) = mpsc::channel(QUEUED_CHANGES);
-    let snapshot = before.root().clone();
-    let merged = offload("diff", cancel, move |work| {
+    let own_before = before.map(|before| own_directory(before.root()));
+    let (kept, reproducible) = match before {
+        Some(before) => (before.root().kept, before.root().reproducible),
+        None => (Kept::NONE, false),
+    };
+    let unread = options.unread.clone();
+    let merge = move |work: Offloaded, changes| {
         let files = SourceFiles::open(&root)?.heeding(&work.cancel);
         let mut present = Present {
-            root: snapshot,
+            own_before,
+            kept,
+            reproducible,
+            unread,
             files,
             cursor,
             linked: HashMap::new(),
@@ -86,46 +94,36 @@ pub async fn diff_directory(
             names.keep();
         }
         Ok(())
-    });
-    let mut merged = std::pin::pin!(merged);
-    let mut outcome = None;
-    loop {
-        tokio::select! {
-            change = told.recv() => match change {
-                Some(change) => each(change)?,
-                None => break,
-            },
-            done = &mut merged, if outcome.is_none() => outcome = Some(done),
-        }
-    }
-    match outcome {
-        Some(outcome) => outcome,
-        None => merged.await,
-    }
+    };
+    offload_telling("diff", cancel, merge, each).await
 }
 
 fn merge(
     work: &Offloaded,
-    mut side: Side,
+    mut side: Option<Side>,
     root: &Path,
     options: &WalkOptions,
     present: &mut Present,
-    changes: &mpsc::Sender<Change>,
+    changes: &Teller<Change>,
 ) -> Result<()> {
-    let tell = |change| changes.blocking_send(change).map_err(|_| cancelled());
     for listing in Walk::new(root, options)? {
         work.check()?;
         let mut listing = listing?;
-        if let Some(problem) = listing.take_problems().into_iter().find(|problem| !problem.is_change()) {
+        let mut problems = listing.take_problems().into_iter();
+        if let Some(problem) =
+            problems.find(|problem| !problem.is_change() && !present.unread.contains(&problem.path))
+        {
             let path = root.join(std::ffi::OsStr::from_bytes(&problem.path));
             return Err(Error::io(format!("cannot read {}", path.display()), problem.error));
         }
         let directory = listing.directory();
-        if listing.path().is_empty() && listing.is_first() {
-            let before = own_directory(&present.root);
+        if listing.path().is_empty()
+            && listing.is_first()
+            && let Some(before) = present.own_before.take()
+        {
             let after = present.own_directory(directory, listing.stat())?;
-            if let Some(change) = compare(before, after, present.root.kept.contains(Kept::XATTRS)) {
-                tell(change)?;
+            if let Some(change) = compare(before, after, present.kept.contains(Kept::XATTRS)) {
+                changes.tell(change)?;
             }
         }
         for child in listing.children().filter(|child| child.stat.kind != FileKind::Socket) {
@@ -134,41 +132,53 @@ fn merge(
                 path.push(b'/');
             }
             path.extend_from_slice(child.name);
-            let before = loop {
-                work.wait(side.fill())?;
-                match side.entries.front().map(|before| compare_paths(&before.path, &path)) {
-                    Some(std::cmp::Ordering::Less) => {
-                        if let Some(gone) = side.entries.pop_front() {
-                            tell(Change::Removed(gone))?;
-                        }
-                    }
-                    Some(std::cmp::Ordering::Equal) => break side.entries.pop_front(),
-                    _ => break None,
+            let mut before = None;
+            while let Some(entry) = next(work, &mut side, |other| compare_paths(other, &path).is_le())? {
+                if entry.path == path {
+                    before = Some(entry);
+                    break;
                 }
-            };
+                changes.tell(Change::Removed(entry))?;
+            }
+            if child.stat.kind != FileKind::Directory && present.unread.contains(&path) {
+                continue;
+            }
             let after = present.entry(directory, path, &child, before.as_ref())?;
             match before {
-                None => tell(Change::Added(after))?,
+                None => changes.tell(Change::Added(after))?,
                 Some(before) => {
-                    if let Some(change) = compare(before, after, present.root.kept.contains(Kept::XATTRS)) {
-                        tell(change)?;
+                    if let Some(change) = compare(before, after, present.kept.contains(Kept::XATTRS)) {
+                        changes.tell(change)?;
                     }
                 }
             }
         }
     }
-    loop {
-        work.wait(side.fill())?;
-        match side.entries.pop_front() {
-            Some(gone) => tell(Change::Removed(gone))?,
-            None => return Ok(()),
-        }
+    while let Some(gone) = next(work, &mut side, |_| true)? {
+        changes.tell(Change::Removed(gone))?;
     }
+    Ok(())
+}
+
+/// Takes the next entry of the snapshot, where there is one and its path is one of these.
+fn next(
+    work: &Offloaded,
+    side: &mut Option<Side>,
+    is_one: impl FnOnce(&[u8]) -> bool,
+) -> Result<Option<Entry>> {
+    let Some(side) = side else { return Ok(None) };
+    work.wait(side.fill())?;
+    Ok(side.entries.pop_front_if(|entry| is_one(&entry.path)))
 }
 
 /// The directory, as it is looked at.
 struct Present {
-    root: Root,
+    /// The snapshot's own directory, until it was compared.
+    own_before: Option<Entry>,
+    /// What the snapshot keeps.
+    kept: Kept,
+    reproducible: bool,
+    unread: HashSet<Vec<u8>>,
     files: SourceFiles,
     cursor: Option<CacheCursor>,
     /// The device and inode of what passed that links may lead to: what has several names, and is a file to the
@@ -191,7 +201,7 @@ fn path_hash(path: &[u8]) -> PathHash {
 
 impl Present {
     fn own_directory(&mut self, directory: ListedDirectory<'_>, stat: &Stat) -> Result<Entry> {
-        let xattrs = if self.root.kept.contains(Kept::XATTRS) {
+        let xattrs = if self.kept.contains(Kept::XATTRS) {
             self.files.xattrs(directory, b"")?.unwrap_or_default()
         } else {
             XattrList::default()
@@ -215,7 +225,7 @@ impl Present {
         if is_several {
             self.linked.insert(path_hash(&path), identity);
             // To the snapshot they are two files, unless it tells of no links.
-            is_link = !self.identities.insert(identity) && !self.root.reproducible;
+            is_link = !self.identities.insert(identity) && !self.reproducible;
         }
         let body = match (stat.kind, said) {
             (FileKind::File, Some(Body::HardLink { target }))
@@ -246,7 +256,7 @@ impl Present {
             }
             _ => OwnedBody::File { size: stat.size, hash: None },
         };
-        let is_kept = self.root.kept.contains(Kept::XATTRS) && !matches!(body, OwnedBody::HardLink { .. });
+        let is_kept = self.kept.contains(Kept::XATTRS) && !matches!(body, OwnedBody::HardLink { .. });
         let xattrs = match before {
             Some(_) if is_kept => self.files.xattrs(directory, child.name)?.unwrap_or_default(),
             _ => XattrList::default(),
@@ -255,7 +265,7 @@ impl Present {
     }
 
     fn with_meta(&self, path: Vec<u8>, stat: &Stat, body: OwnedBody, xattrs: XattrList) -> Entry {
-        let Meta { mode, mtime, owner } = Keeping::new(self.root.kept, self.root.reproducible).meta(stat);
+        let Meta { mode, mtime, owner } = Keeping::new(self.kept, self.reproducible).meta(stat);
         // A hard link has neither of its own.
         let (mtime, owner) = match body {
             OwnedBody::HardLink { .. } => (None, None),

@@ -56,7 +56,7 @@ impl Pull {
                     Entry::Occupied(_) => to_be_linked.push((link, number)),
                     Entry::Vacant(vacant) => {
                         let decision =
-                            surveyed.map_or(Decision::Write, |surveyed| surveyed.decision(link.ordinal));
+                            surveyed.map_or(Decision::Create, |surveyed| surveyed.decision(link.ordinal));
                         vacant.insert(StandIn { link, target, decision });
                     }
                 },
@@ -83,7 +83,7 @@ impl Pull {
         own: &mut Worker<'_>,
         stand_ins: impl Iterator<Item = &'l StandIn<'l>>,
     ) -> Result<(StandIns, Written)> {
-        let wanted = stand_ins.filter(|one| matches!(one.decision, Decision::Write | Decision::Fix));
+        let wanted = stand_ins.filter(|one| one.decision.is_written() || one.decision == Decision::Fix);
         let wanted: HashMap<&[u8], &StandIn<'_>> = wanted.map(|one| (one.target, one)).collect();
         let places: Places = wanted
             .values()
@@ -102,7 +102,7 @@ impl Pull {
                     own.fix(link.directory, &Wanted { name: link.name, kind, meta: *meta })
                 })?;
             }
-            Ok(*decision == Decision::Write)
+            Ok(decision.is_written())
         });
         Ok((files, written.map_err(no_entry_is_no_file)?))
     }

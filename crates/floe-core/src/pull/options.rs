@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU64;
 use tokio_util::sync::CancellationToken;
 
 use crate::destination::Complaints;
+use crate::diff::ChangeKind;
 use crate::source::OwnDirectory;
 
 /// How a snapshot is pulled.
@@ -25,8 +26,6 @@ pub struct PullOptions {
     /// written over either, under whatever other spelling the snapshot has it; what that has under the very name that is there
     /// is theirs only as they are spelled.
     pub exclude: Vec<String>,
-    /// Tell what would be written, and write nothing.
-    pub dry_run: bool,
     /// In place: remove what the snapshot does not have, as far as the globs say that it is pulled.
     pub delete: bool,
     /// Restore owners, where the snapshot keeps them.
@@ -81,7 +80,7 @@ pub enum PullOutcome {
     Updated,
     /// Nothing was to be done, or would be: the destination was as the snapshot is.
     Unchanged,
-    /// Something would have been written, and was not, on request.
+    /// Something would be written, and was not: it was only asked for what.
     DryRun,
 }
 
@@ -110,4 +109,20 @@ pub struct Pulled {
     pub fetched_bytes: u64,
     /// What could not be restored.
     pub complaints: Complaints,
+}
+
+/// Something that a pull would do to the destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Foreseen {
+    /// What.
+    pub kind: ChangeKind,
+    /// The path below the destination; of the directory that is pulled itself it is empty. What is removed is named as the
+    /// destination has it, and of a directory the name stands for all that is in it.
+    pub path: Vec<u8>,
+}
+
+impl Foreseen {
+    pub(super) fn new(kind: ChangeKind, path: &[u8]) -> Self {
+        Self { kind, path: path.to_vec() }
+    }
 }

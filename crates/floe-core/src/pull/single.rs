@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use floe_format::{Body, Entry, EntryKind, OwnedBody, parent_and_name};
 
 use crate::destination::{DirId, InPlace, Occupant, Survey, Tree, Verdict, Wanted, look};
+use crate::diff::ChangeKind;
 use crate::reader::{find_entry, shown};
 use crate::source::refuse_in_own;
 use crate::{Error, ErrorKind, Result};
@@ -16,7 +17,7 @@ use super::Pull;
 use super::cache::stat_of;
 use super::hashing::Hashing;
 use super::left_out::{LeftOut, Place};
-use super::options::{PullOutcome, Pulled};
+use super::options::{Foreseen, PullOutcome, Pulled};
 use super::own::OwnBelow;
 use super::restore::{wanted_kind, with_entry};
 use super::tree::WrittenTree;
@@ -52,9 +53,14 @@ impl Pull {
         }
         self.refuse_what_is_left_out(place.tree(), &own, &survey, (&name, &own_name))?;
         let mut counted = count(&entry, verdict);
-        if self.options.dry_run {
-            let is_unchanged = matches!(verdict, Verdict::Keep | Verdict::Skip);
-            let outcome = if is_unchanged { PullOutcome::Unchanged } else { PullOutcome::DryRun };
+        if let Some(teller) = &self.teller {
+            let outcome = match foreseen(verdict) {
+                Some(kind) => {
+                    teller.tell(Foreseen::new(kind, &name))?;
+                    PullOutcome::DryRun
+                }
+                None => PullOutcome::Unchanged,
+            };
             return Ok(self.pulled(&counted, outcome));
         }
         place.remove_stale_files(&survey.stale)?;
@@ -68,7 +74,7 @@ impl Pull {
                 })?;
                 PullOutcome::Updated
             }
-            Verdict::Create | Verdict::Replace | Verdict::Link => {
+            Verdict::Create | Verdict::Replace | Verdict::Link | Verdict::Relink => {
                 self.progress.entries_total.store(1, Ordering::Relaxed);
                 self.progress.file_bytes_total.store(counted.file_bytes, Ordering::Relaxed);
                 let written = self.write_entry(place.tree(), &entry, (DirId::ROOT, name))?;
@@ -135,6 +141,16 @@ impl Pull {
                 Ok(hashing.has_content(file, &stat_of(file.stat()), &hash, &self.work)?.is_some())
             })
         })
+    }
+}
+
+/// What a pull of one entry would do.
+fn foreseen(verdict: Verdict) -> Option<ChangeKind> {
+    match verdict {
+        Verdict::Keep | Verdict::Skip => None,
+        Verdict::Fix => Some(ChangeKind::Metadata),
+        Verdict::Create | Verdict::Link => Some(ChangeKind::Added),
+        Verdict::Replace | Verdict::Relink => Some(ChangeKind::Content),
     }
 }
 

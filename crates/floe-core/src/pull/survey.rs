@@ -123,8 +123,8 @@ impl Pull {
         surveyed.keep_links();
         self.survey_stand_ins(tree, &mut surveyed)?;
         let worker = tree.worker();
-        let root_differs = self.top.with_meta(self.restore(), |meta| worker.root_differs(meta))?;
-        surveyed.changes += u64::from(root_differs);
+        surveyed.top_differs = self.top.with_meta(self.restore(), |meta| worker.root_differs(meta))?;
+        surveyed.changes += u64::from(surveyed.top_differs);
         surveyed.directories = directories;
         surveyed.needed = needed;
         surveyed.cache = cache;

@@ -22,10 +22,19 @@ pub(super) enum Decision {
     Keep,
     /// Its attributes are set.
     Fix,
-    /// It is written.
-    Write,
+    /// It is written; nothing is there.
+    Create,
+    /// It is written over something else; a hard link that is there is one of these until all of them are known.
+    Replace,
     /// Nothing: it is a device.
     Skip,
+}
+
+impl Decision {
+    /// Whether it is written.
+    pub(super) fn is_written(self) -> bool {
+        matches!(self, Self::Create | Self::Replace)
+    }
 }
 
 /// What a survey found.
@@ -60,6 +69,8 @@ pub(super) struct Surveyed {
     /// Whether any of them had to be read.
     pub(super) any_hashed: bool,
     pub(super) changes: u64,
+    /// Whether the top directory has another mode, time or owner.
+    pub(super) top_differs: bool,
     pub(super) entries: u64,
     pub(super) files: u64,
     pub(super) file_bytes: u64,
@@ -211,15 +222,16 @@ impl Surveyed {
             Verdict::Keep => Decision::Keep,
             Verdict::Fix => Decision::Fix,
             Verdict::Skip => Decision::Skip,
-            Verdict::Create | Verdict::Replace | Verdict::Link => Decision::Write,
+            Verdict::Create | Verdict::Link => Decision::Create,
+            Verdict::Replace | Verdict::Relink => Decision::Replace,
         };
         self.changes += u64::from(!matches!(decision, Decision::Keep | Decision::Skip));
         self.entries += 1;
-        self.links += u64::from(verdict == Verdict::Link);
+        self.links += u64::from(matches!(verdict, Verdict::Link | Verdict::Relink));
         if let Body::File { size, .. } = body {
             self.files += 1;
             self.file_bytes += size;
-            if decision == Decision::Write {
+            if decision.is_written() {
                 self.written_files += 1;
                 self.written_bytes += size;
             }

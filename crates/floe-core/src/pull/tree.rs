@@ -6,12 +6,13 @@ use std::sync::atomic::Ordering;
 use floe_format::{Body, EntryKind, EntryRef, Segment, parent_and_name};
 
 use crate::destination::{DirId, Tree, Worker};
+use crate::diff::ChangeKind;
 use crate::reader::{Links, SegmentWalk, TreeCheck};
 use crate::unpack::{Planner, run};
 use crate::{Error, Result};
 
 use super::link_list::LinkList;
-use super::options::{PullOutcome, Pulled};
+use super::options::{Foreseen, PullOutcome, Pulled};
 use super::restore::{device, wanted_kind, with_entry};
 use super::selection::{Picked, Selection};
 use super::stand_ins::pulled_path;
@@ -122,6 +123,7 @@ impl Pull {
         let mut counted = WrittenTree::default();
         let mut number = 0u32;
         let (top, mut outside) = (self.top.path.clone(), HashMap::new());
+        let teller = self.teller.clone();
         self.each_entry(&mut |_, entry, relative, parent| {
             let is_directory = entry.kind() == EntryKind::Directory;
             let picked = selection.pick(parent.picked, relative, is_directory);
@@ -129,7 +131,11 @@ impl Pull {
             let is_needed = is_directory && needed.as_ref().is_some_and(|needed| needed[number as usize]);
             if picked.is_selected() || is_needed {
                 counted.count(entry);
-                counted.skipped_devices += u64::from(!devices && device(&entry.body).is_some());
+                let is_skipped = !devices && device(&entry.body).is_some();
+                counted.skipped_devices += u64::from(is_skipped);
+                if let Some(teller) = teller.as_ref().filter(|_| !is_skipped) {
+                    teller.tell(Foreseen::new(ChangeKind::Added, relative))?;
+                }
                 if let Body::HardLink { target } = entry.body
                     && pulled_path(&top, &selection, target).is_none()
                 {
@@ -328,7 +334,7 @@ impl Pass<'_> {
         restore: super::Restore,
     ) -> Result<bool> {
         let name = parent_and_name(entry.path).1;
-        let decision = self.surveyed.map_or(Decision::Write, |surveyed| surveyed.decision(ordinal));
+        let decision = self.surveyed.map_or(Decision::Create, |surveyed| surveyed.decision(ordinal));
         if let Body::HardLink { target } = entry.body {
             let pulled = pulled_path(self.top, self.selection, target);
             let find = |path: &[u8]| self.tree.find(path);
@@ -337,7 +343,7 @@ impl Pass<'_> {
             return Ok(self.surveyed.is_none());
         }
         match decision {
-            Decision::Write => Ok(true),
+            Decision::Create | Decision::Replace => Ok(true),
             Decision::Keep => Ok(false),
             Decision::Skip => {
                 self.counted.skipped_devices += u64::from(!self.options.devices);

@@ -10,7 +10,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use floe_core::{
-    Ambient, Namespace, NamespaceName, PullOptions, PullProgress, Pulled, Result, Snapshot, SnapshotAt, pull,
+    Ambient, Foreseen, Namespace, NamespaceName, PullOptions, PullProgress, Pulled, Result, Snapshot,
+    SnapshotAt, foresee_pull, pull,
 };
 use floe_testkit::MemoryStore;
 
@@ -30,6 +31,23 @@ pub(crate) async fn pull_to(
 ) -> Result<Pulled> {
     let snapshot = Snapshot::open(namespace, at).await?;
     pull(namespace, &snapshot, destination, options, &Arc::new(PullProgress::default())).await
+}
+
+/// Asks what a pull would do.
+pub(crate) async fn foresee(
+    namespace: &Namespace,
+    at: SnapshotAt,
+    destination: &Path,
+    options: &PullOptions,
+) -> Result<(Pulled, Vec<Foreseen>)> {
+    let snapshot = Snapshot::open(namespace, at).await?;
+    let (progress, mut told) = (Arc::new(PullProgress::default()), Vec::new());
+    let mut each = |foreseen| {
+        told.push(foreseen);
+        Ok(())
+    };
+    let pulled = foresee_pull(namespace, &snapshot, destination, options, &progress, &mut each).await?;
+    Ok((pulled, told))
 }
 
 /// Makes a ref name a snapshot, by an object of it that is written by hand.

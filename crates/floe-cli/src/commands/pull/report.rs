@@ -6,7 +6,6 @@ use floe_core::{PullOutcome, Pulled, Resolved};
 use serde::Serialize;
 
 use crate::counting::TrafficReport;
-use crate::failure::Failure;
 use crate::output::{ShownPath, printable};
 use crate::quantities::{ByteCount, count, duration, thousands};
 use crate::session::Session;
@@ -37,27 +36,23 @@ struct PullReport<'a> {
     traffic: TrafficReport,
 }
 
-/// Tells of a pull that took this long.
-pub(crate) fn show(
-    session: &Session,
-    resolved: &Resolved,
-    source: &TreePath,
-    pulled: &Pulled,
-    elapsed: Duration,
-    json: bool,
-) -> Result<(), Failure> {
-    let named = resolved.generation.as_ref();
-    let output = session.output();
-    for glob in &pulled.unmatched {
-        output.note(&format!("warning: --include {} matched nothing", printable(glob)));
-    }
-    if json {
-        return output.json(&PullReport {
+/// What is told of a pull that has ended.
+pub(super) struct Told<'a> {
+    pub(super) session: &'a Session,
+    pub(super) resolved: &'a Resolved,
+    pub(super) source: &'a TreePath,
+}
+
+impl Told<'_> {
+    /// The report in JSON.
+    pub(super) fn report<'p>(&'p self, pulled: &'p Pulled) -> impl Serialize + 'p {
+        let named = self.resolved.generation.as_ref();
+        PullReport {
             name: named.map(|(name, _)| name.as_str()),
             generation: named.map(|(_, generation)| generation.generation),
-            snapshot: resolved.at.snapshot.to_string(),
-            layout: resolved.at.layout.to_string(),
-            path: ShownPath::new(&source.path),
+            snapshot: self.resolved.at.snapshot.to_string(),
+            layout: self.resolved.at.layout.to_string(),
+            path: ShownPath::new(&self.source.path),
             outcome: match pulled.outcome {
                 PullOutcome::Created => "created",
                 PullOutcome::Updated => "updated",
@@ -74,24 +69,34 @@ pub(crate) fn show(
             fetched_frame_bytes: pulled.fetched_bytes,
             complaint_count: pulled.complaints.count,
             complaints: &pulled.complaints.first,
-            elapsed_seconds: elapsed.as_secs_f64(),
-            traffic: session.traffic(),
-        });
+            elapsed_seconds: self.session.elapsed().as_secs_f64(),
+            traffic: self.session.traffic(),
+        }
     }
-    if pulled.skipped_devices > 0 {
-        let devices = count(pulled.skipped_devices, "device node", "device nodes");
-        output.note(&format!("left out: {devices}; --devices makes them"));
+
+    /// Tells a person; beside a report in JSON only what that does not say.
+    pub(super) fn show(&self, pulled: &Pulled, json: bool) {
+        let output = self.session.output();
+        for glob in &pulled.unmatched {
+            output.note(&format!("warning: --include {} matched nothing", printable(glob)));
+        }
+        if json {
+            return;
+        }
+        if pulled.skipped_devices > 0 {
+            let devices = count(pulled.skipped_devices, "device node", "device nodes");
+            output.note(&format!("left out: {devices}; --devices makes them"));
+        }
+        let complaints = &pulled.complaints;
+        for complaint in &complaints.first {
+            output.note(&format!("not restored: {}", printable(complaint)));
+        }
+        let more = complaints.count.saturating_sub(complaints.first.len() as u64);
+        if more > 0 {
+            output.note(&format!("not restored: {} more", thousands(more)));
+        }
+        output.note(&closing_line(pulled, self.session.elapsed()));
     }
-    let complaints = &pulled.complaints;
-    for complaint in &complaints.first {
-        output.note(&format!("not restored: {}", printable(complaint)));
-    }
-    let more = complaints.count.saturating_sub(complaints.first.len() as u64);
-    if more > 0 {
-        output.note(&format!("not restored: {} more", thousands(more)));
-    }
-    output.note(&closing_line(pulled, elapsed));
-    Ok(())
 }
 
 fn closing_line(pulled: &Pulled, elapsed: Duration) -> String {

@@ -43,35 +43,39 @@ struct UnreadReport<'a> {
     error: String,
 }
 
-/// Tells of a push that took this long, and was to have a message or labels where it is annotated.
-pub(crate) fn show(
-    session: &Session,
-    name: &RefName,
-    pushed: &Pushed,
-    elapsed: Duration,
-    json: bool,
-    is_annotated: bool,
-) -> Result<(), Failure> {
-    let (outcome, generation) = match &pushed.outcome {
-        PushOutcome::Committed(record) => ("committed", Some(record.current.generation)),
-        PushOutcome::Unchanged(record) => ("unchanged", Some(record.current.generation)),
-        PushOutcome::DryRun => ("dry_run", None),
-    };
-    let output = session.output();
-    let lost_note = is_annotated && matches!(pushed.outcome, PushOutcome::Unchanged(_));
-    let tell_of_lost_note = || {
-        if lost_note {
-            output.note("Without a new generation, message and labels are not kept.");
+/// What is told of a push that has ended.
+pub(super) struct Told<'a> {
+    pub(super) session: &'a Session,
+    pub(super) name: &'a RefName,
+    pub(super) pushed: &'a Pushed,
+    /// Whether it was to have a message or labels.
+    pub(super) is_annotated: bool,
+}
+
+impl Told<'_> {
+    fn generation(&self) -> Option<u64> {
+        match &self.pushed.outcome {
+            PushOutcome::Committed(record) | PushOutcome::Unchanged(record) => {
+                Some(record.current.generation)
+            }
+            PushOutcome::DryRun => None,
         }
-    };
-    if json {
-        tell_of_lost_note();
-        return output.json(&PushReport {
-            name: name.as_str(),
+    }
+
+    /// The report in JSON.
+    pub(super) fn report(&self) -> impl Serialize {
+        let Self { pushed, session, .. } = self;
+        let generation = self.generation();
+        PushReport {
+            name: self.name.as_str(),
             generation,
             snapshot: pushed.at.snapshot.to_string(),
             layout: generation.map(|_| pushed.at.layout.to_string()),
-            outcome,
+            outcome: match pushed.outcome {
+                PushOutcome::Committed(_) => "committed",
+                PushOutcome::Unchanged(_) => "unchanged",
+                PushOutcome::DryRun => "dry_run",
+            },
             entry_count: pushed.entries,
             file_count: pushed.files,
             file_bytes: pushed.file_bytes,
@@ -83,27 +87,41 @@ pub(crate) fn show(
             uploaded_pack_count: pushed.packs,
             skipped: skipped(pushed),
             skipped_socket_count: pushed.sockets,
-            elapsed_seconds: elapsed.as_secs_f64(),
+            elapsed_seconds: session.elapsed().as_secs_f64(),
             traffic: session.traffic(),
-        });
+        }
     }
-    for unread in &pushed.skipped {
-        let reason = printable(&unread.reason());
-        output.note(&format!("left out: {}: {reason}", printable_path(&unread.path)));
+
+    /// Shows the generation and its snapshot.
+    pub(super) fn show_snapshot(&self) -> Result<(), Failure> {
+        let (name, snapshot) = (self.name, self.pushed.at.snapshot);
+        self.session.output().data(|out| match self.generation() {
+            Some(generation) => writeln!(out, "{name}@{generation} {snapshot}"),
+            None => writeln!(out, "{snapshot}"),
+        })
     }
-    for own in &pushed.own {
-        output.note(&format!("left out: {}: {}", printable_path(&own.path), reason(own)));
+
+    /// Tells a person; beside a report in JSON only what that does not say.
+    pub(super) fn show(&self, json: bool) {
+        let Self { pushed, session, .. } = self;
+        let output = session.output();
+        if !json {
+            for unread in &pushed.skipped {
+                let reason = printable(&unread.reason());
+                output.note(&format!("left out: {}: {reason}", printable_path(&unread.path)));
+            }
+            for own in &pushed.own {
+                output.note(&format!("left out: {}: {}", printable_path(&own.path), reason(own)));
+            }
+            if pushed.sockets > 0 {
+                output.note(&format!("left out: {}", count(pushed.sockets, "socket", "sockets")));
+            }
+            output.note(&closing_line(pushed, session.elapsed()));
+        }
+        if self.is_annotated && matches!(pushed.outcome, PushOutcome::Unchanged(_)) {
+            output.note("Without a new generation, message and labels are not kept.");
+        }
     }
-    if pushed.sockets > 0 {
-        output.note(&format!("left out: {}", count(pushed.sockets, "socket", "sockets")));
-    }
-    match generation {
-        Some(generation) => output.data(|out| writeln!(out, "{name}@{generation} {}", pushed.at.snapshot))?,
-        None => output.data(|out| writeln!(out, "{}", pushed.at.snapshot))?,
-    }
-    output.note(&closing_line(pushed, elapsed));
-    tell_of_lost_note();
-    Ok(())
 }
 
 fn skipped(pushed: &Pushed) -> Vec<UnreadReport<'_>> {

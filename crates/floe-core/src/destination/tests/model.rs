@@ -168,7 +168,7 @@ pub(super) fn write_over(model: &Model, dest: &Path, settings: Settings) -> usiz
         }
         for ((verdict, wanted), (name, entry)) in survey.verdicts.iter().zip(wanted).zip(children) {
             match verdict {
-                Verdict::Keep | Verdict::Skip | Verdict::Link => continue,
+                Verdict::Keep | Verdict::Skip | Verdict::Link | Verdict::Relink => continue,
                 Verdict::Fix => {
                     worker.fix(id, wanted).unwrap();
                 }

@@ -269,13 +269,13 @@ fn where_case_counts_that_is_seen() {
 #[test]
 fn nothing_is_there_where_a_directory_is_missing() {
     let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("file"), b"x").unwrap();
+    fs::create_dir(dir.path().join("directory")).unwrap();
     let over = InPlace::open(dir.path(), settings()).unwrap();
     let tree = over.tree();
     let missing = tree.add_directory(DirId::ROOT, b"missing", &FOLDER).unwrap();
     tree.directories().mark(missing, state::ABSENT);
     let mut worker = tree.worker();
-    let there = [(DirId::ROOT, &b"file"[..]), (DirId::ROOT, b"other"), (missing, b"file")]
-        .map(|(directory, name)| worker.is_there(directory, name).unwrap());
+    let there = [(DirId::ROOT, &b"directory"[..]), (DirId::ROOT, b"other"), (missing, b"directory")]
+        .map(|(directory, name)| worker.is_directory(directory, name).unwrap());
     assert_eq!(there, [true, false, false]);
 }

@@ -117,8 +117,7 @@ impl Surveyor<'_> {
         for (&number, paths) in &listed {
             let is_directory = matches!(group.entries[number].body, OwnedBody::Directory);
             let is_left_alone = match survey.verdicts[number] {
-                Verdict::Create => true,
-                Verdict::Link => !self.worker.is_there(group.directory, group.name(number))?,
+                Verdict::Create | Verdict::Link => true,
                 Verdict::Keep | Verdict::Skip => !is_directory,
                 _ => false,
             };

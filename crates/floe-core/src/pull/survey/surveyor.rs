@@ -138,7 +138,7 @@ impl<'a> Surveyor<'a> {
             let is_directory = matches!(member.body, OwnedBody::Directory);
             self.found.changes +=
                 u64::from(is_directory && *verdict == Verdict::Keep && self.worker.differs(member.id));
-            if !is_directory && matches!(verdict, Verdict::Replace | Verdict::Link) {
+            if !is_directory && matches!(verdict, Verdict::Replace | Verdict::Relink) {
                 self.own.refuse(&group.path_of(group.name(number)))?;
             }
             self.found.decide(member.ordinal, *verdict, &member.body.as_body());

@@ -12,7 +12,7 @@ use floe_format::{Codec, ContentHash, OwnedBody, Parameters};
 use floe_testkit::{MemoryStore, bytes_of};
 
 use super::fixture::{Making, Node, dir, file, hard_link, symlink, write};
-use super::{namespace, pull_to};
+use super::{foresee, namespace, pull_to};
 
 /// What an archive is written to.
 #[derive(Clone, Default)]
@@ -214,7 +214,7 @@ async fn i7_order_holds_from_segment_to_segment() {
     let store = MemoryStore::new();
     let namespace = namespace(&store).await;
     let above = tempfile::tempdir().unwrap();
-    let options = PullOptions { dry_run: true, ..PullOptions::default() };
+    let options = PullOptions::default();
     // Wherever the entry stands, and so also where a segment ends with it, which no segment alone can tell: one that comes
     // too early, and one that comes again.
     let mut made = 0;
@@ -225,8 +225,8 @@ async fn i7_order_holds_from_segment_to_segment() {
         let (into, making) = (namespace.clone(), making.clone());
         let Ok(at) = tokio::spawn(async move { write(&into, nodes, &making).await }).await else { continue };
         made += 1;
-        let pulled = pull_to(&namespace, at, &above.path().join("tree"), &options).await;
-        let error = pulled.map(|pulled| format!("{pulled:?}")).expect_err(&name);
+        let foreseen = foresee(&namespace, at, &above.path().join("tree"), &options).await;
+        let error = foreseen.map(|(pulled, _)| format!("{pulled:?}")).expect_err(&name);
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{name}: {error}");
     }
     assert!(made > 180, "{made} trees could be made");

@@ -147,7 +147,7 @@ async fn what_differs_is_found_without_reading_what_does_not() {
         [(&before, &[][..]), (&after, &["~", "~d21", "+d03/f50", "!d20/f07", "-d39/new"])]
     {
         let mut changes = Vec::new();
-        diff_directory(&namespace, snapshot, &tree, &DiffOptions::default(), &mut |change| {
+        diff_directory(&namespace, Some(snapshot), &tree, &DiffOptions::default(), &mut |change| {
             changes.push(shown(&change));
             Ok(())
         })

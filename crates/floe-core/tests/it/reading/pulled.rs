@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use floe_core::{
-    Ambient, Entropy, ErrorKind, Namespace, NamespaceName, PullOptions, PullOutcome, PullProgress, Pulled,
-    Snapshot, SystemClock,
+    Ambient, ChangeKind, Entropy, ErrorKind, Foreseen, Namespace, NamespaceName, PullOptions, PullOutcome,
+    PullProgress, Pulled, Snapshot, SystemClock, foresee_pull,
 };
 use floe_format::{Kept, OwnedBody, XattrList};
 use floe_testkit::{Fault, FaultStore, MemoryStore, Operation, RecordingStore, bytes_of, skip, wait_until};
 
 use super::fixture::{Making, dir, file, hard_link, node, symlink, write};
-use super::{namespace, pull_to};
+use super::{foresee, namespace, pull_to};
 
 /// Whichever range of a pack comes back with another byte, it is asked for once more, and the tree is right.
 #[tokio::test]
@@ -59,8 +59,13 @@ async fn progress_tells_what_is_there_already() {
     let above = tempfile::tempdir().unwrap();
     let destination = above.path().join("tree");
     let told = async |dry_run| {
-        let (options, progress) = (PullOptions { dry_run, ..PullOptions::default() }, Arc::default());
-        floe_core::pull(&namespace, &snapshot, &destination, &options, &progress).await.unwrap();
+        let (options, progress) = (PullOptions::default(), Arc::default());
+        if dry_run {
+            let each = &mut |_| Ok(());
+            foresee_pull(&namespace, &snapshot, &destination, &options, &progress, each).await.unwrap();
+        } else {
+            floe_core::pull(&namespace, &snapshot, &destination, &options, &progress).await.unwrap();
+        }
         let PullProgress { file_bytes_total, files, file_bytes, reused_file_bytes, .. } = &*progress;
         [file_bytes_total, files, file_bytes, reused_file_bytes].map(|count| count.load(Ordering::Relaxed))
     };
@@ -253,10 +258,18 @@ async fn over_an_existing_tree_only_what_differs_is_written() {
     fs::write(destination.join("empty"), b"in the way").unwrap();
     fs::write(destination.join("extra"), b"stays").unwrap();
     let kept = fs::metadata(destination.join("d/e/file-008")).unwrap().ino();
-    let pulled = pull_to(&namespace, at, &destination, &PullOptions { dry_run: true, ..options.clone() })
-        .await
-        .unwrap();
+    let (pulled, told) = foresee(&namespace, at, &destination, &options).await.unwrap();
     assert_eq!((pulled.written_files, pulled.outcome), (3, PullOutcome::DryRun));
+    use ChangeKind::{Added, Content, Metadata};
+    let told_of = [
+        (Metadata, ""),
+        (Content, "big"),
+        (Content, "empty"),
+        (Metadata, "d/e"),
+        (Added, "d/e/file-007"),
+        (Content, "d/e/file-123"),
+    ];
+    assert_eq!(told, told_of.map(|(kind, path)| Foreseen { kind, path: path.into() }));
     let pulled = pull_to(&namespace, at, &destination, &options).await.unwrap();
     assert_eq!((pulled.written_files, pulled.removed, pulled.outcome), (3, 0, PullOutcome::Updated));
     assert!(destination.join("extra").exists());
@@ -372,8 +385,11 @@ async fn what_stands_in_for_a_file_that_is_not_pulled_is_written_once() {
             links.iter().map(|link| fs::symlink_metadata(destination.join(link)).unwrap().ino()).collect()
         };
         let told = |pulled: Pulled| (pulled.outcome, pulled.written_files, pulled.fetched_bytes > 0);
-        let dry = PullOptions { dry_run: true, ..options.clone() };
-        let dry = async || pull_with(&dry).await.written_files;
+        let dry = async || {
+            let (pulled, _) = foresee(&namespace, at, &destination, &options).await.unwrap();
+            assert_eq!((pulled.files, pulled.file_bytes), (2, 9), "{path}");
+            pulled.written_files
+        };
         assert_eq!(dry().await, 2, "{path}");
         let first = pull().await;
         assert_eq!((first.outcome, first.written_files), (PullOutcome::Created, 2), "{path}");
