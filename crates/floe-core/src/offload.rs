@@ -172,3 +172,56 @@ pub(crate) async fn offload_telling<T: Send + 'static, C: Send + 'static>(
 pub(crate) fn default_threads() -> usize {
     std::thread::available_parallelism().map_or(2, |n| n.get()).clamp(2, 16)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn all_that_is_told_comes_before_the_answer() {
+        let mut told = Vec::new();
+        let work = |_: Offloaded, teller: Teller<usize>| {
+            (0..10 * QUEUED).try_for_each(|number| teller.tell(number))?;
+            Ok("done")
+        };
+        let mut each = |number| {
+            told.push(number);
+            Ok(())
+        };
+        let done = offload_telling("telling", &CancellationToken::new(), work, &mut each).await;
+        assert_eq!(done.unwrap(), "done");
+        assert_eq!(told, (0..10 * QUEUED).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn whoever_will_not_be_told_ends_the_work() {
+        let (ended, end) = oneshot::channel();
+        let work = move |offloaded: Offloaded, teller: Teller<usize>| -> Result<()> {
+            let stopped = (0..).try_for_each(|number| teller.tell(number));
+            ended.send((stopped.unwrap_err().kind(), offloaded.cancel.is_cancelled())).unwrap();
+            Ok(())
+        };
+        let mut each = |number| match number {
+            3 => Err(Error::new(ErrorKind::Invalid, "no more")),
+            _ => Ok(()),
+        };
+        let done = offload_telling("telling", &CancellationToken::new(), work, &mut each).await;
+        assert_eq!(done.unwrap_err().to_string(), "no more");
+        assert_eq!(end.await.unwrap(), (ErrorKind::Cancelled, true));
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_after_what_was_told() {
+        let mut told = 0;
+        let work = |_: Offloaded, teller: Teller<()>| -> Result<()> {
+            teller.tell(())?;
+            panic!("on purpose");
+        };
+        let mut each = |()| {
+            told += 1;
+            Ok(())
+        };
+        let done = offload_telling("telling", &CancellationToken::new(), work, &mut each).await;
+        assert_eq!((done.unwrap_err().kind(), told), (ErrorKind::Internal, 1));
+    }
+}

@@ -21,6 +21,7 @@ pub(super) struct ChangeList {
     outcome: DataOutcome,
     json: bool,
     escape: bool,
+    end: &'static [u8],
     count: u64,
 }
 
@@ -28,7 +29,12 @@ impl ChangeList {
     /// A list on standard output.
     pub(super) fn new(output: &Output, json: bool) -> Self {
         let (out, outcome) = output.stream();
-        Self { out, outcome, json, escape: output.is_terminal(), count: 0 }
+        Self { out, outcome, json, escape: output.is_terminal(), end: b"\n", count: 0 }
+    }
+
+    /// The same list with a zero byte after each path, which is shown as it is: for programs.
+    pub(super) fn for_programs(self) -> Self {
+        Self { escape: false, end: b"\0", ..self }
     }
 
     /// How many were shown.
@@ -61,7 +67,7 @@ impl ChangeList {
         }
         self.out.write_all(letter)?;
         self.out.write_path(path, self.escape)?;
-        self.out.write_all(b"\n")
+        self.out.write_all(self.end)
     }
 
     /// Ends the list when the work is done; in JSON it becomes a part of this report.

@@ -33,6 +33,9 @@ pub(crate) struct DiffArguments {
     /// Read every file of the directory, whatever the times and sizes say
     #[arg(long)]
     by_hash: bool,
+    /// End each line with a zero byte instead of a newline, and show paths as they are
+    #[arg(short = '0', long, conflicts_with = "json")]
+    null: bool,
     /// Exit with code 1 where anything differs
     #[arg(long)]
     exit_code: bool,
@@ -81,6 +84,9 @@ pub(crate) async fn run(session: &Session, arguments: DiffArguments) -> Result<C
         ..DiffOptions::default()
     };
     let mut list = ChangeList::new(session.output(), arguments.report.json);
+    if arguments.null {
+        list = list.for_programs();
+    }
     let mut tell = |change: Change| match arguments.times || !only_times_differ(&change) {
         true => list.show(change.kind(), change.path()),
         false => Ok(()),

@@ -18,6 +18,8 @@ pub(crate) struct Style {
     pub(crate) below: bool,
     /// Mode, owner, size and time, too.
     pub(crate) long: bool,
+    /// A zero byte after each, for programs.
+    pub(crate) null: bool,
     /// One JSON object.
     pub(crate) json: bool,
 }
@@ -49,7 +51,7 @@ struct EntryReport<'a> {
 pub(crate) async fn list(session: &Session, directory: &TreePath, style: Style) -> Result<Code, Failure> {
     let (namespace, resolved, snapshot) = session.snapshot(&directory.reference, Limits::default()).await?;
     let (out, outcome) = session.output().stream();
-    let escape = session.output().is_terminal();
+    let escape = session.output().is_terminal() && !style.null;
     let (at, kept) = (resolved.at, snapshot.root().kept);
     let mut lister = Lister { out, style, escape, at, kept, directory: &directory.path, entries: 0 };
     let depth = if style.below { Depth::Below } else { Depth::Children };
@@ -109,7 +111,7 @@ impl Lister<'_> {
             self.out.write_all(arrow)?;
             self.out.write_path(entry.body.target(), self.escape)?;
         }
-        self.out.write_all(b"\n")
+        self.out.write_all(if self.style.null { b"\0" } else { b"\n" })
     }
 
     fn show_attributes(&mut self, entry: &EntryRef<'_>) -> io::Result<()> {

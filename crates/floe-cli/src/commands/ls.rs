@@ -23,6 +23,9 @@ pub(crate) struct LsArguments {
     /// List all that is below the directory
     #[arg(short = 'R', long, requires = "directory")]
     recursive: bool,
+    /// End each path with a zero byte instead of a newline, and show it as it is
+    #[arg(short = '0', long, requires = "directory", conflicts_with = "json")]
+    null: bool,
     #[command(flatten)]
     pub(crate) report: ReportArguments,
 }
@@ -35,7 +38,12 @@ pub(crate) async fn run(session: &Session, arguments: LsArguments) -> Result<Cod
             refs::list(session, style).await
         }
         Some(directory) => {
-            let style = entries::Style { below: arguments.recursive, long: arguments.long, json };
+            let style = entries::Style {
+                below: arguments.recursive,
+                long: arguments.long,
+                null: arguments.null,
+                json,
+            };
             entries::list(session, directory, style).await
         }
     }

@@ -505,3 +505,19 @@ fn what_is_open_is_written_on() {
     user.floe(&["pull", "main:README.md", "here"], 0);
     assert!(user.path("README.md").exists());
 }
+
+#[test]
+fn programs_get_names_as_they_are() {
+    let user = user_with_a_push();
+    fs::create_dir(user.path("named")).unwrap();
+    fs::write(user.path("named/a\nb"), "1").unwrap();
+    fs::write(user.path("named/c"), "2").unwrap();
+    user.floe(&["push", "named", "named"], 0);
+    assert_eq!(stdout(&user.floe(&["ls", "-0", "named"], 0)), "a\nb\0c\0");
+    fs::write(user.path("named/a\nb"), "other").unwrap();
+    fs::remove_file(user.path("named/c")).unwrap();
+    let told = stdout(&user.floe(&["diff", "--null", "named", "./named"], 0));
+    assert_eq!(told, "M a\nb\0D c\0");
+    user.floe(&["ls", "-0"], 2);
+    user.floe(&["ls", "-0", "named", "--json"], 2);
+}
