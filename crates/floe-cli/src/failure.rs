@@ -11,8 +11,7 @@ use serde::Serialize;
 use crate::advice;
 
 /// What to do about what another version wrote.
-pub(crate) const TOO_NEW: &str =
-    "Use a version of Floe or a store that can do it; `floe --version` tells this one.";
+const TOO_NEW: &str = "Use a version of Floe or a store that can do it; `floe --version` tells this one.";
 
 /// Exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +72,11 @@ impl Failure {
     /// A command line that cannot be, in a way that its grammar does not tell.
     pub(crate) fn usage(message: impl Into<String>, advice: impl Into<String>) -> Self {
         Self::new(Code::Usage, message, advice)
+    }
+
+    /// Something is of another version.
+    pub(crate) fn unsupported(message: impl Into<String>) -> Self {
+        Self { kind: Some(ErrorKind::Unsupported), ..Self::new(Code::Failed, message, TOO_NEW) }
     }
 
     /// A failure of the machine.

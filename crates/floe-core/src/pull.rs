@@ -258,7 +258,7 @@ impl Pull {
     }
 
     fn pull_in_place(&mut self, destination: &Path) -> Result<Pulled> {
-        let place = InPlace::open(destination, self.settings(false))?;
+        let mut place = InPlace::open(destination, self.settings(false))?;
         let settings = self.settings(self.options.cache_dir.is_some());
         if self.teller.is_none()
             && let Some(staging) = Staging::within(&place, destination, settings)?
@@ -266,12 +266,15 @@ impl Pull {
             return self.pull_staged(destination, Some((staging, place)));
         }
         self.tell_totals();
-        let surveyed = self.survey(place.tree(), destination)?;
+        let mut surveyed = self.survey(place.tree(), destination)?;
         if let Some(teller) = self.teller.clone() {
             surveyed.foresee_links(&mut place.tree().worker())?;
             surveyed.foresee_removals(&self.options, &mut place.tree().worker())?;
-            self.tell_foreseen(place.tree(), &surveyed, &teller)?;
-            return Ok(surveyed.would_be(&self.options, &self.selection));
+            // Whoever is told may take their time.
+            place.unlock();
+            let would_be = surveyed.would_be(&self.options, &self.selection);
+            self.tell_foreseen(place.tree(), &mut surveyed, &teller)?;
+            return Ok(would_be);
         }
         let mut pulled = self.bring(&place, &surveyed)?;
         pulled.complaints = place.tree().complaints();

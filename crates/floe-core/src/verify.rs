@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use floe_format::{Decompressor, EntryRef, PackId};
+use floe_format::{Decompressor, EntryRef, FrameId, PackId};
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::PackShape;
@@ -156,7 +156,7 @@ impl Contents {
             let mut is_told = false;
             let checked = opened.and_then(|snapshot| {
                 is_told = told.is_of_packs(&snapshot);
-                check_snapshot(work, &namespace, &snapshot, quick, &mut seen, (&key, &told), verified)
+                check_snapshot(work, &namespace, &snapshot, quick, &mut seen, (&key, &mut told), verified)
             });
             // What `affected` tells of it is enough, where it cannot be read for a pack that is damaged itself.
             if !is_told || checked.as_ref().is_err_and(|error| !is_damage(error)) {
@@ -276,7 +276,7 @@ fn check_snapshot(
     snapshot: &Snapshot,
     quick: bool,
     seen: &mut Seen,
-    (key, told): (&str, &Told),
+    (key, told): (&str, &mut Told),
     verified: &mut Verified,
 ) -> Result<()> {
     let items = 0..u32::try_from(snapshot.root().items.len()).unwrap_or(u32::MAX);
@@ -292,37 +292,40 @@ fn check_snapshot(
         namespace,
         default_threads(),
         |planner| plan_unseen(planner, snapshot, &mut sources, seen),
-        || Inspector { object: key, told, namespace, work, found: Verified::default() },
+        || Inspector { told, namespace, work, found: Vec::new(), frames: Vec::new() },
     )?;
-    for found in found {
-        verified.damages.extend(found.damages);
-        verified.unsupported.extend(found.unsupported);
+    let (found, frames): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+    for error in found.into_iter().flatten() {
+        note(verified, key.to_owned(), Err(error))?;
     }
-    Ok(())
+    told.note_frames(namespace, frames.into_iter().flatten(), verified)
 }
 
 /// Looks at everything, and goes on when something is damaged.
 struct Inspector<'k> {
-    object: &'k str,
     told: &'k Told,
     namespace: &'k Namespace,
     work: &'k Offloaded,
-    found: Verified,
+    /// What is wrong, and no frame's fault.
+    found: Vec<Error>,
+    /// Damaged frames, and their packs: other snapshots have them too.
+    frames: Vec<(PackId, FrameId, Error)>,
 }
 
 impl Inspector<'_> {
-    /// Notes which frames of a unit are damaged, of their packs: other snapshots have them too. Whether any is.
-    fn find_damaged(&mut self, unit: &Unit<'_>) -> Result<bool> {
+    /// Notes which frames of a unit are damaged. Whether any is.
+    fn find_damaged(&mut self, unit: &Unit<'_>) -> bool {
         let mut is_any = false;
         for frame in &unit.frames {
-            let Err(error) = self.read(frame) else { continue };
-            is_any = true;
-            if !self.told.has(&frame.pack_id, &frame.run.id) {
-                let key = self.namespace.keys().pack(&frame.pack_id).to_string();
-                note(&mut self.found, key, Err(error))?;
+            let (pack, id) = (frame.pack_id, frame.run.id);
+            if self.told.is_damaged(&pack, &id) {
+                is_any = true;
+            } else if let Err(error) = self.read(frame) {
+                is_any = true;
+                self.frames.push((pack, id, error));
             }
         }
-        Ok(is_any)
+        is_any
     }
 
     /// Reads a frame by itself, and checks it against its id.
@@ -336,7 +339,7 @@ impl Inspector<'_> {
 }
 
 impl<'t> Output<'t> for Inspector<'_> {
-    type Done = Verified;
+    type Done = (Vec<Error>, Vec<(PackId, FrameId, Error)>);
 
     fn whole(&mut self, _: u64, _: &EntryRef<'_>, _: &[u8]) -> Result<()> {
         Ok(())
@@ -351,13 +354,16 @@ impl<'t> Output<'t> for Inspector<'_> {
     }
 
     fn failed(&mut self, unit: &Unit<'t>, error: Error) -> Result<()> {
-        if is_damage(&error) && self.find_damaged(unit)? {
-            return Ok(());
+        if !is_damage(&error) && error.kind() != ErrorKind::Unsupported {
+            return Err(error);
         }
-        note(&mut self.found, self.object.to_owned(), Err(error))
+        if !is_damage(&error) || !self.find_damaged(unit) {
+            self.found.push(error);
+        }
+        Ok(())
     }
 
-    fn done(self) -> Verified {
-        self.found
+    fn done(self) -> Self::Done {
+        (self.found, self.frames)
     }
 }

@@ -41,7 +41,8 @@ pub(crate) struct PullArguments {
     /// Not what matches a glob or is below what does; `x/` is of directories only; may be repeated
     #[arg(long, value_name = "GLOB", value_parser = NonEmptyStringValueParser::new())]
     exclude: Vec<String>,
-    /// Show what would be done, as `floe diff` shows changes, and write nothing
+    /// Show what would be done, and write nothing: A, written where nothing is; M, written over what is there; m, given
+    /// other attributes; D, removed, with all that is in it
     #[arg(short = 'n', long)]
     dry_run: bool,
     /// In an existing directory: remove what the snapshot does not have
@@ -119,21 +120,29 @@ pub(crate) async fn run(session: &Session, arguments: PullArguments) -> Result<C
     let shown = show_progress(session, &progress);
     let told = Told { session, resolved: &resolved, source: &arguments.source };
     let json = arguments.report.json;
-    if arguments.dry_run {
+    let pulled = if arguments.dry_run {
         let mut list = ChangeList::new(session.output(), json);
-        let each = &mut |foreseen: Foreseen| list.show(foreseen.kind, &foreseen.path);
+        let mut shown = Some(shown);
+        let each = &mut |foreseen: Foreseen| {
+            // Lines would tear it.
+            shown.take();
+            list.show(foreseen.kind, &foreseen.path)
+        };
         let foreseen =
             floe_core::foresee_pull(&namespace, &snapshot, destination, &options, &progress, each).await;
         drop(shown);
-        let foreseen = list.end(foreseen, |pulled| serde_json::to_string(&told.report(pulled)))?;
-        told.show(&foreseen, json);
-        return Ok(Code::Done);
-    }
-    let pulled = floe_core::pull(&namespace, &snapshot, destination, &options, &progress).await;
-    drop(shown);
-    let taken = "Look whether another pull writes there, wait for its end, then run the command again.";
-    let pulled = pulled.map_err(|error| Failure::advised(error, &[ErrorKind::Conflict], taken))?;
-    if json {
+        list.end(foreseen, |pulled| serde_json::to_string(&told.report(pulled)))
+    } else {
+        let pulled = floe_core::pull(&namespace, &snapshot, destination, &options, &progress).await;
+        drop(shown);
+        pulled.map_err(Failure::from)
+    };
+    let pulled = pulled.map_err(|failure| match failure.is(ErrorKind::Conflict) {
+        true => failure
+            .advise("Look whether another pull writes there, wait for its end, then run the command again."),
+        false => failure,
+    })?;
+    if json && !arguments.dry_run {
         session.output().json(&told.report(&pulled))?;
     }
     told.show(&pulled, json);

@@ -47,7 +47,8 @@ pub(crate) struct PushArguments {
     /// Read every file, whatever the times and sizes say
     #[arg(long)]
     by_hash: bool,
-    /// Show what differs, as `floe diff --times` does, and how much would be sent; write nothing to the store
+    /// Show what differs from what the ref names, as `floe diff --times` does, and how much would be sent; write nothing to
+    /// the store
     #[arg(short = 'n', long)]
     dry_run: bool,
     /// Send at most so much a second, as 10MiB; 0 is no limit

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::advice;
 use crate::commands::generation::GenerationReport;
 use crate::counting::TrafficReport;
-use crate::failure::{Code, Failure, TOO_NEW};
+use crate::failure::{Code, Failure};
 use crate::output::printable;
 use crate::quantities::{ByteCount, age, count, short_id, thousands};
 use crate::session::Session;
@@ -146,7 +146,7 @@ impl Found {
     fn verdict(&self) -> Result<Code, Failure> {
         if self.damages.is_empty() && !self.unsupported.is_empty() {
             let message = count(self.unsupported.len() as u64, "ref is too new", "refs are too new");
-            return Err(Failure::new(Code::Failed, message, TOO_NEW));
+            return Err(Failure::unsupported(message));
         }
         if self.damages.is_empty() {
             return Ok(Code::Done);
@@ -178,6 +178,8 @@ async fn read(namespace: &Namespace, name: RefName) -> floe_core::Result<Option<
             let Root { entries, files, file_bytes, .. } = *snapshot.root();
             Named::Snapshot(SizeReport { entry_count: entries, file_count: files, file_bytes })
         }
+        // A collector fenced it before its first generation.
+        None if record.current.generation == 0 => return Ok(None),
         None => {
             let last = record.history.iter().find(|former| former.at().is_some());
             Named::Nothing(last.map(|last| last.generation))
@@ -210,26 +212,22 @@ fn show(session: &Session, found: &Found, long: bool) -> Result<(), Failure> {
         for listed in refs {
             let name = format!("{}@{}", listed.name, listed.generation.generation);
             let (width, age) = (width + 6, age(listed.generation.time, now));
-            let size = match listed.names {
-                Named::Snapshot(size) => size,
-                Named::Nothing(last) => {
-                    let name_of = &listed.name;
-                    let back =
-                        last.map(|last| format!("; `floe tag {name_of}@{last} {name_of}` brings it back"));
-                    writeln!(out, "{name:width$}  removed {age}{}", back.unwrap_or_default())?;
-                    continue;
+            write!(out, "{name:width$}  ")?;
+            match listed.names {
+                Named::Snapshot(SizeReport { file_count, file_bytes, .. }) => {
+                    let (files, bytes) = (thousands(file_count), ByteCount(file_bytes));
+                    let unit = if file_count == 1 { "file" } else { "files" };
+                    write!(out, "{files:>9} {unit:5}  {bytes:>10}  ")?;
+                    match listed.generation.at().filter(|_| long) {
+                        Some(at) => writeln!(out, "{age:14}  {}", short_id(&at.snapshot))?,
+                        None => writeln!(out, "{age}")?,
+                    }
                 }
-            };
-            write!(
-                out,
-                "{name:width$}  {:>9} {:5}  {:>10}  ",
-                thousands(size.file_count),
-                if size.file_count == 1 { "file" } else { "files" },
-                ByteCount(size.file_bytes),
-            )?;
-            match listed.generation.at().filter(|_| long) {
-                Some(at) => writeln!(out, "{age:14}  {}", short_id(&at.snapshot))?,
-                None => writeln!(out, "{age}")?,
+                Named::Nothing(last) => {
+                    let name = &listed.name;
+                    let back = last.map(|last| format!("; `floe tag {name}@{last} {name}` brings it back"));
+                    writeln!(out, "removed {age}{}", back.unwrap_or_default())?;
+                }
             }
             if let Some(text) = listed.generation.message.as_ref().filter(|_| long) {
                 writeln!(out, "    {}", printable(text))?;

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::advice;
 use crate::arguments::ReportArguments;
 use crate::counting::TrafficReport;
-use crate::failure::{Code, Failure, TOO_NEW};
+use crate::failure::{Code, Failure};
 use crate::output::printable;
 use crate::quantities::{ByteCount, count, duration};
 use crate::session::{Limits, Session};
@@ -102,7 +102,7 @@ pub(crate) async fn run(session: &Session, arguments: VerifyArguments) -> Result
     if verified.damages.is_empty() && !verified.unsupported.is_empty() {
         let message =
             count(verified.unsupported.len() as u64, "object is unsupported", "objects are unsupported");
-        return Err(Failure::new(Code::Failed, message, TOO_NEW));
+        return Err(Failure::unsupported(message));
     }
     if verified.damages.is_empty() {
         return told.map(|()| Code::Done);

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 use crate::environment::{User, listing, stdout};
 
@@ -115,4 +116,47 @@ fn a_push_shows_what_diff_finds() {
     user.floe(&["push", &tree, "other"], 0);
     assert!(!reported(&user, &push).is_empty());
     assert!(reported(&user, &["push", "-n", &tree, "third", "--base", "other"]).is_empty());
+}
+
+/// As the push would go on without it.
+#[test]
+fn a_damaged_base_is_no_failure() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main"], 0);
+    change(&user, "tree");
+    for damage in ["packs", "snapshots"] {
+        let objects = user.path(&format!(".local/share/floe/default/{damage}"));
+        for object in walk(&objects) {
+            let mut bytes = fs::read(&object).unwrap();
+            // Locks are empty.
+            let Some(late) = bytes.len().checked_sub(40) else { continue };
+            bytes[late] ^= 1;
+            fs::write(&object, bytes).unwrap();
+        }
+        fs::remove_dir_all(user.path(".cache")).unwrap();
+        for full in [&[][..], &["--full"]] {
+            let done = user.floe(&[&["push", "-n", "--json", &tree, "main"], full].concat(), 0);
+            let report: serde_json::Value = serde_json::from_str(&stdout(&done)).unwrap();
+            assert!(report["uploaded_bytes"].as_u64().unwrap() > 0);
+            let told = user.stderr(&done);
+            assert!(told.contains("what differs cannot be listed"), "{told}");
+        }
+    }
+}
+
+fn walk(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn a_push_that_keeps_other_attributes_says_so() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main"], 0);
+    let done = user.floe(&["push", "-n", &tree, "main", "--owner"], 0);
+    assert!(user.stderr(&done).contains("other attributes are kept"), "{}", user.stderr(&done));
+    let done = user.floe(&["push", "-n", &tree, "other", "--owner"], 0);
+    assert!(!user.stderr(&done).contains("other attributes"), "{}", user.stderr(&done));
 }

@@ -500,3 +500,34 @@ fn the_symlink_that_leads_to_the_store_stays() {
     assert!(!user.path("out/extra").exists());
     user.floe(&[&["verify"][..], &store].concat(), 0);
 }
+
+/// A dry run lists what the push then does, also of what it cannot read.
+#[test]
+fn a_dry_run_lists_what_is_left_out() {
+    let Some(before) = unprivileged() else { return };
+    let user = User::new();
+    user.tree("tree");
+    let root = user.path("tree");
+    fs::create_dir(root.join("closed")).unwrap();
+    for file in ["closed/inner", "secret", "other"] {
+        fs::write(root.join(file), "secret").unwrap();
+    }
+    give_away(&user);
+    let arguments = ["push", "tree", "main", "--skip-unreadable", "--xattrs"];
+    let push = |options: &[&str]| {
+        let output = user.under(before, &[&arguments[..], options].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    push(&[]);
+    for name in ["closed", "secret"] {
+        fs::set_permissions(root.join(name), fs::Permissions::from_mode(0o000)).unwrap();
+    }
+    fs::write(root.join("other"), "changed").unwrap();
+    let listed = push(&["-n"]);
+    push(&[]);
+    assert_eq!(listed, stdout(&user.floe(&["diff", "--times", "main@1", "main@2"], 0)));
+    for change in ["D closed/inner", "D secret", "M other"] {
+        assert!(listed.lines().any(|line| line == change), "{listed}");
+    }
+}

@@ -110,6 +110,14 @@ impl InPlace {
         &self.tree
     }
 
+    /// Lets other pulls write to this directory: nothing more is looked at.
+    pub(crate) fn unlock(&mut self) {
+        if std::mem::take(&mut self.is_locked) {
+            // It ends with the descriptor at the latest.
+            let _ = flock(&self.tree.root, FlockOperation::Unlock);
+        }
+    }
+
     /// Whether other pulls are kept away from this directory.
     pub(super) fn is_locked(&self) -> bool {
         self.is_locked

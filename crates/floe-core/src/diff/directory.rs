@@ -27,7 +27,7 @@ pub struct DiffOptions {
     pub exclusions: Exclusions,
     /// Whether every file is read, whatever the stat cache knows.
     pub by_hash: bool,
-    /// What cannot be read, and is to be left out: nothing is said of it, nor of what is in it.
+    /// What cannot be read, and is no failure: it is not there, or of a directory what is in it and its extended attributes.
     pub unread: HashSet<Vec<u8>>,
     /// Where caches are.
     pub cache_dir: Option<PathBuf>,
@@ -141,6 +141,9 @@ fn merge(
                 changes.tell(Change::Removed(entry))?;
             }
             if child.stat.kind != FileKind::Directory && present.unread.contains(&path) {
+                if let Some(before) = before {
+                    changes.tell(Change::Removed(before))?;
+                }
                 continue;
             }
             let after = present.entry(directory, path, &child, before.as_ref())?;
@@ -256,7 +259,9 @@ impl Present {
             }
             _ => OwnedBody::File { size: stat.size, hash: None },
         };
-        let is_kept = self.kept.contains(Kept::XATTRS) && !matches!(body, OwnedBody::HardLink { .. });
+        let is_kept = self.kept.contains(Kept::XATTRS)
+            && !matches!(body, OwnedBody::HardLink { .. })
+            && !self.unread.contains(&path);
         let xattrs = match before {
             Some(_) if is_kept => self.files.xattrs(directory, child.name)?.unwrap_or_default(),
             _ => XattrList::default(),

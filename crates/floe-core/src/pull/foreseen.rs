@@ -17,13 +17,12 @@ impl Pull {
     pub(super) fn tell_foreseen(
         &mut self,
         tree: &Tree,
-        surveyed: &Surveyed,
+        surveyed: &mut Surveyed,
         teller: &Teller<Foreseen>,
     ) -> Result<()> {
-        let mut extra: Vec<_> = match self.options.delete {
-            true => surveyed.extra.iter().map(|(directory, name)| tree.path_of(*directory, name)).collect(),
-            false => Vec::new(),
-        };
+        let extra = if self.options.delete { std::mem::take(&mut surveyed.extra) } else { Vec::new() };
+        let path_of = |(directory, name): (_, Vec<u8>)| tree.path_of(directory, &name);
+        let mut extra: Vec<_> = extra.into_iter().map(path_of).collect();
         if surveyed.is_equal() && extra.is_empty() {
             return Ok(());
         }

@@ -114,10 +114,10 @@ pub struct Pulled {
 /// Something that a pull would do to the destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Foreseen {
-    /// What.
+    /// What: `Content` is what is written over something else, be it for other attributes that cannot be set alone.
     pub kind: ChangeKind,
-    /// The path below the destination; of the directory that is pulled itself it is empty. What is removed is named as the
-    /// destination has it, and of a directory the name stands for all that is in it.
+    /// The path below the destination; of the directory that is pulled itself it is empty. The name of what is removed is
+    /// that in the destination, and of a directory it stands for all that is in it.
     pub path: Vec<u8>,
 }
 

@@ -43,9 +43,48 @@ impl Told {
     }
 
     /// Whether a frame of a pack is told, or all of the pack.
-    pub(super) fn has(&self, pack: &PackId, frame: &FrameId) -> bool {
+    fn has(&self, pack: &PackId, frame: &FrameId) -> bool {
         let is_whole = self.packs.contains(pack) || self.many.contains(pack);
-        is_whole || self.frames.contains(&(*pack, *frame))
+        is_whole || self.is_damaged(pack, frame)
+    }
+
+    /// Whether it is told that this very frame is damaged.
+    pub(super) fn is_damaged(&self, pack: &PackId, frame: &FrameId) -> bool {
+        self.frames.contains(&(*pack, *frame))
+    }
+
+    /// Tells of damaged frames of packs what was not told: of each pack that of some, and how many more there are.
+    ///
+    /// # Errors
+    /// Those of [`note`].
+    pub(super) fn note_frames(
+        &mut self,
+        namespace: &Namespace,
+        damaged: impl IntoIterator<Item = (PackId, FrameId, Error)>,
+        verified: &mut Verified,
+    ) -> Result<()> {
+        let mut by_pack: BTreeMap<PackId, BTreeMap<FrameId, Error>> = BTreeMap::new();
+        for (pack, frame, error) in damaged {
+            if !self.has(&pack, &frame) {
+                by_pack.entry(pack).or_default().entry(frame).or_insert(error);
+            }
+        }
+        for (pack, frames) in by_pack {
+            let key = namespace.keys().pack(&pack).to_string();
+            let told = self.frames.iter().filter(|(other, _)| *other == pack).count();
+            let room = MAX_FRAMES.saturating_sub(told);
+            let more = frames.len().saturating_sub(room);
+            for (frame, error) in frames.into_iter().take(room) {
+                self.frames.insert((pack, frame));
+                note(verified, key.clone(), Err(error))?;
+            }
+            if more > 0 {
+                self.many.insert(pack);
+                let message = format!("of its frames, {more} more are damaged");
+                verified.damages.push(Damage { object: key, message, remedy: None });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -123,18 +162,8 @@ pub(super) fn check_pack(
     verified: &mut Verified,
 ) -> Result<()> {
     let mut bad = Vec::new();
-    let checked = read_pack(work, namespace, shape, &mut |id, error| bad.push((id, error)));
-    let key = namespace.keys().pack(&shape.id).to_string();
-    let more = bad.len().saturating_sub(MAX_FRAMES);
-    for (id, error) in bad.into_iter().take(MAX_FRAMES) {
-        told.frames.insert((shape.id, id));
-        note(verified, key.clone(), Err(error))?;
-    }
-    if more > 0 {
-        told.many.insert(shape.id);
-        let message = format!("so are the stored bytes of {more} more of its frames");
-        verified.damages.push(Damage { object: key, message, remedy: None });
-    }
+    let checked = read_pack(work, namespace, shape, &mut |id, error| bad.push((shape.id, id, error)));
+    told.note_frames(namespace, bad, verified)?;
     note_pack(namespace, shape, checked, told, verified)
 }
 

@@ -3,14 +3,15 @@
 use std::path::Path;
 
 use floe_core::{
-    DiffOptions, ErrorKind, Namespace, PushOptions, PushOutcome, Reference, Result, Snapshot, diff_directory,
+    Change, DiffOptions, ErrorKind, Namespace, PushOptions, PushOutcome, Result, Snapshot, SnapshotAt,
+    diff_directory,
 };
 
 use super::report::Told;
 use crate::commands::changes::ChangeList;
 
-/// Lists what differs from what the directory was pushed against, after a dry run of that push. What that could not read
-/// is left out, as it was there.
+/// Lists what differs from what the ref names, or from the base that was asked for, after a dry run of a push. What that
+/// could not read is left out, as it was there; where it would have gone on without a damaged base, the list ends.
 pub(super) async fn list(
     namespace: &Namespace,
     directory: &Path,
@@ -21,26 +22,42 @@ pub(super) async fn list(
     if matches!(told.pushed.outcome, PushOutcome::Unchanged(_)) {
         return Ok(());
     }
-    let reference = Reference::Ref(told.name.clone());
-    let at = match options.base {
-        Some(at) => Some(at),
-        None => match namespace.resolve(&reference).await {
-            Ok(resolved) => Some(resolved.at),
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
-            Err(error) => return Err(error),
-        },
-    };
-    let before = match at {
-        Some(at) => Some(Snapshot::open(namespace, at).await?),
-        None => None,
-    };
     let diff = DiffOptions {
         exclusions: options.exclusions.clone(),
+        by_hash: options.by_hash,
         unread: told.pushed.skipped.iter().map(|unread| unread.path.clone()).collect(),
         cache_dir: options.cache_dir.clone(),
         cancel: options.cancel.clone(),
-        ..DiffOptions::default()
     };
-    let each = &mut |change: floe_core::Change| list.show(change.kind(), change.path());
-    diff_directory(namespace, before.as_ref(), directory, &diff, each).await
+    let listed = async {
+        let before = match before(namespace, options, told).await? {
+            Some(at) => Some(Snapshot::open(namespace, at).await?),
+            None => None,
+        };
+        if before.as_ref().is_some_and(|before| is_kept_otherwise(before, options)) {
+            tracing::warn!("other attributes are kept than before: where only these differ is not listed");
+        }
+        let each = &mut |change: Change| list.show(change.kind(), change.path());
+        diff_directory(namespace, before.as_ref(), directory, &diff, each).await
+    };
+    match listed.await {
+        Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {
+            tracing::warn!("what differs cannot be listed, or not all of it: {error}");
+            Ok(())
+        }
+        listed => listed,
+    }
+}
+
+async fn before(namespace: &Namespace, options: &PushOptions, told: &Told<'_>) -> Result<Option<SnapshotAt>> {
+    if options.base.is_some() {
+        return Ok(options.base);
+    }
+    let record = namespace.read_ref(told.name).await?;
+    Ok(record.and_then(|(record, _)| record.current.at()))
+}
+
+fn is_kept_otherwise(before: &Snapshot, options: &PushOptions) -> bool {
+    let root = before.root();
+    (root.kept, root.reproducible) != (options.kept, options.reproducible)
 }

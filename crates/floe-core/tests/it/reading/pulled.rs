@@ -590,3 +590,23 @@ async fn default_acls_that_are_as_they_should_be_are_left_alone() {
         assert_eq!(length(path, "system.posix_acl_access"), 0);
     }
 }
+
+/// Whoever is told may take their time, and keeps nobody from writing meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destination_is_free_while_changes_are_told() {
+    let store = MemoryStore::new();
+    let namespace = namespace(&store).await;
+    let at = write(&namespace, some(), &Making::small()).await;
+    let snapshot = Snapshot::open(&namespace, at).await.unwrap();
+    let above = tempfile::tempdir().unwrap();
+    fs::write(above.path().join("extra"), "x").unwrap();
+    let options = PullOptions { delete: true, ..PullOptions::default() };
+    let mut told = 0;
+    let each = &mut |_| {
+        told += 1;
+        fs::File::open(above.path()).unwrap().try_lock().unwrap();
+        Ok(())
+    };
+    foresee_pull(&namespace, &snapshot, above.path(), &options, &Arc::default(), each).await.unwrap();
+    assert!(told > 300, "{told}");
+}

@@ -146,6 +146,27 @@ async fn damage_of_a_pack_hides_none_of_a_snapshot() {
     assert_ne!(damages[0].message, damages[1].message);
 }
 
+/// What only a second reading finds is told like what the first finds: of some frames, and how many more there are.
+#[tokio::test]
+async fn of_many_wrong_frames_some_are_told() {
+    let store = MemoryStore::new();
+    let namespace = namespace(&store).await;
+    let data = |number, plain: &mut Vec<u8>| {
+        plain[1000] ^= u8::from(number < 40);
+        true
+    };
+    let making = Making { pack_bytes: 16 << 20, data, ..Making::small() };
+    let at = write(&namespace, small_files(200), &making).await;
+    for ref_name in ["a", "b"] {
+        name(&store, &namespace, ref_name, at).await;
+    }
+    let Verified { damages, affected, .. } = verified(&namespace, false).await;
+    assert_eq!(damages.len(), 17, "{damages:?}");
+    assert!(damages[..16].iter().all(|damage| damage.message.starts_with("frame ")), "{damages:?}");
+    assert_eq!(damages[16].message, "of its frames, 24 more are damaged");
+    assert_eq!(affected.len(), 2);
+}
+
 /// Also where one frame is in several packs, and where several snapshots read it in one pack.
 #[tokio::test]
 async fn all_are_affected_who_read_a_frame_that_is_wrong() {
