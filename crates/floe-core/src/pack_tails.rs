@@ -32,6 +32,10 @@ use crate::{Error, ErrorKind, Result};
 /// For the cached tails of one namespace: those of a hundred refs that small pushes move.
 const ROOM: Room = Room { bytes: 1 << 30, files: 4096 };
 
+/// A tail that is at most so much longer than the directory in it is read with it: that costs less than a request of its own for
+/// the segments, which are what makes it longer in a small pack.
+const ALONG_BYTES: u64 = 64 << 10;
+
 /// A pack's tail: its indexes, parsed and checked, and where its bytes are.
 #[derive(Clone, Debug)]
 pub(crate) struct LoadedTail {
@@ -110,7 +114,8 @@ impl PackTails {
         Ok(loaded)
     }
 
-    /// A pack's directory: less to read than its tail, where only index segments and the places of segments matter.
+    /// A pack's directory: less to read than its tail, where only index segments and the places of segments matter. The segments
+    /// of a small pack come with it.
     ///
     /// # Errors
     /// As [`PackTails::load`].
@@ -125,11 +130,14 @@ impl PackTails {
         if let Some(loaded) = self.cached(shape, cached) {
             return Ok(loaded);
         }
+        let along = shape.tail_len.checked_sub(shape.directory_len).filter(|along| *along <= ALONG_BYTES);
+        let along = along.unwrap_or(0);
         let parse = |bytes: Bytes| {
-            let directory = PackDirectory::parse(shape.id, shape.pack_len, &bytes)?;
+            let directory = bytes.slice(usize::try_from(along).map_or(0, |along| along.min(bytes.len()))..);
+            let directory = PackDirectory::parse(shape.id, shape.pack_len, &directory)?;
             Ok(LoadedDirectory { shape, directory, end: PackEnd::in_memory(&shape, bytes) })
         };
-        self.read_end(shape, shape.directory_len, &parse).await
+        self.read_end(shape, shape.directory_len + along, &parse).await
     }
 
     /// Keeps a tail that was just read; returns the path of the file it is in.

@@ -210,16 +210,28 @@ async fn pulls() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_listing_of_one_directory() {
     let bench = Bench::of(200, 200, 10).await;
-    let (store, namespace, snapshot) = bench.snapshot().await;
-    let mut count = 0;
-    let mut each = |_: &floe_format::EntryRef<'_>| {
-        count += 1;
-        Ok(())
+    let listed = async |directory: &str| {
+        let (store, namespace, snapshot) = bench.snapshot().await;
+        let mut count = 0;
+        let mut each = |_: &floe_format::EntryRef<'_>| {
+            count += 1;
+            Ok(())
+        };
+        list(&namespace, &snapshot, directory.as_bytes(), Depth::Children, None, &mut each).await.unwrap();
+        assert_eq!(count, 200);
+        assert!(store.received_bytes() < 100_000, "{}", store.received_bytes());
+        table(&store)
     };
-    list(&namespace, &snapshot, b"directory-077", Depth::Children, None, &mut each).await.unwrap();
-    assert_eq!(count, 200);
     let expected = ["1 Get refs", "2 Get snapshots", "3 GetRange packs", "4 GetRange packs"];
-    assert_eq!(table(&store), expected);
+    assert_eq!(listed("directory-077").await, expected);
     tell("ls of one directory of 40,000 files, nothing cached", &expected.map(str::to_owned));
-    assert!(store.received_bytes() < 100_000, "{}", store.received_bytes());
+    // The segments of small packs come with their directories.
+    for number in 0..6 {
+        write(&bench.source().join("directory-077/file-009"), &text(number, 10));
+        bench.push(&bench.cache()).await;
+    }
+    let pushed_to = listed("directory-077").await;
+    assert_eq!(pushed_to, ["1 Get refs", "2 Get snapshots", "3 GetRange packs x3"]);
+    tell("ls of one directory that was pushed to six times more, nothing cached", &pushed_to);
+    assert_eq!(listed("directory-150").await, expected);
 }
