@@ -130,14 +130,16 @@ impl PackTails {
         if let Some(loaded) = self.cached(shape, cached) {
             return Ok(loaded);
         }
-        let along = shape.tail_len.checked_sub(shape.directory_len).filter(|along| *along <= ALONG_BYTES);
-        let along = along.unwrap_or(0);
+        let is_short = shape.tail_len <= shape.directory_len.saturating_add(ALONG_BYTES);
+        let length = if is_short { shape.tail_len } else { shape.directory_len };
         let parse = |bytes: Bytes| {
-            let directory = bytes.slice(usize::try_from(along).map_or(0, |along| along.min(bytes.len()))..);
-            let directory = PackDirectory::parse(shape.id, shape.pack_len, &directory)?;
+            let start = length.saturating_sub(shape.directory_len);
+            let directory =
+                usize::try_from(start).ok().and_then(|start| bytes.get(start..)).unwrap_or_default();
+            let directory = PackDirectory::parse(shape.id, shape.pack_len, directory)?;
             Ok(LoadedDirectory { shape, directory, end: PackEnd::in_memory(&shape, bytes) })
         };
-        self.read_end(shape, shape.directory_len + along, &parse).await
+        self.read_end(shape, length, &parse).await
     }
 
     /// Keeps a tail that was just read; returns the path of the file it is in.

@@ -27,7 +27,7 @@ mod surveyed;
 mod tree;
 mod write;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -80,8 +80,8 @@ pub async fn pull(
     options: &PullOptions,
     progress: &Arc<PullProgress>,
 ) -> Result<Pulled> {
-    let prepared = Prepared::new(namespace, snapshot, destination, options, progress, Reach::Data).await?;
-    offload("pull", &options.cancel, move |work| prepared.run(work, None)).await
+    let run = prepare(namespace, snapshot, destination, options, progress, Reach::Data).await?;
+    offload("pull", &options.cancel, move |work| run(work, None)).await
 }
 
 /// Shows what a pull would do, in the canonical order, and writes nothing.
@@ -99,59 +99,40 @@ pub async fn foresee_pull(
     progress: &Arc<PullProgress>,
     each: &mut (dyn FnMut(Foreseen) -> Result<()> + Send),
 ) -> Result<Pulled> {
-    let prepared =
-        Prepared::new(namespace, snapshot, destination, options, progress, Reach::Metadata).await?;
-    offload_telling("pull", &options.cancel, move |work, teller| prepared.run(work, Some(teller)), each).await
+    let run = prepare(namespace, snapshot, destination, options, progress, Reach::Metadata).await?;
+    offload_telling("pull", &options.cancel, move |work, teller| run(work, Some(teller)), each).await
 }
 
-/// What a pull is given before it has a thread.
-struct Prepared {
-    namespace: Namespace,
-    snapshot: Snapshot,
-    sources: Sources,
-    span: Span,
-    top: Top,
-    destination: PathBuf,
-    options: PullOptions,
-    selection: Selection,
-    progress: Arc<PullProgress>,
-}
-
-impl Prepared {
-    async fn new(
-        namespace: &Namespace,
-        snapshot: &Snapshot,
-        destination: &Path,
-        options: &PullOptions,
-        progress: &Arc<PullProgress>,
-        reach: Reach,
-    ) -> Result<Self> {
-        refuse_in_own(destination, &options.own)?;
-        let cache = options.cache_dir.as_deref();
-        let root = snapshot.root();
-        let (span, top) = if options.path.is_empty() {
-            (Span::All, Top::of_root(root))
+/// Opens what a pull reads; the rest is done on a thread, and only looked at where somebody is to be told.
+async fn prepare(
+    namespace: &Namespace,
+    snapshot: &Snapshot,
+    destination: &Path,
+    options: &PullOptions,
+    progress: &Arc<PullProgress>,
+    reach: Reach,
+) -> Result<impl FnOnce(Offloaded, Option<Teller<Foreseen>>) -> Result<Pulled> + use<>> {
+    refuse_in_own(destination, &options.own)?;
+    let cache = options.cache_dir.as_deref();
+    let root = snapshot.root();
+    let (span, top) = if options.path.is_empty() {
+        (Span::All, Top::of_root(root))
+    } else {
+        let entry = find_entry_asked_for(namespace, snapshot, cache, &options.path).await?;
+        if entry.as_entry().kind() == EntryKind::Directory {
+            (Span::below(&options.path), Top::of_entry(entry))
         } else {
-            let entry = find_entry_asked_for(namespace, snapshot, cache, &options.path).await?;
-            if entry.as_entry().kind() == EntryKind::Directory {
-                (Span::below(&options.path), Top::of_entry(entry))
-            } else {
-                (Span::Entry(options.path.clone()), Top::of_entry(entry))
-            }
-        };
-        let selection = Selection::new(&options.include, &options.exclude)?;
-        let items = SegmentWalk::root_items(snapshot, &span);
-        let sources = Sources::open(namespace, snapshot, cache, &items, reach).await?;
-        let (namespace, snapshot, options) = (namespace.clone(), snapshot.clone(), options.clone());
-        let (progress, destination) = (Arc::clone(progress), destination.to_owned());
-        Ok(Self { namespace, snapshot, sources, span, top, destination, options, selection, progress })
-    }
-
-    fn run(self, work: Offloaded, teller: Option<Teller<Foreseen>>) -> Result<Pulled> {
-        let Self { namespace, snapshot, sources, span, top, destination, options, selection, progress } =
-            self;
+            (Span::Entry(options.path.clone()), Top::of_entry(entry))
+        }
+    };
+    let selection = Selection::new(&options.include, &options.exclude)?;
+    let items = SegmentWalk::root_items(snapshot, &span);
+    let sources = Sources::open(namespace, snapshot, cache, &items, reach).await?;
+    let (namespace, snapshot, options) = (namespace.clone(), snapshot.clone(), options.clone());
+    let (progress, destination) = (Arc::clone(progress), destination.to_owned());
+    let threads = options.threads.unwrap_or_else(default_threads);
+    Ok(move |work, teller| {
         let own = own::ids(&options.own);
-        let threads = options.threads.unwrap_or_else(default_threads);
         Pull {
             namespace,
             snapshot,
@@ -167,7 +148,7 @@ impl Prepared {
             teller,
         }
         .run(&destination)
-    }
+    })
 }
 
 impl Pull {

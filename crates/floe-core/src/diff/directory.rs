@@ -38,10 +38,9 @@ pub struct DiffOptions {
 /// Shows what differs from a snapshot to a directory, in the canonical order; without a snapshot, all that is there.
 ///
 /// A file's content is looked at only where its size is the snapshot's, and then the stat cache is believed unless
-/// [`DiffOptions::by_hash`] says otherwise; of what was
-/// not looked at the hash is left out. Of a file with several names it is no difference when a name that the snapshot does not
-/// have comes before the others now, though a push stores the file under that one then. Times, owners and xattrs are compared where the snapshot keeps them. What the exclusions
-/// name is not there.
+/// [`DiffOptions::by_hash`] says otherwise; of what was not looked at the hash is left out. Of a file with several names it is
+/// no difference when a name that the snapshot does not have comes before the others now, though a push stores the file under
+/// that one then. Times, owners and xattrs are compared where the snapshot keeps them. What the exclusions name is not there.
 ///
 /// # Errors
 ///
