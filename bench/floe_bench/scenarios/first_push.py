@@ -7,8 +7,8 @@ from ..report import Section, ratio, size
 from ..rounds import Series, in_turn
 from ..session import Session, say
 from ..tools.base import Place, Tool
-from ..tools.floe import told
 from ..trees import weigh
+from . import columns
 from .sources import TEXT, timed_sources
 
 
@@ -29,8 +29,8 @@ def measure(session: Session) -> Section:
         more = {
             "stored": {name: size(found.size_bytes) for name, found in stored.items()},
             "objects": {name: f"{found.files:,}" for name, found in stored.items()},
-            "requests": {"floe": told(series.runs["floe"][-1].stdout, "request_count")} if session.floe else {},
         }
+        more |= columns.requests(series)
         title = f"{label}: {weight.files:,} files, {size(weight.size_bytes)}"
         section.tables.append(series.table(title, session.baseline.name, more))
         if label == TEXT:

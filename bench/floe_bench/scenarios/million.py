@@ -14,6 +14,7 @@ from ..session import Session, remove, say
 from ..tools.floe import told
 from ..tracing import touched
 from ..trees import weigh
+from . import columns
 from .pull import UNTAR, timed_pulls
 from .second_push import GIT, Pushes, timed_second_pushes
 
@@ -32,15 +33,18 @@ def measure(session: Session) -> Section:
 
     say("million: first push")
 
+    stored: dict[str, object] = {}
+
     def first(tool, _: int) -> Run:
         place = session.prepared(tool)
         pushed = session.timed(tool.push(tree, place, "bench", 1), tree)
+        stored[tool.name] = size(weigh(place.data).size_bytes)
         # A gigabyte each: many rounds of them would fill the disk.
         remove(place.root)
         return pushed
 
     series = in_turn(session, tools, first)
-    section.tables.append(series.table("First push", tools[0].name))
+    section.tables.append(series.table("First push", tools[0].name, {"stored": stored} | columns.requests(series)))
     peaks += [series.peak("floe")] if session.floe else []
 
     say("million: second push")
@@ -50,7 +54,8 @@ def measure(session: Session) -> Section:
     listings.look("after one push")
     if pushes.tools or shutil.which("git"):
         series = timed_second_pushes(session, copy, Editor(copy, seed=31), pushes)
-        section.tables.append(series.table("Second push, one line of one file changed", next(iter(series.runs))))
+        moved = columns.bytes_put(pushes.put) | columns.requests(series)
+        section.tables.append(series.table("Second push, one line of one file changed", next(iter(series.runs)), moved))
         against = series.ratio("floe", GIT)
         if session.floe and against:
             section.figures.append(["second push, 1,000,000 files", "≤ 2 s", seconds(series.wall("floe").median)])
@@ -63,7 +68,7 @@ def measure(session: Session) -> Section:
     if session.tmpfs:
         say("million: pull")
         series = timed_pulls(session, tree, session.named("floe", UNTAR), on_tmpfs=True)
-        section.tables.append(series.table("Pull to tmpfs", next(iter(series.runs))))
+        section.tables.append(series.table("Pull to tmpfs", next(iter(series.runs)), columns.bytes_read(series)))
         against = series.ratio("floe", UNTAR)
         if against:
             section.figures.append(["pull, 1,000,000 files, tmpfs, time against untar", "≤ 0.6×", ratio(against)])

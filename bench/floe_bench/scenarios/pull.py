@@ -6,12 +6,12 @@ from pathlib import Path
 
 from ..corpora import text_tree
 from ..measure import Run
-from ..report import Section, ratio, size
+from ..report import Section, ratio
 from ..rounds import Series, in_turn
 from ..session import Session, check, remove, say
 from ..tools.base import Tool
-from ..tools.floe import told
 from ..tools.plain import TarUnowned
+from . import columns
 
 UNTAR = "tar | zstd"
 
@@ -35,12 +35,8 @@ def measure(session: Session) -> Section:
         label = "tmpfs" if on_tmpfs else "disk"
         say(f"pull, {label}")
         series = timed_pulls(session, tree, tools, on_tmpfs=on_tmpfs)
-        more = {}
-        if session.floe:
-            last = series.runs["floe"][-1].stdout
-            more["requests"] = {"floe": told(last, "request_count")}
-            more["bytes read of the store"] = {"floe": size(told(last, "store_read_bytes"))}
-        section.tables.append(series.table(f"50,000 files to {label}", session.baseline.name, more))
+        moved = columns.bytes_read(series)
+        section.tables.append(series.table(f"50,000 files to {label}", session.baseline.name, moved))
         against = series.ratio("floe", UNTAR)
         if against:
             section.figures.append([f"pull, {label}, time against `zstd -dc | tar -x`", bound, ratio(against)])

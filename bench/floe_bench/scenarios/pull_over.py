@@ -14,6 +14,7 @@ from ..tools.backup import Restic
 from ..tools.base import Place, Tool
 from ..tools.floe import Floe
 from ..tools.plain import Rsync
+from . import columns
 
 
 def measure(session: Session) -> Section:
@@ -43,7 +44,7 @@ def measure(session: Session) -> Section:
             return measured
 
         series = in_turn(session, tools, one)
-        section.tables.append(series.table(f"50,000 files, {label}", tools[0].name))
+        section.tables.append(series.table(f"50,000 files, {label}", tools[0].name, columns.bytes_read(series)))
         if session.floe:
             measured = seconds(series.wall("floe").median)
             section.figures.append([f"pull over, one file of 50,000 differs, {label}", f"≤ {bound:g} s", measured])

@@ -13,9 +13,9 @@ from ..report import Section, Table, ratio, seconds, size
 from ..rounds import Series, in_turn
 from ..session import Session, say
 from ..tools.base import Place, Tool
-from ..tools.floe import told
 from ..tracing import touched
 from ..trees import bytes_put, listing
+from . import columns
 
 GIT = "git status"
 CHANGES = 20
@@ -29,9 +29,7 @@ def measure(session: Session) -> Section:
     say("second push: first pushes")
     pushes = Pushes(session, tree)
     series = timed_second_pushes(session, tree, editor, pushes)
-    put = {name: size(Spread.of(values[1:]).median) for name, values in pushes.put.items()}
-    requests = {"floe": told(series.runs["floe"][-1].stdout, "request_count")} if session.floe else {}
-    more = {"bytes put, median": put, "requests": requests}
+    more = columns.bytes_put(pushes.put) | columns.requests(series)
     section.tables.append(series.table("50,000 files, changed in place", session.baseline.name, more))
     section.figures += _figures(series)
     section.notes += _opened(session, editor, pushes)
