@@ -45,6 +45,7 @@ use crate::{Error, ErrorKind, Remedy, Result};
 
 use restore::{Restore, Top};
 use selection::Selection;
+use tree::WrittenTree;
 
 /// All that a pull on its thread is given.
 struct Pull {
@@ -158,7 +159,7 @@ impl Pull {
             return self.pull_single(destination);
         }
         match look(destination)? {
-            Occupant::Absent => self.pull_staged(destination, None),
+            Occupant::Absent => self.pull_anew(destination),
             Occupant::Directory => self.pull_in_place(destination),
             Occupant::Special | Occupant::Other => {
                 let path = shown(std::os::unix::ffi::OsStrExt::as_bytes(destination.as_os_str())).to_string();
@@ -197,26 +198,32 @@ impl Pull {
         }
     }
 
-    /// Writes a tree to a destination that is absent, or to an empty directory.
-    fn pull_staged(&mut self, destination: &Path, into: Option<(Staging, InPlace)>) -> Result<Pulled> {
+    /// Writes a tree to a destination that is absent.
+    fn pull_anew(&mut self, destination: &Path) -> Result<Pulled> {
         if self.teller.is_some() {
             Staging::check(destination)?;
             return self.count();
         }
         self.tell_totals();
-        let caches = self.options.cache_dir.clone();
-        let (staging, place) = match into {
-            Some((staging, place)) => (staging, Some(place)),
-            None => (Staging::create(destination, self.settings(caches.is_some()))?, None),
-        };
-        // Out of a directory of some modes nothing can be moved.
-        let written = self.write_tree(staging.tree(), None, place.is_none())?;
+        let staging = Staging::create(destination, self.settings(self.options.cache_dir.is_some()))?;
+        let written = self.write_tree(staging.tree(), None, true)?;
+        self.commit(destination, staging, written, None)
+    }
+
+    /// Moves a tree to where it belongs: to a destination that is absent, or into an empty directory.
+    fn commit(
+        &mut self,
+        destination: &Path,
+        staging: Staging,
+        written: WrittenTree,
+        place: Option<&InPlace>,
+    ) -> Result<Pulled> {
         let mut pulled = self.pulled(&written, PullOutcome::Created);
         pulled.complaints = staging.tree().complaints();
         self.work.check()?;
         // Until here nobody else could know the tree: what changes it has a time of change after this moment.
         let before_commit = cache::clock_near(destination, place.is_some());
-        if let Some(place) = &place {
+        if let Some(place) = place {
             self.top.with_meta(self.restore(), |meta| place.tree().worker().tighten(meta))?;
         }
         staging.commit(self.options.sync)?;
@@ -228,25 +235,30 @@ impl Pull {
                 there.sync()?;
             }
         }
-        if let Some(caches) = caches {
-            let cache = cache::open_cache(&caches, destination);
+        if let Some(caches) = &self.options.cache_dir {
+            let cache = cache::open_cache(caches, destination);
             if let (Some(cache), Some(clock)) = (cache, before_commit) {
                 cache::record(&cache, written.sections, clock);
             }
-            StatCache::evict(&caches, self.namespace.ambient());
+            StatCache::evict(caches, self.namespace.ambient());
         }
         Ok(pulled)
     }
 
     fn pull_in_place(&mut self, destination: &Path) -> Result<Pulled> {
         let mut place = InPlace::open(destination, self.settings(false))?;
+        self.tell_totals();
         let settings = self.settings(self.options.cache_dir.is_some());
         if self.teller.is_none()
             && let Some(staging) = Staging::within(&place, destination, settings)?
         {
-            return self.pull_staged(destination, Some((staging, place)));
+            // Out of a directory of some modes nothing can be moved.
+            let written = self.write_tree(staging.tree(), None, false)?;
+            if !written.is_empty() {
+                return self.commit(destination, staging, written, Some(&place));
+            }
+            // Then all that may differ is the directory itself.
         }
-        self.tell_totals();
         let mut surveyed = self.survey(place.tree(), destination)?;
         if let Some(teller) = self.teller.clone() {
             surveyed.foresee_links(&mut place.tree().worker())?;

@@ -359,6 +359,11 @@ impl Pass<'_> {
 }
 
 impl WrittenTree {
+    /// Whether there is nothing below the top.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries == self.skipped_devices
+    }
+
     /// What a survey counted.
     fn of_survey(surveyed: &Surveyed) -> Self {
         Self {
