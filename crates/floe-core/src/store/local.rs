@@ -318,8 +318,14 @@ impl Inner {
             other => other.map_err(|e| self.failed("read", key, e))?,
         };
         let found = file.metadata().map_err(|e| self.failed("read", key, e))?;
-        if !found.is_file() {
+        if found.is_dir() {
             return Err(absent());
+        }
+        if !found.is_file() {
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                format!("what is at `{key}` in the store is no file"),
+            ));
         }
         Ok((file, found.len()))
     }

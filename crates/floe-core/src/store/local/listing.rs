@@ -87,7 +87,8 @@ impl Walk<'_> {
                 if key_before.starts_with(self.prefix) || self.prefix.starts_with(&key_before) {
                     self.directory(&entry.path(), &key_before)?;
                 }
-            } else if kind.is_file() {
+            } else if !kind.is_symlink() {
+                // A fifo is no object, and whoever reads it is told so.
                 self.file(format!("{key_before}{name}"), entry.path());
             }
         }
