@@ -17,6 +17,9 @@ use crate::failure::Failure;
 /// How long a command may take to clean up behind itself.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long it may take a command to see that it was interrupted.
+const MOMENT: Duration = Duration::from_millis(500);
+
 const SIGHUP: u8 = 1;
 const SIGINT: u8 = 2;
 const SIGTERM: u8 = 15;
@@ -83,9 +86,14 @@ impl Interrupts {
         }
     }
 
-    /// The token of a command that stops by itself when it is cancelled.
+    /// The token of a command that cleans up behind itself when it is cancelled.
     pub(crate) fn heed(&self) -> CancellationToken {
         self.inner.heeded.store(true, Ordering::SeqCst);
+        self.token()
+    }
+
+    /// What is cancelled by an interrupt.
+    pub(crate) fn token(&self) -> CancellationToken {
         self.inner.cancel.clone()
     }
 
@@ -102,6 +110,14 @@ impl Interrupts {
         }
         tokio::time::sleep(PATIENCE).await;
         Failure::interrupted_uncleaned()
+    }
+
+    /// Waits for an interrupt after which the command, and whoever waits in it for [`Self::unheeded`], does not get to run: a
+    /// write to a pipe that nobody reads holds the thread.
+    pub(crate) async fn overdue(&self) -> Failure {
+        let failure = self.unheeded().await;
+        tokio::time::sleep(MOMENT).await;
+        failure
     }
 }
 

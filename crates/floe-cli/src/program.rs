@@ -1,9 +1,11 @@
 //! From arguments to an exit code.
 
 use std::ffi::OsString;
+use std::panic::resume_unwind;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokio::sync::oneshot;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::arguments::{Arguments, CommonArguments};
@@ -45,13 +47,32 @@ fn execute(arguments: Arguments, output: &Output) -> Result<Code, Failure> {
         .build()
         .map_err(|e| Failure::io("cannot start the runtime", e))?;
     let session = Session::new(settings, output.clone(), interrupts.clone());
-    let done = runtime.block_on(async {
+    let (ending, ended) = oneshot::channel::<()>();
+    let (handle, unheeded) = (runtime.handle().clone(), interrupts.clone());
+    // On a thread of its own, which may be held by whoever does not read what it writes.
+    let command = move || {
+        let _ending = ending;
+        handle.block_on(async {
+            tokio::select! {
+                biased;
+                done = commands::run(&session, arguments.command) => done,
+                failure = unheeded.unheeded() => Err(failure),
+            }
+        })
+    };
+    let command = std::thread::Builder::new().name("command".into()).spawn(command);
+    let command = command.map_err(|e| Failure::io("cannot start a thread", e))?;
+    let overdue = runtime.block_on(async {
         tokio::select! {
             biased;
-            done = commands::run(&session, arguments.command) => done,
-            failure = interrupts.unheeded() => Err(failure),
+            _ = ended => None,
+            failure = interrupts.overdue() => Some(failure),
         }
     });
+    let done = match overdue {
+        Some(failure) => Err(failure),
+        None => command.join().unwrap_or_else(|panic| resume_unwind(panic)),
+    };
     // Nothing is waited for: what was cancelled has cleaned up by now, or had its time.
     runtime.shutdown_background();
     done.map_err(|failure| failure.by_signal(interrupts.signal()))

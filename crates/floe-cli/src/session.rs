@@ -59,9 +59,19 @@ impl Session {
         &self.output
     }
 
-    /// Is cancelled by Ctrl-C; whoever takes it is waited for then.
+    /// Is cancelled by Ctrl-C; whoever takes it cleans up and is waited for then.
     pub(crate) fn cancellation(&self) -> CancellationToken {
         self.interrupts.heed()
+    }
+
+    /// Is cancelled by Ctrl-C; whoever takes it leaves nothing behind and is not waited for.
+    pub(crate) fn interruption(&self) -> CancellationToken {
+        self.interrupts.token()
+    }
+
+    /// One or the other, as what runs has something to clean up or not.
+    pub(crate) fn stop(&self, cleans_up: bool) -> CancellationToken {
+        if cleans_up { self.cancellation() } else { self.interruption() }
     }
 
     /// The present moment.
@@ -170,7 +180,7 @@ impl Session {
     ///
     /// Ctrl-C, meanwhile.
     pub(crate) async fn has_moved(&self) -> Result<bool, Failure> {
-        let stop = self.cancellation();
+        let stop = self.interruption();
         tokio::select! {
             biased;
             () = stop.cancelled() => {

@@ -157,7 +157,8 @@ async fn write(
 ) -> Result<(floe_core::SnapshotAt, floe_core::Result<u64>), Failure> {
     let limits = Limits { download: arguments.limit_download, ..Limits::default() };
     let (namespace, resolved, snapshot) = session.snapshot(&arguments.reference, limits).await?;
-    let options = ArchiveOptions { cache_dir: Some(session.cache_dir()), cancel: session.cancellation() };
+    let cancel = session.stop(arguments.output.is_some());
+    let options = ArchiveOptions { cache_dir: Some(session.cache_dir()), cancel };
     let format = match format {
         Format::Tar => ArchiveFormat::Tar,
         Format::TarZst => ArchiveFormat::TarZst,

@@ -28,7 +28,7 @@ pub(crate) async fn run(session: &Session, arguments: CatArguments) -> Result<Co
     }
     let limits = Limits { download: arguments.limit_download, ..Limits::default() };
     let (namespace, _, snapshot) = session.snapshot(&reference, limits).await?;
-    let options = CatOptions { cache_dir: Some(session.cache_dir()), cancel: session.cancellation() };
+    let options = CatOptions { cache_dir: Some(session.cache_dir()), cancel: session.interruption() };
     let (out, outcome) = session.output().stream();
     let done = floe_core::cat(&namespace, &snapshot, &path, Box::new(out), &options).await;
     outcome.settle(done).map_err(|failure| match failure.is(ErrorKind::Invalid) {

@@ -138,7 +138,7 @@ async fn against_directory(
     tell: &mut (dyn FnMut(Change) -> floe_core::Result<()> + Send),
 ) -> Result<floe_core::Result<()>, Failure> {
     let (namespace, snapshot) = snapshot(session, reference).await?;
-    let options = DiffOptions { cancel: session.cancellation(), ..options };
+    let options = DiffOptions { cancel: session.interruption(), ..options };
     Ok(floe_core::diff_directory(&namespace, Some(&snapshot), directory, &options, tell).await)
 }
 

@@ -112,7 +112,7 @@ pub(crate) async fn run(session: &Session, arguments: PullArguments) -> Result<C
         own: session.own_directories()?,
         cache_dir: Some(session.cache_dir()),
         threads: arguments.jobs.map(usize::from),
-        cancel: session.cancellation(),
+        cancel: session.stop(!arguments.dry_run),
     };
     let (namespace, resolved, snapshot) = session.snapshot(&arguments.source.reference, limits).await?;
     let progress = Arc::new(PullProgress::default());

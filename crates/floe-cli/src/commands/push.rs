@@ -80,7 +80,7 @@ pub(crate) async fn run(session: &Session, arguments: PushArguments) -> Result<C
     options.dry_run = arguments.dry_run;
     options.holder = session.holder("push");
     options.cache_dir = Some(session.cache_dir());
-    options.cancel = session.cancellation();
+    options.cancel = session.stop(!arguments.dry_run);
     if let Some(jobs) = arguments.jobs {
         options.workers = jobs.into();
     }

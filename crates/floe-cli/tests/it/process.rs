@@ -123,6 +123,37 @@ fn an_interrupted_pull_leaves_nothing() {
     assert_eq!(entries(), 0);
 }
 
+/// Whoever asks it to stop does not have to end the one that reads from it first, nor to ask twice.
+#[test]
+fn a_command_that_nobody_reads_from_can_be_interrupted() {
+    let user = User::new();
+    std::fs::create_dir(user.path("tree")).unwrap();
+    for number in 0..300 {
+        std::fs::write(user.path("tree").join(format!("{number:0240}")), bytes_of(number, 1000)).unwrap();
+    }
+    std::fs::write(user.path("tree/big"), bytes_of(1, 2 << 20)).unwrap();
+    std::fs::create_dir(user.path("none")).unwrap();
+    user.floe(&["push", "tree", "main"], 0);
+    for arguments in [
+        &["ls", "-R", "main"][..],
+        &["cat", "main:big"],
+        &["diff", "main", "./none"],
+        &["pull", "-n", "main", "new"],
+        &["push", "-n", "tree", "other"],
+        &["archive", "main"],
+    ] {
+        let (unread, stdout) = std::io::pipe().unwrap();
+        rustix::pipe::fcntl_setpipe_size(&unread, 1 << 12).unwrap();
+        let mut child = user.process(arguments).stdout(stdout).spawn().unwrap();
+        wait_until("nothing more fits", || rustix::io::ioctl_fionread(&unread).unwrap() == 1 << 12);
+        interrupt(&child, Signal::INT);
+        wait_until("it ends", || child.try_wait().unwrap().is_some());
+        let (status, told) = ended(child);
+        assert_eq!(status, Some(130), "{arguments:?}: {told}");
+        assert!(!told.contains("did not answer in time"), "{arguments:?}: {told}");
+    }
+}
+
 /// Of which nobody can be told.
 #[test]
 fn a_standard_error_that_takes_nothing_is_no_failure() {
