@@ -1,24 +1,31 @@
 //! Being interrupted: the first Ctrl-C asks the command to stop, the second ends the process. So do SIGTERM and SIGHUP,
 //! the latter unless whoever started the command wants it to outlive the terminal (`nohup`).
 //!
-//! Signals are awaited on a thread of their own, so that no work in the runtime delays the second one. A command that
-//! takes the [`CancellationToken`] is waited for, since it has leases to end or staging to remove; any other is
-//! dropped where it stands.
+//! A command that has leases to end or staging to remove says so for as long as it has ([`Heeding`]), and is waited for. Any
+//! other is dropped where it stands, or left to itself where its thread is held by a write to a pipe that nobody reads.
+//!
+//! Signals are awaited on a thread of their own, so that no work in the runtime delays the second one. Where not even the
+//! failure can be told, that thread ends the process.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
+use crate::sys::exit_at_once;
 
 /// How long a command may take to clean up behind itself.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long it may take a command to see that it was interrupted.
 const MOMENT: Duration = Duration::from_millis(500);
+
+/// How long it may take to tell of it.
+const TELLING: Duration = Duration::from_secs(2);
 
 const SIGHUP: u8 = 1;
 const SIGINT: u8 = 2;
@@ -35,7 +42,51 @@ struct Inner {
     /// The first signal that came, 0 for none.
     signal: AtomicU8,
     cancel: CancellationToken,
-    heeded: AtomicBool,
+    /// How many clean up behind themselves.
+    heeding: watch::Sender<usize>,
+}
+
+/// As long as one lives, an interrupt is waited out, for at most [`PATIENCE`].
+#[derive(Debug)]
+pub(crate) struct Heeding {
+    interrupts: Interrupts,
+}
+
+impl Drop for Heeding {
+    fn drop(&mut self) {
+        self.interrupts.inner.heeding.send_modify(|count| *count -= 1);
+    }
+}
+
+/// The signals that interrupt.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hang_up: Option<Signal>,
+}
+
+impl Signals {
+    /// None where they cannot be watched; then they do what they do by default, and end the process.
+    fn new() -> Option<Self> {
+        let interrupt = signal(SignalKind::interrupt()).ok()?;
+        let terminate = signal(SignalKind::terminate()).ok()?;
+        let hang_up = if is_ignored(SIGHUP) { None } else { signal(SignalKind::hangup()).ok() };
+        Some(Self { interrupt, terminate, hang_up })
+    }
+
+    async fn next(&mut self) -> u8 {
+        let hung_up = async {
+            match &mut self.hang_up {
+                Some(hang_up) => hang_up.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.interrupt.recv() => SIGINT,
+            _ = self.terminate.recv() => SIGTERM,
+            _ = hung_up => SIGHUP,
+        }
+    }
 }
 
 impl Interrupts {
@@ -43,7 +94,7 @@ impl Interrupts {
     pub(crate) fn watch() -> Result<Self, Failure> {
         let interrupts = Self::default();
         let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
+            .enable_all()
             .build()
             .map_err(|e| Failure::io("cannot watch for signals", e))?;
         // A file that would pass the limit of its size (ulimit -f) is an error, which leaves time to clean up.
@@ -60,36 +111,26 @@ impl Interrupts {
     }
 
     async fn listen(&self) {
-        let (Ok(mut interrupt), Ok(mut terminate)) =
-            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-        else {
-            // Then signals do what they do by default: they end the process.
-            return;
+        let Some(mut signals) = Signals::new() else { return };
+        let came = signals.next().await;
+        self.inner.signal.store(came, Ordering::SeqCst);
+        self.inner.cancel.cancel();
+        let untold = async {
+            self.overdue().await;
+            tokio::time::sleep(TELLING).await;
         };
-        let mut hang_up = if is_ignored(SIGHUP) { None } else { signal(SignalKind::hangup()).ok() };
-        loop {
-            let hung_up = async {
-                match &mut hang_up {
-                    Some(hang_up) => hang_up.recv().await,
-                    None => std::future::pending().await,
-                }
-            };
-            let came = tokio::select! {
-                _ = interrupt.recv() => SIGINT,
-                _ = terminate.recv() => SIGTERM,
-                _ = hung_up => SIGHUP,
-            };
-            if self.inner.signal.swap(came, Ordering::SeqCst) != 0 {
-                exit_at_once(came);
-            }
-            self.inner.cancel.cancel();
-        }
+        let by = tokio::select! {
+            // Whoever asks twice wants no cleaning up.
+            again = signals.next() => again,
+            () = untold => came,
+        };
+        exit_at_once(128 + i32::from(by));
     }
 
-    /// The token of a command that cleans up behind itself when it is cancelled.
-    pub(crate) fn heed(&self) -> CancellationToken {
-        self.inner.heeded.store(true, Ordering::SeqCst);
-        self.token()
+    /// Says that the command cleans up behind itself when the [token](Self::token) is cancelled.
+    pub(crate) fn heed(&self) -> Heeding {
+        self.inner.heeding.send_modify(|count| *count += 1);
+        Heeding { interrupts: self.clone() }
     }
 
     /// What is cancelled by an interrupt.
@@ -105,18 +146,25 @@ impl Interrupts {
     /// Waits for an interrupt that the command does not heed, or not in time; the failure that it then is.
     pub(crate) async fn unheeded(&self) -> Failure {
         self.inner.cancel.cancelled().await;
-        if !self.inner.heeded.load(Ordering::SeqCst) {
-            return Failure::interrupted();
+        let mut heeding = self.inner.heeding.subscribe();
+        match tokio::time::timeout(PATIENCE, heeding.wait_for(|count| *count == 0)).await {
+            Ok(_) => Failure::interrupted(),
+            Err(_) => Failure::interrupted_uncleaned(),
         }
-        tokio::time::sleep(PATIENCE).await;
-        Failure::interrupted_uncleaned()
     }
 
     /// Waits for an interrupt after which the command, and whoever waits in it for [`Self::unheeded`], does not get to run: a
     /// write to a pipe that nobody reads holds the thread.
     pub(crate) async fn overdue(&self) -> Failure {
-        let failure = self.unheeded().await;
+        self.inner.cancel.cancelled().await;
+        // It may be about to heed it.
         tokio::time::sleep(MOMENT).await;
+        let is_heeded = *self.inner.heeding.borrow() > 0;
+        let failure = self.unheeded().await;
+        if is_heeded {
+            // It may be about to tell of what it did.
+            tokio::time::sleep(MOMENT).await;
+        }
         failure
     }
 }
@@ -127,9 +175,4 @@ fn is_ignored(signal: u8) -> bool {
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
     ignored >> (signal - 1) & 1 == 1
-}
-
-#[expect(clippy::exit, clippy::disallowed_methods, reason = "whoever asks twice wants no cleaning up")]
-fn exit_at_once(signal: u8) -> ! {
-    std::process::exit(128 + i32::from(signal))
 }

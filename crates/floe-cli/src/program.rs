@@ -1,6 +1,7 @@
 //! From arguments to an exit code.
 
 use std::ffi::OsString;
+use std::mem::ManuallyDrop;
 use std::panic::resume_unwind;
 use std::process::ExitCode;
 
@@ -46,6 +47,7 @@ fn execute(arguments: Arguments, output: &Output) -> Result<Code, Failure> {
         .enable_all()
         .build()
         .map_err(|e| Failure::io("cannot start the runtime", e))?;
+    let runtime = ManuallyDrop::new(runtime);
     let session = Session::new(settings, output.clone(), interrupts.clone());
     let (ending, ended) = oneshot::channel::<()>();
     let (handle, unheeded) = (runtime.handle().clone(), interrupts.clone());
@@ -70,11 +72,15 @@ fn execute(arguments: Arguments, output: &Output) -> Result<Code, Failure> {
         }
     });
     let done = match overdue {
+        // The command is still in the runtime, which is not to end under it.
         Some(failure) => Err(failure),
-        None => command.join().unwrap_or_else(|panic| resume_unwind(panic)),
+        None => {
+            let done = command.join().unwrap_or_else(|panic| resume_unwind(panic));
+            // Nothing is waited for: what was cancelled has cleaned up by now, or had its time.
+            ManuallyDrop::into_inner(runtime).shutdown_background();
+            done
+        }
     };
-    // Nothing is waited for: what was cancelled has cleaned up by now, or had its time.
-    runtime.shutdown_background();
     done.map_err(|failure| failure.by_signal(interrupts.signal()))
 }
 

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::counting::{CountingStore, Traffic, TrafficReport};
 use crate::failure::{Code, Failure};
-use crate::interrupt::Interrupts;
+use crate::interrupt::{Heeding, Interrupts};
 use crate::output::{Output, printable};
 use crate::pace::Pace;
 use crate::progress::{Moment, Progress};
@@ -59,19 +59,14 @@ impl Session {
         &self.output
     }
 
-    /// Is cancelled by Ctrl-C; whoever takes it cleans up and is waited for then.
-    pub(crate) fn cancellation(&self) -> CancellationToken {
-        self.interrupts.heed()
-    }
-
     /// Is cancelled by Ctrl-C; whoever takes it leaves nothing behind and is not waited for.
     pub(crate) fn interruption(&self) -> CancellationToken {
         self.interrupts.token()
     }
 
-    /// One or the other, as what runs has something to clean up or not.
-    pub(crate) fn stop(&self, cleans_up: bool) -> CancellationToken {
-        if cleans_up { self.cancellation() } else { self.interruption() }
+    /// Has Ctrl-C waited for what is cleaned up, until it is dropped.
+    pub(crate) fn heed_interrupts(&self) -> Heeding {
+        self.interrupts.heed()
     }
 
     /// The present moment.

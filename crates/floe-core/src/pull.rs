@@ -250,6 +250,7 @@ impl Pull {
         self.tell_totals();
         let settings = self.settings(self.options.cache_dir.is_some());
         if self.teller.is_none()
+            && self.snapshot.root().entries > 0
             && let Some(staging) = Staging::within(&place, destination, settings)?
         {
             // Out of a directory of some modes nothing can be moved.

@@ -129,6 +129,9 @@ impl Push {
             self.keep(built.cache.take()).await;
             return Ok(told(&view, built));
         }
+        if self.options.cancel.is_cancelled() {
+            return Err(cancelled().into());
+        }
         let begin = WriteAttempt::begin(
             &self.namespace,
             &self.target,

@@ -105,7 +105,7 @@ pub(crate) async fn run(session: &Session, mut arguments: ArchiveArguments) -> R
             return Err(Failure::usage("an archive is not for a terminal", advice));
         }
         let (out, outcome) = output.stream();
-        let done = write(session, &arguments, format, Box::new(out)).await;
+        let done = write(session, &arguments, format, Box::new(out), false).await;
         // Only what the engine says is kept back; what failed before it wrote nothing.
         let (_, written) = done?;
         outcome.settle(written)?;
@@ -116,7 +116,8 @@ pub(crate) async fn run(session: &Session, mut arguments: ArchiveArguments) -> R
     if target.is_final() {
         output.note_data();
     }
-    let (at, written) = write(session, &arguments, format, Box::new(out)).await?;
+    let is_removed = !target.is_final();
+    let (at, written) = write(session, &arguments, format, Box::new(out), is_removed).await?;
     let archive_bytes = written?;
     target.keep()?;
     if arguments.report.json {
@@ -148,24 +149,25 @@ fn choose_format(arguments: &ArchiveArguments) -> Result<Format, Failure> {
     })
 }
 
-/// Has the archive written; the outer failure is of what comes before.
+/// Has the archive written, to what is removed where that does not end or not; the outer failure is of what comes before.
 async fn write(
     session: &Session,
     arguments: &ArchiveArguments,
     format: Format,
     out: Box<dyn Write + Send>,
+    is_removed: bool,
 ) -> Result<(floe_core::SnapshotAt, floe_core::Result<u64>), Failure> {
     let limits = Limits { download: arguments.limit_download, ..Limits::default() };
     let (namespace, resolved, snapshot) = session.snapshot(&arguments.reference, limits).await?;
-    let cancel = session.stop(arguments.output.is_some());
-    let options = ArchiveOptions { cache_dir: Some(session.cache_dir()), cancel };
+    let options = ArchiveOptions { cache_dir: Some(session.cache_dir()), cancel: session.interruption() };
     let format = match format {
         Format::Tar => ArchiveFormat::Tar,
         Format::TarZst => ArchiveFormat::TarZst,
     };
     let stored_bytes = snapshot.layout().items.iter().map(|item| item.stored_len).sum();
     let shown = session.show_reading("Archiving", Arc::new(AtomicU64::new(stored_bytes)));
+    let heeding = is_removed.then(|| session.heed_interrupts());
     let archived = floe_core::archive(&namespace, &snapshot, format, out, &options).await;
-    drop(shown);
+    drop((heeding, shown));
     Ok((resolved.at, archived))
 }

@@ -112,7 +112,7 @@ pub(crate) async fn run(session: &Session, arguments: PullArguments) -> Result<C
         own: session.own_directories()?,
         cache_dir: Some(session.cache_dir()),
         threads: arguments.jobs.map(usize::from),
-        cancel: session.stop(!arguments.dry_run),
+        cancel: session.interruption(),
     };
     let (namespace, resolved, snapshot) = session.snapshot(&arguments.source.reference, limits).await?;
     let progress = Arc::new(PullProgress::default());
@@ -133,8 +133,9 @@ pub(crate) async fn run(session: &Session, arguments: PullArguments) -> Result<C
         drop(shown);
         list.end(foreseen, |pulled| serde_json::to_string(&told.report(pulled)))
     } else {
+        let heeding = session.heed_interrupts();
         let pulled = floe_core::pull(&namespace, &snapshot, destination, &options, &progress).await;
-        drop(shown);
+        drop((heeding, shown));
         pulled.map_err(Failure::from)
     };
     let pulled = pulled.map_err(|failure| match failure.is(ErrorKind::Conflict) {

@@ -80,7 +80,7 @@ pub(crate) async fn run(session: &Session, arguments: PushArguments) -> Result<C
     options.dry_run = arguments.dry_run;
     options.holder = session.holder("push");
     options.cache_dir = Some(session.cache_dir());
-    options.cancel = session.stop(!arguments.dry_run);
+    options.cancel = session.interruption();
     if let Some(jobs) = arguments.jobs {
         options.workers = jobs.into();
     }
@@ -95,8 +95,9 @@ pub(crate) async fn run(session: &Session, arguments: PushArguments) -> Result<C
     };
     let size = Size::new(&namespace, &name, &source, &options);
     let shown = progress::show(session, size, &progress, arguments.dry_run);
+    let heeding = (!arguments.dry_run).then(|| session.heed_interrupts());
     let pushed = floe_core::push(&namespace, source, &name, &options, &progress).await;
-    drop(shown);
+    drop((heeding, shown));
     let (pushed, json) = (pushed?, arguments.report.json);
     let told = Told { session, name: &name, pushed: &pushed, is_annotated };
     match directory.filter(|_| arguments.dry_run) {

@@ -37,7 +37,11 @@ pub(crate) async fn run(session: &Session, arguments: RmArguments) -> Result<Cod
     let namespace = session.namespace(Limits::default()).await?;
     let name = &arguments.name;
     let annotation = arguments.annotation.read()?;
-    let record = namespace.remove_ref(name, &session.holder("rm"), annotation).await?;
+    // A few requests, after which no lease is left.
+    let heeding = session.heed_interrupts();
+    let removed = namespace.remove_ref(name, &session.holder("rm"), annotation).await;
+    drop(heeding);
+    let record = removed?;
     let generation = record.current.generation;
     if arguments.report.json {
         let traffic = session.traffic();

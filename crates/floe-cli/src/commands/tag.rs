@@ -42,7 +42,11 @@ pub(crate) async fn run(session: &Session, arguments: TagArguments) -> Result<Co
     let resolved = namespace.resolve(&arguments.reference).await?;
     let name = &arguments.name;
     let annotation = arguments.annotation.read()?;
-    let tagged = namespace.tag(name, resolved.at, &session.holder("tag"), annotation).await?;
+    // A few requests, after which no lease is left.
+    let heeding = session.heed_interrupts();
+    let tagged = namespace.tag(name, resolved.at, &session.holder("tag"), annotation).await;
+    drop(heeding);
+    let tagged = tagged?;
     let (record, outcome) = match &tagged {
         Tagged::Committed(record) => (record, "committed"),
         Tagged::Unchanged(record) => (record, "unchanged"),

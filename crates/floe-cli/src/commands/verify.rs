@@ -70,7 +70,7 @@ pub(crate) async fn run(session: &Session, arguments: VerifyArguments) -> Result
         refs: arguments.refs,
         quick: arguments.quick,
         bytes_to_read: Arc::default(),
-        cancel: session.cancellation(),
+        cancel: session.interruption(),
     };
     let shown = session.show_reading("Verifying", Arc::clone(&options.bytes_to_read));
     let verified = floe_core::verify(&namespace, &options).await;

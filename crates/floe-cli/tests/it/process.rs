@@ -1,5 +1,6 @@
 //! How the process ends: interrupted, or with nobody reading.
 
+use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
 
 use floe_testkit::{bytes_of, wait_until};
@@ -123,17 +124,38 @@ fn an_interrupted_pull_leaves_nothing() {
     assert_eq!(entries(), 0);
 }
 
-/// Whoever asks it to stop does not have to end the one that reads from it first, nor to ask twice.
-#[test]
-fn a_command_that_nobody_reads_from_can_be_interrupted() {
-    let user = User::new();
+/// A pipe, or named fifo, that takes little, and how much.
+fn narrow(unread: &impl AsFd) -> u64 {
+    // A page at least, whatever that is.
+    rustix::pipe::fcntl_setpipe_size(unread, 1 << 12).unwrap() as u64
+}
+
+/// Starts a command whose output nobody reads from `unread`, and interrupts it once nothing more fits there.
+fn interrupted_unread(command: &mut Command, unread: &impl AsFd, signal: Signal) -> (Option<i32>, String) {
+    let room = narrow(unread);
+    let mut child = command.spawn().unwrap();
+    wait_until("nothing more fits", || rustix::io::ioctl_fionread(unread).unwrap() == room);
+    interrupt(&child, signal);
+    wait_until("it ends", || child.try_wait().unwrap().is_some());
+    ended(child)
+}
+
+/// A tree of which the names are more than a narrow pipe takes, and the content of `big`.
+fn tree_to_be_shown(user: &User) {
     std::fs::create_dir(user.path("tree")).unwrap();
-    for number in 0..300 {
+    for number in 0..600 {
         std::fs::write(user.path("tree").join(format!("{number:0240}")), bytes_of(number, 1000)).unwrap();
     }
     std::fs::write(user.path("tree/big"), bytes_of(1, 2 << 20)).unwrap();
     std::fs::create_dir(user.path("none")).unwrap();
     user.floe(&["push", "tree", "main"], 0);
+}
+
+/// Whoever asks it to stop does not have to end the one that reads from it first, nor to ask twice.
+#[test]
+fn a_command_that_nobody_reads_from_can_be_interrupted() {
+    let user = User::new();
+    tree_to_be_shown(&user);
     for arguments in [
         &["ls", "-R", "main"][..],
         &["cat", "main:big"],
@@ -143,14 +165,54 @@ fn a_command_that_nobody_reads_from_can_be_interrupted() {
         &["archive", "main"],
     ] {
         let (unread, stdout) = std::io::pipe().unwrap();
-        rustix::pipe::fcntl_setpipe_size(&unread, 1 << 12).unwrap();
-        let mut child = user.process(arguments).stdout(stdout).spawn().unwrap();
-        wait_until("nothing more fits", || rustix::io::ioctl_fionread(&unread).unwrap() == 1 << 12);
-        interrupt(&child, Signal::INT);
-        wait_until("it ends", || child.try_wait().unwrap().is_some());
-        let (status, told) = ended(child);
+        let (status, told) = interrupted_unread(user.process(arguments).stdout(stdout), &unread, Signal::INT);
         assert_eq!(status, Some(130), "{arguments:?}: {told}");
         assert!(!told.contains("did not answer in time"), "{arguments:?}: {told}");
+    }
+}
+
+#[test]
+fn an_archive_to_a_fifo_that_nobody_reads_can_be_interrupted() {
+    let user = User::new();
+    tree_to_be_shown(&user);
+    let path = user.path("fifo");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RWXU).unwrap();
+    let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NONBLOCK;
+    let unread = rustix::fs::open(&path, flags, rustix::fs::Mode::empty()).unwrap();
+    let mut archive = user.process(&["archive", "main", "-o", "fifo"]);
+    let (status, told) = interrupted_unread(&mut archive, &unread, Signal::INT);
+    assert_eq!(status, Some(130), "{told}");
+    assert!(!told.contains("did not answer in time"), "{told}");
+}
+
+#[test]
+fn a_list_of_damages_that_nobody_reads_can_be_interrupted() {
+    let user = User::new();
+    let tree = user.tree("tree");
+    user.floe(&["push", &tree, "main"], 0);
+    for number in 0..600 {
+        let name = format!(".local/share/floe/default/refs/{number:0200}");
+        std::fs::write(user.path(&name), "not a ref").unwrap();
+    }
+    let (unread, stdout) = std::io::pipe().unwrap();
+    let (status, told) = interrupted_unread(user.process(&["verify"]).stdout(stdout), &unread, Signal::INT);
+    assert_eq!(status, Some(130), "{told}");
+    assert!(!told.contains("did not answer in time"), "{told}");
+}
+
+/// Then not even the failure can be told.
+#[test]
+fn a_command_with_one_pipe_for_all_that_nobody_reads_can_be_interrupted() {
+    let user = User::new();
+    tree_to_be_shown(&user);
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+        for arguments in [&["ls", "-R", "main"][..], &["cat", "main:big"]] {
+            let (unread, out) = std::io::pipe().unwrap();
+            let mut command = user.process(arguments);
+            command.stdout(out.try_clone().unwrap()).stderr(out);
+            let (status, _) = interrupted_unread(&mut command, &unread, signal);
+            assert_eq!(status, Some(code), "{arguments:?}");
+        }
     }
 }
 

@@ -28,6 +28,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use rustix::io::Errno;
 
 use super::{Cursor, Key, KeyPrefix, Page, Part, PartTag, PartsId, PutMode, Store, Version};
 use crate::{Ambient, Error, ErrorKind, Result};
@@ -311,10 +312,15 @@ impl Inner {
         // Non-blocking, so that a fifo that a stranger put there cannot hang us.
         let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
         let opened = OpenOptions::new().read(true).custom_flags(nonblock).open(self.path(key));
+        let no_file = || {
+            let message = format!("what is at `{key}` in the store is no file");
+            Err(Error::new(ErrorKind::Corrupt, message))
+        };
         let file = match opened {
             Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 return Err(absent());
             }
+            Err(e) if is_no_file(&e) => return no_file(),
             other => other.map_err(|e| self.failed("read", key, e))?,
         };
         let found = file.metadata().map_err(|e| self.failed("read", key, e))?;
@@ -322,10 +328,7 @@ impl Inner {
             return Err(absent());
         }
         if !found.is_file() {
-            return Err(Error::new(
-                ErrorKind::Corrupt,
-                format!("what is at `{key}` in the store is no file"),
-            ));
+            return no_file();
         }
         Ok((file, found.len()))
     }
@@ -425,6 +428,11 @@ impl Inner {
 
 fn parent(path: &Path) -> &Path {
     path.parent().unwrap_or(path)
+}
+
+/// Whether it is of a socket or device that cannot be opened.
+fn is_no_file(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::NXIO | Errno::NODEV))
 }
 
 fn version_of(body: &[u8]) -> Version {

@@ -158,6 +158,22 @@ async fn an_empty_tree_is_pulled_once() {
     }
 }
 
+/// Nor is anything made in it meanwhile, which may not be allowed.
+#[tokio::test]
+async fn an_empty_tree_that_is_there_is_not_touched() {
+    let store = MemoryStore::new();
+    let namespace = namespace(&store).await;
+    let at = write(&namespace, Vec::new(), &Making::small()).await;
+    let above = tempfile::tempdir().unwrap();
+    let destination = above.path().join("tree");
+    let pull = async || pull_to(&namespace, at, &destination, &PullOptions::default()).await.unwrap().outcome;
+    assert_eq!(pull().await, PullOutcome::Created);
+    let changed = || fs::metadata(&destination).map(|found| (found.ctime(), found.ctime_nsec())).unwrap();
+    let before = changed();
+    assert_eq!(pull().await, PullOutcome::Unchanged);
+    assert_eq!(changed(), before);
+}
+
 #[tokio::test]
 async fn a_directory_of_another_mode_is_a_difference() {
     let store = MemoryStore::new();

@@ -104,18 +104,21 @@ async fn strangers_files_are_no_objects() {
 
 /// Nor is it no object at all: what a ref names would not be looked at.
 #[tokio::test]
-async fn a_fifo_where_an_object_belongs_is_damage() {
+async fn what_is_no_file_where_an_object_belongs_is_damage() {
     let dir = tempfile::tempdir().unwrap();
     let store = LocalStore::new(dir.path()).unwrap();
     store.put(&key("ns/refs/main"), Bytes::from_static(b"x"), PutMode::Create).await.unwrap();
-    let path = dir.path().join("ns/refs/main");
-    fs::remove_file(&path).unwrap();
-    rustix::fs::mkfifoat(rustix::fs::CWD, path, rustix::fs::Mode::RWXU).unwrap();
+    let refs = dir.path().join("ns/refs");
+    rustix::fs::mkfifoat(rustix::fs::CWD, refs.join("fifo"), rustix::fs::Mode::RWXU).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(refs.join("socket")).unwrap();
     let page = store.list(&Default::default(), None).await.unwrap();
-    assert_eq!(page.entries.iter().map(|e| e.key.as_str()).collect::<Vec<_>>(), ["ns/refs/main"]);
-    let error = store.get(&key("ns/refs/main"), 10).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Corrupt);
-    assert!(error.to_string().contains("`ns/refs/main`"), "{error}");
+    let names: Vec<_> = page.entries.iter().map(|entry| entry.key.as_str()).collect();
+    assert_eq!(names, ["ns/refs/fifo", "ns/refs/main", "ns/refs/socket"]);
+    for name in ["ns/refs/fifo", "ns/refs/socket"] {
+        let error = store.get(&key(name), 10).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+        assert!(error.to_string().contains(&format!("`{name}`")), "{error}");
+    }
 }
 
 #[derive(Debug, Default)]
