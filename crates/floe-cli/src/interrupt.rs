@@ -100,9 +100,11 @@ impl Interrupts {
         // A file that would pass the limit of its size (ulimit -f) is an error, which leaves time to clean up.
         let entered = runtime.enter();
         let _ = signal(SignalKind::from_raw(libc::SIGXFSZ));
+        // Before anything is begun that is to be cleaned up.
+        let signals = Signals::new();
         drop(entered);
         let watched = interrupts.clone();
-        let watch = move || runtime.block_on(watched.listen());
+        let watch = move || runtime.block_on(watched.listen(signals));
         std::thread::Builder::new()
             .name("signals".into())
             .spawn(watch)
@@ -110,8 +112,8 @@ impl Interrupts {
         Ok(interrupts)
     }
 
-    async fn listen(&self) {
-        let Some(mut signals) = Signals::new() else { return };
+    async fn listen(&self, signals: Option<Signals>) {
+        let Some(mut signals) = signals else { return };
         let came = signals.next().await;
         self.inner.signal.store(came, Ordering::SeqCst);
         self.inner.cancel.cancel();

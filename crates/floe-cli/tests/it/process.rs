@@ -124,6 +124,23 @@ fn an_interrupted_pull_leaves_nothing() {
     assert_eq!(entries(), 0);
 }
 
+/// By the thread that then begins the work, or a signal ends the process where it stands.
+#[test]
+fn signals_are_watched_for_before_anything_begins() {
+    let user = User::new();
+    let trace = user.path("trace");
+    let mut command = Command::new("strace");
+    // Only the first thread; whoever runs the tests may ignore a signal.
+    command.args(["-o", trace.to_str().unwrap(), "-e", "trace=rt_sigaction"]);
+    command.args(["env", "--default-signal=HUP,INT,TERM", env!("CARGO_BIN_EXE_floe"), "ls"]);
+    command.env_clear().env("HOME", user.home()).env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    let Ok(_) = command.output() else { return floe_testkit::skip("no strace on this machine") };
+    let trace = std::fs::read_to_string(trace).unwrap();
+    for signal in ["SIGINT", "SIGTERM", "SIGHUP"] {
+        assert!(trace.contains(&format!("rt_sigaction({signal}, {{sa_handler=0x")), "{signal}: {trace}");
+    }
+}
+
 /// A pipe, or named fifo, that takes little, and how much.
 fn narrow(unread: &impl AsFd) -> u64 {
     // A page at least, whatever that is.
