@@ -12,7 +12,7 @@ use floe_format::EntryRef;
 use tokio_util::sync::CancellationToken;
 
 use crate::namespace::Namespace;
-use crate::offload::{Offloaded, default_threads, offload};
+use crate::offload::{Offloaded, default_threads, offload, unless_cancelled};
 use crate::reader::{Reach, Sources};
 use crate::snapshot::Snapshot;
 use crate::unpack::{BigFile, FrameOfUnit, Output, Stop, Unit, run};
@@ -51,7 +51,8 @@ pub async fn archive(
 ) -> Result<u64> {
     let items = 0..u32::try_from(snapshot.root().items.len()).unwrap_or(u32::MAX);
     let cache = options.cache_dir.as_deref();
-    let sources = Sources::open(namespace, snapshot, cache, &[items], Reach::Data).await?;
+    let opened = Sources::open(namespace, snapshot, cache, std::slice::from_ref(&items), Reach::Data);
+    let sources = unless_cancelled(&options.cancel, opened).await??;
     let (namespace, snapshot) = (namespace.clone(), snapshot.clone());
     offload("archive", &options.cancel, move |work| write(&work, &namespace, &snapshot, sources, format, out))
         .await

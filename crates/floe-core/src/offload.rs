@@ -98,6 +98,18 @@ pub(crate) fn cancelled() -> Error {
     Error::new(ErrorKind::Cancelled, "interrupted")
 }
 
+/// Waits for something, the store above all, which may be slow, only as long as that is wanted.
+pub(crate) async fn unless_cancelled<T>(
+    cancel: &CancellationToken,
+    waited_for: impl Future<Output = T>,
+) -> Result<T> {
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(cancelled()),
+        done = waited_for => Ok(done),
+    }
+}
+
 /// Runs `work` on a thread of its own. It is told to stop when the caller's token is cancelled, and when the future
 /// is dropped; then it may go on a moment longer.
 pub(crate) async fn offload<T: Send + 'static>(

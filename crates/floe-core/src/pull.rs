@@ -37,7 +37,7 @@ pub use options::{Foreseen, PullOptions, PullOutcome, PullProgress, Pulled};
 
 use crate::destination::{FileId, InPlace, Occupant, Settings, Staging, look};
 use crate::namespace::Namespace;
-use crate::offload::{Offloaded, Teller, default_threads, offload, offload_telling};
+use crate::offload::{Offloaded, Teller, default_threads, offload, offload_telling, unless_cancelled};
 use crate::reader::{Reach, SegmentWalk, Sources, Span, find_entry_asked_for, shown};
 use crate::snapshot::Snapshot;
 use crate::source::{StatCache, refuse_in_own};
@@ -81,7 +81,8 @@ pub async fn pull(
     options: &PullOptions,
     progress: &Arc<PullProgress>,
 ) -> Result<Pulled> {
-    let run = prepare(namespace, snapshot, destination, options, progress, Reach::Data).await?;
+    let prepared = prepare(namespace, snapshot, destination, options, progress, Reach::Data);
+    let run = unless_cancelled(&options.cancel, prepared).await??;
     offload("pull", &options.cancel, move |work| run(work, None)).await
 }
 
@@ -100,7 +101,8 @@ pub async fn foresee_pull(
     progress: &Arc<PullProgress>,
     each: &mut (dyn FnMut(Foreseen) -> Result<()> + Send),
 ) -> Result<Pulled> {
-    let run = prepare(namespace, snapshot, destination, options, progress, Reach::Metadata).await?;
+    let prepared = prepare(namespace, snapshot, destination, options, progress, Reach::Metadata);
+    let run = unless_cancelled(&options.cancel, prepared).await??;
     offload_telling("pull", &options.cancel, move |work, teller| run(work, Some(teller)), each).await
 }
 

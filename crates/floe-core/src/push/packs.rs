@@ -18,7 +18,7 @@ use super::{PushOptions, PushProgress};
 use crate::aside::Aside;
 use crate::catalog::{Catalog, FrameMap, PackShape};
 use crate::namespace::Namespace;
-use crate::offload::cancelled;
+use crate::offload::unless_cancelled;
 use crate::pack_tails::PackTails;
 use crate::scratch::Spill;
 use crate::store::{OpenUploads, Upload};
@@ -324,18 +324,6 @@ impl PackOutput {
         }
         let gathered = Bytes::from(std::mem::take(&mut stream.gathered));
         self.handle.block_on(unless_cancelled(&self.cancel, upload.write(gathered)))?
-    }
-}
-
-/// Waits for the store, which may be slow, only as long as the push is wanted.
-pub(super) async fn unless_cancelled<T>(
-    cancel: &CancellationToken,
-    waited_for: impl Future<Output = T>,
-) -> Result<T> {
-    tokio::select! {
-        biased;
-        () = cancel.cancelled() => Err(cancelled()),
-        done = waited_for => Ok(done),
     }
 }
 

@@ -8,8 +8,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use floe_core::{
-    Ambient, ChangeKind, Entropy, ErrorKind, Foreseen, Namespace, NamespaceName, PullOptions, PullOutcome,
-    PullProgress, Pulled, Snapshot, SystemClock, foresee_pull,
+    Ambient, ArchiveFormat, ArchiveOptions, ChangeKind, Entropy, ErrorKind, Foreseen, Namespace,
+    NamespaceName, PullOptions, PullOutcome, PullProgress, Pulled, Snapshot, SystemClock, archive,
+    foresee_pull, pull,
 };
 use floe_format::{Kept, OwnedBody, XattrList};
 use floe_testkit::{Fault, FaultStore, MemoryStore, Operation, RecordingStore, bytes_of, skip};
@@ -563,6 +564,29 @@ async fn i8_what_lies_between_wanted_files_is_not_all_fetched() {
     // What is stored of each small file, its header and frame is far less than a KiB.
     let most = DIRECTORIES as u64 * 2 * 1024 + (ranges as u64) * (64 << 10);
     assert!(pulled.fetched_bytes <= most, "{} bytes in {ranges} requests", pulled.fetched_bytes);
+}
+
+/// It may be a slow one.
+#[tokio::test]
+async fn who_is_to_stop_asks_nothing_more_of_the_store() {
+    let store = MemoryStore::new();
+    let at = write(&namespace(&store).await, vec![file("a", b"a")], &Making::small()).await;
+    let recorded = RecordingStore::new(Arc::new(store));
+    let opened = Namespace::open(Arc::new(recorded.clone()), NamespaceName::default(), Ambient::default());
+    let namespace = opened.await.unwrap();
+    let snapshot = Snapshot::open(&namespace, at).await.unwrap();
+    recorded.clear();
+    let above = tempfile::tempdir().unwrap();
+    let options = PullOptions::default();
+    options.cancel.cancel();
+    let pulled = pull(&namespace, &snapshot, &above.path().join("tree"), &options, &Arc::default()).await;
+    assert_eq!(pulled.unwrap_err().kind(), ErrorKind::Cancelled);
+    let options = ArchiveOptions::default();
+    options.cancel.cancel();
+    let archived =
+        archive(&namespace, &snapshot, ArchiveFormat::Tar, Box::new(std::io::sink()), &options).await;
+    assert_eq!(archived.unwrap_err().kind(), ErrorKind::Cancelled);
+    assert_eq!(recorded.requests(), []);
 }
 
 /// Random bytes that are not.
