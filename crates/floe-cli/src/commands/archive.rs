@@ -149,7 +149,7 @@ fn choose_format(arguments: &ArchiveArguments) -> Result<Format, Failure> {
     })
 }
 
-/// Has the archive written, to what is removed where that does not end or not; the outer failure is of what comes before.
+/// Has the archive written; the outer failure is of what comes before. `is_removed` says whether `out` is, where that fails.
 async fn write(
     session: &Session,
     arguments: &ArchiveArguments,
