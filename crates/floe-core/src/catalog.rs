@@ -1,11 +1,12 @@
 //! Where frames are: the indexes of some packs, searched by frame id.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
 
-use floe_format::{Codec, FrameId, LayoutPack, PackFrame, PackId, Run};
-use hashbrown::HashTable;
+use floe_format::{Codec, FrameId, FrameRecord, LayoutPack, PackFrame, PackId, Run, StoredOffset, Sum128};
 
+use crate::scratch::damaged;
+use crate::spilled_table::SpilledTable;
 use crate::{Error, ErrorKind, Result};
 
 /// A map keyed by frame ids. Whoever wrote an index chose the ids in it, so they are hashed with a secret.
@@ -35,42 +36,39 @@ impl From<&LayoutPack> for PackShape {
 
 /// Packs in an order, and their frames. A frame that is in several is found in the first.
 ///
-/// What is known of a frame stands once, in the table of its pack; ids are searched by the numbers of frames, counted
-/// through all tables. So a frame takes some 80 bytes.
-#[derive(Debug, Default)]
+/// Few of the frames stay in memory, however many there are.
+#[derive(Debug)]
 pub(crate) struct Catalog {
     packs: Vec<PackShape>,
-    tables: Vec<Table>,
-    numbers: HashTable<u32>,
-    secret: RandomState,
+    /// For each pack, how many frames are in it and those before it, each counted once.
+    ends: Vec<u32>,
+    frames: SpilledTable<FRAME_LEN>,
 }
 
-#[derive(Debug)]
-struct Table {
-    /// The number of its first frame.
-    first: u32,
-    frames: Vec<PackFrame>,
-}
+/// Bytes of a frame as it is kept.
+const FRAME_LEN: usize = 65;
 
 impl Catalog {
+    /// No packs yet; a temporary file is made in this directory, if it can be.
+    pub(crate) fn new(directory: Option<&Path>) -> Self {
+        Self { packs: Vec::new(), ends: Vec::new(), frames: SpilledTable::new(directory) }
+    }
+
     /// Adds a pack behind the others; returns its position.
-    pub(crate) fn add_pack(&mut self, shape: PackShape, mut frames: Vec<PackFrame>) -> usize {
-        let pack = self.packs.len();
-        let first = self.tables.last().map_or(0, Table::end);
-        // What is beyond four thousand million frames is in none of the packs.
-        frames.truncate((u32::MAX - first) as usize);
-        frames.shrink_to_fit();
-        self.packs.push(shape);
-        self.tables.push(Table { first, frames });
-        let Self { tables, numbers, secret, .. } = self;
-        let hash = |number: &u32| hash_of(secret, &frame(tables, *number).1.record.id);
-        numbers.reserve(tables[pack].frames.len(), hash);
-        for (number, added) in (first..).zip(&tables[pack].frames) {
-            let id = &added.record.id;
-            let is_it = |other: &u32| frame(tables, *other).1.record.id == *id;
-            numbers.entry(hash_of(secret, id), is_it, hash).or_insert(number);
+    ///
+    /// # Errors
+    /// Those of reading a temporary file.
+    pub(crate) fn add_pack<'f>(
+        &mut self,
+        shape: PackShape,
+        frames: impl IntoIterator<Item = &'f PackFrame>,
+    ) -> Result<usize> {
+        for frame in frames {
+            self.frames.insert(&to_bytes(frame))?;
         }
-        pack
+        self.packs.push(shape);
+        self.ends.push(self.frames.len());
+        Ok(self.packs.len() - 1)
     }
 
     /// The packs, in their order.
@@ -79,22 +77,24 @@ impl Catalog {
     }
 
     /// Where a frame is.
-    pub(crate) fn find(&self, id: &FrameId) -> Option<Located> {
-        let is_it = |number: &u32| frame(&self.tables, *number).1.record.id == *id;
-        let number = self.numbers.find(hash_of(&self.secret, id), is_it)?;
-        let (pack, frame) = frame(&self.tables, *number);
-        Some(Located { pack, frame: *frame })
+    ///
+    /// # Errors
+    /// Those of reading a temporary file.
+    pub(crate) fn find(&self, id: &FrameId) -> Result<Option<Located>> {
+        let Some((number, bytes)) = self.frames.find(id.as_bytes())? else { return Ok(None) };
+        let pack = self.ends.partition_point(|end| *end <= number);
+        Ok(Some(Located { pack, frame: from_bytes(&bytes).ok_or_else(damaged)? }))
     }
 
     /// Where the frame of a tree's run is, these being all packs that the tree's frames may be in.
     ///
     /// # Errors
     /// `Corrupt` where it is in none of them, or the first that has it says another length than the tree or another codec
-    /// than those of trees.
+    /// than those of trees; those of [`Catalog::find`].
     pub(crate) fn find_run(&self, run: &Run) -> Result<Located> {
         let id = &run.id;
         let corrupt = |message| Err(Error::new(ErrorKind::Corrupt, message));
-        let Some(located) = self.find(id) else {
+        let Some(located) = self.find(id)? else {
             return corrupt(format!("the data frame {id} is in none of the layout's packs"));
         };
         let record = &located.frame.record;
@@ -108,40 +108,55 @@ impl Catalog {
     }
 
     /// The ids of all frames.
-    pub(crate) fn ids(&self) -> impl Iterator<Item = FrameId> {
-        self.tables.iter().flat_map(|table| &table.frames).map(|frame| frame.record.id)
+    pub(crate) fn ids(&self) -> impl Iterator<Item = Result<FrameId>> {
+        self.frames.all().map(|bytes| Ok(from_bytes(&bytes?).ok_or_else(damaged)?.record.id))
     }
 
     /// Whether a frame is in any of the packs.
-    pub(crate) fn contains(&self, id: &FrameId) -> bool {
-        self.find(id).is_some()
+    ///
+    /// # Errors
+    /// As [`Catalog::find`].
+    pub(crate) fn contains(&self, id: &FrameId) -> Result<bool> {
+        self.frames.contains(id.as_bytes())
     }
 }
 
-impl Table {
-    fn end(&self) -> u32 {
-        // `add_pack` sees to it.
-        self.first.saturating_add(u32::try_from(self.frames.len()).unwrap_or(u32::MAX))
+impl Default for Catalog {
+    fn default() -> Self {
+        Self::new(None)
     }
 }
 
-/// What an id is searched by. Whoever chose the ids has no say in it.
-fn hash_of(secret: &RandomState, id: &FrameId) -> u64 {
-    secret.hash_one(id)
+fn to_bytes(PackFrame { record, offset }: &PackFrame) -> [u8; FRAME_LEN] {
+    let mut bytes = [0; FRAME_LEN];
+    bytes[..32].copy_from_slice(record.id.as_bytes());
+    bytes[32..48].copy_from_slice(record.stored_sum.as_bytes());
+    bytes[48..52].copy_from_slice(&record.stored_len.to_le_bytes());
+    bytes[52..56].copy_from_slice(&record.plain_len.to_le_bytes());
+    bytes[56..64].copy_from_slice(&offset.get().to_le_bytes());
+    bytes[64] = record.codec as u8;
+    bytes
 }
 
-/// The frame of a number, and its pack's position.
-fn frame(tables: &[Table], number: u32) -> (usize, &PackFrame) {
-    let pack = tables.partition_point(|table| table.end() <= number);
-    let table = &tables[pack];
-    (pack, &table.frames[(number - table.first) as usize])
+fn from_bytes(bytes: &[u8; FRAME_LEN]) -> Option<PackFrame> {
+    let (id, rest) = bytes.split_first_chunk()?;
+    let (stored_sum, rest) = rest.split_first_chunk()?;
+    let (stored_len, rest) = rest.split_first_chunk()?;
+    let (plain_len, rest) = rest.split_first_chunk()?;
+    let (offset, rest) = rest.split_first_chunk()?;
+    let record = FrameRecord {
+        id: FrameId::from_bytes(*id),
+        stored_sum: Sum128::from_bytes(*stored_sum),
+        stored_len: u32::from_le_bytes(*stored_len),
+        plain_len: u32::from_le_bytes(*plain_len),
+        codec: Codec::from_u8(*rest.first()?)?,
+    };
+    Some(PackFrame { record, offset: StoredOffset::new(u64::from_le_bytes(*offset)) })
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
-
-    use floe_format::{Codec, FrameRecord, StoredOffset};
 
     use super::*;
 
@@ -164,7 +179,7 @@ mod tests {
             contents.map(|content| frame_of(content, u64::from(content) * 100)).collect::<Vec<_>>()
         });
         for (number, frames) in (0u8..).zip(packs) {
-            assert_eq!(catalog.add_pack(shape(number), frames), usize::from(number));
+            assert_eq!(catalog.add_pack(shape(number), &frames).unwrap(), usize::from(number));
         }
         for content in 0..7000u32 {
             let pack = match content {
@@ -172,28 +187,23 @@ mod tests {
                 3000..5000 => 2,
                 _ => 3,
             };
-            let located = catalog.find(&FrameId::of(&content.to_le_bytes())).unwrap();
+            let located = catalog.find(&FrameId::of(&content.to_le_bytes())).unwrap().unwrap();
             assert_eq!((located.pack, located.frame), (pack, frame_of(content, u64::from(content) * 100)));
         }
-        assert!(catalog.find(&FrameId::of(&7000u32.to_le_bytes())).is_none());
-        assert!(!catalog.contains(&FrameId::of(b"none")));
+        assert!(catalog.find(&FrameId::of(&7000u32.to_le_bytes())).unwrap().is_none());
+        assert!(!catalog.contains(&FrameId::of(b"none")).unwrap());
         assert_eq!(catalog.packs().len(), 5);
-        assert_eq!(catalog.ids().count(), 9000);
+        assert_eq!(catalog.ids().map(Result::unwrap).collect::<HashSet<_>>().len(), 7000);
     }
 
-    /// Were they searched by what they begin with, each would be compared with all before it.
     #[test]
-    fn ids_that_begin_alike_are_searched_apart() {
-        let PackFrame { record, offset } = frame_of(0, 40);
-        let frames = (0..10_000u64).map(|number| {
-            let mut id = [7; 32];
-            id[8..16].copy_from_slice(&number.to_le_bytes());
-            PackFrame { record: FrameRecord { id: FrameId::from_bytes(id), ..record }, offset }
-        });
-        let mut catalog = Catalog::default();
-        catalog.add_pack(shape(0), frames.collect());
-        assert_eq!(catalog.numbers.len(), 10_000);
-        let hashes: HashSet<u64> = catalog.ids().map(|id| hash_of(&catalog.secret, &id)).collect();
-        assert_eq!(hashes.len(), 10_000);
+    fn a_frame_is_kept_as_it_is() {
+        let id = FrameId::from_bytes(std::array::from_fn(|number| number as u8));
+        let stored_sum = Sum128::from_bytes(std::array::from_fn(|number| number as u8 + 100));
+        for codec in [Codec::Zstd, Codec::Lz4] {
+            let record = FrameRecord { id, stored_sum, stored_len: 0x0302_0104, plain_len: 0x10_0000, codec };
+            let frame = PackFrame { record, offset: StoredOffset::new(0x0123_4567_89ab) };
+            assert_eq!(from_bytes(&to_bytes(&frame)), Some(frame));
+        }
     }
 }

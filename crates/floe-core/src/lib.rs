@@ -43,6 +43,7 @@ mod scratch;
 mod sealed;
 mod snapshot;
 pub mod source;
+mod spilled_table;
 pub mod store;
 mod tag;
 mod unpack;

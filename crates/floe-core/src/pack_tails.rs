@@ -75,13 +75,21 @@ pub(crate) struct LoadedDirectory {
 pub(crate) struct PackTails {
     namespace: Namespace,
     cache: Option<PathBuf>,
+    /// Where temporary files are made.
+    scratch: Option<PathBuf>,
 }
 
 impl PackTails {
     /// Tails of this namespace, cached in a directory of it below `cache`, if there is to be a cache.
     pub(crate) fn new(namespace: &Namespace, cache: Option<&Path>) -> Self {
+        let scratch = cache.map(Path::to_owned);
         let cache = cache.map(|cache| cache.join("tails").join(namespace.id().to_string()));
-        Self { namespace: namespace.clone(), cache }
+        Self { namespace: namespace.clone(), cache, scratch }
+    }
+
+    /// Where temporary files are made, if they can be.
+    pub(crate) fn scratch(&self) -> Option<&Path> {
+        self.scratch.as_deref()
     }
 
     /// Whose packs they are of.

@@ -31,6 +31,7 @@ mod packs;
 mod passes;
 mod plan;
 mod repack;
+mod run_log;
 mod seen_rules;
 mod unit;
 mod work;

@@ -102,18 +102,19 @@ impl Spill {
     /// Adds bytes; returns where they are. Where no file can be written, all stay in memory.
     pub(crate) fn append(&mut self, bytes: &[u8]) -> u64 {
         let start = self.len();
+        let most = self.most_in_memory;
+        if self.memory.len() + bytes.len() > most {
+            self.write_out();
+        }
+        let (length, room) = (self.memory.len(), self.memory.capacity());
+        if room < length + bytes.len() && length < most {
+            // Twice as much, but no more than there may be.
+            let doubled = (2 * length).min(most).max(length + bytes.len());
+            self.memory.reserve_exact(doubled - length);
+        }
         self.memory.extend_from_slice(bytes);
-        if self.memory.len() > self.most_in_memory && !self.is_hopeless {
-            match self.write_out() {
-                Ok(()) => {
-                    self.written += self.memory.len() as u64;
-                    self.memory.clear();
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "what should go to a temporary file stays in memory");
-                    self.is_hopeless = true;
-                }
-            }
+        if self.memory.len() > most {
+            self.write_out();
         }
         start
     }
@@ -121,23 +122,31 @@ impl Spill {
     /// Puts the bytes from `start` on behind those of `buffer`.
     ///
     /// # Errors
-    /// Those of reading the file; what was appended is always there.
+    /// As [`Spill::read_exact`].
     pub(crate) fn read(&self, start: u64, length: usize, buffer: &mut Vec<u8>) -> Result<()> {
+        let at = buffer.len();
+        buffer.resize(at + length, 0);
+        self.read_exact(start, &mut buffer[at..])
+    }
+
+    /// Fills `bytes` with those from `start` on, which were appended at once.
+    ///
+    /// # Errors
+    /// Those of reading the file; what was appended is always there.
+    pub(crate) fn read_exact(&self, start: u64, bytes: &mut [u8]) -> Result<()> {
         let missing = |e| Error::io("cannot read a temporary file", e);
-        let end = start.checked_add(length as u64).filter(|end| *end <= self.len());
+        let end = start.checked_add(bytes.len() as u64).filter(|end| *end <= self.len());
         let end = end.ok_or_else(|| missing(io::ErrorKind::UnexpectedEof.into()))?;
         // What was appended at once is in one place.
         if let Some(from) = start.checked_sub(self.written) {
             let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
-            buffer.extend_from_slice(&self.memory[place(from)..place(end - self.written)]);
+            bytes.copy_from_slice(&self.memory[place(from)..place(end - self.written)]);
             return Ok(());
         }
         let Some(file) = self.file.as_ref().filter(|_| end <= self.written) else {
             return Err(missing(io::ErrorKind::InvalidInput.into()));
         };
-        let at = buffer.len();
-        buffer.resize(at + length, 0);
-        file.read_exact_at(&mut buffer[at..], start).map_err(missing)
+        file.read_exact_at(bytes, start).map_err(missing)
     }
 
     /// Forgets all.
@@ -146,7 +155,25 @@ impl Spill {
         self.memory.clear();
     }
 
-    fn write_out(&mut self) -> Result<()> {
+    /// Moves what is in memory to the file, if there can be one.
+    fn write_out(&mut self) {
+        if self.is_hopeless || self.memory.is_empty() {
+            return;
+        }
+        match self.try_write_out() {
+            Ok(()) => {
+                self.written += self.memory.len() as u64;
+                self.memory.clear();
+                self.memory.shrink_to(self.most_in_memory);
+            }
+            Err(error) => {
+                tracing::debug!(%error, "what should go to a temporary file stays in memory");
+                self.is_hopeless = true;
+            }
+        }
+    }
+
+    fn try_write_out(&mut self) -> Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
             none => none.insert(scratch_file(self.directory.as_deref())?),
@@ -154,6 +181,12 @@ impl Spill {
         let cannot_write = |e| Error::io("cannot write a temporary file", e);
         file.write_all_at(&self.memory, self.written).map_err(cannot_write)
     }
+}
+
+/// A temporary file has other bytes than were written to it.
+pub(crate) fn damaged() -> Error {
+    let other = io::Error::new(io::ErrorKind::InvalidData, "it has other bytes than were written");
+    Error::io("cannot use a temporary file", other)
 }
 
 #[cfg(test)]

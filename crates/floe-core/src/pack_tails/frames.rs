@@ -36,13 +36,17 @@ impl MetadataFrames {
     /// Those of packs that are added. A cached tail that is damaged is read from the store once more.
     pub(crate) fn new(tails: &PackTails, work: &Offloaded) -> Self {
         let origin = Origin { tails: tails.clone(), work: work.clone() };
-        Self { origin: Some(origin), ..Self::default() }
+        Self { found: Catalog::new(tails.scratch()), origin: Some(origin), ..Self::default() }
     }
 
     /// Adds the metadata frames of a pack, behind those of the packs before.
-    pub(crate) fn add(&mut self, shape: PackShape, directory: &PackDirectory, end: PackEnd) {
-        self.found.add_pack(shape, directory.frames().copied().collect());
+    ///
+    /// # Errors
+    /// Those of [`Catalog::add_pack`].
+    pub(crate) fn add(&mut self, shape: PackShape, directory: &PackDirectory, end: PackEnd) -> Result<()> {
+        self.found.add_pack(shape, directory.frames())?;
         self.ends.get_mut().unwrap_or_else(PoisonError::into_inner).all.push(end);
+        Ok(())
     }
 
     /// The plain bytes of a frame; blocks, and where a cached tail is damaged for as long as the store takes.
@@ -73,7 +77,7 @@ impl MetadataFrames {
         id: &FrameId,
         decompressor: &mut Decompressor,
     ) -> Result<(FrameRecord, bytes::Bytes, Vec<u8>)> {
-        let Located { pack, frame } = self.found.find(id).ok_or_else(|| {
+        let Located { pack, frame } = self.found.find(id)?.ok_or_else(|| {
             let message = format!("the metadata frame {id} is in none of the layout's packs");
             Error::new(ErrorKind::Corrupt, message)
         })?;

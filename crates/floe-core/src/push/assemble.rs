@@ -1,6 +1,7 @@
 //! Puts the pieces of a plan together: frames into packs, units into segments.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -10,13 +11,14 @@ use floe_format::{Body, Codec, Compressor, FrameId, FrameRecord, Kept, Run, Segm
 use tokio_util::sync::CancellationToken;
 
 use super::base::{BasePacks, BaseRun};
-use super::draft::{Draft, MadeSegment};
+use super::draft::{Draft, Encoded, MadeSegment};
 use super::known::KnownFrames;
 use super::links::LinkCheck;
 use super::made::{Made, MadeRuns};
 use super::noted::Noted;
 use super::packs::PackOutput;
 use super::plan::Slot;
+use super::run_log::RunLog;
 use super::unit::{Entries, MadeFrame, MadeGroup, Note, NotedContent, ReadFile, Unit};
 use super::work::{Changed, Failure, FilePiece, Unread, changed, make_end};
 use super::{PushProgress, leading_u64};
@@ -40,12 +42,16 @@ pub(super) struct Assembly<'a> {
     /// Asked before each piece.
     pub(super) cancel: &'a CancellationToken,
     pub(super) compressor: Compressor,
+    /// Temporary files are made there, if they can be.
+    pub(super) directory: Option<&'a Path>,
 }
 
 /// A tree, put together.
 #[derive(Debug, Default)]
 pub(super) struct Assembled {
     pub(super) segments: Vec<MadeSegment>,
+    /// The runs of those.
+    pub(super) runs: RunLog,
     pub(super) entries: u64,
     pub(super) files: u64,
     pub(super) file_bytes: u64,
@@ -188,7 +194,7 @@ impl Assembly<'_> {
             pending: None,
             links: LinkCheck::default(),
             untold_bytes: 0,
-            out: Assembled::default(),
+            out: Assembled { runs: RunLog::new(self.directory), ..Assembled::default() },
         };
         for slot in slots {
             self.check_cancelled()?;
@@ -201,7 +207,7 @@ impl Assembly<'_> {
                 Slot::Group(made) => match received(made.recv())? {
                     Ok(MadeGroup { entries, notes, frame, key }) => {
                         let run = self.store(frame)?;
-                        self.made.add_group(key, run.id, run.plain_len);
+                        self.made.add_group(key, run.id, run.plain_len)?;
                         let unit = Unit { entries: Entries::Given(entries), run, base: None };
                         self.add_group(&mut state, unit, notes, false)?;
                     }
@@ -360,7 +366,7 @@ impl Assembly<'_> {
             }
         }
         if let Some((place, draft)) = state.held.take() {
-            let made = self.encode(draft)?;
+            let made = self.encode(draft, &mut state.out.runs)?;
             state.segments[place] = Some(made);
         }
         Ok(())
@@ -400,7 +406,7 @@ impl Assembly<'_> {
             state.segments.push(None);
             state.held = Some((place, draft));
         } else {
-            let made = self.encode(draft)?;
+            let made = self.encode(draft, &mut state.out.runs)?;
             state.segments.push(Some(made));
         }
         Ok(())
@@ -416,18 +422,17 @@ impl Assembly<'_> {
         self.end_draft(state)
     }
 
-    fn encode(&mut self, draft: Draft) -> Result<MadeSegment> {
+    fn encode(&mut self, draft: Draft, log: &mut RunLog) -> Result<MadeSegment> {
         let metadata = &self.base.metadata;
-        let encoded = draft.encode(self.kept, |id| metadata.contains(id))?;
-        let id = encoded.segment.item.id;
-        if let Some(plain) = encoded.plain
-            && !metadata.contains(&id)
-            && !self.packs.has_metadata(&id)
+        let Encoded { item, runs, kept, plain } = draft.encode(self.kept, |id| metadata.contains(id))?;
+        if let Some(plain) = plain
+            && !metadata.contains(&item.id)?
+            && !self.packs.has_metadata(&item.id)
         {
-            let (record, stored) = metadata_frame(&mut self.compressor, id, &plain)?;
+            let (record, stored) = metadata_frame(&mut self.compressor, item.id, &plain)?;
             self.packs.add_segment(record, &stored)?;
         }
-        Ok(encoded.segment)
+        Ok(MadeSegment { item, runs: log.add(&runs), kept })
     }
 
     /// Stores a frame, unless it is known; returns it as a run.

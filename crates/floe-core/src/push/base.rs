@@ -44,36 +44,44 @@ impl BasePacks {
         for pack in packs {
             loads.push(tails.load(PackShape::from(pack)));
         }
-        let loaded = futures::stream::iter(loads).buffered(TAILS_IN_FLIGHT).try_collect().await?;
-        Ok(Self::new((tails, work), snapshot, loaded, is_unusable))
+        let mut base = Self::new(tails, work);
+        let mut loaded = futures::stream::iter(loads).buffered(TAILS_IN_FLIGHT);
+        for pack in packs {
+            let Some(loaded) = loaded.try_next().await? else { break };
+            base.add(loaded, pack.has_metadata, &is_unusable)?;
+        }
+        Ok(base)
     }
 
     /// The same, where all tails are cached and all packs may be used.
     pub(super) fn load_cached(tails: &PackTails, work: &Offloaded, snapshot: &Snapshot) -> Option<Self> {
-        let shapes = snapshot.layout().packs.iter().map(PackShape::from);
-        let loaded = shapes.map(|shape| tails.load_cached(shape)).collect::<Option<_>>()?;
-        Some(Self::new((tails, work), snapshot, loaded, |_| false))
+        let mut base = Self::new(tails, work);
+        for pack in &snapshot.layout().packs {
+            let loaded = tails.load_cached(PackShape::from(pack))?;
+            base.add(loaded, pack.has_metadata, |_| false).ok()?;
+        }
+        Some(base)
     }
 
-    fn new(
-        (tails, work): (&PackTails, &Offloaded),
-        snapshot: &Snapshot,
-        loaded: Vec<LoadedTail>,
+    fn new(tails: &PackTails, work: &Offloaded) -> Self {
+        let catalog = || Catalog::new(tails.scratch());
+        Self { data: catalog(), metadata: catalog(), frames: MetadataFrames::new(tails, work) }
+    }
+
+    fn add(
+        &mut self,
+        LoadedTail { shape, tail, end }: LoadedTail,
+        has_metadata: bool,
         is_unusable: impl Fn(&PackShape) -> bool,
-    ) -> Self {
-        let frames = MetadataFrames::new(tails, work);
-        let mut base = Self { data: Catalog::default(), metadata: Catalog::default(), frames };
-        for (pack, LoadedTail { shape, tail, end }) in snapshot.layout().packs.iter().zip(loaded) {
-            let (directory, data) = tail.into_parts();
-            if !is_unusable(&shape) {
-                base.data.add_pack(shape, data);
-                base.metadata.add_pack(shape, directory.frames().copied().collect());
-            }
-            if pack.has_metadata {
-                base.frames.add(shape, &directory, end);
-            }
+    ) -> Result<()> {
+        if !is_unusable(&shape) {
+            self.data.add_pack(shape, tail.data())?;
+            self.metadata.add_pack(shape, tail.directory().frames())?;
         }
-        base
+        if has_metadata {
+            self.frames.add(shape, tail.directory(), end)?;
+        }
+        Ok(())
     }
 
     /// A segment or index segment as it is stored, which is checked.

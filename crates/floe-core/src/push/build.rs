@@ -77,7 +77,9 @@ pub(super) enum NewSnapshot {
 impl Build {
     /// Makes the snapshot; blocks.
     pub(super) fn run(self, listings: Listings) -> Result<Built> {
-        let known = Arc::new(KnownFrames::new(Arc::clone(&self.packs), self.elsewhere.clone()));
+        let cache_dir = self.options.cache_dir.as_deref();
+        let known = KnownFrames::new(Arc::clone(&self.packs), self.elsewhere.clone(), cache_dir);
+        let known = Arc::new(known);
         let packs = PackOutput::new(
             &self.namespace,
             &self.tails,
@@ -86,7 +88,6 @@ impl Build {
             &self.uploads,
             &self.options,
         );
-        let cache_dir = self.options.cache_dir.as_deref();
         let mut passes = Passes::new(packs, cache_dir);
         let mut skipped = Vec::new();
         let mut listings = Some(listings);
@@ -96,7 +97,7 @@ impl Build {
                 Some(listings) => listings,
                 None => {
                     self.progress.restart();
-                    known.release_all_but(passes.packs.stored_ids());
+                    known.release_all_but(passes.packs.stored_ids())?;
                     self.input.listings(&self.options.exclusions, &self.options.cancel)?
                 }
             };

@@ -3,6 +3,7 @@
 use floe_format::{Body, FrameId, Item, Kept, OwnedBody, Run, SegmentBuilder};
 
 use super::base::BaseSegment;
+use super::run_log::LoggedRuns;
 use super::unit::{Entries, ReadFile, Unit};
 use crate::{Result, keeping};
 
@@ -22,15 +23,17 @@ pub(super) struct Draft {
 #[derive(Debug)]
 pub(super) struct MadeSegment {
     pub(super) item: Item,
-    pub(super) runs: Vec<Run>,
+    pub(super) runs: LoggedRuns,
     /// What it says that it keeps of its entries.
     pub(super) kept: Kept,
 }
 
-/// A segment and, unless the base has it, its plain bytes.
+/// A segment, its runs and, unless the base has it, its plain bytes.
 #[derive(Debug)]
 pub(super) struct Encoded {
-    pub(super) segment: MadeSegment,
+    pub(super) item: Item,
+    pub(super) runs: Vec<Run>,
+    pub(super) kept: Kept,
     pub(super) plain: Option<Vec<u8>>,
 }
 
@@ -82,18 +85,19 @@ impl Draft {
     }
 
     /// The segment.
-    pub(super) fn encode(self, kept: Kept, is_known: impl Fn(&FrameId) -> bool) -> Result<Encoded> {
+    pub(super) fn encode(self, kept: Kept, is_known: impl Fn(&FrameId) -> Result<bool>) -> Result<Encoded> {
         let length = self.units.iter().map(|unit| content_len(&unit.run)).sum();
         let entries = self.units.iter().map(|unit| unit.entry_count() as u64).sum();
         // What the base lists of it is what the index is to list: it is not looked into again.
-        let is_same = |base: &&BaseSegment| {
+        let is_listed = |base: &&BaseSegment| {
             let item = base.item();
-            is_known(&item.id) && (item.length, item.entries, &item.path) == (length, entries, &self.path)
+            (item.length, item.entries, &item.path) == (length, entries, &self.path)
         };
-        if let Some(base) = self.same_as_base(kept).filter(is_same) {
+        if let Some(base) = self.same_as_base(kept).filter(is_listed)
+            && is_known(&base.item().id)?
+        {
             let (item, runs) = (base.item().clone(), base.runs().to_vec());
-            let segment = MadeSegment { item, runs, kept: base.kept() };
-            return Ok(Encoded { segment, plain: None });
+            return Ok(Encoded { item, runs, kept: base.kept(), plain: None });
         }
         let mut builder = SegmentBuilder::new(kept);
         builder.set_lead(self.lead);
@@ -106,7 +110,7 @@ impl Draft {
         let runs = builder.runs().to_vec();
         let plain = builder.finish(self.has_end)?;
         let item = Item { id: FrameId::of(&plain), length, entries, path: self.path };
-        Ok(Encoded { segment: MadeSegment { item, runs, kept }, plain: Some(plain) })
+        Ok(Encoded { item, runs, kept, plain: Some(plain) })
     }
 
     /// The base's segment that has exactly these units, all of them unchanged, and keeps as much of its entries.

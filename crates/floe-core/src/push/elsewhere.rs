@@ -20,7 +20,7 @@ use crate::pack_tails::PackTails;
 /// How many cached tails are looked into, besides those of the journal.
 const MAX_TAILS: usize = 256;
 
-/// How many frames are looked up in, at most: about 32 MiB.
+/// How many frames are looked up in, at most.
 const MAX_FRAMES: usize = 400_000;
 
 /// Where to look, not looked into yet.
@@ -41,7 +41,6 @@ pub(super) struct Elsewhere {
     looked_into: OnceLock<Found>,
 }
 
-#[derive(Default)]
 struct Found {
     frames: Catalog,
     /// For each pack whether it exists, once that was asked.
@@ -58,7 +57,7 @@ impl Elsewhere {
     /// Whether a pack that exists has this frame.
     pub(super) fn has(&self, id: &FrameId) -> Result<bool> {
         let found = self.looked_into.get_or_init(|| self.places.look_into());
-        let Some(located) = found.frames.find(id) else { return Ok(false) };
+        let Some(located) = found.frames.find(id)? else { return Ok(false) };
         let asked = &found.exists[located.pack];
         let exists = match asked.get() {
             Some(&exists) => exists,
@@ -73,10 +72,13 @@ impl Elsewhere {
     }
 
     /// Whether a pack that is used already has this frame.
-    pub(super) fn has_in_used(&self, id: &FrameId) -> bool {
-        let Some(found) = self.looked_into.get() else { return false };
-        let located = found.frames.find(id);
-        located.is_some_and(|located| found.is_used[located.pack].load(Ordering::Relaxed))
+    ///
+    /// # Errors
+    /// Those of [`Catalog::find`].
+    pub(super) fn has_in_used(&self, id: &FrameId) -> Result<bool> {
+        let Some(found) = self.looked_into.get() else { return Ok(false) };
+        let located = found.frames.find(id)?;
+        Ok(located.is_some_and(|located| found.is_used[located.pack].load(Ordering::Relaxed)))
     }
 
     /// Forgets which packs are used.
@@ -93,7 +95,8 @@ impl Elsewhere {
 
 impl Places {
     fn look_into(&self) -> Found {
-        let mut found = Found::default();
+        let mut found =
+            Found { frames: Catalog::new(self.tails.scratch()), exists: Vec::new(), is_used: Vec::new() };
         let mut seen = self.base.clone();
         let cached = self.tails.cached_ids();
         let newest = cached.iter().filter(|id| !self.journal.contains(id)).take(MAX_TAILS);
@@ -107,7 +110,10 @@ impl Places {
             }
             if let Some(tail) = self.tails.load_cached_id(id) {
                 frames += tail.tail.data().len();
-                found.frames.add_pack(tail.shape, tail.tail.into_parts().1);
+                if let Err(error) = found.frames.add_pack(tail.shape, tail.tail.data()) {
+                    tracing::debug!(%error, "no more is known of what is elsewhere");
+                    break;
+                }
                 found.exists.push(OnceLock::new());
                 found.is_used.push(AtomicBool::new(false));
             }

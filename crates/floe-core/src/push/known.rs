@@ -1,25 +1,31 @@
 //! Frames that need not be stored: the store has them, or this push is already storing them.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use floe_format::FrameId;
 
 use super::base::BasePacks;
 use super::elsewhere::Elsewhere;
 use crate::Result;
-use crate::catalog::FrameMap;
+use crate::spilled_table::{KEY_LEN, SpilledTable};
 
 /// The frames that are known, and those that this push has taken upon itself to store.
 #[derive(Debug)]
 pub(super) struct KnownFrames {
     packs: Arc<BasePacks>,
     elsewhere: Option<Arc<Elsewhere>>,
-    claimed: Mutex<FrameMap<()>>,
+    claimed: Mutex<SpilledTable<KEY_LEN>>,
 }
 
 impl KnownFrames {
-    pub(super) fn new(packs: Arc<BasePacks>, elsewhere: Option<Arc<Elsewhere>>) -> Self {
-        Self { packs, elsewhere, claimed: Mutex::default() }
+    /// Nothing is claimed yet; a temporary file is made in this directory, if it can be.
+    pub(super) fn new(
+        packs: Arc<BasePacks>,
+        elsewhere: Option<Arc<Elsewhere>>,
+        directory: Option<&Path>,
+    ) -> Self {
+        Self { packs, elsewhere, claimed: Mutex::new(SpilledTable::new(directory)) }
     }
 
     /// Whether the caller has to store this frame: it is not known, and nobody claimed it before.
@@ -27,7 +33,7 @@ impl KnownFrames {
     /// # Errors
     /// Those of the store, where a pack has to be asked for.
     pub(super) fn claim(&self, id: &FrameId) -> Result<bool> {
-        if !self.claim_new(id) {
+        if !self.claim_new(id)? {
             return Ok(false);
         }
         match &self.elsewhere {
@@ -38,14 +44,22 @@ impl KnownFrames {
 
     /// Whether the caller has to store a frame that all trees have: it alone is no reason to use a pack of another tree,
     /// of which this one would have to be read, and which could never go while this one is there.
-    pub(super) fn claim_common(&self, id: &FrameId) -> bool {
-        self.claim_new(id) && !self.elsewhere.as_ref().is_some_and(|elsewhere| elsewhere.has_in_used(id))
+    ///
+    /// # Errors
+    /// As [`KnownFrames::claim`].
+    pub(super) fn claim_common(&self, id: &FrameId) -> Result<bool> {
+        if !self.claim_new(id)? {
+            return Ok(false);
+        }
+        match &self.elsewhere {
+            Some(elsewhere) => Ok(!elsewhere.has_in_used(id)?),
+            None => Ok(true),
+        }
     }
 
     /// Claims a frame that is not in the base's packs; false when it is, or was claimed before.
-    fn claim_new(&self, id: &FrameId) -> bool {
-        !self.packs.data.contains(id)
-            && self.claimed.lock().unwrap_or_else(PoisonError::into_inner).insert(*id, ()).is_none()
+    fn claim_new(&self, id: &FrameId) -> Result<bool> {
+        Ok(!self.packs.data.contains(id)? && self.claimed().insert(id.as_bytes())?)
     }
 
     /// Whether this frame need not be stored by who asks: it is known, or was claimed.
@@ -53,9 +67,7 @@ impl KnownFrames {
     /// # Errors
     /// Those of the store, where a pack has to be asked for.
     pub(super) fn has(&self, id: &FrameId) -> Result<bool> {
-        if self.packs.data.contains(id)
-            || self.claimed.lock().unwrap_or_else(PoisonError::into_inner).contains_key(id)
-        {
+        if self.packs.data.contains(id)? || self.claimed().contains(id.as_bytes())? {
             return Ok(true);
         }
         match &self.elsewhere {
@@ -65,12 +77,22 @@ impl KnownFrames {
     }
 
     /// Forgets all claims but those that were kept.
-    pub(super) fn release_all_but(&self, stored: impl Iterator<Item = FrameId>) {
-        let mut claimed = self.claimed.lock().unwrap_or_else(PoisonError::into_inner);
+    ///
+    /// # Errors
+    /// Those of the iterator, and of a temporary file.
+    pub(super) fn release_all_but(&self, stored: impl Iterator<Item = Result<FrameId>>) -> Result<()> {
+        let mut claimed = self.claimed();
         claimed.clear();
-        claimed.extend(stored.map(|id| (id, ())));
+        for id in stored {
+            claimed.insert(id?.as_bytes())?;
+        }
         if let Some(elsewhere) = &self.elsewhere {
             elsewhere.release();
         }
+        Ok(())
+    }
+
+    fn claimed(&self) -> MutexGuard<'_, SpilledTable<KEY_LEN>> {
+        self.claimed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -7,6 +7,7 @@ use floe_format::{BuiltIndexSegment, FrameId, Index, ItemHasher, Layout, LayoutP
 use super::base::BasePacks;
 use super::draft::MadeSegment;
 use super::packs::WrittenPacks;
+use super::run_log::RunLog;
 use crate::catalog::{Catalog, FrameMap, Located, PackShape};
 use crate::{Error, ErrorKind, Result};
 
@@ -48,7 +49,7 @@ impl Places<'_> {
 fn find<const N: usize>(catalogs: [&Catalog; N], id: &FrameId) -> Result<Located> {
     let mut before = 0;
     for catalog in catalogs {
-        if let Some(found) = catalog.find(id) {
+        if let Some(found) = catalog.find(id)? {
             return Ok(Located { pack: before + found.pack, frame: found.frame });
         }
         before += catalog.packs().len();
@@ -59,7 +60,7 @@ fn find<const N: usize>(catalogs: [&Catalog; N], id: &FrameId) -> Result<Located
 /// The layout of the tree with this index and these segments, found in these packs.
 pub(super) fn layout_of(
     index: &Index,
-    segments: &[MadeSegment],
+    (segments, runs): (&[MadeSegment], &RunLog),
     written: &WrittenPacks,
     base: &BasePacks,
     elsewhere: Option<&Catalog>,
@@ -95,7 +96,7 @@ pub(super) fn layout_of(
             let segment = left.next().ok_or_else(|| {
                 Error::new(ErrorKind::Internal, "the index lists more segments than there are")
             })?;
-            for run in &segment.runs {
+            for run in runs.read(&segment.runs)? {
                 let record = places.serve_data(&run.id, item)?.frame.record;
                 for _ in 0..run.count {
                     hasher.add(record.stored_len, &record.stored_sum);

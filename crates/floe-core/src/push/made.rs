@@ -11,17 +11,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use floe_format::{FrameId, Run};
 
 use super::known::KnownFrames;
+use super::run_log::{LoggedRuns, RunLog};
 use crate::Result;
-use crate::scratch::Spill;
-
-/// A run as it is kept.
-const RUN_BYTES: usize = 44;
+use crate::scratch::damaged;
+use crate::spilled_table::{KEY_LEN, SpilledTable};
 
 /// How many runs of one file are kept.
 const MOST_RUNS: usize = 1 << 16;
 
-/// Runs of big files are kept in memory up to this many bytes, and then in a temporary file.
-const MOST_IN_MEMORY: usize = 1 << 20;
+/// Bytes of a group as it is kept: its key, its frame's id and length.
+const GROUP_LEN: usize = KEY_LEN + 36;
 
 /// What the bytes of a group follow from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,57 +54,46 @@ pub(super) struct Made {
 
 #[derive(Debug)]
 struct Inner {
-    groups: HashMap<GroupKey, (FrameId, u32)>,
+    groups: SpilledTable<GROUP_LEN>,
     /// Of big files, by their hashes.
-    files: HashMap<[u8; 32], Runs>,
-    spill: Spill,
-}
-
-/// Where the runs of a big file are.
-#[derive(Clone, Copy, Debug)]
-struct Runs {
-    start: u64,
-    length: usize,
-    /// They may be on a disk meanwhile.
-    sum: blake3::Hash,
+    files: HashMap<[u8; 32], LoggedRuns>,
+    runs: RunLog,
 }
 
 impl Made {
-    /// Nothing yet; a temporary file is made in this directory, if it can be.
+    /// Nothing yet; temporary files are made in this directory, if they can be.
     pub(super) fn new(directory: Option<&Path>) -> Self {
-        let spill = Spill::new(directory, MOST_IN_MEMORY);
-        Self { inner: Mutex::new(Inner { groups: HashMap::new(), files: HashMap::new(), spill }) }
+        let (groups, runs) = (SpilledTable::new(directory), RunLog::new(directory));
+        Self { inner: Mutex::new(Inner { groups, files: HashMap::new(), runs }) }
     }
 
     /// Notes a group that was made, by its frame and the length of that.
-    pub(super) fn add_group(&self, key: GroupKey, id: FrameId, plain_len: u32) {
-        self.lock().groups.insert(key, (id, plain_len));
+    ///
+    /// # Errors
+    /// Those of [`SpilledTable::insert`].
+    pub(super) fn add_group(&self, key: GroupKey, id: FrameId, plain_len: u32) -> Result<()> {
+        let mut record = [0; GROUP_LEN];
+        record[..KEY_LEN].copy_from_slice(&key.0);
+        record[KEY_LEN..KEY_LEN + 32].copy_from_slice(id.as_bytes());
+        record[KEY_LEN + 32..].copy_from_slice(&plain_len.to_le_bytes());
+        self.lock().groups.insert(&record).map(|_| ())
     }
 
     /// Notes the runs of a big file's content.
     pub(super) fn add_file(&self, hash: &[u8; 32], runs: &[Run]) {
-        let mut bytes = Vec::with_capacity(runs.len() * RUN_BYTES);
-        for run in runs {
-            bytes.extend_from_slice(&run.count.to_le_bytes());
-            bytes.extend_from_slice(&run.plain_len.to_le_bytes());
-            bytes.extend_from_slice(run.id.as_bytes());
-        }
-        let (length, sum) = (bytes.len(), blake3::hash(&bytes));
         let mut inner = self.lock();
-        let start = inner.spill.append(&bytes);
-        inner.files.insert(*hash, Runs { start, length, sum });
+        let logged = inner.runs.add(runs);
+        inner.files.insert(*hash, logged);
     }
 
     /// The frame of a group and the length of that, where it is made and need not be stored.
     ///
     /// # Errors
-    /// Those of [`KnownFrames::has`].
+    /// Those of [`KnownFrames::has`] and [`SpilledTable::find`].
     pub(super) fn group(&self, key: &GroupKey, known: &KnownFrames) -> Result<Option<(FrameId, u32)>> {
-        let found = self.lock().groups.get(key).copied();
-        match found {
-            Some((id, _)) if known.has(&id)? => Ok(found),
-            _ => Ok(None),
-        }
+        let Some((_, record)) = self.lock().groups.find(&key.0)? else { return Ok(None) };
+        let (id, plain_len) = read_group(&record).ok_or_else(damaged)?;
+        Ok(known.has(&id)?.then_some((id, plain_len)))
     }
 
     /// The runs of a big file with this hash, where they are made and need not be stored.
@@ -113,17 +101,13 @@ impl Made {
     /// # Errors
     /// Those of [`KnownFrames::has`].
     pub(super) fn file(&self, hash: &[u8; 32], known: &KnownFrames) -> Result<Option<Vec<Run>>> {
-        let mut bytes = Vec::new();
-        {
+        let runs = {
             let inner = self.lock();
             let Some(found) = inner.files.get(hash) else { return Ok(None) };
-            let read = inner.spill.read(found.start, found.length, &mut bytes);
             // What is lost of a temporary file is read from the source again.
-            if read.is_err() || blake3::hash(&bytes) != found.sum {
-                return Ok(None);
-            }
-        }
-        let runs: Vec<Run> = bytes.chunks_exact(RUN_BYTES).filter_map(read_run).collect();
+            let Ok(runs) = inner.runs.read(found) else { return Ok(None) };
+            runs
+        };
         for run in &runs {
             if !known.has(&run.id)? {
                 return Ok(None);
@@ -168,12 +152,7 @@ impl MadeRuns {
     }
 }
 
-fn read_run(bytes: &[u8]) -> Option<Run> {
-    let (count, rest) = bytes.split_first_chunk()?;
-    let (plain_len, id) = rest.split_first_chunk()?;
-    Some(Run {
-        count: u64::from_le_bytes(*count),
-        plain_len: u32::from_le_bytes(*plain_len),
-        id: FrameId::from_bytes(id.try_into().ok()?),
-    })
+fn read_group(record: &[u8; GROUP_LEN]) -> Option<(FrameId, u32)> {
+    let (id, plain_len) = record[KEY_LEN..].split_first_chunk()?;
+    Some((FrameId::from_bytes(*id), u32::from_le_bytes(plain_len.try_into().ok()?)))
 }

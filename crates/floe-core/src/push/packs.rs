@@ -4,6 +4,7 @@
 //! together at the end of the last pack; where they are many, they stream into packs of their own instead, so memory
 //! is bounded.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -28,7 +29,7 @@ use crate::{Error, ErrorKind, Result};
 const MAX_HELD_BYTES: u64 = 16 << 20;
 
 /// And of them up to this many in memory, the others in a temporary file.
-const MAX_HELD_IN_MEMORY: usize = 1 << 20;
+const MAX_HELD_IN_MEMORY: usize = 256 << 10;
 
 /// How many packs are being finished while the next is filled.
 const MAX_FINISHING: usize = 1;
@@ -56,6 +57,7 @@ pub(super) struct PackOutput {
     segments: FrameMap<()>,
     finishing: JoinSet<Result<()>>,
     written: WrittenPacks,
+    cache_dir: Option<PathBuf>,
 }
 
 /// The packs of this push and what is in them.
@@ -65,6 +67,14 @@ pub(super) struct WrittenPacks {
     pub(super) metadata: Catalog,
     /// Plain bytes of the data frames.
     pub(super) plain_bytes: u64,
+}
+
+impl WrittenPacks {
+    /// None yet; temporary files are made in this directory, if they can be.
+    fn new(directory: Option<&Path>) -> Self {
+        let catalog = || Catalog::new(directory);
+        Self { data: catalog(), metadata: catalog(), plain_bytes: 0 }
+    }
 }
 
 /// The bytes of a pack on their way.
@@ -113,7 +123,8 @@ impl PackOutput {
             held_bytes: Spill::new(options.cache_dir.as_deref(), MAX_HELD_IN_MEMORY),
             segments: FrameMap::default(),
             finishing: JoinSet::new(),
-            written: WrittenPacks::default(),
+            written: WrittenPacks::new(options.cache_dir.as_deref()),
+            cache_dir: options.cache_dir.clone(),
         }
     }
 
@@ -159,7 +170,7 @@ impl PackOutput {
         self.segments.clear();
         // Nor does a later push find it.
         self.written.data.packs().iter().for_each(|pack| self.tails.forget(&pack.id));
-        self.written = WrittenPacks::default();
+        self.written = WrittenPacks::new(self.cache_dir.as_deref());
     }
 
     /// Whether a segment is being stored already.
@@ -168,8 +179,8 @@ impl PackOutput {
     }
 
     /// The ids of the data frames stored so far.
-    pub(super) fn stored_ids(&self) -> impl Iterator<Item = floe_format::FrameId> {
-        let open = self.data_pack.iter().flat_map(|pack| &pack.frames).map(|frame| frame.record.id);
+    pub(super) fn stored_ids(&self) -> impl Iterator<Item = Result<floe_format::FrameId>> {
+        let open = self.data_pack.iter().flat_map(|pack| &pack.frames).map(|frame| Ok(frame.record.id));
         self.written.data.ids().chain(open)
     }
 
@@ -274,8 +285,8 @@ impl PackOutput {
             tail.write(&end);
         }
         self.write(&mut stream, &end)?;
-        self.written.data.add_pack(shape, data);
-        self.written.metadata.add_pack(shape, frames);
+        self.written.data.add_pack(shape, &data)?;
+        self.written.metadata.add_pack(shape, &frames)?;
         let Some(mut upload) = stream.upload else { return Ok(()) };
         let rest = Bytes::from(stream.gathered);
         let (tails, journal) = (self.tails.clone(), self.journal.clone());

@@ -271,7 +271,7 @@ impl Planner<'_> {
     /// Hands out the open group, and the content of the big file that ended it.
     fn end_group(&mut self, group: &mut OpenGroup) -> Result<()> {
         let content = self.content(group)?;
-        match self.group_in_base(group) {
+        match self.group_in_base(group)? {
             Some((base, entries)) => {
                 let known = self.known_group(base, entries, group);
                 self.known.push(known);
@@ -330,7 +330,7 @@ impl Planner<'_> {
         }
         if let (Some(cursor), Some(base)) = (&mut self.base, base)
             && let Some(runs) = cursor.content_runs(base)?
-            && runs.iter().all(|run| self.packs.data.contains(&run.segment.runs()[run.run].id))
+            && self.are_usable(&runs)?
         {
             return Ok(Content::Known(runs));
         }
@@ -344,7 +344,12 @@ impl Planner<'_> {
     }
 
     /// The run of the base that is this very group.
-    fn group_in_base(&self, group: &OpenGroup) -> Option<(BaseRun, Range<usize>)> {
+    fn group_in_base(&self, group: &OpenGroup) -> Result<Option<(BaseRun, Range<usize>)>> {
+        let Some(found) = Self::run_of_group(group) else { return Ok(None) };
+        Ok(self.are_usable(std::slice::from_ref(&found.0))?.then_some(found))
+    }
+
+    fn run_of_group(group: &OpenGroup) -> Option<(BaseRun, Range<usize>)> {
         let states = group.states();
         let first = states.first()?.base()?;
         let entries = first.index..first.index + states.len();
@@ -357,8 +362,17 @@ impl Planner<'_> {
             return None;
         }
         let run = first.segment.group(&entries)?;
-        let is_known = self.packs.data.contains(&first.segment.runs()[run].id);
-        is_known.then(|| (BaseRun { segment: Arc::clone(&first.segment), run }, entries))
+        Some((BaseRun { segment: Arc::clone(&first.segment), run }, entries))
+    }
+
+    /// Whether all frames of these runs are in packs that may be used.
+    fn are_usable(&self, runs: &[BaseRun]) -> Result<bool> {
+        for run in runs {
+            if !self.packs.data.contains(&run.segment.runs()[run.run].id)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn known_group(&self, base: BaseRun, range: Range<usize>, group: &mut OpenGroup) -> (Unit, Vec<Note>) {

@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 use super::base::BasePacks;
 use super::draft::MadeSegment;
 use super::packs::PackOutput;
+use super::run_log::RunLog;
 use crate::catalog::{Catalog, FrameMap, Located, PackShape};
 use crate::namespace::Namespace;
 use crate::ranges::coalesce;
@@ -79,7 +80,7 @@ impl Repacking<'_> {
     /// Those of the store. A pack that is damaged is left in its place: what it holds is for `verify` to name.
     pub(super) fn run(
         &self,
-        segments: &[MadeSegment],
+        segments: (&[MadeSegment], &RunLog),
         index: &Index,
         packs: &mut PackOutput,
     ) -> Result<Vec<StoredFrame>> {
@@ -88,7 +89,7 @@ impl Repacking<'_> {
         if self.shapes().count() < PACKS_AT_LEAST {
             return Ok(index_segments);
         }
-        let mut sources = chosen(self.used(segments, index, packs));
+        let mut sources = chosen(self.used(segments, index, packs)?);
         let pieces = pieces(&mut sources);
         let reads: Vec<_> = pieces.iter().map(|piece| self.read(&sources[piece.source], piece)).collect();
         let mut reads = futures::stream::iter(reads).buffered(READS_IN_FLIGHT);
@@ -132,26 +133,32 @@ impl Repacking<'_> {
         self.base.data.packs().iter().chain(elsewhere)
     }
 
-    fn find_data(&self, id: &FrameId) -> Option<Located> {
-        let elsewhere = || {
-            let found = self.elsewhere?.find(id)?;
-            Some(Located { pack: self.base.data.packs().len() + found.pack, frame: found.frame })
-        };
-        self.base.data.find(id).or_else(elsewhere)
+    fn find_data(&self, id: &FrameId) -> Result<Option<Located>> {
+        let found = self.base.data.find(id)?;
+        let Some(elsewhere) = self.elsewhere.filter(|_| found.is_none()) else { return Ok(found) };
+        let before = self.base.data.packs().len();
+        Ok(elsewhere.find(id)?.map(|found| Located { pack: before + found.pack, ..found }))
     }
 
     /// What the snapshot uses of each pack that is there already.
-    fn used(&self, segments: &[MadeSegment], index: &Index, packs: &PackOutput) -> Vec<Source> {
+    fn used(
+        &self,
+        (segments, runs): (&[MadeSegment], &RunLog),
+        index: &Index,
+        packs: &PackOutput,
+    ) -> Result<Vec<Source>> {
         let mut sources: Vec<_> =
             self.shapes().map(|shape| Source { shape: *shape, used: Used::default() }).collect();
-        let mut seen: FrameMap<()> = packs.stored_ids().map(|id| (id, ())).collect();
-        for run in segments.iter().flat_map(|segment| &segment.runs) {
-            if seen.insert(run.id, ()).is_none()
-                && let Some(Located { pack, frame }) = self.find_data(&run.id)
-            {
-                let used = &mut sources[pack].used;
-                used.bytes += u64::from(frame.record.stored_len);
-                used.data.push(frame);
+        let mut seen: FrameMap<()> = packs.stored_ids().map(|id| Ok((id?, ()))).collect::<Result<_>>()?;
+        for segment in segments {
+            for run in runs.read(&segment.runs)? {
+                if seen.insert(run.id, ()).is_none()
+                    && let Some(Located { pack, frame }) = self.find_data(&run.id)?
+                {
+                    let used = &mut sources[pack].used;
+                    used.bytes += u64::from(frame.record.stored_len);
+                    used.data.push(frame);
+                }
             }
         }
         let mut seen = FrameMap::default();
@@ -159,7 +166,7 @@ impl Repacking<'_> {
         for (id, is_index) in segments.chain(index.segments.iter().map(|segment| (segment.id, true))) {
             if !packs.has_metadata(&id)
                 && seen.insert(id, ()).is_none()
-                && let Some(Located { pack, frame }) = self.base.metadata.find(&id)
+                && let Some(Located { pack, frame }) = self.base.metadata.find(&id)?
             {
                 let used = &mut sources[pack].used;
                 used.bytes += u64::from(frame.record.stored_len);
@@ -167,7 +174,7 @@ impl Repacking<'_> {
             }
         }
         sources.retain(|source| source.used.bytes > 0);
-        sources
+        Ok(sources)
     }
 
     /// Copies the segments, and collects the index segments, that are used of a pack.

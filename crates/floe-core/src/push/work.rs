@@ -403,7 +403,7 @@ pub(super) fn make_frame(
 /// The frame in which a tree ends, as all trees do.
 pub(super) fn make_end(known: &KnownFrames, compressor: &mut Compressor) -> Result<MadeFrame> {
     let id = FrameId::of(&TAR_END);
-    let is_new = known.claim_common(&id);
+    let is_new = known.claim_common(&id)?;
     frame_of(id, &TAR_END, is_new.then_some(compressor))
 }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use floe_format::{Decompressor, FrameId, PackDirectory, PackFrame, StoredOffset};
 
-use crate::catalog::{FrameMap, PackShape};
+use crate::catalog::{Catalog, Located, PackShape};
 use crate::pack_tails::{PackEnd, PackTails, plain_of};
 use crate::{Error, ErrorKind, Result};
 
@@ -36,7 +36,8 @@ pub(crate) enum Following<'a> {
 pub(crate) struct Metadata {
     tails: PackTails,
     packs: Vec<MetadataPack>,
-    found: FrameMap<(u32, PackFrame)>,
+    /// Its packs are those of `packs`.
+    found: Catalog,
     retained: usize,
     window: Option<Window>,
     decompressor: Decompressor,
@@ -51,7 +52,7 @@ struct MetadataPack {
 }
 
 struct Window {
-    pack: u32,
+    pack: usize,
     start: u64,
     bytes: Bytes,
 }
@@ -61,7 +62,7 @@ impl Metadata {
         Self {
             tails: tails.clone(),
             packs: Vec::new(),
-            found: FrameMap::default(),
+            found: Catalog::new(tails.scratch()),
             retained: 0,
             window: None,
             decompressor: Decompressor::new(),
@@ -69,20 +70,19 @@ impl Metadata {
     }
 
     /// Adds a pack behind the others; `end` is what its directory was found in, its last bytes.
-    pub(crate) fn add(&mut self, shape: PackShape, end: &PackEnd, directory: &PackDirectory) {
-        // There are at most 4,096 packs.
-        let position = u32::try_from(self.packs.len()).unwrap_or(u32::MAX);
-        let mut metadata_end = 0;
-        for frame in directory.frames() {
-            metadata_end = metadata_end.max(frame.offset.get() + u64::from(frame.record.stored_len));
-            self.found.entry(frame.record.id).or_insert((position, *frame));
-        }
+    ///
+    /// # Errors
+    /// Those of [`Catalog::add_pack`].
+    pub(crate) fn add(&mut self, shape: PackShape, end: &PackEnd, directory: &PackDirectory) -> Result<()> {
+        let metadata_end = directory.frames().map(|frame| frame.range().end.get()).max().unwrap_or(0);
+        self.found.add_pack(shape, directory.frames())?;
         let in_memory = end.bytes().map_or(0, Bytes::len);
         let keeps = self.retained + in_memory <= MAX_RETAINED_BYTES;
         if keeps {
             self.retained += in_memory;
         }
         self.packs.push(MetadataPack { shape, end: keeps.then(|| end.clone()), metadata_end });
+        Ok(())
     }
 
     /// The plain bytes of a frame. `following` are the frames that will be asked for next: one request reads as many of
@@ -91,19 +91,19 @@ impl Metadata {
     /// # Errors
     /// `Corrupt` where no pack has it, its pack is gone, or its stored bytes are not what its id says.
     pub(crate) async fn read(&mut self, id: &FrameId, following: Following<'_>) -> Result<Vec<u8>> {
-        let Some(&(pack, frame)) = self.found.get(id) else {
+        let Some(Located { pack, frame }) = self.found.find(id)? else {
             let message = format!("the metadata frame {id} is in none of the layout's packs");
             return Err(Error::new(ErrorKind::Corrupt, message));
         };
         let mut again = false;
         loop {
             let read = self.stored(pack, &frame, following).await;
-            let is_cached = self.packs[pack as usize].end.as_ref().is_some_and(|end| end.bytes().is_none());
+            let is_cached = self.packs[pack].end.as_ref().is_some_and(|end| end.bytes().is_none());
             let error = match read.and_then(|(start, bytes)| self.decompress(&frame, start, &bytes)) {
                 Ok(plain) => return Ok(plain),
                 Err(error) => error,
             };
-            let held = &mut self.packs[pack as usize];
+            let held = &mut self.packs[pack];
             let key = self.tails.namespace().keys().pack(&held.shape.id);
             if again || error.kind() != ErrorKind::Corrupt {
                 return Err(error.in_object(format_args!("`{key}`")));
@@ -125,11 +125,11 @@ impl Metadata {
     /// Bytes of a pack that hold the frame, and where they begin.
     async fn stored(
         &mut self,
-        pack: u32,
+        pack: usize,
         frame: &PackFrame,
         following: Following<'_>,
     ) -> Result<(u64, Bytes)> {
-        let held = &self.packs[pack as usize];
+        let held = &self.packs[pack];
         let wanted = frame.offset.get()..frame.offset.get() + u64::from(frame.record.stored_len);
         let end = held.end.as_ref().filter(|end| end.start().get() <= wanted.start);
         if let Some((end, bytes)) = end.and_then(|end| Some((end, end.bytes()?))) {
@@ -149,7 +149,7 @@ impl Metadata {
                 (wanted.start, end.read(window)?)
             }
             None => {
-                let range = self.window_of(pack, wanted, following);
+                let range = self.window_of(pack, wanted, following)?;
                 let namespace = self.tails.namespace();
                 let key = namespace.keys().pack(&held.shape.id);
                 (range.start, namespace.read_pack(&key, range).await?)
@@ -159,20 +159,19 @@ impl Metadata {
         Ok((start, bytes))
     }
 
-    fn window_of(&self, pack: u32, wanted: Range<u64>, following: Following<'_>) -> Range<u64> {
+    fn window_of(&self, pack: usize, wanted: Range<u64>, following: Following<'_>) -> Result<Range<u64>> {
         let Range { start, mut end } = wanted;
-        let last = self.packs[pack as usize].metadata_end.min(start + WINDOW_BYTES);
+        let last = self.packs[pack].metadata_end.min(start + WINDOW_BYTES);
         let (known, goes_on) = match following {
-            Following::All => return start..end.max(last),
+            Following::All => return Ok(start..end.max(last)),
             Following::Only(known) => (known, false),
             Following::More(known) => (known, true),
         };
         for id in known {
-            let Some(&(other, frame)) = self.found.get(id) else { return start..end };
-            let from = frame.offset.get();
-            let to = from + u64::from(frame.record.stored_len);
+            let Some(Located { pack: other, frame }) = self.found.find(id)? else { return Ok(start..end) };
+            let (from, to) = (frame.range().start.get(), frame.range().end.get());
             if other != pack || from < start || from > end + GAP_BYTES || to > start + WINDOW_BYTES {
-                return start..end;
+                return Ok(start..end);
             }
             end = end.max(to);
         }
@@ -181,12 +180,12 @@ impl Metadata {
             let before = before.map_or(0, |window| window.bytes.len() as u64);
             end = end.max(last.min((end + AHEAD_BYTES).max(start + 2 * before)));
         }
-        start..end
+        Ok(start..end)
     }
 }
 
 impl std::fmt::Debug for Metadata {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} metadata frames in {} packs", self.found.len(), self.packs.len())
+        write!(f, "metadata frames in {} packs", self.packs.len())
     }
 }

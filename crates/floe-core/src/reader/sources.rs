@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::path::Path;
+use std::pin::pin;
 
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -58,7 +59,7 @@ impl Sources {
         });
         // Owned: of a stream of references the compiler cannot tell that its future is `Send`.
         let wanted: Vec<_> = wanted.map(|pack| (PackShape::from(pack), pack.has_metadata)).collect();
-        let loaded: Vec<(bool, Loaded, Option<LoadedTail>)> = stream::iter(wanted)
+        let loaded = stream::iter(wanted)
             .map(|(shape, has_metadata)| {
                 let (tails, reach) = (&tails, &reach);
                 async move {
@@ -83,23 +84,22 @@ impl Sources {
                     Ok::<_, Error>((has_metadata, loaded, tail))
                 }
             })
-            .buffered(REQUESTS)
-            .try_collect()
-            .await?;
-        let mut sources = Self { metadata: Metadata::new(&tails), data: Catalog::default() };
-        for (has_metadata, loaded, tail) in loaded {
+            .buffered(REQUESTS);
+        let mut loaded = pin!(loaded);
+        let mut sources = Self { metadata: Metadata::new(&tails), data: Catalog::new(tails.scratch()) };
+        while let Some((has_metadata, loaded, tail)) = loaded.try_next().await? {
             match &loaded {
                 Loaded::Tail(tail) if has_metadata => {
-                    sources.metadata.add(tail.shape, &tail.end, tail.tail.directory());
+                    sources.metadata.add(tail.shape, &tail.end, tail.tail.directory())?;
                 }
                 Loaded::Tail(_) => {}
                 Loaded::Directory(loaded) => {
-                    sources.metadata.add(loaded.shape, &loaded.end, &loaded.directory);
+                    sources.metadata.add(loaded.shape, &loaded.end, &loaded.directory)?;
                 }
             }
             let tail = if let Loaded::Tail(tail) = loaded { Some(tail) } else { tail };
             if let Some(tail) = tail {
-                sources.data.add_pack(tail.shape, tail.tail.into_parts().1);
+                sources.data.add_pack(tail.shape, tail.tail.data())?;
             }
         }
         tails.evict();

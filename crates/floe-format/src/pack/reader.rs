@@ -136,11 +136,6 @@ impl PackTail {
         &self.data
     }
 
-    /// What it says of the metadata frames, and the data frames, in the order they lie in.
-    pub fn into_parts(self) -> (PackDirectory, Vec<PackFrame>) {
-        (self.directory, self.data)
-    }
-
     /// The segments, in the order they lie in.
     pub fn segments(&self) -> &[PackFrame] {
         &self.directory.segments

@@ -23,7 +23,7 @@ impl Build {
         skipped: Vec<Unread>,
         mut packs: PackOutput,
     ) -> Result<(NewSnapshot, Pushed)> {
-        let Assembled { mut segments, entries, files, file_bytes, .. } = assembled;
+        let Assembled { mut segments, runs, entries, files, file_bytes, .. } = assembled;
         let (reused_files, reused_file_bytes) = (assembled.reused_files, assembled.reused_file_bytes);
         // The index takes the paths along, which nobody else needs and which are long in a deep tree.
         let items = segments.iter_mut().map(|made| {
@@ -76,12 +76,12 @@ impl Build {
         let elsewhere = self.elsewhere.as_ref().and_then(|found| found.catalog());
         let mut index_segments = self.index_segments(&index)?;
         let repacking = Repacking { namespace: &self.namespace, base: &self.packs, elsewhere };
-        index_segments.extend(repacking.run(&segments, &index, &mut packs)?);
+        index_segments.extend(repacking.run((&segments, &runs), &index, &mut packs)?);
         let written = packs.finish(index_segments)?;
         pushed.packs = written.data.packs().len() as u64;
         pushed.uploaded_bytes = written.data.packs().iter().map(|pack| pack.pack_len).sum();
         pushed.reused_tar_bytes = tar_bytes.saturating_sub(written.plain_bytes);
-        let layout = layout_of(&index, &segments, &written, &self.packs, elsewhere)?;
+        let layout = layout_of(&index, (&segments, &runs), &written, &self.packs, elsewhere)?;
         pushed.archive_bytes = layout.archive_len();
         let is_dry_run = self.options.dry_run;
         // A dry run has no layout; the object is as long with any.
@@ -97,12 +97,13 @@ impl Build {
 
     fn index_segments(&self, index: &Index) -> Result<Vec<(FrameRecord, Vec<u8>)>> {
         let mut compressor = Compressor::new(self.options.level)?;
-        index
-            .segments
-            .iter()
-            .filter(|segment| !self.packs.metadata.contains(&segment.id))
-            .map(|segment| metadata_frame(&mut compressor, segment.id, &segment.plain))
-            .collect()
+        let mut frames = Vec::new();
+        for segment in &index.segments {
+            if !self.packs.metadata.contains(&segment.id)? {
+                frames.push(metadata_frame(&mut compressor, segment.id, &segment.plain)?);
+            }
+        }
+        Ok(frames)
     }
 }
 

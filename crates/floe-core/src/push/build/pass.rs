@@ -93,6 +93,7 @@ impl Build {
             began,
             cancel: &self.options.cancel,
             compressor: Compressor::new(self.options.level).map_err(Error::from)?,
+            directory: self.options.cache_dir.as_deref(),
         };
         let workers = workers(&settings, &files, &jobs)?;
         drop(jobs);

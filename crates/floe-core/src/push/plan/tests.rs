@@ -46,7 +46,7 @@ fn plan_pass(
     let (slot_sender, slots) = bounded(0);
     let (job_sender, jobs) = unbounded();
     let (packs, left_out) = (BasePacks::default(), LeftOut::default());
-    let known_frames = KnownFrames::new(Arc::default(), None);
+    let known_frames = KnownFrames::new(Arc::default(), None, None);
     let options = WalkOptions { threads: NonZeroUsize::MIN, look_ahead_bytes: 0, ..WalkOptions::default() };
     let planner = Planner {
         listings: Listings::Walk(Walk::new(root, &options).unwrap()),

@@ -33,7 +33,7 @@ fn worker(source: &tempfile::TempDir, kept: Kept) -> Worker {
         parameters: Parameters::default(),
         kept,
         level: 1,
-        known: Arc::new(KnownFrames::new(Arc::default(), None)),
+        known: Arc::new(KnownFrames::new(Arc::default(), None, None)),
         made_before: None,
         progress: Arc::default(),
         workers: 1,

@@ -7,12 +7,12 @@ use super::layout;
 use super::records::Records;
 use super::section::CacheSection;
 use super::writer::CacheWriter;
-use crate::scratch::Spill;
+use crate::Result;
+use crate::scratch::{Spill, damaged};
 use crate::source::trust::{HashClock, Recency};
-use crate::{Error, ErrorKind, Result};
 
 /// How many bytes of records are kept in memory for each thread that makes some; a record takes about 90.
-const MOST_IN_MEMORY: usize = 1 << 20;
+const MOST_IN_MEMORY: usize = 256 << 10;
 
 /// The sections of a source, in any order. Where they are many their records are kept in a temporary file.
 #[derive(Debug, Default)]
@@ -86,9 +86,7 @@ impl CacheSections {
             spill.read(section.start, section.length, bytes)?;
             match layout::sum(bytes) == section.sum {
                 true => Ok(()),
-                false => {
-                    Err(Error::new(ErrorKind::Corrupt, "a temporary file has other bytes than were written"))
-                }
+                false => Err(damaged()),
             }
         })
     }
