@@ -1,9 +1,9 @@
 //! A segment being put together.
 
-use floe_format::{Body, FrameId, Item, Kept, OwnedBody, Run, SegmentBuilder};
+use floe_format::{Body, FrameId, Index, Item, Kept, OwnedBody, Run, SegmentBuilder};
 
 use super::base::BaseSegment;
-use super::run_log::LoggedRuns;
+use super::run_log::{LoggedRuns, RunLog};
 use super::unit::{Entries, ReadFile, Unit};
 use crate::{Result, keeping};
 
@@ -26,6 +26,15 @@ pub(super) struct MadeSegment {
     pub(super) runs: LoggedRuns,
     /// What it says that it keeps of its entries.
     pub(super) kept: Kept,
+}
+
+/// A tree, put together.
+#[derive(Debug)]
+pub(super) struct MadeTree<'a> {
+    pub(super) segments: &'a [MadeSegment],
+    /// The runs of those.
+    pub(super) runs: &'a RunLog,
+    pub(super) index: &'a Index,
 }
 
 /// A segment, its runs and, unless the base has it, its plain bytes.

@@ -2,12 +2,11 @@
 
 use std::ops::Range;
 
-use floe_format::{BuiltIndexSegment, FrameId, Index, ItemHasher, Layout, LayoutPack};
+use floe_format::{BuiltIndexSegment, FrameId, ItemHasher, Layout, LayoutPack};
 
 use super::base::BasePacks;
-use super::draft::MadeSegment;
+use super::draft::MadeTree;
 use super::packs::WrittenPacks;
-use super::run_log::RunLog;
 use crate::catalog::{Catalog, FrameMap, Located, PackShape};
 use crate::{Error, ErrorKind, Result};
 
@@ -59,12 +58,12 @@ fn find<const N: usize>(catalogs: [&Catalog; N], id: &FrameId) -> Result<Located
 
 /// The layout of the tree with this index and these segments, found in these packs.
 pub(super) fn layout_of(
-    index: &Index,
-    (segments, runs): (&[MadeSegment], &RunLog),
+    made: &MadeTree<'_>,
     written: &WrittenPacks,
     base: &BasePacks,
     elsewhere: Option<&Catalog>,
 ) -> Result<Layout> {
+    let MadeTree { segments, runs, index } = *made;
     let none = Catalog::default();
     let elsewhere = elsewhere.unwrap_or(&none);
     let shapes: Vec<PackShape> =

@@ -4,20 +4,22 @@
 //! what is still used of the smallest is copied, as it is stored, into the pack that the push writes anyway. Nothing of
 //! the source is read again for it, and a push that changes nothing never comes here.
 
+use std::collections::HashMap;
 use std::ops::Range;
+use std::path::Path;
 
 use bytes::Bytes;
-use floe_format::{Decompressor, FrameId, FrameRecord, Index, PackFrame, StoredOffset};
+use floe_format::{Decompressor, FrameId, FrameRecord, PackFrame, StoredOffset};
 use futures::StreamExt;
 use tokio::runtime::Handle;
 
 use super::base::BasePacks;
-use super::draft::MadeSegment;
+use super::draft::MadeTree;
 use super::packs::PackOutput;
-use super::run_log::RunLog;
-use crate::catalog::{Catalog, FrameMap, Located, PackShape};
+use crate::catalog::{Catalog, Located, PackShape};
 use crate::namespace::Namespace;
 use crate::ranges::coalesce;
+use crate::spilled_table::{KEY_LEN, SpilledTable};
 use crate::{ErrorKind, Result};
 
 /// How many packs a snapshot may have, however small they are.
@@ -43,6 +45,24 @@ pub(super) struct Repacking<'a> {
     pub(super) namespace: &'a Namespace,
     pub(super) base: &'a BasePacks,
     pub(super) elsewhere: Option<&'a Catalog>,
+    /// Temporary files are made there, if they can be.
+    pub(super) directory: Option<&'a Path>,
+}
+
+/// What a frame holds.
+#[derive(Clone, Copy)]
+enum Part {
+    Data,
+    Segment,
+    IndexSegment,
+}
+
+/// A pack and how many stored bytes of it the snapshot uses.
+struct Candidate {
+    /// Among all packs that are there.
+    position: usize,
+    shape: PackShape,
+    bytes: u64,
 }
 
 /// What the snapshot uses of a pack.
@@ -51,7 +71,6 @@ struct Used {
     data: Vec<PackFrame>,
     segments: Vec<FrameId>,
     index_segments: Vec<FrameId>,
-    bytes: u64,
 }
 
 /// A frame's record and stored bytes.
@@ -78,18 +97,13 @@ impl Repacking<'_> {
     ///
     /// # Errors
     /// Those of the store. A pack that is damaged is left in its place: what it holds is for `verify` to name.
-    pub(super) fn run(
-        &self,
-        segments: (&[MadeSegment], &RunLog),
-        index: &Index,
-        packs: &mut PackOutput,
-    ) -> Result<Vec<StoredFrame>> {
+    pub(super) fn run(&self, made: &MadeTree<'_>, packs: &mut PackOutput) -> Result<Vec<StoredFrame>> {
         let mut index_segments = Vec::new();
         // The push adds one.
         if self.shapes().count() < PACKS_AT_LEAST {
             return Ok(index_segments);
         }
-        let mut sources = chosen(self.used(segments, index, packs)?);
+        let mut sources = self.sources(made, packs)?;
         let pieces = pieces(&mut sources);
         let reads: Vec<_> = pieces.iter().map(|piece| self.read(&sources[piece.source], piece)).collect();
         let mut reads = futures::stream::iter(reads).buffered(READS_IN_FLIGHT);
@@ -140,41 +154,67 @@ impl Repacking<'_> {
         Ok(elsewhere.find(id)?.map(|found| Located { pack: before + found.pack, ..found }))
     }
 
-    /// What the snapshot uses of each pack that is there already.
-    fn used(
+    /// The packs to copy out of, and what the snapshot uses of them. All is looked through twice, so that only what is to be
+    /// copied is in memory.
+    fn sources(&self, made: &MadeTree<'_>, packs: &PackOutput) -> Result<Vec<Source>> {
+        let mut bytes = vec![0; self.shapes().count()];
+        self.each_used(made, packs, &mut |pack, _, frame| {
+            bytes[pack] += u64::from(frame.record.stored_len);
+        })?;
+        let all = self.shapes().zip(bytes).enumerate().filter(|(_, (_, bytes))| *bytes > 0);
+        let all = all.map(|(position, (shape, bytes))| Candidate { position, shape: *shape, bytes });
+        let chosen = chosen(all.collect());
+        if chosen.is_empty() {
+            return Ok(Vec::new());
+        }
+        let places: HashMap<usize, usize> =
+            chosen.iter().enumerate().map(|(place, pack)| (pack.position, place)).collect();
+        let source = |pack: Candidate| Source { shape: pack.shape, used: Used::default() };
+        let mut sources: Vec<Source> = chosen.into_iter().map(source).collect();
+        self.each_used(made, packs, &mut |pack, part, frame| {
+            let Some(place) = places.get(&pack) else { return };
+            let used = &mut sources[*place].used;
+            match part {
+                Part::Data => used.data.push(frame),
+                Part::Segment => used.segments.push(frame.record.id),
+                Part::IndexSegment => used.index_segments.push(frame.record.id),
+            }
+        })?;
+        Ok(sources)
+    }
+
+    /// Shows each frame, once, that the snapshot uses of packs that are there already, and the position of its pack.
+    fn each_used(
         &self,
-        (segments, runs): (&[MadeSegment], &RunLog),
-        index: &Index,
+        made: &MadeTree<'_>,
         packs: &PackOutput,
-    ) -> Result<Vec<Source>> {
-        let mut sources: Vec<_> =
-            self.shapes().map(|shape| Source { shape: *shape, used: Used::default() }).collect();
-        let mut seen: FrameMap<()> = packs.stored_ids().map(|id| Ok((id?, ()))).collect::<Result<_>>()?;
-        for segment in segments {
-            for run in runs.read(&segment.runs)? {
-                if seen.insert(run.id, ()).is_none()
+        each: &mut dyn FnMut(usize, Part, PackFrame),
+    ) -> Result<()> {
+        let mut seen = SpilledTable::<KEY_LEN>::new(self.directory);
+        for id in packs.stored_ids() {
+            seen.insert(id?.as_bytes())?;
+        }
+        for segment in made.segments {
+            for run in made.runs.read(&segment.runs)? {
+                if seen.insert(run.id.as_bytes())?
                     && let Some(Located { pack, frame }) = self.find_data(&run.id)?
                 {
-                    let used = &mut sources[pack].used;
-                    used.bytes += u64::from(frame.record.stored_len);
-                    used.data.push(frame);
+                    each(pack, Part::Data, frame);
                 }
             }
         }
-        let mut seen = FrameMap::default();
-        let segments = segments.iter().map(|segment| (segment.item.id, false));
-        for (id, is_index) in segments.chain(index.segments.iter().map(|segment| (segment.id, true))) {
+        seen.clear();
+        let segments = made.segments.iter().map(|segment| (segment.item.id, Part::Segment));
+        let index_segments = made.index.segments.iter().map(|segment| (segment.id, Part::IndexSegment));
+        for (id, part) in segments.chain(index_segments) {
             if !packs.has_metadata(&id)
-                && seen.insert(id, ()).is_none()
+                && seen.insert(id.as_bytes())?
                 && let Some(Located { pack, frame }) = self.base.metadata.find(&id)?
             {
-                let used = &mut sources[pack].used;
-                used.bytes += u64::from(frame.record.stored_len);
-                if is_index { &mut used.index_segments } else { &mut used.segments }.push(id);
+                each(pack, part, frame);
             }
         }
-        sources.retain(|source| source.used.bytes > 0);
-        Ok(sources)
+        Ok(())
     }
 
     /// Copies the segments, and collects the index segments, that are used of a pack.
@@ -238,17 +278,17 @@ fn pieces(sources: &mut [Source]) -> Vec<Piece> {
 }
 
 /// The packs to copy out of, none where they are few enough: those of which the least is used.
-fn chosen(mut sources: Vec<Source>) -> Vec<Source> {
-    let total_bytes: u64 = sources.iter().map(|source| source.shape.pack_len).sum();
+fn chosen(mut packs: Vec<Candidate>) -> Vec<Candidate> {
+    let total_bytes: u64 = packs.iter().map(|pack| pack.shape.pack_len).sum();
     let by_length = usize::try_from(total_bytes / BYTES_PER_PACK).unwrap_or(usize::MAX);
     let most = PACKS_AT_LEAST.saturating_add(by_length).min(PACKS_AT_MOST);
-    if sources.len() < most {
+    if packs.len() < most {
         return Vec::new();
     }
-    sources.sort_unstable_by_key(|source| (source.used.bytes, source.shape.id));
+    packs.sort_unstable_by_key(|pack| (pack.bytes, pack.shape.id));
     // Many more than must be: few pushes have to, and what is copied is copied few times.
-    sources.truncate(sources.len() - most / 4);
+    packs.truncate(packs.len() - most / 4);
     let max_copied = MAX_COPIED_BYTES.max(total_bytes / MAX_COPIED_SHARE);
-    sources.retain(|source| source.used.bytes <= max_copied);
-    sources
+    packs.retain(|pack| pack.bytes <= max_copied);
+    packs
 }

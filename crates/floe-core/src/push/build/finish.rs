@@ -6,6 +6,7 @@ use floe_format::{
 
 use super::{Build, NewSnapshot};
 use crate::push::assemble::{Assembled, metadata_frame};
+use crate::push::draft::MadeTree;
 use crate::push::layout::layout_of;
 use crate::push::packs::PackOutput;
 use crate::push::plan::Planned;
@@ -75,13 +76,15 @@ impl Build {
         }
         let elsewhere = self.elsewhere.as_ref().and_then(|found| found.catalog());
         let mut index_segments = self.index_segments(&index)?;
-        let repacking = Repacking { namespace: &self.namespace, base: &self.packs, elsewhere };
-        index_segments.extend(repacking.run((&segments, &runs), &index, &mut packs)?);
+        let made = MadeTree { segments: &segments, runs: &runs, index: &index };
+        let directory = self.options.cache_dir.as_deref();
+        let repacking = Repacking { namespace: &self.namespace, base: &self.packs, elsewhere, directory };
+        index_segments.extend(repacking.run(&made, &mut packs)?);
         let written = packs.finish(index_segments)?;
         pushed.packs = written.data.packs().len() as u64;
         pushed.uploaded_bytes = written.data.packs().iter().map(|pack| pack.pack_len).sum();
         pushed.reused_tar_bytes = tar_bytes.saturating_sub(written.plain_bytes);
-        let layout = layout_of(&index, (&segments, &runs), &written, &self.packs, elsewhere)?;
+        let layout = layout_of(&made, &written, &self.packs, elsewhere)?;
         pushed.archive_bytes = layout.archive_len();
         let is_dry_run = self.options.dry_run;
         // A dry run has no layout; the object is as long with any.
