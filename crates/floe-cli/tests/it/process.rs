@@ -1,5 +1,6 @@
 //! How the process ends: interrupted, or with nobody reading.
 
+use std::fs::File;
 use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
 
@@ -122,6 +123,39 @@ fn an_interrupted_pull_leaves_nothing() {
     let (status, told) = ended(pull);
     assert_eq!(status, Some(130), "{told}");
     assert_eq!(entries(), 0);
+}
+
+/// Whoever asks it to stop would not know what became of the ref, and a lease would be left.
+#[test]
+fn a_ref_that_is_being_moved_is_moved_though_interrupted() {
+    for (arguments, refs) in
+        [(&["tag", "main", "other"][..], &["main@1", "other@1"][..]), (&["rm", "main"], &[])]
+    {
+        let user = User::new();
+        let tree = user.tree("tree");
+        user.floe(&["push", &tree, "main"], 0);
+        // So that it stands still while it has its lease.
+        let held = (0..64).map(|lock| {
+            let path = user.path(&format!(".local/share/floe/.tmp/swap-{lock:02}.lock"));
+            let file = File::options().create(true).truncate(false).write(true).open(path).unwrap();
+            file.lock().unwrap();
+            file
+        });
+        let held: Vec<File> = held.collect();
+        let mut child = user.process(arguments).stdout(Stdio::null()).spawn().unwrap();
+        wait_until("it takes a lease", || !user.objects("leases").is_empty());
+        interrupt(&child, Signal::INT);
+        let mut looks = 0..200_000;
+        wait_until("it ends, or will not", || child.try_wait().unwrap().is_some() || looks.next().is_none());
+        drop(held);
+        let (status, told) = ended(child);
+        assert!(matches!(status, Some(0 | 130)), "{arguments:?}: {told}");
+        assert_eq!(user.objects("leases"), [""; 0], "{arguments:?}: {told}");
+        let listed = user.floe(&["ls"], 0);
+        let listed = std::str::from_utf8(&listed.get_output().stdout).unwrap();
+        let names: Vec<&str> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
+        assert_eq!(names, refs, "{arguments:?}");
+    }
 }
 
 /// By the thread that then begins the work, or a signal ends the process where it stands.
