@@ -77,7 +77,7 @@ impl<const N: usize> SpilledTable<N> {
             return Ok(false);
         }
         let number = u32::try_from(self.slots.len())
-            .map_err(|_| Error::new(ErrorKind::Internal, "there are more than 2^32 frames at once"))?;
+            .map_err(|_| Error::new(ErrorKind::Internal, "more than 2^32 records are to be found"))?;
         let mut bytes = [0; MAX_LEN];
         bytes[..N].copy_from_slice(record);
         bytes[N..Self::LEN].copy_from_slice(&self.sum_of(record));

@@ -207,7 +207,7 @@ impl Assembly<'_> {
                 Slot::Group(made) => match received(made.recv())? {
                     Ok(MadeGroup { entries, notes, frame, key }) => {
                         let run = self.store(frame)?;
-                        self.made.add_group(key, run.id, run.plain_len)?;
+                        self.made.add_group(key, run.id, run.plain_len);
                         let unit = Unit { entries: Entries::Given(entries), run, base: None };
                         self.add_group(&mut state, unit, notes, false)?;
                     }

@@ -41,6 +41,7 @@ pub(super) struct Elsewhere {
     looked_into: OnceLock<Found>,
 }
 
+#[derive(Default)]
 struct Found {
     frames: Catalog,
     /// For each pack whether it exists, once that was asked.
@@ -95,8 +96,14 @@ impl Elsewhere {
 
 impl Places {
     fn look_into(&self) -> Found {
-        let mut found =
-            Found { frames: Catalog::new(self.tails.scratch()), exists: Vec::new(), is_used: Vec::new() };
+        self.try_look_into().unwrap_or_else(|error| {
+            tracing::debug!(%error, "nothing is known of what is elsewhere");
+            Found::default()
+        })
+    }
+
+    fn try_look_into(&self) -> Result<Found> {
+        let mut found = Found { frames: Catalog::new(self.tails.scratch()), ..Found::default() };
         let mut seen = self.base.clone();
         let cached = self.tails.cached_ids();
         let newest = cached.iter().filter(|id| !self.journal.contains(id)).take(MAX_TAILS);
@@ -110,15 +117,12 @@ impl Places {
             }
             if let Some(tail) = self.tails.load_cached_id(id) {
                 frames += tail.tail.data().len();
-                if let Err(error) = found.frames.add_pack(tail.shape, tail.tail.data()) {
-                    tracing::debug!(%error, "no more is known of what is elsewhere");
-                    break;
-                }
+                found.frames.add_pack(tail.shape, tail.tail.data())?;
                 found.exists.push(OnceLock::new());
                 found.is_used.push(AtomicBool::new(false));
             }
         }
-        found
+        Ok(found)
     }
 
     fn ask(&self, shape: &PackShape) -> Result<bool> {

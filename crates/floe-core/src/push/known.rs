@@ -33,13 +33,7 @@ impl KnownFrames {
     /// # Errors
     /// Those of the store, where a pack has to be asked for.
     pub(super) fn claim(&self, id: &FrameId) -> Result<bool> {
-        if !self.claim_new(id)? {
-            return Ok(false);
-        }
-        match &self.elsewhere {
-            Some(elsewhere) => Ok(!elsewhere.has(id)?),
-            None => Ok(true),
-        }
+        self.claim_unless(id, Elsewhere::has)
     }
 
     /// Whether the caller has to store a frame that all trees have: it alone is no reason to use a pack of another tree,
@@ -48,18 +42,22 @@ impl KnownFrames {
     /// # Errors
     /// As [`KnownFrames::claim`].
     pub(super) fn claim_common(&self, id: &FrameId) -> Result<bool> {
-        if !self.claim_new(id)? {
+        self.claim_unless(id, Elsewhere::has_in_used)
+    }
+
+    /// Claims a frame; whether it is not in the base's packs, was not claimed before, and is not elsewhere.
+    fn claim_unless(
+        &self,
+        id: &FrameId,
+        is_elsewhere: impl Fn(&Elsewhere, &FrameId) -> Result<bool>,
+    ) -> Result<bool> {
+        if self.packs.data.contains(id)? || !self.claimed().insert(id.as_bytes())? {
             return Ok(false);
         }
         match &self.elsewhere {
-            Some(elsewhere) => Ok(!elsewhere.has_in_used(id)?),
+            Some(elsewhere) => Ok(!is_elsewhere(elsewhere, id)?),
             None => Ok(true),
         }
-    }
-
-    /// Claims a frame that is not in the base's packs; false when it is, or was claimed before.
-    fn claim_new(&self, id: &FrameId) -> Result<bool> {
-        Ok(!self.packs.data.contains(id)? && self.claimed().insert(id.as_bytes())?)
     }
 
     /// Whether this frame need not be stored by who asks: it is known, or was claimed.

@@ -13,7 +13,6 @@ use floe_format::{FrameId, Run};
 use super::known::KnownFrames;
 use super::run_log::{LoggedRuns, RunLog};
 use crate::Result;
-use crate::scratch::damaged;
 use crate::spilled_table::{KEY_LEN, SpilledTable};
 
 /// How many runs of one file are kept.
@@ -68,15 +67,15 @@ impl Made {
     }
 
     /// Notes a group that was made, by its frame and the length of that.
-    ///
-    /// # Errors
-    /// Those of [`SpilledTable::insert`].
-    pub(super) fn add_group(&self, key: GroupKey, id: FrameId, plain_len: u32) -> Result<()> {
+    pub(super) fn add_group(&self, key: GroupKey, id: FrameId, plain_len: u32) {
         let mut record = [0; GROUP_LEN];
         record[..KEY_LEN].copy_from_slice(&key.0);
         record[KEY_LEN..KEY_LEN + 32].copy_from_slice(id.as_bytes());
         record[KEY_LEN + 32..].copy_from_slice(&plain_len.to_le_bytes());
-        self.lock().groups.insert(&record).map(|_| ())
+        if let Err(error) = self.lock().groups.insert(&record) {
+            // It is made again where it is wanted again.
+            tracing::debug!(%error, "a group is not noted");
+        }
     }
 
     /// Notes the runs of a big file's content.
@@ -89,10 +88,12 @@ impl Made {
     /// The frame of a group and the length of that, where it is made and need not be stored.
     ///
     /// # Errors
-    /// Those of [`KnownFrames::has`] and [`SpilledTable::find`].
+    /// Those of [`KnownFrames::has`].
     pub(super) fn group(&self, key: &GroupKey, known: &KnownFrames) -> Result<Option<(FrameId, u32)>> {
-        let Some((_, record)) = self.lock().groups.find(&key.0)? else { return Ok(None) };
-        let (id, plain_len) = read_group(&record).ok_or_else(damaged)?;
+        let found = self.lock().groups.find(&key.0);
+        // What is lost of a temporary file is read from the source again.
+        let Ok(Some((_, record))) = found else { return Ok(None) };
+        let Some((id, plain_len)) = read_group(&record) else { return Ok(None) };
         Ok(known.has(&id)?.then_some((id, plain_len)))
     }
 
