@@ -219,7 +219,7 @@ mod tests {
                 let pieces: Vec<Vec<u8>> =
                     (0..100u8).map(|number| vec![number ^ round; usize::from(number)]).collect();
                 let places: Vec<u64> = pieces.iter().map(|piece| spill.append(piece)).collect();
-                assert!(spill.memory.len() <= most_in_memory);
+                assert!(spill.memory.capacity() <= most_in_memory);
                 for (piece, place) in pieces.iter().zip(places).rev() {
                     let mut read = vec![7];
                     spill.read(place, piece.len(), &mut read).unwrap();
