@@ -87,6 +87,36 @@ async fn of_long_packs_only_what_is_used_is_read() {
     assert_eq!(verified.damages, []);
 }
 
+/// Each directory has segments of its own, and frames that are in it twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_that_is_used_of_a_pack_is_copied_and_once() {
+    const TWICE_BYTES: usize = 1_500_000;
+    let bench = Bench::new().await;
+    let (mut before, mut repacked) = (0, 0);
+    for round in 0..40 {
+        let directory = bench.source().join(format!("{round:02}"));
+        std::fs::create_dir(&directory).unwrap();
+        for file in 0..400 {
+            write(&directory.join(format!("{file:03}")), format!("{file} of {round}").as_bytes());
+        }
+        let twice = floe_testkit::bytes_of(round, TWICE_BYTES);
+        write(&directory.join("a"), &twice);
+        write(&directory.join("b"), &twice);
+        let pushed = bench.push().await.unwrap();
+        let count = bench.packs_of(&pushed).await.len();
+        if count < before {
+            repacked += 1;
+            let all_bytes = (round + 1) * TWICE_BYTES as u64;
+            assert!(pushed.uploaded_bytes < all_bytes + all_bytes / 4, "{} bytes", pushed.uploaded_bytes);
+            // As many as were chosen are gone.
+            assert!(count < before * 2 / 3, "{before} packs, then {count}");
+            bench.assert_pulls_back(&pushed).await;
+        }
+        before = count;
+    }
+    assert_eq!(repacked, 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_pack_is_not_copied_and_stays_to_be_found() {
     let memory = MemoryStore::new();
