@@ -225,6 +225,7 @@ impl From<Error> for Failure {
         let mut cause = error.source();
         let mut disk_full = false;
         let mut too_many_files = false;
+        let mut file_too_large = false;
         let mut no_such_file = false;
         let mut read_only = false;
         let mut bad_medium = false;
@@ -233,6 +234,7 @@ impl From<Error> for Failure {
             let errno = io.and_then(io::Error::raw_os_error).map(Errno::from_raw_os_error);
             disk_full |= io.is_some_and(is_full);
             too_many_files |= errno == Some(Errno::MFILE);
+            file_too_large |= errno == Some(Errno::FBIG);
             bad_medium |= matches!(errno, Some(Errno::IO | Errno::UCLEAN));
             read_only |= io.is_some_and(|io| io.kind() == io::ErrorKind::ReadOnlyFilesystem);
             no_such_file |= io.is_some_and(|io| io.kind() == io::ErrorKind::NotFound);
@@ -277,6 +279,10 @@ impl From<Error> for Failure {
             ErrorKind::Internal if too_many_files => {
                 (Code::Failed, "Raise the limit of open files (ulimit -n), then run the command again.")
             }
+            ErrorKind::Internal if file_too_large => (
+                Code::Failed,
+                "Raise the limit of a file's length (ulimit -f), or name a place on a file system that takes such files.",
+            ),
             ErrorKind::Internal if read_only => {
                 (Code::Failed, "That file system is read-only: name another place, or mount it writable.")
             }
@@ -361,6 +367,12 @@ mod tests {
     fn too_many_open_files_are_told_from_other_faults() {
         let many = io::Error::from_raw_os_error(Errno::MFILE.raw_os_error());
         assert!(Failure::from(Error::io("cannot open `x`", many)).advice().contains("ulimit -n"));
+    }
+
+    #[test]
+    fn a_file_larger_than_may_be_is_told_from_other_faults() {
+        let large = io::Error::from_raw_os_error(Errno::FBIG.raw_os_error());
+        assert!(Failure::from(Error::io("cannot write `x`", large)).advice().contains("ulimit -f"));
     }
 
     #[test]

@@ -53,15 +53,37 @@ impl Namespace {
     async fn what_is_meant(&self, name: &RefName) -> Result<String> {
         let refs = self.ref_names().await?.names;
         let mut ends = name.as_str().char_indices().rev().filter(|(_, character)| *character == '/');
-        if let Some((end, _)) =
-            ends.find(|(end, _)| refs.iter().any(|name_of| name_of.as_str() == &name.as_str()[..*end]))
-        {
+        let above = ends.find_map(|(end, _)| {
             let (start, path) = name.as_str().split_at(end);
-            return Ok(format!("; `{start}` is one, and a path in it is written `{start}:{}`", &path[1..]));
+            refs.iter().find(|name_of| name_of.as_str() == start).map(|name_of| (name_of, &path[1..]))
+        });
+        if let Some((start, path)) = above
+            && self.is_removed(start).await == Some(false)
+        {
+            return Ok(format!("; `{start}` is one, and a path in it is written `{start}:{path}`"));
         }
         let mut alike = Alike::to(name.as_str());
         refs.iter().for_each(|other| alike.see(other.as_str()));
-        Ok(there_is(alike.nearest().map(|name| format!("`{name}`"))))
+        let mut told = Vec::new();
+        for other in alike.nearest() {
+            let Some(other) = refs.iter().find(|name_of| name_of.as_str() == other) else { continue };
+            match self.is_removed(other).await {
+                Some(true) => told.push(format!("`{other}` (removed)")),
+                Some(false) => told.push(format!("`{other}`")),
+                None => {}
+            }
+        }
+        Ok(there_is(told.into_iter()))
+    }
+
+    /// Whether a ref that was listed names nothing any more; nothing of one that never named anything. One that cannot be
+    /// read is taken for one that is there: whoever asks for it hears why.
+    async fn is_removed(&self, name: &RefName) -> Option<bool> {
+        match self.read_ref(name).await {
+            Ok(Some((record, _))) => (record.current.generation > 0).then(|| record.current.at().is_none()),
+            Ok(None) => None,
+            Err(_) => Some(false),
+        }
     }
 
     /// What a ref that was read stands for, or its generation of this number.

@@ -210,6 +210,12 @@ fn what_is_not_there_has_names_like_it() {
         assert!(told.contains(part), "{command:?}: {told}");
     }
     assert_eq!(stdout(&user.floe(&["diff", "main:", "tree/"], 0)), "");
+    user.floe(&["rm", "main"], 0);
+    for asked in ["man", "main/src"] {
+        let told = user.stderr(&user.floe(&["ls", asked], 1));
+        let error = format!("error: no ref is called `{asked}`; there is `main` (removed)");
+        assert_eq!(told, format!("{error}\n{check}\n"), "{asked}");
+    }
 }
 
 #[test]
