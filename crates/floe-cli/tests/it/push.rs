@@ -54,6 +54,20 @@ fn a_label_has_one_value() {
 }
 
 #[test]
+fn what_is_reused_of_a_file_that_changed_is_told() {
+    let user = User::new();
+    let content = bytes_of(1, 4 << 20);
+    fs::create_dir(user.path("tree")).unwrap();
+    fs::write(user.path("tree/image"), &content).unwrap();
+    user.floe(&["push", "tree", "main"], 0);
+    fs::write(user.path("tree/image"), [&content[..], b"more"].concat()).unwrap();
+    let told = user.stderr(&user.floe(&["push", "tree", "main"], 0));
+    let (_, reused) = told.split_once("Pushed 1 file (4.0 MiB): ").unwrap();
+    let (share, _) = reused.split_once(" % of all bytes reused, ").unwrap();
+    assert!((50..100).contains(&share.parse::<u32>().unwrap()), "{told}");
+}
+
+#[test]
 fn a_changed_file_makes_a_generation() {
     let user = User::new();
     let tree = user.tree("tree");

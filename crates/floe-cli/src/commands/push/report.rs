@@ -153,9 +153,11 @@ fn closing_line(pushed: &Pushed, elapsed: Duration) -> String {
             format!("{} unchanged, but stored again", count(files, "file", "files"))
         }
         (files, bytes) => {
-            // Of files that changed, parts are.
-            let files = if files == 0 { "no whole file".to_owned() } else { count(files, "file", "files") };
-            format!("{files} and {:.0} % of all bytes reused", percent(bytes, pushed.tar_bytes).floor())
+            let share = percent(bytes, pushed.tar_bytes).floor();
+            // Of files that changed parts are, and of all that a push before sent that did not come to its end.
+            let files =
+                if files == 0 { String::new() } else { format!("{} and ", count(files, "file", "files")) };
+            format!("{files}{share:.0} % of all bytes reused")
         }
     };
     let mut line =
