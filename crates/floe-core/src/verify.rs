@@ -104,7 +104,8 @@ async fn look(namespace: &Namespace, options: &VerifyOptions, verified: &mut Ver
     verified.packs = packs.len() as u64;
     let bad = check_sizes(namespace, options, &packs, verified).await?;
     packs.retain(|id, _| !bad.contains(id));
-    options.bytes_to_read.store(bytes_to_read(packs.values(), options.quick), Ordering::Relaxed);
+    let to_read = bytes_to_read(&packs, users.packs.values().flatten(), options.quick);
+    options.bytes_to_read.store(to_read, Ordering::Relaxed);
     if options.refs.is_empty() {
         // No push goes on without it.
         let read = CollectorState::read(namespace).await.map(drop);

@@ -1,6 +1,7 @@
 //! Going through all segments of a snapshot: to check its metadata, and to have all of its frames unpacked.
 
 mod archive_check;
+mod in_several;
 mod seen;
 
 use std::ops::Range;
@@ -16,6 +17,7 @@ use crate::{Error, ErrorKind, Result};
 
 use self::archive_check::ArchiveCheck;
 pub(crate) use self::archive_check::Unhashed;
+use self::in_several::RunEnds;
 pub(crate) use self::seen::Seen;
 
 /// Checks all segments of a snapshot, that packs have all its frames, and that the layout says the right thing of its
@@ -110,28 +112,47 @@ pub(crate) fn plan_all(
 }
 
 /// Has the frames of a snapshot whose metadata was checked unpacked, but for those of which `seen` knows that they were,
-/// as parts of the same segment and from the same place.
+/// as parts of the same segment and from the same place, or as parts of the same entry.
 pub(crate) fn plan_unseen(
     planner: &mut Planner<'_, '_>,
     snapshot: &Snapshot,
     sources: &mut Sources,
     seen: &mut Seen,
 ) -> Result<()> {
+    let mut in_several = in_several::unseen(planner, snapshot, sources, seen)?.into_iter();
     let mut walk = SegmentWalk::new(snapshot, Span::All);
     let mut first = 0;
     while let Some(listed) = planner.wait(walk.next(&mut sources.metadata))? {
         let segment = Segment::parse(&listed.plain)?;
         let content = segment.check_listed(&listed.item)?;
-        // Of a file that begins or goes on elsewhere, the segment alone does not tell what it must be.
-        let stands_alone = content.lead == 0 && content.unfinished == 0;
-        let unseen = stands_alone.then(|| seen.note(listed.item.id, &segment, &sources.data)).transpose()?;
-        plan_segment(planner, &listed, &segment, content, first, &sources.data, unseen.as_deref())?;
+        let parts = seen.note(listed.item.id, &segment, &sources.data)?;
+        let unseen = Unseen { parts, ends: RunEnds::of(&segment), in_several: &mut in_several };
+        plan_segment(planner, &listed, &segment, content, first, &sources.data, Some(unseen))?;
         first += segment.entry_count() as u64;
     }
     Ok(())
 }
 
-/// Has the frames of a segment unpacked: all, or those in which these parts of its content are, together with the rest of
+/// What of a segment was not read before.
+struct Unseen<'i> {
+    /// Parts of its content, in order.
+    parts: Vec<Range<u64>>,
+    ends: RunEnds,
+    /// Of the entries that lie in several runs whether each was not.
+    in_several: &'i mut dyn Iterator<Item = bool>,
+}
+
+impl Unseen<'_> {
+    /// Whether the next entry, which lies there, is among it.
+    fn has(&mut self, entry: &Range<u64>) -> bool {
+        match self.ends.are_in(entry) {
+            true => self.in_several.next().unwrap_or(true),
+            false => self.parts.iter().any(|part| part.start < entry.end && entry.start < part.end),
+        }
+    }
+}
+
+/// Has the frames of a segment unpacked: all, or those in which the parts are that were not seen, together with the rest of
 /// each entry in them.
 fn plan_segment(
     planner: &mut Planner<'_, '_>,
@@ -140,20 +161,20 @@ fn plan_segment(
     content: Content,
     first: u64,
     data: &Catalog,
-    parts: Option<&[Range<u64>]>,
+    mut unseen: Option<Unseen<'_>>,
 ) -> Result<()> {
     let mut plan = planner.begin(segment, content, first, listed.follows);
     let mut entries = segment.entries();
     let mut begins = content.lead;
     while let Some(entry) = plan.next(&mut entries)? {
         let ends = begins.saturating_add(tar_len(&entry));
-        let is_wanted =
-            parts.is_none_or(|parts| parts.iter().any(|part| part.start < ends && begins < part.end));
+        let is_wanted = unseen.as_mut().is_none_or(|unseen| unseen.has(&(begins..ends)));
         plan.entry(&entry, is_wanted)?;
         begins = ends;
     }
     // The end is of no entry.
-    let all = parts
-        .is_none_or(|parts| segment.has_end() && parts.last().is_some_and(|last| last.end == content.length));
+    let all = unseen.is_none_or(|unseen| {
+        segment.has_end() && unseen.parts.last().is_some_and(|last| last.end == content.length)
+    });
     planner.end(plan, listed.plain.clone(), data, all, &mut |_, _| {})
 }

@@ -88,13 +88,18 @@ impl Told {
     }
 }
 
-/// Bytes of packs, whose data is read once for the packs and once for the snapshots.
-pub(super) fn bytes_to_read<'a>(packs: impl Iterator<Item = &'a PackShape>, quick: bool) -> u64 {
-    let of = |shape: &PackShape| {
-        let data = shape.pack_len.saturating_sub(shape.tail_len);
-        2 * shape.tail_len + if quick { 0 } else { 2 * data }
-    };
-    packs.map(of).sum()
+/// About how many bytes are read: of each pack all, then once more the data of each, and its tail for each of the snapshots
+/// that it serves.
+pub(super) fn bytes_to_read<'u>(
+    packs: &BTreeMap<PackId, PackShape>,
+    used: impl Iterator<Item = &'u PackId>,
+    quick: bool,
+) -> u64 {
+    let data = |shape: &PackShape| shape.pack_len.saturating_sub(shape.tail_len);
+    let once: u64 =
+        packs.values().map(|shape| shape.tail_len + if quick { 0 } else { 2 * data(shape) }).sum();
+    let tails: u64 = used.filter_map(|id| packs.get(id)).map(|shape| shape.tail_len).sum();
+    once.saturating_add(tails)
 }
 
 /// Compares the packs with what the store lists; returns those that are missing or of another length.

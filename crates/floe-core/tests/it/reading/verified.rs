@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use floe_core::store::{Key, Store as _};
@@ -9,7 +10,7 @@ use floe_core::{
     Ambient, ArchiveFormat, ArchiveOptions, ErrorKind, Namespace, NamespaceName, PullOptions, Snapshot,
     Verified, VerifyOptions, archive, verify,
 };
-use floe_format::{Codec, LayoutPack, TAR_END};
+use floe_format::{Codec, ContentHash, LayoutPack, OwnedBody, TAR_END};
 use floe_testkit::{Fault, FaultStore, MemoryStore, RecordingStore, bytes_of};
 
 use super::fixture::{Making, Node, file, write, zeros};
@@ -237,6 +238,69 @@ async fn a_frame_is_read_once_for_all_snapshots_that_read_it_there() {
         );
         before = after;
     }
+}
+
+/// Whatever else changes in its segments. It is compared with its hash again where one of its frames is another or elsewhere.
+#[tokio::test]
+async fn a_file_that_spans_segments_is_read_once_for_all_snapshots_that_have_it_there() {
+    const MARK: &[u8] = b"only this snapshot has it";
+    let is_marked = |_: usize, plain: &mut Vec<u8>| plain.windows(MARK.len()).any(|bytes| bytes == MARK);
+    let store = MemoryStore::new();
+    let made = namespace(&store).await;
+    let recorded = RecordingStore::new(Arc::new(store.clone()));
+    let namespace = Namespace::open(Arc::new(recorded.clone()), NamespaceName::default(), Ambient::default())
+        .await
+        .unwrap();
+    let contents: Vec<_> = (0..4).map(|number| bytes_of(number, 1 << 20)).collect();
+    let nodes = || (0..).zip(&contents).map(|(number, content)| file(format!("{number}"), content));
+    let first = write(&made, nodes().collect(), &Making::small()).await;
+    name(&store, &made, "a", first).await;
+    let others = packs(&made, first).await;
+    let data: u64 = others.iter().map(|pack| pack.len - pack.tail_len).sum();
+    let read = async || {
+        recorded.clear();
+        let options = VerifyOptions::default();
+        let damages = verify(&namespace, &options).await.unwrap().damages;
+        let (said, read) = (options.bytes_to_read.load(Ordering::Relaxed), recorded.received_bytes());
+        (damages, read, said)
+    };
+    let (damages, before, _) = read().await;
+    assert_eq!(damages, []);
+    let with_new = Making { data: is_marked, others: others.clone(), ..Making::small() };
+    let second = write(&made, nodes().chain([file("z", MARK)]).collect(), &with_new).await;
+    name(&store, &made, "b", second).await;
+    let (damages, after, said) = read().await;
+    assert_eq!(damages, []);
+    assert!(after - before < data / 10, "{} more bytes read, {data} are there", after - before);
+    assert!(after.abs_diff(said) < said / 10, "{after} bytes read, {said} said");
+    // Of its segments most are known, and its frames are all sound.
+    let lying = |number: usize, at: usize| {
+        let mut nodes: Vec<Node> = nodes().collect();
+        nodes[number].content[at..at + MARK.len()].copy_from_slice(MARK);
+        nodes
+    };
+    for (number, at) in [(1, 100), (2, 500_000), (1, (1 << 20) - 100)] {
+        let at = write(&made, lying(number, at), &with_new).await;
+        name(&store, &made, "lying", at).await;
+        let (damages, ..) = read().await;
+        assert!(damages.len() == 1 && damages[0].message.contains("hash"), "{damages:?}");
+    }
+    // Its frames are those that are known, and its hash is another.
+    let mut nodes_with_other: Vec<Node> = nodes().collect();
+    nodes_with_other[2].entry.body = OwnedBody::File { size: 1 << 20, hash: Some(ContentHash::of(b"other")) };
+    let at = write(&made, nodes_with_other, &with_new).await;
+    name(&store, &made, "lying", at).await;
+    let (damages, ..) = read().await;
+    assert!(damages.len() == 1 && damages[0].message.contains("hash"), "{damages:?}");
+    // The same snapshot, with a frame of another pack which is not what its id says.
+    let spoiled = |number: usize, plain: &mut Vec<u8>| {
+        plain[100] ^= u8::from(number == 300);
+        number == 300
+    };
+    let spoiled = write(&made, nodes().collect(), &Making { data: spoiled, ..with_new }).await;
+    name(&store, &made, "lying", spoiled).await;
+    let (damages, ..) = read().await;
+    assert!(damages.len() == 1 && damages[0].message.starts_with("frame "), "{damages:?}");
 }
 
 /// Whatever it is that goes or cannot be read meanwhile, and however many wait for it: all else is looked at, and it is told.
