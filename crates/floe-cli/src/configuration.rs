@@ -65,7 +65,7 @@ impl ConfigurationFile {
             let advice = if is_of_cloud {
                 "Remove it from the file: what concerns one cloud is said in the environment alone."
             } else {
-                "Correct the file, or move it away: `floe config show` lists what can be set."
+                "Correct the file, or move it away; without it `floe config show` lists what can be set."
             };
             Failure::new(Code::Usage, message, advice)
         })

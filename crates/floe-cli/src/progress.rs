@@ -41,6 +41,14 @@ pub(crate) struct Moment {
     pub(crate) uploaded_bytes: Option<u64>,
 }
 
+impl Moment {
+    /// This, without a total that was exceeded by so much that it was none: of a source that grew, say.
+    fn believed(self) -> Self {
+        let is_total = |total: &u64| self.bytes <= total.saturating_add(total / 10);
+        Self { total_bytes: self.total_bytes.filter(is_total), ..self }
+    }
+}
+
 /// A bar that is shown while this lives.
 #[derive(Debug)]
 pub(crate) struct Progress {
@@ -68,7 +76,7 @@ impl Progress {
             drawn.set_style(shape.style());
             let timer = SystemTimer::default();
             loop {
-                let (moment, columns) = (sample(), columns());
+                let (moment, columns) = (sample().believed(), columns());
                 pace.note(timer.elapsed(), moment.bytes);
                 let wanted = Shape::of(columns, moment.total_bytes.is_some());
                 // Before its shape changes, which would draw what it said before.
@@ -203,6 +211,14 @@ mod tests {
         assert_eq!(told(&moment, &pace), "200 B/19.7 KiB, 100 B/s, 3 min 20 s left");
         moment.total_bytes = Some(200);
         assert_eq!(told(&moment, &pace), "200 B/200 B, 100 B/s");
+    }
+
+    #[test]
+    fn a_total_that_is_none_is_not_told() {
+        for (bytes, is_told) in [(0, true), (100, true), (110, true), (111, false), (u64::MAX, false)] {
+            let moment = Moment { bytes, total_bytes: Some(100), ..Moment::default() };
+            assert_eq!(moment.believed().total_bytes.is_some(), is_told, "{bytes}");
+        }
     }
 
     #[test]
