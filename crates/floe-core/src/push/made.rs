@@ -4,14 +4,13 @@
 //! headers and hashes, which its bytes follow from, and the content of a big file by its hash. Both may name frames that
 //! were claimed by somebody who then did not come to store them, so whoever finds them asks for them first.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use floe_format::{FrameId, Run};
 
 use super::known::KnownFrames;
-use super::run_log::{LoggedRuns, RunLog};
+use super::run_log::{LoggedRuns, PLACE_LEN, RunLog};
 use crate::Result;
 use crate::spilled_table::{KEY_LEN, SpilledTable};
 
@@ -20,6 +19,9 @@ const MOST_RUNS: usize = 1 << 16;
 
 /// Bytes of a group as it is kept: its key, its frame's id and length.
 const GROUP_LEN: usize = KEY_LEN + 36;
+
+/// Bytes of a big file as it is kept: its hash, and where its runs are.
+const FILE_LEN: usize = KEY_LEN + PLACE_LEN;
 
 /// What the bytes of a group follow from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,15 +57,15 @@ pub(super) struct Made {
 struct Inner {
     groups: SpilledTable<GROUP_LEN>,
     /// Of big files, by their hashes.
-    files: HashMap<[u8; 32], LoggedRuns>,
+    files: SpilledTable<FILE_LEN>,
     runs: RunLog,
 }
 
 impl Made {
     /// Nothing yet; temporary files are made in this directory, if they can be.
     pub(super) fn new(directory: Option<&Path>) -> Self {
-        let (groups, runs) = (SpilledTable::new(directory), RunLog::new(directory));
-        Self { inner: Mutex::new(Inner { groups, files: HashMap::new(), runs }) }
+        let (groups, files) = (SpilledTable::new(directory), SpilledTable::new(directory));
+        Self { inner: Mutex::new(Inner { groups, files, runs: RunLog::new(directory) }) }
     }
 
     /// Notes a group that was made, by its frame and the length of that.
@@ -81,8 +83,16 @@ impl Made {
     /// Notes the runs of a big file's content.
     pub(super) fn add_file(&self, hash: &[u8; 32], runs: &[Run]) {
         let mut inner = self.lock();
-        let logged = inner.runs.add(runs);
-        inner.files.insert(*hash, logged);
+        if inner.files.contains(hash).is_ok_and(|is_noted| is_noted) {
+            return;
+        }
+        let mut record = [0; FILE_LEN];
+        record[..KEY_LEN].copy_from_slice(hash);
+        record[KEY_LEN..].copy_from_slice(&inner.runs.add(runs).to_bytes());
+        if let Err(error) = inner.files.insert(&record) {
+            // It is read again where it is wanted again.
+            tracing::debug!(%error, "a file is not noted");
+        }
     }
 
     /// The frame of a group and the length of that, where it is made and need not be stored.
@@ -104,9 +114,10 @@ impl Made {
     pub(super) fn file(&self, hash: &[u8; 32], known: &KnownFrames) -> Result<Option<Vec<Run>>> {
         let runs = {
             let inner = self.lock();
-            let Some(found) = inner.files.get(hash) else { return Ok(None) };
             // What is lost of a temporary file is read from the source again.
-            let Ok(runs) = inner.runs.read(found) else { return Ok(None) };
+            let Ok(Some((_, record))) = inner.files.find(hash) else { return Ok(None) };
+            let Some(place) = LoggedRuns::from_bytes(&record[KEY_LEN..]) else { return Ok(None) };
+            let Ok(runs) = inner.runs.read(&place) else { return Ok(None) };
             runs
         };
         for run in &runs {

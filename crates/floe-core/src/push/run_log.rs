@@ -26,6 +26,30 @@ pub(super) struct LoggedRuns {
     sum: blake3::Hash,
 }
 
+/// Bytes of such a place, as it is kept itself.
+pub(super) const PLACE_LEN: usize = 48;
+
+impl LoggedRuns {
+    pub(super) fn to_bytes(self) -> [u8; PLACE_LEN] {
+        let mut bytes = [0; PLACE_LEN];
+        bytes[..8].copy_from_slice(&self.start.to_le_bytes());
+        bytes[8..16].copy_from_slice(&(self.length as u64).to_le_bytes());
+        bytes[16..].copy_from_slice(self.sum.as_bytes());
+        bytes
+    }
+
+    /// The place with these bytes, `None` where they are of none.
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (start, rest) = bytes.split_first_chunk()?;
+        let (length, sum) = rest.split_first_chunk()?;
+        Some(Self {
+            start: u64::from_le_bytes(*start),
+            length: u64::from_le_bytes(*length).try_into().ok()?,
+            sum: blake3::Hash::from_slice(sum).ok()?,
+        })
+    }
+}
+
 impl Default for RunLog {
     fn default() -> Self {
         Self::new(None)
@@ -93,6 +117,8 @@ mod tests {
         assert!(log.0.len() > 2 * MOST_IN_MEMORY as u64);
         for (number, logged) in (0..300).zip(&logged).rev() {
             assert_eq!(log.read(logged).unwrap(), list(number));
+            let again = LoggedRuns::from_bytes(&logged.to_bytes()).unwrap();
+            assert_eq!(log.read(&again).unwrap(), list(number));
         }
         let other = LoggedRuns { sum: logged[298].sum, ..logged[299] };
         assert_eq!(log.read(&other).unwrap_err().kind(), crate::ErrorKind::Internal);
