@@ -107,6 +107,14 @@ impl Catalog {
         Ok(located)
     }
 
+    /// The pack that [`Catalog::find_run`] finds the frame in.
+    ///
+    /// # Errors
+    /// Those of [`Catalog::find_run`].
+    pub(crate) fn pack_of_run(&self, run: &Run) -> Result<PackId> {
+        Ok(self.packs[self.find_run(run)?.pack].id)
+    }
+
     /// The ids of all frames.
     pub(crate) fn ids(&self) -> impl Iterator<Item = Result<FrameId>> {
         self.frames.all().map(|bytes| Ok(from_bytes(&bytes?).ok_or_else(damaged)?.record.id))

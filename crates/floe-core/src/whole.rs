@@ -125,8 +125,9 @@ pub(crate) fn plan_unseen(
     while let Some(listed) = planner.wait(walk.next(&mut sources.metadata))? {
         let segment = Segment::parse(&listed.plain)?;
         let content = segment.check_listed(&listed.item)?;
-        let parts = seen.note(listed.item.id, &segment, &sources.data)?;
-        let unseen = Unseen { parts, ends: RunEnds::of(&segment), in_several: &mut in_several };
+        let ends = RunEnds::of(&segment);
+        let parts = seen.note(listed.item.id, &segment, &ends, &sources.data)?;
+        let unseen = Unseen { parts, ends, in_several: &mut in_several };
         plan_segment(planner, &listed, &segment, content, first, &sources.data, Some(unseen))?;
         first += segment.entry_count() as u64;
     }

@@ -17,13 +17,19 @@ use super::seen::Seen;
 pub(super) struct RunEnds(Vec<u64>);
 
 impl RunEnds {
+    /// Those of a segment that was checked: that they add up, too.
     pub(super) fn of(segment: &Segment<'_>) -> Self {
-        // The segment was checked: that they add up, too.
         let end = |end: &mut u64, length: u64| {
             *end += length;
             Some(*end)
         };
         Self(segment.runs().iter().map(|run| run.content_len().unwrap_or(0)).scan(0, end).collect())
+    }
+
+    /// Where each run lies.
+    pub(super) fn ranges(&self) -> impl Iterator<Item = Range<u64>> {
+        let begins = std::iter::once(0).chain(self.0.iter().copied());
+        begins.zip(&self.0).map(|(begin, end)| begin..*end)
     }
 
     /// Whether what lies there is in several runs, or goes on behind the segment.
@@ -72,15 +78,10 @@ impl Begun {
         part: &Range<u64>,
         data: &Catalog,
     ) -> Result<()> {
-        let mut begins = part.start;
-        for (run, end) in segment.runs().iter().zip(&ends.0).skip(ends.first(part)) {
-            if begins >= part.end {
-                break;
-            }
-            let pack = data.packs()[data.find_run(run)?.pack].id;
-            self.hasher.update(run.id.as_bytes()).update(pack.as_bytes());
+        let runs = segment.runs().iter().zip(ends.ranges()).skip(ends.first(part));
+        for (run, _) in runs.take_while(|(_, range)| range.start < part.end) {
+            self.hasher.update(run.id.as_bytes()).update(data.pack_of_run(run)?.as_bytes());
             self.hasher.update(&run.count.to_le_bytes()).update(&run.plain_len.to_le_bytes());
-            begins = *end;
         }
         self.owed = self.owed.saturating_sub(part.end - part.start);
         Ok(())
@@ -130,4 +131,74 @@ pub(super) fn unseen(
         }
     }
     Ok(unseen)
+}
+
+#[cfg(test)]
+mod tests {
+    use floe_format::{
+        Codec, ContentHash, FrameId, FrameRecord, Kept, OwnedBody, PackFrame, PackId, Run, SegmentBuilder,
+        StoredOffset, XattrList,
+    };
+
+    use super::*;
+    use crate::catalog::PackShape;
+
+    fn run(number: u8, plain_len: u32, count: u64) -> Run {
+        Run { count, plain_len, id: FrameId::of(&[number]) }
+    }
+
+    /// What tells an entry of these bytes, which begins at a place in the second of these runs.
+    fn identity(path: &str, hash: &[u8], at: u64, runs: &[Run], pack: u8) -> blake3::Hash {
+        let mut data = Catalog::default();
+        let frames: Vec<PackFrame> = (0..)
+            .zip(runs)
+            .map(|(number, run)| {
+                let record = FrameRecord::new(run.id, run.plain_len, Codec::Zstd, b"stored").unwrap();
+                PackFrame { record, offset: StoredOffset::new(number * 100) }
+            })
+            .collect();
+        let id = PackId::from_bytes([pack; 16]);
+        data.add_pack(PackShape { id, pack_len: 1 << 20, directory_len: 200, tail_len: 300 }, &frames)
+            .unwrap();
+        let mut builder = SegmentBuilder::new(Kept::NONE);
+        runs.iter().for_each(|run| builder.add_run(*run).unwrap());
+        let plain = builder.finish(false).unwrap();
+        let segment = Segment::parse(&plain).unwrap();
+        let ends = RunEnds::of(&segment);
+        let body = OwnedBody::File { size: 5_000, hash: Some(ContentHash::of(hash)) };
+        let (path, xattrs) = (path.as_bytes().to_vec(), XattrList::default());
+        let entry = floe_format::Entry { path, mode: 0o644, mtime: None, owner: None, body, xattrs };
+        let start = ends.0[0] + at;
+        let mut begun = Begun::new(&entry.as_entry(), at, &mut Vec::new());
+        begun.add(&segment, &ends, &(start..start + 5_632), &data).unwrap();
+        assert_eq!(begun.owed, 0);
+        begun.hasher.finalize()
+    }
+
+    #[test]
+    fn an_entry_is_the_same_where_it_and_all_its_frames_are() {
+        let runs = [run(0, 100, 1), run(1, 3_000, 1), run(2, 3_000, 1), run(3, 100, 1)];
+        let with = |number: usize, other: Run| {
+            let mut runs = runs;
+            runs[number] = other;
+            runs
+        };
+        let known = identity("a", b"a", 0, &runs, 1);
+        // What is beside it may be another.
+        for beside in [with(0, run(9, 100, 1)), with(0, run(0, 70, 2)), with(3, run(9, 70, 1))] {
+            assert_eq!(identity("a", b"a", 0, &beside, 1), known);
+        }
+        for (what, other) in [
+            ("path", identity("b", b"a", 0, &runs, 1)),
+            ("hash", identity("a", b"b", 0, &runs, 1)),
+            ("place", identity("a", b"a", 1, &runs, 1)),
+            ("pack", identity("a", b"a", 0, &runs, 2)),
+            ("first frame", identity("a", b"a", 0, &with(1, run(9, 3_000, 1)), 1)),
+            ("last frame", identity("a", b"a", 0, &with(2, run(9, 3_000, 1)), 1)),
+            ("length", identity("a", b"a", 0, &with(2, run(2, 3_001, 1)), 1)),
+            ("count", identity("a", b"a", 0, &with(2, run(2, 3_000, 2)), 1)),
+        ] {
+            assert_ne!(other, known, "{what}");
+        }
+    }
 }

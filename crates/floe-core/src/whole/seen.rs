@@ -9,6 +9,8 @@ use crate::Result;
 use crate::catalog::Catalog;
 use crate::spilled_table::{KEY_LEN, SpilledTable};
 
+use super::in_several::RunEnds;
+
 /// Of segments, the runs whose frames were read, by the pack they were read from: a bit for each. And entries that lie in
 /// several runs, of which each was read and compared as a whole.
 ///
@@ -38,21 +40,17 @@ impl Seen {
         &mut self,
         id: FrameId,
         segment: &Segment<'_>,
+        ends: &RunEnds,
         data: &Catalog,
     ) -> Result<Vec<Range<u64>>> {
         let mut unseen = Vec::new();
-        let mut start = 0;
-        for (number, run) in segment.runs().iter().enumerate() {
-            // The segment was checked: that they add up, too.
-            let end = start + run.content_len().unwrap_or(0);
-            let pack = data.packs()[data.find_run(run)?.pack].id;
-            let seen = self.runs.entry((id, pack)).or_default();
+        for (number, (run, range)) in segment.runs().iter().zip(ends.ranges()).enumerate() {
+            let seen = self.runs.entry((id, data.pack_of_run(run)?)).or_default();
             let bit = 1u128 << number;
             if *seen & bit == 0 {
                 *seen |= bit;
-                unseen.push(start..end);
+                unseen.push(range);
             }
-            start = end;
         }
         Ok(unseen)
     }

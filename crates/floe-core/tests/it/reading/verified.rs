@@ -28,6 +28,13 @@ async fn verified(namespace: &Namespace, quick: bool) -> Verified {
     verified.expect("verify comes to an end").unwrap()
 }
 
+/// The namespace, read through a store that counts.
+async fn recorded(store: &MemoryStore) -> (RecordingStore, Namespace) {
+    let recorded = RecordingStore::new(Arc::new(store.clone()));
+    let namespace = Namespace::open(Arc::new(recorded.clone()), NamespaceName::default(), Ambient::default());
+    (recorded, namespace.await.unwrap())
+}
+
 /// Each in one frame.
 fn small_files(count: u64) -> Vec<Node> {
     (0..count).map(|number| file(format!("f{number:03}"), &bytes_of(number, 3000))).collect()
@@ -208,10 +215,7 @@ async fn all_are_affected_who_read_a_frame_that_is_wrong() {
 async fn a_frame_is_read_once_for_all_snapshots_that_read_it_there() {
     let store = MemoryStore::new();
     let made = namespace(&store).await;
-    let recorded = RecordingStore::new(Arc::new(store.clone()));
-    let namespace = Namespace::open(Arc::new(recorded.clone()), NamespaceName::default(), Ambient::default())
-        .await
-        .unwrap();
+    let (recorded, namespace) = recorded(&store).await;
     let read = async || {
         recorded.clear();
         assert_eq!(verified(&namespace, false).await.damages, []);
@@ -247,10 +251,7 @@ async fn a_file_that_spans_segments_is_read_once_for_all_snapshots_that_have_it_
     let is_marked = |_: usize, plain: &mut Vec<u8>| plain.windows(MARK.len()).any(|bytes| bytes == MARK);
     let store = MemoryStore::new();
     let made = namespace(&store).await;
-    let recorded = RecordingStore::new(Arc::new(store.clone()));
-    let namespace = Namespace::open(Arc::new(recorded.clone()), NamespaceName::default(), Ambient::default())
-        .await
-        .unwrap();
+    let (recorded, namespace) = recorded(&store).await;
     let contents: Vec<_> = (0..4).map(|number| bytes_of(number, 1 << 20)).collect();
     let nodes = || (0..).zip(&contents).map(|(number, content)| file(format!("{number}"), content));
     let first = write(&made, nodes().collect(), &Making::small()).await;
