@@ -117,6 +117,41 @@ impl Counts {
     }
 }
 
+/// Bytes of files that were dealt with.
+#[derive(Clone, Copy, Debug, Default)]
+struct FileBytes {
+    all: u64,
+    /// Those in frames that are stored now.
+    new: u64,
+}
+
+impl FileBytes {
+    fn of(bytes: u64, is_new: bool) -> Self {
+        Self { all: bytes, new: if is_new { bytes } else { 0 } }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.all += other.all;
+        self.new += other.new;
+    }
+
+    fn tell(self, progress: &PushProgress) {
+        progress.file_bytes.fetch_add(self.all, Ordering::Relaxed);
+        progress.new_file_bytes.fetch_add(self.new, Ordering::Relaxed);
+    }
+}
+
+/// Where a group comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// It is as the base has it.
+    Base,
+    /// It was made, and its frame was known.
+    Known,
+    /// It was made, and its frame is stored.
+    New,
+}
+
 /// Why an assembly ended early.
 #[derive(Debug)]
 pub(super) enum Ended {
@@ -153,8 +188,8 @@ struct State {
     /// Equal chunks, to which more may come.
     pending: Option<Unit>,
     links: LinkCheck,
-    /// Bytes of the last file, not yet told: where its content comes by itself, they are told with that.
-    untold_bytes: u64,
+    /// Of the last file, not yet told: where its content comes by itself, that is told with it.
+    untold: FileBytes,
     out: Assembled,
 }
 
@@ -193,7 +228,7 @@ impl Assembly<'_> {
             file: None,
             pending: None,
             links: LinkCheck::default(),
-            untold_bytes: 0,
+            untold: FileBytes::default(),
             out: Assembled { runs: RunLog::new(self.directory), ..Assembled::default() },
         };
         for slot in slots {
@@ -201,15 +236,16 @@ impl Assembly<'_> {
             match slot {
                 Slot::Known(groups) => {
                     for (unit, notes) in groups {
-                        self.add_group(&mut state, unit, notes, true)?;
+                        self.add_group(&mut state, unit, notes, Origin::Base)?;
                     }
                 }
                 Slot::Group(made) => match received(made.recv())? {
                     Ok(MadeGroup { entries, notes, frame, key }) => {
+                        let origin = if frame.stored.is_some() { Origin::New } else { Origin::Known };
                         let run = self.store(frame)?;
                         self.made.add_group(key, run.id, run.plain_len);
                         let unit = Unit { entries: Entries::Given(entries), run, base: None };
-                        self.add_group(&mut state, unit, notes, false)?;
+                        self.add_group(&mut state, unit, notes, origin)?;
                     }
                     Err(failure) => state.fail(failure)?,
                 },
@@ -245,14 +281,15 @@ impl Assembly<'_> {
         state: &mut State,
         unit: Unit,
         notes: Vec<Note>,
-        is_known: bool,
+        origin: Origin,
     ) -> Result<(), Ended> {
         self.flush(state)?;
         let out = &mut state.out;
         let before = Counts::of(out);
-        let mut told_bytes = 0;
+        let (is_known, is_new) = (origin == Origin::Base, origin == Origin::New);
+        let mut told = FileBytes::default();
         for (entry, note) in unit.entries().zip(&notes) {
-            told_bytes += std::mem::take(&mut state.untold_bytes);
+            told.add(std::mem::take(&mut state.untold));
             out.entries += 1;
             // With entries missing, these links are not committed.
             if out.unread.is_empty() {
@@ -268,7 +305,7 @@ impl Assembly<'_> {
             let Body::File { size, hash } = entry.body else { continue };
             out.files += 1;
             out.file_bytes += size;
-            state.untold_bytes = size;
+            state.untold = FileBytes::of(size, is_new);
             match hash {
                 _ if is_known => out.count_reused(size),
                 Some(hash) => out.read_files.push((leading_u64(&hash), size)),
@@ -279,7 +316,7 @@ impl Assembly<'_> {
             }
         }
         Counts::of(out).tell_since(&before, self.progress);
-        self.progress.file_bytes.fetch_add(told_bytes, Ordering::Relaxed);
+        told.tell(self.progress);
         if let (Some(entry), Some(note)) = (unit.entries().next_back(), notes.last()) {
             let is_read = matches!(entry.body, Body::File { size, hash: None } if size > 0);
             if let Some(noted) = &mut self.noted {
@@ -295,10 +332,10 @@ impl Assembly<'_> {
         state: &mut State,
         runs: impl Iterator<Item = (Run, Option<BaseRun>)>,
     ) -> Result<(), Ended> {
-        state.untold_bytes = 0;
+        state.untold = FileBytes::default();
         for (run, base) in runs {
             let bytes = u64::from(run.plain_len) * run.count;
-            self.progress.file_bytes.fetch_add(bytes, Ordering::Relaxed);
+            FileBytes::of(bytes, false).tell(self.progress);
             self.flush(state)?;
             self.add_unit(state, Unit::of_content(run, base))?;
         }
@@ -306,14 +343,16 @@ impl Assembly<'_> {
     }
 
     fn add_content(&mut self, state: &mut State, pieces: &Receiver<FilePiece>) -> Result<(), Ended> {
-        state.untold_bytes = 0;
+        state.untold = FileBytes::default();
         let mut runs = MadeRuns::default();
         loop {
             self.check_cancelled()?;
             match received(pieces.recv())? {
                 FilePiece::Chunk(made) => {
-                    let run = self.store(received(made.recv())??)?;
-                    self.progress.file_bytes.fetch_add(run.plain_len.into(), Ordering::Relaxed);
+                    let frame = received(made.recv())??;
+                    let told = FileBytes::of(frame.plain_len.into(), frame.stored.is_some());
+                    let run = self.store(frame)?;
+                    told.tell(self.progress);
                     runs.push(run);
                     match &mut state.pending {
                         Some(pending) if pending.run.id == run.id => pending.run.count += 1,
@@ -329,7 +368,7 @@ impl Assembly<'_> {
                     };
                     pending.run.count += 1;
                     runs.repeat();
-                    self.progress.file_bytes.fetch_add(pending.run.plain_len.into(), Ordering::Relaxed);
+                    FileBytes::of(pending.run.plain_len.into(), false).tell(self.progress);
                 }
                 FilePiece::Done(read) => {
                     if let Some(runs) = runs.into_all() {
@@ -414,8 +453,7 @@ impl Assembly<'_> {
 
     fn end(&mut self, state: &mut State) -> Result<(), Ended> {
         self.flush(state)?;
-        let untold = std::mem::take(&mut state.untold_bytes);
-        self.progress.file_bytes.fetch_add(untold, Ordering::Relaxed);
+        std::mem::take(&mut state.untold).tell(self.progress);
         let frame = make_end(self.known, &mut self.compressor)?;
         let end = self.store(frame)?;
         state.draft.get_or_insert_with(|| Draft::new(Vec::new())).push_end(end);

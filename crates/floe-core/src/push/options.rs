@@ -94,12 +94,14 @@ pub struct PushProgress {
     pub file_bytes: AtomicU64,
     pub reused_files: AtomicU64,
     pub reused_file_bytes: AtomicU64,
+    /// Bytes of files in frames that this push stores; of what was dealt with, all others are reused.
+    pub new_file_bytes: AtomicU64,
     pub read_bytes: AtomicU64,
     pub uploaded_bytes: AtomicU64,
 }
 
 impl PushProgress {
-    /// Begins anew what counts the source.
+    /// Begins anew what counts the source; what was stored of it stays so.
     pub(super) fn restart(&self) {
         for counted in [&self.entries, &self.files, &self.file_bytes] {
             counted.store(0, Ordering::Relaxed);

@@ -171,6 +171,7 @@ impl PackOutput {
         // Nor does a later push find it.
         self.written.data.packs().iter().for_each(|pack| self.tails.forget(&pack.id));
         self.written = WrittenPacks::new(self.cache_dir.as_deref());
+        self.progress.new_file_bytes.store(0, Ordering::Relaxed);
     }
 
     /// Whether a segment is being stored already.

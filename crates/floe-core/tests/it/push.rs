@@ -10,6 +10,7 @@ mod passes;
 mod repacking;
 mod requests;
 mod tars;
+mod told;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -36,10 +36,13 @@ pub(super) fn show(session: &Session, size: Size, progress: &Arc<PushProgress>, 
         let _ = &finding;
         let expected = expected_bytes.load(Ordering::Relaxed);
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let (done, reused) = (count(&progress.file_bytes), count(&progress.reused_file_bytes));
+        // Of a source that is walked again, more may be stored than was dealt with since.
+        let done = count(&progress.file_bytes);
+        let new = done.min(count(&progress.new_file_bytes));
+        let reused = done - new;
         let handed_on = count(&progress.uploaded_bytes);
         let sent = if dry_run { handed_on } else { confirmed().min(handed_on) };
-        let new_bytes = outgoing.confirmed(done.saturating_sub(reused), handed_on, sent);
+        let new_bytes = outgoing.confirmed(new, handed_on, sent);
         Moment {
             bytes: done.min(reused + new_bytes),
             total_bytes: Some(expected).filter(|bytes| *bytes > 0),

@@ -76,6 +76,8 @@ async fn assert_secret_is_in_no_pack(others: impl Fn(&Path) + Send + 'static) {
     assert_eq!(pushed.files, 3);
     let read_bytes = progress.read_bytes.load(Ordering::Relaxed);
     assert!(read_bytes > secret_bytes, "{read_bytes} bytes: it was not read");
+    // What was stored of the secret is given up, and all else stored anew.
+    assert!(progress.new_file_bytes.load(Ordering::Relaxed) <= pushed.file_bytes);
     for (key, body) in memory.objects() {
         assert!(!body.windows(64).any(|bytes| bytes == &secret[..64]), "{key} has the secret");
     }
