@@ -21,7 +21,7 @@ pub(super) fn normal_path(name: &[u8]) -> Result<Vec<u8>> {
     for component in name.split(|byte| *byte == b'/') {
         match component {
             b"" | b"." => {}
-            b".." => return refuse("leads out of the tree with `..`"),
+            b".." => return refuse("goes up with `..`; make the tar with plain paths below a directory"),
             component => {
                 if !path.is_empty() {
                     path.push(b'/');
